@@ -38,6 +38,7 @@ let package = Package(
     ],
     targets: [
         // The seams to C.
+        .target(name: "DatapathABI", path: "bpf/abi", publicHeadersPath: ".", cSettings: strictC),
 
         // The kernel.
         .target(name: "Addressing", swiftSettings: strict),

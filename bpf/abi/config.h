@@ -1,0 +1,33 @@
+// Constants that the agent sets before the programs are loaded; the verifier drops what they switch off.
+#pragma once
+
+#include <linux/types.h>
+
+// Bumped whenever a layout or a meaning in this folder changes: pins of another version are rebuilt, not reused.
+enum {
+	APUS_ABI_VERSION = 1,
+};
+
+struct apus_config {
+	__u64 half_open_timeout_ns; // not answered yet
+	__u64 established_timeout_ns; // TCP and SCTP, idle
+	__u64 closing_timeout_ns; // TCP after its end
+	__u64 datagram_timeout_ns; // everything else, idle
+	__u64 denial_interval_ns; // a denied flow is reported at most once in this time
+	__u64 fragment_timeout_ns;
+	__u32 wakeup_bytes; // unread bytes of the ring that wake its reader
+	__u8 redirect_peer; // deliver to local pods without the host's stack
+	__u8 events; // 0: no flow events at all
+	__u8 padding[2];
+};
+
+_Static_assert(sizeof(struct apus_config) == 56, "config layout");
+
+// The only element of `datapath_info`: what a reader needs to know before it reads anything else.
+struct apus_info {
+	__u32 abi_version;
+	__u32 next_identity; // what the next new endpoint gets; kept here so that a restarted agent never gives one
+			     // twice
+	__u64 started_ns; // CLOCK_REALTIME when these maps were created
+	char node[256]; // node name
+};

@@ -1,0 +1,93 @@
+// Connections: one entry for both directions, found by a key that is the same for both.
+#pragma once
+
+#include "address.h"
+
+// The 5-tuple with its ends in canonical order: the smaller (address, port) in memory order is `low`.
+// Ports are in network byte order; an ICMP echo has its identifier for the end that asks, protocols without ports 0.
+struct apus_connection_key {
+	struct apus_address low;
+	struct apus_address high;
+	__u16 low_port;
+	__u16 high_port;
+	__u8 protocol;
+	__u8 padding[3];
+};
+
+_Static_assert(sizeof(struct apus_connection_key) == 40, "connection key layout");
+
+enum apus_connection_flag {
+	APUS_CONNECTION_TRANSLATED = 1, // per packet: replies get the frontend as their source again
+	APUS_CONNECTION_SOCKET_TRANSLATED = 2, // at the socket: `frontend` is only a record of what was asked for
+	APUS_CONNECTION_CLOSED = 4, // a reset, or both ends finished: the closed event was sent
+	APUS_CONNECTION_RESET = 8, // one end reset it
+};
+
+// One end of a connection and what it sent.
+struct apus_connection_side {
+	__u64 packets;
+	__u64 bytes; // layer 2 bytes, as the interface counts them
+	__u32 endpoint; // slot in `endpoints`, 0: not on this node
+	__u32 identity; // that endpoint's identity when the connection was opened
+	__u32 generation; // and its policy generation when the connection was judged last
+	__u32 policy; // policy that judged this side (egress of the opener, ingress of the other), 0: none
+	__u32 rule; // and the rule that decided, APUS_RULE_NONE: none did
+	__u32 tcp_flags; // every TCP flag this side has sent
+};
+
+_Static_assert(sizeof(struct apus_connection_side) == 40, "connection side layout");
+
+struct apus_connection {
+	__u64 opened_ns; // CLOCK_MONOTONIC
+	__u64 last_seen_ns; // CLOCK_MONOTONIC
+	struct apus_connection_side sides[2]; // [0] the low end, [1] the high end
+	struct apus_address frontend; // the Service address that was asked for; zero: none
+	__u16 frontend_port; // network byte order
+	__u8 opener; // index in `sides` of the end that opened
+	__u8 flags; // enum apus_connection_flag
+	__u8 icmp_type; // of the packet that opened it
+	__u8 icmp_code;
+	__u8 padding[2];
+};
+
+_Static_assert(sizeof(struct apus_connection) == 120, "connection layout");
+
+// A connection whose destination is translated packet by packet: from the tuple that the client uses …
+struct apus_translation_key {
+	struct apus_address client;
+	struct apus_address frontend;
+	__u16 client_port;
+	__u16 frontend_port;
+	__u8 protocol;
+	__u8 padding[3];
+};
+
+// … to the backend that was chosen. The connection entry's key is (client, backend).
+struct apus_translation {
+	struct apus_address backend;
+	__u16 backend_port;
+	__u8 padding[6];
+};
+
+_Static_assert(sizeof(struct apus_translation_key) == 40, "translation key layout");
+_Static_assert(sizeof(struct apus_translation) == 24, "translation layout");
+
+// Where the ports of a fragmented datagram are kept for its later fragments.
+struct apus_fragment_key {
+	struct apus_address source;
+	struct apus_address destination;
+	__u32 identification; // network byte order
+	__u8 protocol;
+	__u8 padding[3];
+};
+
+struct apus_fragment {
+	__u16 source_port;
+	__u16 destination_port;
+	__u8 protocol; // of IPv6, where a later fragment may name an extension header instead
+	__u8 padding[3];
+	__u64 seen_ns;
+};
+
+_Static_assert(sizeof(struct apus_fragment_key) == 40, "fragment key layout");
+_Static_assert(sizeof(struct apus_fragment) == 16, "fragment layout");

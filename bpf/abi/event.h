@@ -1,0 +1,80 @@
+// Records of the ring buffer. All have one length, so that a reader can walk the ring backward.
+#pragma once
+
+#include "address.h"
+#include "reason.h"
+
+enum APUS_CLOSED_ENUM apus_event_kind {
+	APUS_EVENT_OPENED,
+	APUS_EVENT_DENIED,
+	APUS_EVENT_CLOSED,
+};
+
+enum APUS_CLOSED_ENUM apus_ending {
+	APUS_ENDING_NONE,
+	APUS_ENDING_FINISHED, // both ends sent FIN
+	APUS_ENDING_RESET, // one end sent RST
+	APUS_ENDING_EXPIRED, // idle for longer than its protocol's time
+	APUS_ENDING_REPLACED, // another connection with the same tuple took its place
+};
+
+struct apus_event {
+	__u64 time_ns; // CLOCK_MONOTONIC
+	__u64 opened_ns; // CLOCK_MONOTONIC; 0 where no connection exists (denied)
+	struct apus_address source; // the end that opened (or tried to)
+	struct apus_address destination;
+	struct apus_address frontend; // zero: no Service was asked for
+	__u64 forward_packets; // from source to destination
+	__u64 forward_bytes;
+	__u64 reverse_packets;
+	__u64 reverse_bytes;
+	__u16 source_port; // ports in network byte order
+	__u16 destination_port;
+	__u16 frontend_port;
+	__u16 tcp_flags; // of both ends together; of the packet for a denied one
+	__u32 source_endpoint; // slot and identity; 0: not on this node
+	__u32 source_identity;
+	__u32 destination_endpoint;
+	__u32 destination_identity;
+	__u32 egress_policy; // what judged the source's egress …
+	__u32 egress_rule;
+	__u32 ingress_policy; // … and the destination's ingress
+	__u32 ingress_rule;
+	__u32 count; // packets this denied event stands for
+	__u8 kind; // enum apus_event_kind
+	__u8 protocol;
+	__u8 reason; // enum apus_reason
+	__u8 direction; // enum apus_direction: where a denied packet was dropped
+	__u8 ending; // enum apus_ending
+	__u8 icmp_type;
+	__u8 icmp_code;
+	__u8 padding[5];
+};
+
+_Static_assert(sizeof(struct apus_event) == 152, "event layout");
+
+// Key of `denials`: what is told apart when denied packets are aggregated (the source port is not).
+struct apus_denial_key {
+	struct apus_address source;
+	struct apus_address destination;
+	__u16 destination_port; // network byte order
+	__u8 protocol;
+	__u8 direction;
+	__u8 reason;
+	__u8 padding[3];
+};
+
+struct apus_denial {
+	__u64 reported_ns; // CLOCK_MONOTONIC
+	__u64 packets; // since then
+	__u64 bytes;
+};
+
+_Static_assert(sizeof(struct apus_denial_key) == 40, "denial key layout");
+
+// Indexes of the per-CPU array `event_counters` (values: __u64).
+enum APUS_CLOSED_ENUM apus_event_counter {
+	APUS_EVENTS_SUBMITTED,
+	APUS_EVENTS_LOST,
+	APUS_EVENTS_COUNTERS,
+};

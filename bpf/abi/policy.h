@@ -1,0 +1,88 @@
+// Network policy as rule bits; docs/policy.md explains the algorithm.
+//
+// Ids of policies and classes are hashes of their content: what a (policy, class) means never changes while both are
+// in the maps. A change writes new ids first, then switches the pointers to them (endpoint → policy, address → class).
+#pragma once
+
+#include "address.h"
+
+enum {
+	APUS_POLICY_PAGE_WORDS = 4,
+	APUS_POLICY_PAGE_BITS = 256,
+	APUS_POLICY_PAGES_MAX = 64,
+};
+
+// A rule that is none: nothing judged, or isolation decided.
+#define APUS_RULE_NONE	    0xffffffffu
+#define APUS_RULE_ISOLATION 0xfffffffeu
+
+struct apus_rule_bits {
+	__u64 words[APUS_POLICY_PAGE_WORDS];
+};
+
+enum apus_peer_flag {
+	APUS_PEER_LOCAL_NODE = 1, // an address of this node: its traffic always enters its own pods
+};
+
+// Value of `peer_classes`, keyed by address; absent: look in `peer_prefixes`, then class 0 (anyone).
+struct apus_peer {
+	__u32 class_id;
+	__u32 flags; // enum apus_peer_flag
+};
+
+// Key of the longest-prefix map `peer_prefixes` (value: class id).
+struct apus_prefix_key {
+	__u32 prefix_length; // over the 16 bytes: an IPv4 /24 is 120
+	__u8 address[16]; // bytes, as an 8-byte aligned address would leave a gap
+};
+
+struct apus_policy_page_key {
+	__u32 policy;
+	__u32 page;
+};
+
+enum apus_policy_flag {
+	APUS_POLICY_ISOLATES = 1, // what no rule of the NetworkPolicy tier allows is denied
+};
+
+// 256 rules in order: Admin tier, then NetworkPolicy, then Baseline.
+struct apus_policy_page {
+	struct apus_rule_bits any_peer; // rules that admit every peer
+	struct apus_rule_bits any_port; // rules that admit every protocol and port
+	struct apus_rule_bits admin; // tier of each rule
+	struct apus_rule_bits network_policy;
+	struct apus_rule_bits baseline;
+	struct apus_rule_bits deny; // action of each rule; neither: allow
+	struct apus_rule_bits pass;
+	__u32 page_count; // of the whole policy, the same in each of its pages
+	__u32 flags; // enum apus_policy_flag, likewise
+};
+
+// Key of `policy_peers`: which rules of a page admit a peer of the class (value: struct apus_rule_bits).
+struct apus_policy_peers_key {
+	__u32 policy;
+	__u32 class_id;
+	__u32 page;
+};
+
+// Key of the longest-prefix map `policy_ports` (value: struct apus_rule_bits). A longer prefix holds the bits of the
+// shorter ones too, since only the longest match is read.
+struct apus_policy_ports_key {
+	__u32 prefix_length; // 64 for every port of the protocol, up to 80 for one port
+	__u32 policy;
+	__u16 page;
+	__u8 protocol;
+	__u8 padding;
+	__u16 port; // network byte order
+	__u16 padding_end;
+};
+
+enum {
+	APUS_POLICY_PORTS_FIXED_BITS = 64,
+};
+
+_Static_assert(sizeof(struct apus_rule_bits) == 32, "rule bits layout");
+_Static_assert(sizeof(struct apus_prefix_key) == 20, "prefix key layout");
+_Static_assert(sizeof(struct apus_policy_page) == 232, "policy page layout");
+_Static_assert(sizeof(struct apus_policy_peers_key) == 12, "policy peers key layout");
+_Static_assert(sizeof(struct apus_policy_ports_key) == 16, "policy ports key layout");
