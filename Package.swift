@@ -38,10 +38,12 @@ let package = Package(
     ],
     targets: [
         // The seams to C.
+        .target(name: "CLinux", cSettings: strictC),
         .target(name: "DatapathABI", path: "bpf/abi", publicHeadersPath: ".", cSettings: strictC),
 
         // The kernel.
         .target(name: "Addressing", swiftSettings: strict),
+        .target(name: "LinuxKernel", dependencies: ["CLinux", "Addressing"], swiftSettings: strict),
 
         // Pure domains.
 
@@ -51,5 +53,6 @@ let package = Package(
 
         // Tests, and what they, the demo and the benches share.
         .testTarget(name: "AddressingTests", dependencies: ["Addressing"], swiftSettings: strict),
+        .testTarget(name: "LinuxKernelTests", dependencies: ["LinuxKernel", "Addressing"], swiftSettings: strict),
     ]
 )
