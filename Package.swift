@@ -38,12 +38,14 @@ let package = Package(
     ],
     targets: [
         // The seams to C.
+        .systemLibrary(name: "CLibBPF"),
         .target(name: "CLinux", cSettings: strictC),
         .target(name: "DatapathABI", path: "bpf/abi", publicHeadersPath: ".", cSettings: strictC),
 
         // The kernel.
         .target(name: "Addressing", swiftSettings: strict),
         .target(name: "LinuxKernel", dependencies: ["CLinux", "Addressing"], swiftSettings: strict),
+        .target(name: "BPF", dependencies: ["LinuxKernel", "CLinux", "CLibBPF"], swiftSettings: strict),
 
         // Pure domains.
 
@@ -54,5 +56,8 @@ let package = Package(
         // Tests, and what they, the demo and the benches share.
         .testTarget(name: "AddressingTests", dependencies: ["Addressing"], swiftSettings: strict),
         .testTarget(name: "LinuxKernelTests", dependencies: ["LinuxKernel", "Addressing"], swiftSettings: strict),
+        .testTarget(
+            name: "BPFTests", dependencies: ["BPF", "LinuxKernel", "Addressing"], exclude: ["Fixtures"],
+            swiftSettings: strict),
     ]
 )

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <linux/bpf.h>
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+
+/* Numbers of include/uapi/linux/bpf.h that are newer than the UAPI headers of Debian 12 (6.1). Linux 6.6. */
+#define CLIBBPF_TCX_INGRESS   46
+#define CLIBBPF_TCX_EGRESS    47
+#define CLIBBPF_LINK_TYPE_TCX 11
+
+/* The start of struct bpf_link_info as Linux 6.6 fills it for a tcx link; the union begins on an eight-byte boundary.
+ */
+struct clibbpf_tcx_link_info {
+	__u32 type;
+	__u32 id;
+	__u32 prog_id;
+	__u32 padding;
+	__u32 ifindex;
+	__u32 attach_type;
+};
+
+_Static_assert(__builtin_offsetof(struct bpf_link_info, cgroup) ==
+		       __builtin_offsetof(struct clibbpf_tcx_link_info, ifindex),
+	       "the tcx member lies where the union of bpf_link_info begins");
