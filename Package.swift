@@ -41,6 +41,8 @@ let package = Package(
         .systemLibrary(name: "CLibBPF"),
         .target(name: "CLinux", cSettings: strictC),
         .target(name: "DatapathABI", path: "bpf/abi", publicHeadersPath: ".", cSettings: strictC),
+        .plugin(name: "CompileBPF", capability: .buildTool()),
+        .target(name: "DatapathObjects", swiftSettings: strict, plugins: ["CompileBPF"]),
 
         // The kernel.
         .target(name: "Addressing", swiftSettings: strict),

@@ -1,0 +1,160 @@
+// Connections: finding, opening, following and ending them.
+#pragma once
+
+#include "endpoint.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 262144);
+	__type(key, struct apus_connection_key);
+	__type(value, struct apus_connection);
+} connections SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct apus_connection_key);
+	__type(value, struct apus_connection);
+} half_open SEC(".maps");
+
+// Where a new connection is put together: it would take a quarter of the stack. Nothing else runs on the CPU meanwhile,
+// as tcx programs run with bottom halves disabled.
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct apus_connection);
+} new_connection SEC(".maps");
+
+// A connection as one packet of it finds it.
+struct found_connection {
+	struct apus_connection *connection; // NULL: none
+	_Bool half_open;
+	_Bool from_high; // the packet's sender is the high end
+};
+
+// Writes the key of a packet's connection. Returns whether the sender is the high end.
+ALWAYS_INLINE _Bool connection_key(const struct packet *packet, struct apus_connection_key *key)
+{
+	int order = address_compare(&packet->source, &packet->destination);
+	_Bool from_high = order > 0 || (order == 0 && packet->source_port > packet->destination_port);
+
+	key->low = from_high ? packet->destination : packet->source;
+	key->high = from_high ? packet->source : packet->destination;
+	key->low_port = from_high ? packet->destination_port : packet->source_port;
+	key->high_port = from_high ? packet->source_port : packet->destination_port;
+	key->protocol = packet->protocol;
+	key->padding[0] = key->padding[1] = key->padding[2] = 0;
+	return from_high;
+}
+
+ALWAYS_INLINE _Bool opener_is_local(const struct apus_connection *connection)
+{
+	return (connection->opener ? connection->sides[1].endpoint : connection->sides[0].endpoint) != 0;
+}
+
+ALWAYS_INLINE struct apus_connection_side *connection_side(struct apus_connection *connection, _Bool high)
+{
+	// Not indexed: the verifier follows two constant offsets, but not a computed one.
+	return high ? &connection->sides[1] : &connection->sides[0];
+}
+
+ALWAYS_INLINE __u64 connection_timeout(const struct apus_connection *connection, __u8 protocol, _Bool is_half_open)
+{
+	if (connection->flags & APUS_CONNECTION_CLOSED)
+		return config.closing_timeout_ns;
+	if (is_half_open)
+		return config.half_open_timeout_ns;
+	if (protocol == IPPROTO_TCP || protocol == IPPROTO_SCTP)
+		return config.established_timeout_ns;
+	return config.datagram_timeout_ns;
+}
+
+ALWAYS_INLINE _Bool connection_is_expired(const struct found_connection *found, __u8 protocol, __u64 now)
+{
+	// Another CPU may have seen a packet after this one took its time.
+	__s64 idle = now - found->connection->last_seen_ns;
+
+	return idle > (__s64)connection_timeout(found->connection, protocol, found->half_open);
+}
+
+// Finds a packet's connection and writes its key. Answered ones first: an established packet costs this one lookup.
+ALWAYS_INLINE struct found_connection connection_find(const struct packet *packet, struct apus_connection_key *key)
+{
+	struct found_connection found = {.from_high = connection_key(packet, key)};
+
+	found.connection = bpf_map_lookup_elem(&connections, key);
+	if (likely(found.connection))
+		return found;
+	found.connection = bpf_map_lookup_elem(&half_open, key);
+	found.half_open = found.connection != NULL;
+	return found;
+}
+
+ALWAYS_INLINE _Bool is_from_opener(const struct found_connection *found)
+{
+	return found->connection->opener == found->from_high;
+}
+
+ALWAYS_INLINE void connection_delete(const struct apus_connection_key *key, _Bool is_half_open)
+{
+	if (is_half_open)
+		bpf_map_delete_elem(&half_open, key);
+	else
+		bpf_map_delete_elem(&connections, key);
+}
+
+// The first answer: the connection moves to the map that a flood of openings can't touch.
+ALWAYS_INLINE int connection_answered(const struct apus_connection_key *key, const struct apus_connection *connection)
+{
+	if (bpf_map_update_elem(&connections, key, connection, BPF_ANY) < 0)
+		return -1; // stays where it is, the next answer tries again
+	bpf_map_delete_elem(&half_open, key);
+	return 0;
+}
+
+// Whether both ends are done with the connection, seen to the last packet or not.
+ALWAYS_INLINE _Bool has_ended(const struct apus_connection *connection)
+{
+	return connection->flags & APUS_CONNECTION_CLOSED ||
+	       connection->sides[0].tcp_flags & connection->sides[1].tcp_flags & TCP_FIN;
+}
+
+// Counts a packet on its side and notes its TCP flags. Returns whether it ends the connection.
+ALWAYS_INLINE _Bool connection_follow(const struct found_connection *found, const struct packet *packet, __u64 now,
+				      _Bool counts)
+{
+	struct apus_connection *connection = found->connection;
+	struct apus_connection_side *side = connection_side(connection, found->from_high);
+	__u32 both;
+
+	connection->last_seen_ns = now;
+	if (counts) {
+		count(&side->packets, 1);
+		count(&side->bytes, packet->length);
+	}
+	if (packet->protocol != IPPROTO_TCP)
+		return 0;
+	// Written only when it changes: the other direction's CPU reads this cache line too.
+	if ((side->tcp_flags | packet->tcp_flags) != side->tcp_flags)
+		side->tcp_flags |= packet->tcp_flags;
+	if (likely(connection->flags & APUS_CONNECTION_CLOSED))
+		return 0;
+	if (unlikely(packet->tcp_flags & TCP_RST)) {
+		connection->flags |= APUS_CONNECTION_CLOSED | APUS_CONNECTION_RESET;
+		return 1;
+	}
+	both = connection->sides[0].tcp_flags & connection->sides[1].tcp_flags;
+	// Both sent FIN and this packet has none: it acknowledges the second one.
+	if (unlikely(both & TCP_FIN) && !(packet->tcp_flags & TCP_FIN)) {
+		connection->flags |= APUS_CONNECTION_CLOSED;
+		return 1;
+	}
+	return 0;
+}
+
+// Whether a side's endpoint is still the one that the connection was opened by or to.
+ALWAYS_INLINE _Bool side_is_current(const struct apus_connection_side *side, const struct apus_endpoint *endpoint)
+{
+	return side->identity == endpoint->identity;
+}

@@ -1,0 +1,88 @@
+// Endpoints: which pod is behind an interface or an address of this node.
+#pragma once
+
+#include "packet.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__type(value, __u32);
+} interfaces SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct apus_address);
+	__type(value, __u32);
+} endpoint_addresses SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__type(value, struct apus_endpoint);
+} endpoints SEC(".maps");
+
+// An endpoint and its slot; `endpoint` is NULL where the node has none.
+struct local_endpoint {
+	const struct apus_endpoint *endpoint;
+	__u32 slot;
+};
+
+ALWAYS_INLINE const struct apus_endpoint *endpoint_at(__u32 slot)
+{
+	const struct apus_endpoint *endpoint = slot ? bpf_map_lookup_elem(&endpoints, &slot) : NULL;
+
+	return endpoint && endpoint->ifindex ? endpoint : NULL;
+}
+
+ALWAYS_INLINE struct local_endpoint endpoint_of_slot(const __u32 *slot)
+{
+	struct local_endpoint found = {};
+
+	if (slot) {
+		found.slot = *slot;
+		found.endpoint = endpoint_at(*slot);
+	}
+	return found;
+}
+
+ALWAYS_INLINE struct local_endpoint endpoint_of_interface(__u32 ifindex)
+{
+	return endpoint_of_slot(bpf_map_lookup_elem(&interfaces, &ifindex));
+}
+
+ALWAYS_INLINE struct local_endpoint endpoint_of_address(const struct apus_address *address)
+{
+	return endpoint_of_slot(bpf_map_lookup_elem(&endpoint_addresses, address));
+}
+
+ALWAYS_INLINE _Bool endpoint_owns(const struct apus_endpoint *endpoint, const struct apus_address *address)
+{
+	return address_equal(&endpoint->addresses[0], address) || address_equal(&endpoint->addresses[1], address);
+}
+
+ALWAYS_INLINE _Bool frame_has_source(struct __sk_buff *skb, const __u8 mac[6])
+{
+	__u8 source[ETH_ALEN];
+
+	if (bpf_skb_load_bytes(skb, ETH_ALEN, source, sizeof(source)) < 0)
+		return 0;
+	return *(__u32 *)source == *(const __u32 *)mac && *(__u16 *)&source[4] == *(const __u16 *)&mac[4];
+}
+
+// Whether a pod may send the packet: from its own MAC, and from its own addresses. Neighbour and listener discovery
+// also come from the link-local and, during duplicate address detection, from the unspecified address.
+ALWAYS_INLINE enum apus_reason check_source(struct __sk_buff *skb, const struct packet *packet,
+					    const struct apus_endpoint *endpoint)
+{
+	if (endpoint->flags & APUS_ENDPOINT_CHECK_MAC && !frame_has_source(skb, endpoint->mac))
+		return APUS_REASON_INVALID_SOURCE_MAC;
+	if (likely(!address_is_zero(&packet->source) && endpoint_owns(endpoint, &packet->source)))
+		return APUS_REASON_NONE;
+	if (packet->flags & PACKET_NEIGHBOUR &&
+	    (address_is_zero(&packet->source) || address_is_v6_link_local(&packet->source)))
+		return APUS_REASON_NONE;
+	return APUS_REASON_INVALID_SOURCE;
+}

@@ -1,0 +1,215 @@
+// Flow events: records in the ring buffer, and the aggregation of denied packets.
+#pragma once
+
+#include "connection.h"
+#include "policy.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4 << 20);
+} events SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, APUS_EVENTS_COUNTERS);
+	__type(key, __u32);
+	__type(value, __u64);
+} event_counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct apus_denial_key);
+	__type(value, struct apus_denial);
+} denials SEC(".maps");
+
+ALWAYS_INLINE void count_event(__u32 index)
+{
+	__u64 *counter = bpf_map_lookup_elem(&event_counters, &index);
+
+	if (counter)
+		(*counter)++;
+}
+
+// NULL when events are off or the ring is full; the loss is counted.
+ALWAYS_INLINE struct apus_event *event_reserve(void)
+{
+	struct apus_event *event;
+
+	if (!config.events)
+		return NULL;
+	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	if (!event)
+		count_event(APUS_EVENTS_LOST);
+	return event;
+}
+
+// A wake-up costs more than everything else here, so the reader polls and is woken only when much has come to wait: by
+// the few records that pass the threshold, as two CPUs may step over it together.
+ALWAYS_INLINE void event_submit(struct apus_event *event)
+{
+	__u64 waiting = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
+
+	count_event(APUS_EVENTS_SUBMITTED);
+	bpf_ringbuf_submit(event,
+			   waiting - config.wakeup_bytes < 8 * sizeof(*event) ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+}
+
+ALWAYS_INLINE void event_set_ends(struct apus_event *event, const struct apus_connection_key *key, _Bool opener_is_high)
+{
+	event->source = opener_is_high ? key->high : key->low;
+	event->destination = opener_is_high ? key->low : key->high;
+	event->source_port = opener_is_high ? key->high_port : key->low_port;
+	event->destination_port = opener_is_high ? key->low_port : key->high_port;
+	event->protocol = key->protocol;
+}
+
+ALWAYS_INLINE void event_set_sides(struct apus_event *event, const struct apus_connection_side *opener,
+				   const struct apus_connection_side *other)
+{
+	event->forward_packets = opener->packets;
+	event->forward_bytes = opener->bytes;
+	event->reverse_packets = other->packets;
+	event->reverse_bytes = other->bytes;
+	event->tcp_flags = opener->tcp_flags | other->tcp_flags;
+	event->source_endpoint = opener->endpoint;
+	event->source_identity = opener->identity;
+	event->destination_endpoint = other->endpoint;
+	event->destination_identity = other->identity;
+	event->egress_policy = opener->policy;
+	event->egress_rule = opener->rule;
+	event->ingress_policy = other->policy;
+	event->ingress_rule = other->rule;
+}
+
+// Reports the opening (ending: none) or the end of a connection.
+GLOBAL int report_connection(const struct apus_connection_key *key, const struct apus_connection *connection, __u64 now,
+			     __u32 ending)
+{
+	struct apus_event *event;
+
+	if (!key || !connection)
+		return 0;
+	event = event_reserve();
+	if (!event)
+		return 0;
+	event_set_ends(event, key, connection->opener);
+	if (connection->opener)
+		event_set_sides(event, &connection->sides[1], &connection->sides[0]);
+	else
+		event_set_sides(event, &connection->sides[0], &connection->sides[1]);
+	event->time_ns = now;
+	event->opened_ns = connection->opened_ns;
+	event->frontend = connection->frontend;
+	event->frontend_port = connection->frontend_port;
+	event->count = 0;
+	event->kind = ending == APUS_ENDING_NONE ? APUS_EVENT_OPENED : APUS_EVENT_CLOSED;
+	event->reason = APUS_REASON_NONE;
+	event->direction = opener_is_local(connection) ? APUS_DIRECTION_EGRESS : APUS_DIRECTION_INGRESS;
+	event->ending = ending;
+	event->icmp_type = connection->icmp_type;
+	event->icmp_code = connection->icmp_code;
+	__builtin_memset(event->padding, 0, sizeof(event->padding));
+	event_submit(event);
+	return 0;
+}
+
+// What a denied event has to speak for now; no packets: it was reported a moment ago.
+struct denied_total {
+	__u64 packets;
+	__u64 bytes;
+};
+
+ALWAYS_INLINE struct denied_total denied_total(const struct apus_denial_key *key, __u32 length, __u64 now)
+{
+	struct apus_denial *denial = bpf_map_lookup_elem(&denials, key);
+	struct apus_denial first = {.reported_ns = now};
+	struct denied_total total = {.packets = 1, .bytes = length};
+
+	if (!denial) {
+		bpf_map_update_elem(&denials, key, &first, BPF_ANY);
+		return total;
+	}
+	if (now - denial->reported_ns < config.denial_interval_ns) {
+		count(&denial->packets, 1);
+		count(&denial->bytes, length);
+		return (struct denied_total){};
+	}
+	total.packets += denial->packets;
+	total.bytes += denial->bytes;
+	denial->reported_ns = now;
+	denial->packets = denial->bytes = 0;
+	return total;
+}
+
+// What a denied packet has to say besides its tuple.
+struct denial_context {
+	struct verdict verdict;
+	struct apus_address frontend;
+	__u32 sender_endpoint;
+	__u32 sender_identity;
+	__u32 receiver_endpoint;
+	__u32 receiver_identity;
+	__u16 frontend_port;
+	__u8 direction; // enum apus_direction
+	_Bool answers; // the packet goes to the end that opened: that one is the event's source
+};
+
+GLOBAL int report_denied(const struct packet *packet, const struct denial_context *context, __u64 now)
+{
+	struct apus_denial_key key = {};
+	struct apus_event *event;
+	struct denied_total total;
+
+	if (!packet || !context || !config.events)
+		return 0;
+	key.source = context->answers ? packet->destination : packet->source;
+	key.destination = context->answers ? packet->source : packet->destination;
+	key.destination_port = context->answers ? packet->source_port : packet->destination_port;
+	key.protocol = packet->protocol;
+	key.direction = context->direction;
+	key.reason = context->verdict.reason;
+	total = denied_total(&key, packet->length, now);
+	if (!total.packets)
+		return 0;
+	event = event_reserve();
+	if (!event)
+		return 0;
+	__builtin_memset(event, 0, sizeof(*event));
+	event->time_ns = now;
+	event->source = key.source;
+	event->destination = key.destination;
+	event->frontend = context->frontend;
+	event->source_port = context->answers ? packet->destination_port : packet->source_port;
+	event->destination_port = key.destination_port;
+	event->frontend_port = context->frontend_port;
+	event->tcp_flags = packet->tcp_flags;
+	event->source_endpoint = context->answers ? context->receiver_endpoint : context->sender_endpoint;
+	event->source_identity = context->answers ? context->receiver_identity : context->sender_identity;
+	event->destination_endpoint = context->answers ? context->sender_endpoint : context->receiver_endpoint;
+	event->destination_identity = context->answers ? context->sender_identity : context->receiver_identity;
+	event->egress_rule = event->ingress_rule = APUS_RULE_NONE;
+	if (context->direction == APUS_DIRECTION_EGRESS) {
+		event->egress_policy = context->verdict.policy;
+		event->egress_rule = context->verdict.rule;
+	} else {
+		event->ingress_policy = context->verdict.policy;
+		event->ingress_rule = context->verdict.rule;
+	}
+	if (context->answers) {
+		event->reverse_packets = total.packets;
+		event->reverse_bytes = total.bytes;
+	} else {
+		event->forward_packets = total.packets;
+		event->forward_bytes = total.bytes;
+	}
+	event->count = total.packets;
+	event->kind = APUS_EVENT_DENIED;
+	event->protocol = packet->protocol;
+	event->reason = context->verdict.reason;
+	event->direction = context->direction;
+	event->icmp_type = packet->icmp_type;
+	event->icmp_code = packet->icmp_code;
+	event_submit(event);
+	return 0;
+}

@@ -1,0 +1,318 @@
+// One packet on its way: the connection it belongs to, what policy says of it, and what is recorded about it.
+#pragma once
+
+#include "drop.h"
+#include "event.h"
+#include "fragment.h"
+#include "parse.h"
+#include "rewrite.h"
+
+struct flow {
+	struct packet packet;
+	struct apus_connection_key key;
+	struct found_connection found;
+	struct found_connection ended; // under the same key: what a new connection takes the place of
+	struct local_endpoint source; // the sender, where it is an endpoint of this node
+	struct local_endpoint destination; // the receiver, likewise
+	struct apus_address frontend; // of a new connection: the Service address that was asked for
+	struct judgement judgement;
+	__u16 frontend_port;
+	__u8 connection_flags; // of a new connection: enum apus_connection_flag
+	__u8 direction; // enum apus_direction, where a drop happens
+	__u64 now;
+	__u32 random;
+	_Bool counts; // this hook is the one that counts the packet
+	_Bool answers; // denied while its connection lived, on the way to the end that opened it
+};
+
+COLD int report_drop(const struct flow *flow)
+{
+	struct denial_context context = {};
+
+	if (!flow)
+		return 0;
+	count_drop(flow->judgement.verdict.reason, flow->direction, flow->packet.length);
+	context.verdict = flow->judgement.verdict;
+	context.frontend = flow->frontend;
+	context.frontend_port = flow->frontend_port;
+	context.direction = flow->direction;
+	context.answers = flow->answers;
+	context.sender_endpoint = flow->source.slot;
+	context.sender_identity = flow->source.endpoint ? flow->source.endpoint->identity : 0;
+	context.receiver_endpoint = flow->destination.slot;
+	context.receiver_identity = flow->destination.endpoint ? flow->destination.endpoint->identity : 0;
+	report_denied(&flow->packet, &context, flow->now);
+	return 0;
+}
+
+// Drops for what the flow's verdict says.
+ALWAYS_INLINE int drop_denied(struct flow *flow)
+{
+	report_drop(flow);
+	return TCX_DROP_PACKET;
+}
+
+// Drops for a reason that is not a policy's.
+ALWAYS_INLINE int drop_flow(struct flow *flow, enum apus_reason reason, enum apus_direction direction)
+{
+	flow->judgement.verdict = (struct verdict){.reason = reason, .rule = APUS_RULE_NONE};
+	flow->direction = direction;
+	return drop_denied(flow);
+}
+
+ALWAYS_INLINE int drop_unparsed(struct __sk_buff *skb, int parsed, enum apus_direction direction)
+{
+	count_drop(parsed - PARSE_PASS, direction, skb->len);
+	return TCX_DROP_PACKET;
+}
+
+// Whether a found connection is the one that this packet continues. A new SYN replaces what has ended, and what the
+// other end had opened.
+ALWAYS_INLINE _Bool continues(const struct flow *flow)
+{
+	const struct found_connection *found = &flow->found;
+
+	if (unlikely(is_connection_opening(&flow->packet)) && (has_ended(found->connection) || !is_from_opener(found)))
+		return 0;
+	return !connection_is_expired(found, flow->packet.protocol, flow->now);
+}
+
+// The found connection is not the packet's. It goes when another one opens, not before: a packet that is denied must
+// not end what it has no part in.
+ALWAYS_INLINE void leave_connection(struct flow *flow)
+{
+	flow->ended = flow->found;
+	flow->found.connection = NULL;
+}
+
+// Removes the connection that was left, with a record of its end unless that was sent already.
+COLD int forget_connection(struct flow *flow)
+{
+	__u32 ending = APUS_ENDING_REPLACED;
+
+	if (!flow || !flow->ended.connection)
+		return 0;
+	if (connection_is_expired(&flow->ended, flow->packet.protocol, flow->now))
+		ending = APUS_ENDING_EXPIRED;
+	if (!(flow->ended.connection->flags & APUS_CONNECTION_CLOSED))
+		report_connection(&flow->key, flow->ended.connection, flow->now, ending);
+	connection_delete(&flow->key, flow->ended.half_open);
+	return 0;
+}
+
+// Finds the packet's connection, unless the packet doesn't continue it.
+ALWAYS_INLINE void find_connection(struct flow *flow)
+{
+	flow->ended.connection = NULL;
+	flow->found = connection_find(&flow->packet, &flow->key);
+	if (flow->found.connection && unlikely(!continues(flow)))
+		leave_connection(flow);
+}
+
+// Judges one side: the egress of the end that opened, the ingress of the other. Traffic to oneself always passes.
+ALWAYS_INLINE _Bool judge_side(struct flow *flow, const struct apus_endpoint *endpoint, _Bool high, _Bool opened)
+{
+	const struct apus_address *peer = high ? &flow->key.low : &flow->key.high;
+	_Bool responder_is_high = high != opened;
+	enum apus_direction direction = opened ? APUS_DIRECTION_EGRESS : APUS_DIRECTION_INGRESS;
+	__u32 policy = opened ? endpoint->egress_policy : endpoint->ingress_policy;
+
+	flow->judgement.verdict = (struct verdict){.rule = APUS_RULE_NONE};
+	if (address_equal(&flow->key.low, &flow->key.high))
+		return 1;
+	flow->direction = direction;
+	flow->judgement.port = responder_is_high ? flow->key.high_port : flow->key.low_port;
+	flow->judgement.protocol = flow->key.protocol;
+	judge(&flow->judgement, policy, peer, direction);
+	return flow->judgement.verdict.reason == APUS_REASON_NONE;
+}
+
+ALWAYS_INLINE void record_judgement(struct apus_connection_side *side, const struct flow *flow, __u32 generation)
+{
+	side->policy = flow->judgement.verdict.policy;
+	side->rule = flow->judgement.verdict.rule;
+	side->generation = generation;
+}
+
+// A live connection under a new generation: allowed as before, or cut off from this packet on.
+COLD int judge_again(struct flow *flow, const struct apus_endpoint *endpoint, __u32 generation, __u32 high)
+{
+	struct apus_connection *connection;
+
+	if (!flow || !endpoint || !flow->found.connection)
+		return 0;
+	connection = flow->found.connection;
+	if (!judge_side(flow, endpoint, high, connection->opener == high)) {
+		flow->frontend = connection->frontend;
+		flow->frontend_port = connection->frontend_port;
+		flow->answers = !is_from_opener(&flow->found);
+		return 0;
+	}
+	record_judgement(connection_side(connection, high), flow, generation);
+	return 1;
+}
+
+enum side_state {
+	SIDE_ALLOWED,
+	SIDE_DENIED, // flow->judgement.verdict says why
+	SIDE_REPLACED, // the address has gone to another pod: this is not its connection
+};
+
+// Checks one side of the found connection. `known`: the endpoint that the hook is attached to, if it is on this side;
+// otherwise the endpoint that the connection names is looked up into `known`.
+ALWAYS_INLINE enum side_state check_side(struct flow *flow, _Bool high, struct local_endpoint *known)
+{
+	struct apus_connection_side *side = connection_side(flow->found.connection, high);
+	__u32 generation;
+
+	if (!known->endpoint) {
+		if (!side->endpoint)
+			return SIDE_ALLOWED;
+		*known = endpoint_of_slot(&side->endpoint);
+		if (!known->endpoint || unlikely(!side_is_current(side, known->endpoint))) {
+			// The slot is free, or another pod's with another address: not this packet's end.
+			*known = (struct local_endpoint){};
+			return SIDE_REPLACED;
+		}
+	} else if (unlikely(!side->endpoint)) {
+		// The endpoint came to be known after the connection was opened: it takes its side, not judged yet.
+		side->identity = known->endpoint->identity;
+		side->generation = 0;
+		side->endpoint = known->slot;
+	}
+	if (unlikely(!side_is_current(side, known->endpoint)))
+		return SIDE_REPLACED;
+	// Read before the policies are: see struct apus_endpoint.
+	generation = *(const volatile __u32 *)&known->endpoint->generation;
+	if (likely(side->generation == generation))
+		return SIDE_ALLOWED;
+	return judge_again(flow, known->endpoint, generation, high) ? SIDE_ALLOWED : SIDE_DENIED;
+}
+
+// Whether policy still lets the found connection live.
+ALWAYS_INLINE enum side_state check_sides(struct flow *flow)
+{
+	enum side_state state = check_side(flow, flow->found.from_high, &flow->source);
+
+	return state == SIDE_ALLOWED ? check_side(flow, !flow->found.from_high, &flow->destination) : state;
+}
+
+ALWAYS_INLINE void fill_side(struct apus_connection_side *side, const struct local_endpoint *local)
+{
+	side->rule = APUS_RULE_NONE;
+	if (!local->endpoint)
+		return;
+	side->endpoint = local->slot;
+	side->identity = local->endpoint->identity;
+}
+
+// Judges the opening of a connection at each end that is on this node, and records it. 0: allowed.
+COLD int open_connection(struct flow *flow)
+{
+	struct apus_connection *connection;
+	struct apus_connection_side *source, *destination;
+	_Bool high;
+	__u32 generation, first = 0;
+
+	if (!flow)
+		return 1;
+	// The end that the hook is not attached to may be a pod of this node, too.
+	if (!flow->source.endpoint)
+		flow->source = endpoint_of_address(&flow->packet.source);
+	if (!flow->destination.endpoint)
+		flow->destination = endpoint_of_address(&flow->packet.destination);
+	connection = bpf_map_lookup_elem(&new_connection, &first);
+	if (!connection)
+		return 1;
+	__builtin_memset(connection, 0, sizeof(*connection));
+	high = flow->found.from_high;
+	source = connection_side(connection, high);
+	destination = connection_side(connection, !high);
+	fill_side(source, &flow->source);
+	fill_side(destination, &flow->destination);
+	if (flow->source.endpoint) {
+		generation = *(const volatile __u32 *)&flow->source.endpoint->generation;
+		if (!judge_side(flow, flow->source.endpoint, high, 1))
+			return 1;
+		record_judgement(source, flow, generation);
+	}
+	if (flow->destination.endpoint) {
+		generation = *(const volatile __u32 *)&flow->destination.endpoint->generation;
+		if (!judge_side(flow, flow->destination.endpoint, !high, 0))
+			return 1;
+		record_judgement(destination, flow, generation);
+	}
+	forget_connection(flow);
+	connection->opened_ns = connection->last_seen_ns = flow->now;
+	connection->opener = high;
+	connection->frontend = flow->frontend;
+	connection->frontend_port = flow->frontend_port;
+	connection->flags = flow->connection_flags;
+	connection->icmp_type = flow->packet.icmp_type;
+	connection->icmp_code = flow->packet.icmp_code;
+	source->packets = 1;
+	source->bytes = flow->packet.length;
+	source->tcp_flags = flow->packet.tcp_flags;
+	if (bpf_map_update_elem(&half_open, &flow->key, connection, BPF_ANY) < 0) {
+		flow->judgement.verdict =
+			(struct verdict){.reason = APUS_REASON_CONNECTION_FAILED, .rule = APUS_RULE_NONE};
+		return 1;
+	}
+	report_connection(&flow->key, connection, flow->now, APUS_ENDING_NONE);
+	return 0;
+}
+
+// What the rest of the path needs to know of the connection, read before its entry may move to another map.
+struct route {
+	struct apus_address frontend;
+	__u16 frontend_port;
+	_Bool reverse; // an answer of a backend: its source becomes the frontend again
+};
+
+// Records a packet of the found connection.
+ALWAYS_INLINE void follow_connection(struct flow *flow, struct route *route)
+{
+	struct apus_connection *connection = flow->found.connection;
+	_Bool answer = !is_from_opener(&flow->found);
+
+	if (unlikely(connection->flags & APUS_CONNECTION_TRANSLATED) && answer) {
+		route->reverse = 1;
+		route->frontend = connection->frontend;
+		route->frontend_port = connection->frontend_port;
+	}
+	if (unlikely(connection_follow(&flow->found, &flow->packet, flow->now, flow->counts)))
+		report_connection(&flow->key, connection, flow->now,
+				  connection->flags & APUS_CONNECTION_RESET ? APUS_ENDING_RESET : APUS_ENDING_FINISHED);
+	// A refusal answers nothing: it stays among the half-open ones.
+	if (unlikely(flow->found.half_open) && answer && !(flow->packet.tcp_flags & TCP_RST))
+		connection_answered(&flow->key, connection);
+}
+
+// Takes a packet through its connection. 0: it passes; otherwise flow->judgement.verdict says why not.
+ALWAYS_INLINE int track(struct flow *flow, struct route *route)
+{
+	if (flow->found.connection) {
+		enum side_state state = check_sides(flow);
+
+		if (likely(state == SIDE_ALLOWED)) {
+			follow_connection(flow, route);
+			return 0;
+		}
+		if (state == SIDE_DENIED)
+			return 1;
+		leave_connection(flow);
+	}
+	return open_connection(flow);
+}
+
+ALWAYS_INLINE int reverse_translate(struct __sk_buff *skb, const struct flow *flow, const struct route *route)
+{
+	struct rewrite rewrite = {
+		.from = flow->packet.source,
+		.from_port = flow->packet.source_port,
+		.to = route->frontend,
+		.to_port = route->frontend_port,
+	};
+
+	return rewrite_packet(skb, &flow->packet, &rewrite);
+}

@@ -1,0 +1,56 @@
+// ICMP errors follow the connection that they are about.
+#pragma once
+
+#include "flow.h"
+
+// Whether what was judged about one side still holds. An error is no packet of the connection, so it judges nothing.
+ALWAYS_INLINE _Bool side_still_holds(const struct apus_connection_side *side)
+{
+	const struct apus_endpoint *endpoint = endpoint_at(side->endpoint);
+
+	if (!side->endpoint)
+		return 1;
+	return endpoint && side_is_current(side, endpoint) && side->generation == endpoint->generation;
+}
+
+// Whether an ICMP error quotes a packet of a connection that is known here and still allowed. The quoted packet was
+// sent by the receiver of the error; any router may report on it, but a pod is none and speaks for itself only.
+GLOBAL int quotes_known_connection(struct __sk_buff *skb, const struct packet *packet, __u64 now, __u32 direction)
+{
+	struct packet quoted = {};
+	struct apus_connection_key key;
+	struct found_connection found;
+	__u32 offset;
+	int parsed;
+
+	if (!packet)
+		return 0;
+	offset = packet->l4_offset + 8;
+	quoted.end = packet->end;
+	parsed = packet->flags & PACKET_V6 ? parse_ipv6(skb, &quoted, offset, 1) : parse_ipv4(skb, &quoted, offset, 1);
+	if (parsed != PARSE_PACKET || !address_equal(&quoted.source, &packet->destination))
+		return 0;
+	if (direction == APUS_DIRECTION_EGRESS && !address_equal(&quoted.destination, &packet->source))
+		return 0;
+	found = connection_find(&quoted, &key);
+	return found.connection && !connection_is_expired(&found, quoted.protocol, now) &&
+	       side_still_holds(&found.connection->sides[0]) && side_still_holds(&found.connection->sides[1]);
+}
+
+// Judges an error that belongs to no connection as a packet of its own, without recording a connection for it.
+ALWAYS_INLINE int judge_stray_error(struct flow *flow)
+{
+	_Bool high = connection_key(&flow->packet, &flow->key);
+
+	if (flow->source.endpoint && !judge_side(flow, flow->source.endpoint, high, 1))
+		return 1;
+	return flow->destination.endpoint && !judge_side(flow, flow->destination.endpoint, !high, 0);
+}
+
+// 0: the error passes; otherwise flow->judgement.verdict says why not.
+ALWAYS_INLINE int track_error(struct __sk_buff *skb, struct flow *flow)
+{
+	if (quotes_known_connection(skb, &flow->packet, flow->now, flow->direction))
+		return 0;
+	return judge_stray_error(flow);
+}

@@ -1,0 +1,65 @@
+// The packet as the data path sees it.
+#pragma once
+
+#include <linux/icmpv6.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/in6.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+
+#include "address.h"
+
+enum packet_flag {
+	PACKET_V6 = 1,
+	PACKET_FRAGMENT = 2, // part of a datagram, the first one or a later one
+	PACKET_LATER_FRAGMENT = 4, // has no layer 4 header
+	PACKET_ICMP_ERROR = 8, // quotes the packet that it is about
+	PACKET_NEIGHBOUR = 16, // neighbour discovery or multicast listener discovery (RFC 4861, RFC 2710, RFC 3810)
+	PACKET_SOLICITATION = 32, // neighbour discovery between addresses that a router could forward to
+};
+
+// Types of RFC 792; <linux/icmp.h> would pull in the C library.
+enum {
+	ICMP_ECHO_REPLY = 0,
+	ICMP_UNREACHABLE = 3,
+	ICMP_SOURCE_QUENCH = 4,
+	ICMP_ECHO_REQUEST = 8,
+	ICMP_TIME_EXCEEDED = 11,
+	ICMP_PARAMETER_PROBLEM = 12,
+};
+
+// Types of RFC 4861.
+enum {
+	ICMPV6_NEIGHBOUR_SOLICITATION = 135,
+	ICMPV6_NEIGHBOUR_ADVERTISEMENT = 136,
+};
+
+enum {
+	TCP_FIN = 0x01,
+	TCP_SYN = 0x02,
+	TCP_RST = 0x04,
+	TCP_ACK = 0x10,
+};
+
+struct packet {
+	struct apus_address source;
+	struct apus_address destination;
+	__u16 source_port; // network byte order
+	__u16 destination_port;
+	__u32 length; // of the frame
+	__u32 end; // of the IP packet, from the start of the frame
+	__u32 identification; // of a fragment, network byte order
+	__u16 l4_offset; // from the start of the frame
+	__u8 protocol;
+	__u8 flags; // enum packet_flag
+	__u8 tcp_flags;
+	__u8 icmp_type;
+	__u8 icmp_code;
+	__u8 padding;
+};
+
+ALWAYS_INLINE _Bool is_connection_opening(const struct packet *packet)
+{
+	return packet->protocol == IPPROTO_TCP && (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}

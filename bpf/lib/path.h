@@ -1,0 +1,57 @@
+// Steps that the programs at pods and at uplinks share.
+#pragma once
+
+#include "icmp_error.h"
+
+ALWAYS_INLINE _Bool is_special(const struct packet *packet)
+{
+	return (packet->flags & (PACKET_NEIGHBOUR | PACKET_SOLICITATION | PACKET_FRAGMENT | PACKET_ICMP_ERROR)) != 0;
+}
+
+// Whether a pod asks, or answers, its own node for a hardware address: a gateway may have a global address. No router
+// is on that way, so nothing leaves the node by it.
+GLOBAL int is_discovery_of_node(const struct packet *packet)
+{
+	if (!packet || !(packet->flags & PACKET_SOLICITATION))
+		return 0;
+	if (packet->icmp_type != ICMPV6_NEIGHBOUR_SOLICITATION && packet->icmp_type != ICMPV6_NEIGHBOUR_ADVERTISEMENT)
+		return 0;
+	return (peer_of(&packet->destination).flags & APUS_PEER_LOCAL_NODE) != 0;
+}
+
+// A later fragment's ports, and what needs no connection. Returns 1 when the packet is done with, into `result`.
+ALWAYS_INLINE _Bool handle_special(struct __sk_buff *skb, struct flow *flow, int *result)
+{
+	enum apus_reason reason = APUS_REASON_NONE;
+
+	if (likely(!is_special(&flow->packet)))
+		return 0;
+	*result = TCX_NEXT_PROGRAM;
+	if (flow->packet.flags & PACKET_NEIGHBOUR || is_discovery_of_node(&flow->packet))
+		return 1;
+	if (flow->packet.flags & PACKET_FRAGMENT)
+		reason = resolve_fragment(&flow->packet, flow->now);
+	if (reason) {
+		*result = drop_flow(flow, reason, flow->direction);
+		return 1;
+	}
+	if (!(flow->packet.flags & PACKET_ICMP_ERROR))
+		return 0;
+	if (track_error(skb, flow))
+		*result = drop_denied(flow);
+	return 1;
+}
+
+// To a pod of this node without the host's stack where that is possible; the stack is the way for everything else.
+ALWAYS_INLINE int forward_to_pod(struct __sk_buff *skb, struct flow *flow, const struct route *route)
+{
+	if (!can_redirect(flow->destination.endpoint) || flow->destination.slot == flow->source.slot)
+		return TCX_NEXT_PROGRAM;
+	if (unlikely(route->reverse)) {
+		if (ends_here(skb, &flow->packet))
+			return TCX_NEXT_PROGRAM;
+		if (reverse_translate(skb, flow, route) < 0)
+			return drop_flow(flow, APUS_REASON_MALFORMED, APUS_DIRECTION_INGRESS);
+	}
+	return deliver(skb, &flow->packet, flow->destination.endpoint);
+}

@@ -1,0 +1,84 @@
+// What happens at a pod's host-side interface.
+#pragma once
+
+#include "path.h"
+#include "translate.h"
+
+ALWAYS_INLINE _Bool is_translatable(const struct packet *packet)
+{
+	return packet->protocol == IPPROTO_TCP || packet->protocol == IPPROTO_UDP;
+}
+
+// A packet that a pod sends and that no connection is known for.
+ALWAYS_INLINE enum apus_reason prepare_opening(struct __sk_buff *skb, struct flow *flow)
+{
+	if (is_translatable(&flow->packet)) {
+		enum apus_reason reason = translate_packet(skb, flow);
+
+		if (reason)
+			return reason;
+	}
+	if (flow->found.connection)
+		return APUS_REASON_NONE; // translated onto a connection that exists
+	if (!flow->frontend_port)
+		note_socket_frontend(skb, flow);
+	return APUS_REASON_NONE;
+}
+
+ALWAYS_INLINE int handle_from_pod(struct __sk_buff *skb, __u64 now, __u32 random)
+{
+	struct flow flow = {.now = now, .random = random, .counts = 1, .direction = APUS_DIRECTION_EGRESS};
+	struct route route = {};
+	enum apus_reason reason;
+	int parsed = parse_packet(skb, &flow.packet);
+	int result;
+
+	if (parsed == PARSE_PASS)
+		return TCX_NEXT_PROGRAM;
+	if (unlikely(parsed != PARSE_PACKET))
+		return drop_unparsed(skb, parsed, APUS_DIRECTION_EGRESS);
+	flow.source = endpoint_of_interface(skb->ifindex);
+	if (unlikely(!flow.source.endpoint))
+		return drop_flow(&flow, APUS_REASON_UNKNOWN_ENDPOINT, APUS_DIRECTION_EGRESS);
+	reason = check_source(skb, &flow.packet, flow.source.endpoint);
+	if (unlikely(reason))
+		return drop_flow(&flow, reason, APUS_DIRECTION_EGRESS);
+	if (handle_special(skb, &flow, &result))
+		return result;
+	find_connection(&flow);
+	if (!flow.found.connection) {
+		reason = prepare_opening(skb, &flow);
+		if (unlikely(reason))
+			return drop_flow(&flow, reason, APUS_DIRECTION_EGRESS);
+	}
+	if (unlikely(track(&flow, &route)))
+		return drop_denied(&flow);
+	return forward_to_pod(skb, &flow, &route);
+}
+
+// What the host's stack sends to a pod: from the node itself, from outside, and from local pods that were not
+// redirected (those were judged when they left, and counted).
+ALWAYS_INLINE int handle_to_pod(struct __sk_buff *skb, __u64 now)
+{
+	struct flow flow = {.now = now, .direction = APUS_DIRECTION_INGRESS};
+	struct route route = {};
+	int parsed = parse_packet(skb, &flow.packet);
+	int result;
+
+	if (parsed == PARSE_PASS)
+		return TCX_NEXT_PROGRAM;
+	if (unlikely(parsed != PARSE_PACKET))
+		return drop_unparsed(skb, parsed, APUS_DIRECTION_INGRESS);
+	flow.destination = endpoint_of_interface(skb->ifindex);
+	if (unlikely(!flow.destination.endpoint))
+		return drop_flow(&flow, APUS_REASON_UNKNOWN_ENDPOINT, APUS_DIRECTION_INGRESS);
+	if (handle_special(skb, &flow, &result))
+		return result;
+	find_connection(&flow);
+	flow.counts = flow.found.connection && !connection_side(flow.found.connection, flow.found.from_high)->endpoint;
+	if (unlikely(track(&flow, &route)))
+		return drop_denied(&flow);
+	if (unlikely(route.reverse) && reverse_translate(skb, &flow, &route) < 0)
+		return drop_flow(&flow, APUS_REASON_MALFORMED, APUS_DIRECTION_INGRESS);
+	return TCX_NEXT_PROGRAM;
+}

@@ -1,0 +1,214 @@
+// Network policy: the first matching bit (docs/policy.md).
+#pragma once
+
+#include "packet.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct apus_address);
+	__type(value, struct apus_peer);
+} peer_classes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct apus_prefix_key);
+	__type(value, __u32);
+} peer_prefixes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct apus_policy_page_key);
+	__type(value, struct apus_policy_page);
+} policy_pages SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct apus_policy_peers_key);
+	__type(value, struct apus_rule_bits);
+} policy_peers SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct apus_policy_ports_key);
+	__type(value, struct apus_rule_bits);
+} policy_ports SEC(".maps");
+
+// What judging came to. `reason` is APUS_REASON_NONE for allowed.
+struct verdict {
+	__u32 reason;
+	__u32 policy;
+	__u32 rule;
+};
+
+struct peer {
+	__u32 class_id;
+	__u32 flags; // enum apus_peer_flag
+};
+
+ALWAYS_INLINE struct peer peer_of(const struct apus_address *address)
+{
+	const struct apus_peer *exact = bpf_map_lookup_elem(&peer_classes, address);
+	struct apus_prefix_key key = {.prefix_length = 128};
+	const __u32 *class_id;
+
+	if (exact)
+		return (struct peer){.class_id = exact->class_id, .flags = exact->flags};
+	__builtin_memcpy(key.address, address, sizeof(key.address));
+	class_id = bpf_map_lookup_elem(&peer_prefixes, &key);
+	return (struct peer){.class_id = class_id ? *class_id : 0};
+}
+
+// What is asked of a policy, and how far judging has come through its tiers. They are in rule order, so a page never
+// leads back to an earlier tier.
+struct judgement {
+	struct verdict verdict; // verdict.policy: the policy that is asked
+	__u32 class_id; // of the peer
+	__u16 port; // network byte order
+	__u8 protocol;
+	__u8 decided;
+	__u32 passed; // an Admin rule said pass: no later Admin rule counts
+};
+
+ALWAYS_INLINE __u32 first_bit(__u64 word)
+{
+	return __builtin_ctzll(word);
+}
+
+ALWAYS_INLINE const struct apus_rule_bits *bits_of_peer(const struct judgement *judgement, __u32 page)
+{
+	struct apus_policy_peers_key key = {
+		.policy = judgement->verdict.policy,
+		.class_id = judgement->class_id,
+		.page = page,
+	};
+
+	return bpf_map_lookup_elem(&policy_peers, &key);
+}
+
+ALWAYS_INLINE const struct apus_rule_bits *bits_of_port(const struct judgement *judgement, __u32 page)
+{
+	struct apus_policy_ports_key key = {
+		.prefix_length = APUS_POLICY_PORTS_FIXED_BITS + 16,
+		.policy = judgement->verdict.policy,
+		.page = page,
+		.protocol = judgement->protocol,
+		.port = judgement->port,
+	};
+
+	return bpf_map_lookup_elem(&policy_ports, &key);
+}
+
+ALWAYS_INLINE void decide(struct judgement *judgement, __u32 reason, __u32 rule)
+{
+	judgement->decided = 1;
+	judgement->verdict.reason = reason;
+	judgement->verdict.rule = rule;
+}
+
+// One word of 64 rules, all tiers.
+ALWAYS_INLINE void judge_word(struct judgement *judgement, const struct apus_policy_page *page, __u64 hits, __u32 word,
+			      __u32 first_rule)
+{
+	__u64 admin = judgement->passed ? 0 : hits & page->admin.words[word];
+	__u64 allow = hits & page->network_policy.words[word];
+	__u64 baseline = page->flags & APUS_POLICY_ISOLATES ? 0 : hits & page->baseline.words[word];
+
+	if (admin) {
+		__u64 bit = admin & -admin;
+
+		if (page->pass.words[word] & bit) {
+			judgement->passed = 1;
+		} else {
+			decide(judgement, page->deny.words[word] & bit ? APUS_REASON_POLICY_DENIED : APUS_REASON_NONE,
+			       first_rule + first_bit(bit));
+			return;
+		}
+	}
+	if (allow) {
+		decide(judgement, APUS_REASON_NONE, first_rule + first_bit(allow));
+		return;
+	}
+	if (baseline) {
+		__u64 bit = baseline & -baseline;
+
+		decide(judgement, page->deny.words[word] & bit ? APUS_REASON_POLICY_DENIED : APUS_REASON_NONE,
+		       first_rule + first_bit(bit));
+	}
+}
+
+ALWAYS_INLINE __u64 hits_of_word(const struct apus_policy_page *page, const struct apus_rule_bits *peers,
+				 const struct apus_rule_bits *ports, __u32 word)
+{
+	__u64 peer_bits = page->any_peer.words[word] | (peers ? peers->words[word] : 0);
+	__u64 port_bits = page->any_port.words[word] | (ports ? ports->words[word] : 0);
+
+	return peer_bits & port_bits;
+}
+
+// Judges one page. Returns the number of pages of the policy, 0 when the page is missing.
+ALWAYS_INLINE __u32 judge_page(struct judgement *judgement, __u32 number)
+{
+	struct apus_policy_page_key key = {.policy = judgement->verdict.policy, .page = number};
+	const struct apus_policy_page *page = bpf_map_lookup_elem(&policy_pages, &key);
+	const struct apus_rule_bits *peers, *ports;
+
+	if (!page)
+		return 0;
+	peers = judgement->class_id ? bits_of_peer(judgement, number) : NULL;
+	ports = bits_of_port(judgement, number);
+#pragma unroll
+	for (__u32 word = 0; word < APUS_POLICY_PAGE_WORDS; word++) {
+		if (!judgement->decided)
+			judge_word(judgement, page, hits_of_word(page, peers, ports, word), word,
+				   number * APUS_POLICY_PAGE_BITS + word * 64);
+	}
+	if (!judgement->decided && number + 1 >= page->page_count && page->flags & APUS_POLICY_ISOLATES)
+		decide(judgement, APUS_REASON_POLICY_ISOLATED, APUS_RULE_ISOLATION);
+	return page->page_count;
+}
+
+// Judges a connection by the policy that `judgement` names. A page that is missing is a policy that is missing:
+// nothing is allowed by half of it.
+GLOBAL int judge_policy(struct judgement *judgement)
+{
+	__u32 pages = 1;
+
+	if (!judgement)
+		return 0;
+	for (__u32 number = 0; number < APUS_POLICY_PAGES_MAX && number < pages && !judgement->decided; number++) {
+		pages = judge_page(judgement, number);
+		if (!pages)
+			decide(judgement, APUS_REASON_POLICY_MISSING, APUS_RULE_NONE);
+	}
+	if (!judgement->decided && pages > APUS_POLICY_PAGES_MAX)
+		decide(judgement, APUS_REASON_POLICY_MISSING, APUS_RULE_NONE);
+	return 0;
+}
+
+// Judges what `peer` and an endpoint under `policy` have to do with each other in one direction.
+ALWAYS_INLINE void judge(struct judgement *judgement, __u32 policy, const struct apus_address *peer,
+			 enum apus_direction direction)
+{
+	struct peer found;
+
+	judgement->verdict = (struct verdict){.policy = policy, .rule = APUS_RULE_NONE};
+	judgement->decided = judgement->passed = 0;
+	if (!policy)
+		return;
+	found = peer_of(peer);
+	// The node may always reach its own pods (probes; Kubernetes' NetworkPolicy semantics).
+	if (direction == APUS_DIRECTION_INGRESS && found.flags & APUS_PEER_LOCAL_NODE)
+		return;
+	judgement->class_id = found.class_id;
+	judge_policy(judgement);
+}

@@ -1,0 +1,133 @@
+// Changing addresses, ports, hardware addresses and hop counts of a packet, checksums included.
+#pragma once
+
+#include "endpoint.h"
+
+enum {
+	IPV4_CHECKSUM = ETH_HLEN + 10,
+	IPV4_SOURCE = ETH_HLEN + 12,
+	IPV4_DESTINATION = ETH_HLEN + 16,
+	IPV4_TTL = ETH_HLEN + 8,
+	IPV6_HOP_LIMIT = ETH_HLEN + 7,
+	IPV6_SOURCE = ETH_HLEN + 8,
+	IPV6_DESTINATION = ETH_HLEN + 24,
+	TCP_CHECKSUM = 16, // from the start of the layer 4 header
+	UDP_CHECKSUM = 6,
+};
+
+// Which end of a packet is rewritten, and to what.
+struct rewrite {
+	struct apus_address from;
+	struct apus_address to;
+	__u16 from_port; // network byte order
+	__u16 to_port;
+	_Bool destination;
+};
+
+ALWAYS_INLINE int rewrite_ports(struct __sk_buff *skb, const struct packet *packet, const struct rewrite *rewrite,
+				__s64 address_difference)
+{
+	_Bool udp = packet->protocol == IPPROTO_UDP;
+	__u32 checksum = packet->l4_offset + (udp ? UDP_CHECKSUM : TCP_CHECKSUM);
+	// A UDP checksum of 0 means "none" and must stay so; one that becomes 0 is sent as 0xffff.
+	__u64 flags = udp ? BPF_F_MARK_MANGLED_0 : 0;
+
+	if (bpf_l4_csum_replace(skb, checksum, 0, address_difference, flags | BPF_F_PSEUDO_HDR) < 0)
+		return -1;
+	if (bpf_l4_csum_replace(skb, checksum, rewrite->from_port, rewrite->to_port, flags | 2) < 0)
+		return -1;
+	return bpf_skb_store_bytes(skb, packet->l4_offset + (rewrite->destination ? 2 : 0), &rewrite->to_port, 2, 0);
+}
+
+ALWAYS_INLINE __s64 rewrite_v4(struct __sk_buff *skb, const struct rewrite *rewrite)
+{
+	__be32 from = address_v4_bits(&rewrite->from), to = address_v4_bits(&rewrite->to);
+
+	if (bpf_l3_csum_replace(skb, IPV4_CHECKSUM, from, to, sizeof(to)) < 0)
+		return -1;
+	if (bpf_skb_store_bytes(skb, rewrite->destination ? IPV4_DESTINATION : IPV4_SOURCE, &to, sizeof(to), 0) < 0)
+		return -1;
+	return bpf_csum_diff(&from, sizeof(from), &to, sizeof(to), 0);
+}
+
+ALWAYS_INLINE __s64 rewrite_v6(struct __sk_buff *skb, const struct rewrite *rewrite)
+{
+	struct apus_address from = rewrite->from, to = rewrite->to;
+
+	// IPv6 has no header checksum that would make up for the address in a sum that the network card took over the
+	// whole packet (CHECKSUM_COMPLETE), so the sum changes with it.
+	if (bpf_skb_store_bytes(skb, rewrite->destination ? IPV6_DESTINATION : IPV6_SOURCE, &to, sizeof(to),
+				BPF_F_RECOMPUTE_CSUM) < 0)
+		return -1;
+	return bpf_csum_diff((__be32 *)&from, sizeof(from), (__be32 *)&to, sizeof(to), 0);
+}
+
+// Rewrites one end of a TCP or UDP packet. Negative when the packet could not be changed.
+GLOBAL int rewrite_packet(struct __sk_buff *skb, const struct packet *packet, const struct rewrite *rewrite)
+{
+	__s64 difference;
+
+	if (!packet || !rewrite)
+		return -1;
+	difference = packet->flags & PACKET_V6 ? rewrite_v6(skb, rewrite) : rewrite_v4(skb, rewrite);
+	if (difference < 0)
+		return -1;
+	if (packet->flags & PACKET_LATER_FRAGMENT)
+		return 0;
+	return rewrite_ports(skb, packet, rewrite, difference);
+}
+
+// Whether the packet's hop count ends here, so that the stack has to answer.
+ALWAYS_INLINE _Bool ends_here(struct __sk_buff *skb, const struct packet *packet)
+{
+	__u8 hops;
+
+	if (bpf_skb_load_bytes(skb, packet->flags & PACKET_V6 ? IPV6_HOP_LIMIT : IPV4_TTL, &hops, sizeof(hops)) < 0)
+		return 1;
+	return hops <= 1;
+}
+
+// Hands the packet to a pod of this node. `to_peer`: straight into the pod, without the host's stack; then the frame
+// gets the hardware addresses and the hop count that the stack would have given it. What the stack has to answer (a
+// hop count that ends here) and pods without a veth go through the stack.
+ALWAYS_INLINE int deliver(struct __sk_buff *skb, const struct packet *packet, const struct apus_endpoint *endpoint)
+{
+	struct {
+		__u8 destination[6], source[6];
+		__u16 type;
+		__u8 network[12];
+	} head;
+	__u32 length = packet->flags & PACKET_V6 ? ETH_HLEN : 26;
+
+	if (bpf_skb_load_bytes(skb, 0, &head, 26) < 0)
+		return TCX_NEXT_PROGRAM;
+	if (packet->flags & PACKET_V6) {
+		if (head.network[7] <= 1)
+			return TCX_NEXT_PROGRAM;
+		head.network[7]--;
+		// As for addresses in IPv6: part of the card's sum over the packet, which begins behind the link
+		// header.
+		if (bpf_skb_store_bytes(skb, IPV6_HOP_LIMIT, &head.network[7], 1, BPF_F_RECOMPUTE_CSUM) < 0)
+			return TCX_NEXT_PROGRAM;
+	} else {
+		__be16 *checksum = (__be16 *)&head.network[10];
+		__u32 sum;
+
+		if (head.network[8] <= 1)
+			return TCX_NEXT_PROGRAM;
+		head.network[8]--;
+		// RFC 1624: the field falls by 0x0100, so its complement's sum rises by as much.
+		sum = *checksum + bpf_htons(0x0100);
+		*checksum = sum + (sum >= 0xffff);
+	}
+	__builtin_memcpy(head.destination, endpoint->mac, 6);
+	__builtin_memcpy(head.source, endpoint->host_mac, 6);
+	if (bpf_skb_store_bytes(skb, 0, &head, length, 0) < 0)
+		return TCX_NEXT_PROGRAM;
+	return bpf_redirect_peer(endpoint->ifindex, 0);
+}
+
+ALWAYS_INLINE _Bool can_redirect(const struct apus_endpoint *endpoint)
+{
+	return config.redirect_peer && endpoint && endpoint->flags & APUS_ENDPOINT_REDIRECT;
+}

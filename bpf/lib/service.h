@@ -1,0 +1,69 @@
+// Services: frontends, the slots they own, and the backends in those.
+#pragma once
+
+#include "packet.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct apus_service_key);
+	__type(value, struct apus_service);
+} services SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 524288);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, __u32);
+} slots SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 262144);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct apus_backend);
+} backends SEC(".maps");
+
+// The backend that was picked; `backend` is NULL when the Service has none.
+struct picked_backend {
+	const struct apus_backend *backend;
+	__u32 index;
+};
+
+ALWAYS_INLINE const struct apus_service *service_find(const struct apus_address *address, __u16 port, __u8 protocol)
+{
+	struct apus_service_key key = {.address = *address, .port = port, .protocol = protocol};
+
+	return bpf_map_lookup_elem(&services, &key);
+}
+
+ALWAYS_INLINE const struct apus_backend *backend_at(__u32 index)
+{
+	const struct apus_backend *backend = index ? bpf_map_lookup_elem(&backends, &index) : NULL;
+
+	return backend && backend->in_use ? backend : NULL;
+}
+
+// Any number picks a backend; random ones spread evenly. `next` goes on from there, to others where there are others.
+ALWAYS_INLINE struct picked_backend service_pick(const struct apus_service *service, __u32 number, __u32 next)
+{
+	struct picked_backend picked = {};
+	__u32 slot;
+	const __u32 *index;
+
+	if (!service->slot_count)
+		return picked;
+	// Multiply and shift maps 32 random bits to a slot without a division.
+	slot = (__u32)(((__u64)number * service->slot_count) >> 32);
+	if (next)
+		slot = (slot + next) % service->slot_count;
+	slot += service->first_slot;
+	index = bpf_map_lookup_elem(&slots, &slot);
+	if (!index)
+		return picked;
+	picked.index = *index;
+	picked.backend = backend_at(picked.index);
+	return picked;
+}

@@ -1,0 +1,19 @@
+// Entry points at a pod's host-side interface.
+#include "../lib/info.h"
+#include "../lib/pod.h"
+
+// tcx ingress: what the pod sends.
+SEC("tc")
+int from_pod(struct __sk_buff *skb)
+{
+	return handle_from_pod(skb, bpf_ktime_get_ns(), bpf_get_prandom_u32());
+}
+
+// tcx egress: what the host's stack sends to the pod.
+SEC("tc")
+int to_pod(struct __sk_buff *skb)
+{
+	return handle_to_pod(skb, bpf_ktime_get_ns());
+}
+
+char LICENSE[] SEC("license") = "GPL";

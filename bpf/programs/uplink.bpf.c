@@ -1,0 +1,11 @@
+// Entry points at an uplink.
+#include "../lib/uplink.h"
+
+// tcx ingress: what comes from the network.
+SEC("tc")
+int from_network(struct __sk_buff *skb)
+{
+	return handle_from_network(skb, bpf_ktime_get_ns());
+}
+
+char LICENSE[] SEC("license") = "GPL";
