@@ -50,16 +50,23 @@ let package = Package(
         .target(name: "BPF", dependencies: ["LinuxKernel", "CLinux", "CLibBPF"], swiftSettings: strict),
 
         // Pure domains.
+        .target(name: "NetworkPolicy", dependencies: ["Addressing"], swiftSettings: strict),
 
         // The seam between domains and kernel, and the outside world.
 
         // The binaries.
 
         // Tests, and what they, the demo and the benches share.
+        .target(
+            name: "PolicyGenerators", dependencies: ["NetworkPolicy", "Addressing"], path: "Tests/PolicyGenerators",
+            swiftSettings: strict),
         .testTarget(name: "AddressingTests", dependencies: ["Addressing"], swiftSettings: strict),
         .testTarget(name: "LinuxKernelTests", dependencies: ["LinuxKernel", "Addressing"], swiftSettings: strict),
         .testTarget(
             name: "BPFTests", dependencies: ["BPF", "LinuxKernel", "Addressing"], exclude: ["Fixtures"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "NetworkPolicyTests", dependencies: ["NetworkPolicy", "PolicyGenerators", "Addressing"],
             swiftSettings: strict),
     ]
 )

@@ -1,0 +1,60 @@
+/// What a rule does with the traffic it matches.
+public enum PolicyAction: String, Sendable, Hashable, CaseIterable {
+    case allow
+    case deny
+    /// Leave the tier: the next one decides.
+    case pass
+}
+
+/// The tiers of policies in the order they are judged.
+public enum PolicyTier: UInt8, Sendable, Hashable, CaseIterable, Comparable {
+    case admin
+    case networkPolicy
+    case baseline
+
+    public static func < (left: PolicyTier, right: PolicyTier) -> Bool { left.rawValue < right.rawValue }
+}
+
+/// One item of a cluster policy's `ingress` or `egress`; a nil `ports` admits every protocol and port.
+public struct ClusterPolicyRule: Sendable, Hashable {
+    public var action: PolicyAction
+    public var peers: [PolicyPeer]
+    public var ports: [PortRule]?
+
+    public init(action: PolicyAction, peers: [PolicyPeer], ports: [PortRule]? = nil) {
+        self.action = action
+        self.peers = peers
+        self.ports = ports
+    }
+}
+
+/// A ClusterNetworkPolicy (`policy.networking.k8s.io/v1alpha2`) with the peers that are pods or networks.
+public struct ClusterPolicyObject: Sendable, Hashable {
+    public var name: String
+    /// `admin` or `baseline`.
+    public var tier: PolicyTier
+    /// 0…1000, lower first; equal ones are ordered by name.
+    public var priority: Int
+    public var namespaceSelector: LabelSelector
+    public var podSelector: LabelSelector
+    /// The ingress rules; a peer without `namespaceSelector` is in any namespace.
+    public var ingress: [ClusterPolicyRule]
+    public var egress: [ClusterPolicyRule]
+    /// What the reader of the object could not represent in the fields above.
+    public var invalidFields: [InvalidField]
+
+    public init(
+        name: String, tier: PolicyTier, priority: Int, namespaceSelector: LabelSelector = .everything,
+        podSelector: LabelSelector = .everything, ingress: [ClusterPolicyRule] = [],
+        egress: [ClusterPolicyRule] = [], invalidFields: [InvalidField] = []
+    ) {
+        self.name = name
+        self.tier = tier
+        self.priority = priority
+        self.namespaceSelector = namespaceSelector
+        self.podSelector = podSelector
+        self.ingress = ingress
+        self.egress = egress
+        self.invalidFields = invalidFields
+    }
+}

@@ -1,0 +1,87 @@
+public import Addressing
+
+/// A packet that opens a connection, as one end's policies judge it.
+public struct PolicyQuery: Sendable, Hashable, CustomStringConvertible {
+    /// The pod that is judged, and whether it receives or sends.
+    public var endpoint: PodKey
+    public var direction: PolicyDirection
+    /// The address of the other end.
+    public var peer: IPAddress
+    public var ipProtocol: IPProtocol
+    /// The destination port, 0 for a protocol without ports.
+    public var port: Port
+
+    public init(
+        endpoint: PodKey, direction: PolicyDirection, peer: IPAddress, ipProtocol: IPProtocol, port: Port
+    ) {
+        self.endpoint = endpoint
+        self.direction = direction
+        self.peer = peer
+        self.ipProtocol = ipProtocol
+        self.port = port
+    }
+
+    public var description: String {
+        let arrow = direction == .ingress ? "from" : "to"
+        return "\(direction.rawValue) of \(endpoint) \(arrow) \(peer), \(ipProtocol) port \(port)"
+    }
+}
+
+/// What policies decide about a packet, and why.
+public struct Explanation: Sendable, Hashable {
+    /// What decided.
+    public enum Reason: Sendable, Hashable {
+        /// A pod always reaches itself.
+        case ownTraffic
+        /// A node always reaches its pods.
+        case localNode
+        /// The first rule that matches.
+        case rule(RuleOrigin)
+        /// No rule matches, and these policies isolate the pod.
+        case isolation([PolicyName])
+        /// These policies can't be put in force as written, so everything is denied.
+        case broken([PolicyName])
+        /// No policy says anything about the packet.
+        case nothing
+    }
+
+    /// One rule that was looked at.
+    public struct Consideration: Sendable, Hashable {
+        public var origin: RuleOrigin
+        public var tier: PolicyTier
+        public var action: PolicyAction
+        public var admitsPeer: Bool
+        public var admitsPort: Bool
+
+        /// Whether the rule matches the packet.
+        public var matches: Bool { admitsPeer && admitsPort }
+    }
+
+    public var isAllowed: Bool
+    public var reason: Reason
+    /// The rules looked at, in order, up to the deciding one.
+    public var considered: [Consideration]
+
+    /// An explanation with no more than these parts.
+    public init(isAllowed: Bool, reason: Reason, considered: [Consideration] = []) {
+        self.isAllowed = isAllowed
+        self.reason = reason
+        self.considered = considered
+    }
+}
+
+extension Explanation: CustomStringConvertible {
+    public var description: String {
+        let verdict = isAllowed ? "allowed" : "denied"
+        switch reason {
+        case .ownTraffic: return "\(verdict): a pod reaches itself"
+        case .localNode: return "\(verdict): the pod's own node reaches it"
+        case .rule(let origin): return "\(verdict) by \(origin)"
+        case .isolation(let names): return "\(verdict): no rule matches and \(Self.list(names)) isolates"
+        case .broken(let names): return "\(verdict): \(Self.list(names)) cannot be put in force"
+        case .nothing: return "\(verdict): no policy applies"
+        }
+    }
+
+    private static func list(_ names: [PolicyName]) -> String { names.map(\.description).joined(separator: ", ") }
+}

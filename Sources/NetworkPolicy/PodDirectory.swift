@@ -1,0 +1,90 @@
+internal import Addressing
+
+/// The pods and namespaces of the cluster, and whose address is whose.
+///
+/// Host-network and finished pods, and those without an address, are nobody's peer and selected by nothing:
+/// they are not kept.
+struct PodDirectory {
+    private(set) var pods: [PodKey: PolicyPod] = [:]
+    private(set) var namespaces: [String: [String: String]] = [:]
+    private var byNamespace: [String: Set<PodKey>] = [:]
+    private(set) var owners: [IPAddress: PodKey] = [:]
+    /// All claimants of the addresses that have more than one.
+    private var contested: [IPAddress: Set<PodKey>] = [:]
+
+    subscript(key: PodKey) -> PolicyPod? { pods[key] }
+
+    /// The pod that an address belongs to.
+    func owner(of address: IPAddress) -> PolicyPod? { owners[address].flatMap { pods[$0] } }
+
+    func pods(in namespace: String) -> Set<PodKey> { byNamespace[namespace] ?? [] }
+
+    /// Replaces a pod (nil removes it); returns what was kept of it before and is kept now, nil when nothing changed.
+    mutating func update(_ key: PodKey, _ pod: PolicyPod?) -> (old: PolicyPod?, new: PolicyPod?)? {
+        let isPeer = pod.map { !$0.isHostNetwork && !$0.isTerminated && !$0.addresses.isEmpty } ?? false
+        let new = isPeer ? pod : nil
+        let old = pods[key]
+        if old == new { return nil }
+        for address in Set(old?.addresses ?? []).subtracting(new?.addresses ?? []) { release(address, key) }
+        for address in Set(new?.addresses ?? []).subtracting(old?.addresses ?? []) { claim(address, key) }
+        pods[key] = new
+        if new != nil {
+            byNamespace[key.namespace, default: []].insert(key)
+        } else {
+            byNamespace[key.namespace]?.remove(key)
+            if byNamespace[key.namespace]?.isEmpty == true { byNamespace[key.namespace] = nil }
+        }
+        return (old, new)
+    }
+
+    /// Sets a namespace's labels, or forgets the namespace; returns the labels before.
+    mutating func updateNamespace(_ name: String, _ labels: [String: String]?) -> [String: String]? {
+        let old = namespaces[name]
+        namespaces[name] = labels
+        return old
+    }
+
+    /// The pods of a set, found by their namespaces.
+    func members(of set: PodSet) -> [PodKey] {
+        func matching(_ keys: some Sequence<PodKey>) -> [PodKey] {
+            keys.filter { pods[$0].map { set.selector.matches($0.labels) } ?? false }
+        }
+        switch set.scope {
+        case .everywhere:
+            return matching(pods.keys)
+        case .named(let namespace):
+            return matching(pods(in: namespace))
+        case .matching(let selector):
+            return namespaces.filter { selector.matches($0.value) }.keys.flatMap { matching(pods(in: $0)) }
+        }
+    }
+
+    /// Whether a pod is in a set.
+    func contains(_ pod: PolicyPod, in set: PodSet) -> Bool {
+        guard set.selector.matches(pod.labels) else { return false }
+        switch set.scope {
+        case .everywhere: return true
+        case .named(let namespace): return pod.key.namespace == namespace
+        case .matching(let selector): return namespaces[pod.key.namespace].map(selector.matches) ?? false
+        }
+    }
+
+    private mutating func claim(_ address: IPAddress, _ key: PodKey) {
+        guard let holder = owners[address] else {
+            owners[address] = key
+            return
+        }
+        contested[address, default: [holder]].insert(key)
+        owners[address] = contested[address]?.min()
+    }
+
+    private mutating func release(_ address: IPAddress, _ key: PodKey) {
+        guard var claimants = contested[address] else {
+            owners[address] = nil
+            return
+        }
+        claimants.remove(key)
+        owners[address] = claimants.min()
+        contested[address] = claimants.count > 1 ? claimants : nil
+    }
+}

@@ -1,0 +1,46 @@
+/// The kinds of objects that rules come from.
+public enum PolicyKind: String, Sendable, Hashable, CaseIterable, Comparable {
+    case clusterNetworkPolicy = "ClusterNetworkPolicy"
+    case networkPolicy = "NetworkPolicy"
+    case fqdnNetworkPolicy = "FQDNNetworkPolicy"
+
+    public static func < (left: PolicyKind, right: PolicyKind) -> Bool { left.rawValue < right.rawValue }
+}
+
+/// The name of a policy object: `NetworkPolicy/shop/frontend`, without a namespace when it is cluster-scoped.
+public struct PolicyName: Sendable, Hashable, Comparable, CustomStringConvertible {
+    public var kind: PolicyKind
+    /// Empty for a cluster-scoped object.
+    public var namespace: String
+    public var name: String
+
+    public init(kind: PolicyKind, namespace: String, name: String) {
+        self.kind = kind
+        self.namespace = namespace
+        self.name = name
+    }
+
+    public static func < (left: PolicyName, right: PolicyName) -> Bool {
+        (left.kind, left.namespace, left.name) < (right.kind, right.namespace, right.name)
+    }
+
+    public var description: String {
+        namespace.isEmpty ? "\(kind.rawValue)/\(name)" : "\(kind.rawValue)/\(namespace)/\(name)"
+    }
+}
+
+/// The item of a policy object that a rule comes from: `NetworkPolicy/shop/frontend/ingress/0`.
+public struct RuleOrigin: Sendable, Hashable, CustomStringConvertible {
+    public var policy: PolicyName
+    public var direction: PolicyDirection
+    /// The index in the object's `ingress` or `egress`.
+    public var index: Int
+
+    public init(policy: PolicyName, direction: PolicyDirection, index: Int) {
+        self.policy = policy
+        self.direction = direction
+        self.index = index
+    }
+
+    public var description: String { "\(policy)/\(direction.rawValue)/\(index)" }
+}

@@ -1,0 +1,271 @@
+public import Addressing
+
+/// The verdict straight from the objects, as the documentation of each kind words it.
+///
+/// It shares no code with the compiler, so that each can be tested against the other; it is slow and simple.
+public struct PolicyOracle: Sendable {
+    /// The name of the node whose pods are judged.
+    public let node: String
+    private var pods: [PodKey: PolicyPod] = [:]
+    private var namespaces: [String: [String: String]] = [:]
+    private var policies: [PodKey: NetworkPolicyObject] = [:]
+    private var clusterPolicies: [String: ClusterPolicyObject] = [:]
+    private var nodeAddresses: [IPAddress] = []
+    private var interfaceAddresses: Set<IPAddress> = []
+
+    /// An oracle that knows no object yet.
+    public init(node: String) { self.node = node }
+
+    /// Takes one change.
+    public mutating func apply(_ input: PolicyInput) {
+        switch input {
+        case .pod(let pod): pods[pod.key] = pod
+        case .podRemoved(let key): pods[key] = nil
+        case .namespace(let name, let labels): namespaces[name] = labels
+        case .namespaceRemoved(let name): namespaces[name] = nil
+        case .policy(let object): policies[PodKey(namespace: object.namespace, name: object.name)] = object
+        case .policyRemoved(let namespace, let name): policies[PodKey(namespace: namespace, name: name)] = nil
+        case .clusterPolicy(let object): clusterPolicies[object.name] = object
+        case .clusterPolicyRemoved(let name): clusterPolicies[name] = nil
+        case .node(let name, let addresses): if name == node { nodeAddresses = addresses }
+        case .nodeRemoved(let name): if name == node { nodeAddresses = [] }
+        case .localAddresses(let addresses): interfaceAddresses = addresses
+        }
+    }
+
+    /// The pods of this node that policies can select, in order.
+    public var endpoints: [PolicyPod] {
+        pods.values.filter { $0.node == node && isOnPodNetwork($0) }.sorted { $0.key < $1.key }
+    }
+
+    /// The pod that an address belongs to: a running one, the first by name if there are several.
+    public func pod(at address: IPAddress) -> PolicyPod? {
+        pods.values.filter { isOnPodNetwork($0) && $0.addresses.contains(address) }.min { $0.key < $1.key }
+    }
+
+    /// Judges a packet by the policies of one pod of this node.
+    public func explain(_ query: PolicyQuery) -> Explanation {
+        guard let endpoint = pods[query.endpoint], endpoint.node == node, isOnPodNetwork(endpoint) else {
+            return Explanation(isAllowed: true, reason: .nothing)
+        }
+        if endpoint.addresses.contains(query.peer) { return Explanation(isAllowed: true, reason: .ownTraffic) }
+        let isFromNode = nodeAddresses.contains(query.peer) || interfaceAddresses.contains(query.peer)
+        if query.direction == .ingress, isFromNode { return Explanation(isAllowed: true, reason: .localNode) }
+        return judge(query, endpoint)
+    }
+
+    /// Judges a connection by both its ends, the sender's egress first; an end that is no pod of this node has no say.
+    public func explain(
+        from source: IPAddress, to destination: IPAddress, ipProtocol: IPProtocol, port: Port
+    ) -> [Explanation] {
+        [(source, destination, PolicyDirection.egress), (destination, source, .ingress)].compactMap { own, peer, way in
+            guard let pod = pod(at: own), pod.node == node else { return nil }
+            return explain(
+                PolicyQuery(endpoint: pod.key, direction: way, peer: peer, ipProtocol: ipProtocol, port: port))
+        }
+    }
+
+    private func isOnPodNetwork(_ pod: PolicyPod) -> Bool {
+        !pod.isTerminated && !pod.isHostNetwork && !pod.addresses.isEmpty
+    }
+}
+
+// MARK: - The tiers
+
+extension PolicyOracle {
+    private func judge(_ query: PolicyQuery, _ endpoint: PolicyPod) -> Explanation {
+        let objects = selecting(endpoint, query.direction)
+        let cluster = clusterSelecting(endpoint)
+        let brokenCluster = cluster.filter { !WellFormed.check($0) }
+        let broken =
+            brokenCluster.filter { $0.tier == .admin }.map { name(of: $0) }
+            + objects.filter { !WellFormed.check($0) }.map { name(of: $0) }
+            + brokenCluster.filter { $0.tier != .admin }.map { name(of: $0) }
+        if !broken.isEmpty {
+            return Explanation(isAllowed: false, reason: .broken(broken))
+        }
+        var seen: [Explanation.Consideration] = []
+        if let decided = tier(.admin, cluster, query, endpoint, &seen) { return decided }
+        if let admitting = networkPolicies(objects, query, endpoint, &seen) {
+            return Explanation(isAllowed: true, reason: .rule(admitting), considered: seen)
+        }
+        if !objects.isEmpty {
+            return Explanation(
+                isAllowed: false, reason: .isolation(objects.map { name(of: $0) }), considered: seen)
+        }
+        if let decided = tier(.baseline, cluster, query, endpoint, &seen) { return decided }
+        return Explanation(isAllowed: true, reason: .nothing, considered: seen)
+    }
+
+    private func selecting(_ endpoint: PolicyPod, _ direction: PolicyDirection) -> [NetworkPolicyObject] {
+        policies.values.filter { object in
+            guard object.namespace == endpoint.key.namespace else { return false }
+            let unreadable = object.invalidFields.contains { $0.field.hasPrefix("spec.podSelector") }
+            if !unreadable, WellFormed.check(object.podSelector), !holds(object.podSelector, endpoint.labels) {
+                return false
+            }
+            if object.invalidFields.contains(where: { $0.field.hasPrefix("spec.policyTypes") }) { return true }
+            if let types = object.policyTypes, !types.isEmpty { return types.contains(direction) }
+            return direction == .ingress || !object.egress.isEmpty
+        }.sorted { $0.name < $1.name }
+    }
+
+    private func clusterSelecting(_ endpoint: PolicyPod) -> [ClusterPolicyObject] {
+        clusterPolicies.values.filter { object in
+            let readable =
+                WellFormed.check(object.namespaceSelector) && WellFormed.check(object.podSelector)
+                && !object.invalidFields.contains { $0.field.hasPrefix("spec.subject") }
+            guard readable else { return true }
+            guard let labels = namespaces[endpoint.key.namespace] else { return false }
+            return holds(object.namespaceSelector, labels) && holds(object.podSelector, endpoint.labels)
+        }.sorted { ($0.tier, $0.priority, $0.name) < ($1.tier, $1.priority, $1.name) }
+    }
+
+    private func tier(
+        _ tier: PolicyTier, _ objects: [ClusterPolicyObject], _ query: PolicyQuery, _ endpoint: PolicyPod,
+        _ seen: inout [Explanation.Consideration]
+    ) -> Explanation? {
+        for object in objects where object.tier == tier {
+            let rules = query.direction == .ingress ? object.ingress : object.egress
+            for (index, rule) in rules.enumerated() {
+                let origin = RuleOrigin(policy: name(of: object), direction: query.direction, index: index)
+                let step = Explanation.Consideration(
+                    origin: origin, tier: tier, action: rule.action,
+                    admitsPeer: rule.peers.contains { admits($0, query.peer, home: nil) },
+                    admitsPort: admitsPort(rule.ports, query, endpoint))
+                seen.append(step)
+                guard step.matches else { continue }
+                if rule.action == .pass { return nil }
+                return Explanation(isAllowed: rule.action == .allow, reason: .rule(origin), considered: seen)
+            }
+        }
+        return nil
+    }
+
+    private func networkPolicies(
+        _ objects: [NetworkPolicyObject], _ query: PolicyQuery, _ endpoint: PolicyPod,
+        _ seen: inout [Explanation.Consideration]
+    ) -> RuleOrigin? {
+        for object in objects {
+            let rules = query.direction == .ingress ? object.ingress : object.egress
+            for (index, rule) in rules.enumerated() {
+                let origin = RuleOrigin(policy: name(of: object), direction: query.direction, index: index)
+                let peers = rule.peers ?? []
+                let step = Explanation.Consideration(
+                    origin: origin, tier: .networkPolicy, action: .allow,
+                    admitsPeer: peers.isEmpty || peers.contains { admits($0, query.peer, home: object.namespace) },
+                    admitsPort: admitsPort(rule.ports, query, endpoint))
+                seen.append(step)
+                if step.matches { return origin }
+            }
+        }
+        return nil
+    }
+
+    private func name(of object: NetworkPolicyObject) -> PolicyName {
+        PolicyName(kind: .networkPolicy, namespace: object.namespace, name: object.name)
+    }
+
+    private func name(of object: ClusterPolicyObject) -> PolicyName {
+        PolicyName(kind: .clusterNetworkPolicy, namespace: "", name: object.name)
+    }
+}
+
+// MARK: - The parts of a rule
+
+extension PolicyOracle {
+    /// Whether a peer item covers an address; `home` is the policy's namespace, nil for a cluster policy.
+    private func admits(_ peer: PolicyPeer, _ address: IPAddress, home: String?) -> Bool {
+        switch peer {
+        case .block(let block, let except):
+            return block.contains(address) && !except.contains { $0.contains(address) }
+        case .pods(let namespaceSelector, let podSelector):
+            guard let pod = pod(at: address) else { return false }
+            if let namespaceSelector {
+                guard let labels = namespaces[pod.key.namespace], holds(namespaceSelector, labels) else { return false }
+            } else if let home, pod.key.namespace != home {
+                return false
+            }
+            return podSelector.map { holds($0, pod.labels) } ?? true
+        }
+    }
+
+    private func admitsPort(_ rules: [PortRule]?, _ query: PolicyQuery, _ endpoint: PolicyPod) -> Bool {
+        guard let rules, !rules.isEmpty else { return true }
+        let receiver = query.direction == .ingress ? endpoint : pod(at: query.peer)
+        return rules.contains { rule in
+            guard rule.ipProtocol == query.ipProtocol else { return false }
+            switch rule.ports {
+            case .any:
+                return true
+            case .number(let number):
+                return Int(query.port) == number
+            case .range(let first, let last):
+                return first <= Int(query.port) && Int(query.port) <= last
+            case .name(let name):
+                guard query.port != 0, let receiver else { return false }
+                return receiver.namedPorts.contains(
+                    NamedPort(name: name, ipProtocol: query.ipProtocol, port: query.port))
+            }
+        }
+    }
+
+    private func holds(_ selector: LabelSelector, _ labels: [String: String]) -> Bool {
+        for (key, value) in selector.matchLabels where labels[key] != value { return false }
+        for expression in selector.matchExpressions {
+            switch (expression.comparison, labels[expression.key]) {
+            case (.isIn, let value?): if !expression.values.contains(value) { return false }
+            case (.isIn, nil): return false
+            case (.notIn, let value?): if expression.values.contains(value) { return false }
+            case (.notIn, nil): break
+            case (.exists, let value): if value == nil { return false }
+            case (.doesNotExist, let value): if value != nil { return false }
+            }
+        }
+        return true
+    }
+}
+
+/// Whether the API server would have taken an object; the oracle's own, shorter wording of the rules.
+private enum WellFormed {
+    static func check(_ object: NetworkPolicyObject) -> Bool {
+        let rules = object.ingress + object.egress
+        return object.invalidFields.isEmpty && check(object.podSelector)
+            && rules.allSatisfy { ($0.peers ?? []).allSatisfy(check) && ($0.ports ?? []).allSatisfy(check) }
+    }
+
+    static func check(_ object: ClusterPolicyObject) -> Bool {
+        let rules = object.ingress + object.egress
+        return object.invalidFields.isEmpty && object.tier != .networkPolicy && 0...1000 ~= object.priority
+            && check(object.namespaceSelector) && check(object.podSelector)
+            && !(object.tier == .baseline && rules.contains { $0.action == .pass })
+            && rules.allSatisfy { !$0.peers.isEmpty }
+            && rules.allSatisfy { $0.peers.allSatisfy(check) && ($0.ports ?? []).allSatisfy(check) }
+    }
+
+    static func check(_ selector: LabelSelector) -> Bool {
+        selector.matchExpressions.allSatisfy { expression in
+            let takesValues = expression.comparison == .isIn || expression.comparison == .notIn
+            return takesValues != expression.values.isEmpty
+        }
+    }
+
+    private static func check(_ peer: PolicyPeer) -> Bool {
+        switch peer {
+        case .pods(let namespaces, let pods):
+            (namespaces != nil || pods != nil) && [namespaces, pods].compactMap { $0 }.allSatisfy(check)
+        case .block(let block, let except):
+            except.allSatisfy { $0 != block && block.contains($0) }
+        }
+    }
+
+    private static func check(_ rule: PortRule) -> Bool {
+        guard [.tcp, .udp, .sctp].contains(rule.ipProtocol) else { return false }
+        switch rule.ports {
+        case .any: return true
+        case .number(let number): return 1...65535 ~= number
+        case .range(let first, let last): return 1...65535 ~= first && 1...65535 ~= last && first <= last
+        case .name(let name): return !name.isEmpty
+        }
+    }
+}

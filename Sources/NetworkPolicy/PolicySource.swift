@@ -1,0 +1,166 @@
+internal import Addressing
+
+/// Where a selector looks for pods.
+enum NamespaceScope: Hashable {
+    case everywhere
+    case named(String)
+    /// Known namespaces whose labels match; an unknown one never does.
+    case matching(CanonicalSelector)
+}
+
+/// Pods by namespace and labels.
+struct PodSet: Hashable {
+    let scope: NamespaceScope
+    let selector: CanonicalSelector
+}
+
+/// Addresses of a block outside of its exceptions.
+struct AddressBlock: Hashable {
+    let block: CIDR
+    let exceptions: [CIDR]
+
+    init(_ block: CIDR, except: [CIDR]) {
+        self.block = block
+        exceptions = Set(except).sorted()
+    }
+
+    func contains(_ prefix: CIDR) -> Bool {
+        block.contains(prefix) && !exceptions.contains { $0.contains(prefix) }
+    }
+}
+
+/// What one peer of a rule matches.
+enum PeerBase: Hashable {
+    case pods(PodSet)
+    case block(AddressBlock)
+}
+
+/// A container port's name as a rule asks for it.
+struct PortName: Hashable {
+    let name: String
+    let ipProtocol: IPProtocol
+}
+
+/// One rule of any kind of policy object.
+struct SourceRule: Hashable {
+    let origin: RuleOrigin
+    let action: PolicyAction
+    /// Nil admits every peer.
+    let peers: [PeerBase]?
+    /// Nil admits every protocol and port.
+    let ports: [PortRule]?
+
+    /// The prefixes of the ports given as numbers, in order and without repeats.
+    var numberedPorts: [PortPrefix] {
+        Set((ports ?? []).flatMap(\.prefixes)).sorted()
+    }
+
+    /// The ports given by name, in order and without repeats.
+    var portNames: [PortName] {
+        let names = (ports ?? []).compactMap { rule -> PortName? in
+            guard case .name(let name) = rule.ports else { return nil }
+            return PortName(name: name, ipProtocol: rule.ipProtocol)
+        }
+        return Set(names).sorted { ($0.name, $0.ipProtocol) < ($1.name, $1.ipProtocol) }
+    }
+}
+
+/// The key of a policy object in the order in which policies are judged.
+struct SourceKey: Hashable, Comparable {
+    let tier: PolicyTier
+    let priority: Int
+    let name: PolicyName
+
+    static func < (left: SourceKey, right: SourceKey) -> Bool {
+        (left.tier, left.priority, left.name) < (right.tier, right.priority, right.name)
+    }
+}
+
+/// A policy object of any kind in the form that the compiler works with.
+struct PolicySource: Hashable {
+    let key: SourceKey
+    let subject: PodSet
+    /// The directions in which selected pods are isolated.
+    let isolates: Set<PolicyDirection>
+    /// The directions that the object says anything about.
+    let directions: Set<PolicyDirection>
+    let rules: [SourceRule]
+    let problems: [PolicyProblem]
+
+    func rules(_ direction: PolicyDirection) -> [SourceRule] { rules.filter { $0.origin.direction == direction } }
+}
+
+extension PolicySource {
+    init(_ object: NetworkPolicyObject) {
+        let name = PolicyName(kind: .networkPolicy, namespace: object.namespace, name: object.name)
+        let problems = PolicyValidation.problems(object, name)
+        let home = NamespaceScope.named(object.namespace)
+        // Which pods a policy with an unreadable selector means is unknown: all of its namespace fail closed.
+        let isSelectorValid = !problems.contains { $0.field.hasPrefix("spec.podSelector") }
+        let isTypeListValid = !problems.contains { $0.field.hasPrefix("spec.policyTypes") }
+        let defaults: Set<PolicyDirection> = object.egress.isEmpty ? [.ingress] : [.ingress, .egress]
+        let given = object.policyTypes.flatMap { $0.isEmpty ? nil : $0 }
+        key = SourceKey(tier: .networkPolicy, priority: 0, name: name)
+        subject = PodSet(scope: home, selector: CanonicalSelector(isSelectorValid ? object.podSelector : .everything))
+        directions = isTypeListValid ? given ?? defaults : [.ingress, .egress]
+        isolates = directions
+        self.problems = problems
+        rules = Self.rules(name, ingress: object.ingress, egress: object.egress) { origin, rule in
+            SourceRule(origin: origin, action: .allow, peers: rule.peers, ports: rule.ports, home: home)
+        }
+    }
+
+    init(_ object: ClusterPolicyObject) {
+        let name = PolicyName(kind: .clusterNetworkPolicy, namespace: "", name: object.name)
+        let problems = PolicyValidation.problems(object, name)
+        let isSubjectValid = !problems.contains { $0.field.hasPrefix("spec.subject") }
+        key = SourceKey(tier: object.tier, priority: object.priority, name: name)
+        subject = PodSet(
+            scope: isSubjectValid ? NamespaceScope(object.namespaceSelector) : .everywhere,
+            selector: CanonicalSelector(isSubjectValid ? object.podSelector : .everything))
+        isolates = []
+        self.problems = problems
+        rules = Self.rules(name, ingress: object.ingress, egress: object.egress) { origin, rule in
+            SourceRule(origin: origin, action: rule.action, peers: rule.peers, ports: rule.ports, home: .everywhere)
+        }
+        // A broken object may have lost rules, so it concerns both directions.
+        directions = problems.isEmpty ? Set(rules.map(\.origin.direction)) : [.ingress, .egress]
+    }
+
+    private static func rules<Rule>(
+        _ name: PolicyName, ingress: [Rule], egress: [Rule], _ make: (RuleOrigin, Rule) -> SourceRule
+    ) -> [SourceRule] {
+        [(PolicyDirection.ingress, ingress), (.egress, egress)].flatMap { direction, rules in
+            rules.enumerated().map { index, rule in
+                make(RuleOrigin(policy: name, direction: direction, index: index), rule)
+            }
+        }
+    }
+}
+
+extension SourceRule {
+    /// A rule as written: empty lists admit as much as missing ones.
+    init(origin: RuleOrigin, action: PolicyAction, peers: [PolicyPeer]?, ports: [PortRule]?, home: NamespaceScope) {
+        self.origin = origin
+        self.action = action
+        self.peers = peers.flatMap { peers in peers.isEmpty ? nil : peers.map { PeerBase($0, home: home) } }
+        self.ports = ports.flatMap { $0.isEmpty ? nil : $0 }
+    }
+}
+
+extension NamespaceScope {
+    init(_ selector: LabelSelector) { self = .matching(CanonicalSelector(selector)) }
+}
+
+extension PeerBase {
+    /// A peer as written; `home` is where a pod selector without a namespace selector looks.
+    init(_ peer: PolicyPeer, home: NamespaceScope) {
+        switch peer {
+        case .pods(let namespaces, let pods):
+            let scope = namespaces.map { NamespaceScope($0) } ?? home
+            self = .pods(PodSet(scope: scope, selector: CanonicalSelector(pods ?? .everything)))
+        case .block(let block, let except):
+            self = .block(AddressBlock(block, except: except))
+        }
+    }
+}

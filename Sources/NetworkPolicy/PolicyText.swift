@@ -1,0 +1,78 @@
+internal import Addressing
+
+extension PortPrefix: CustomStringConvertible {
+    /// `TCP`, `TCP 80` or `TCP 80-83`.
+    public var description: String { [self].portText }
+}
+
+extension Array where Element == PortPrefix {
+    /// The ports as ranges: `TCP 80-90, UDP 53`; prefixes that follow each other are joined.
+    var portText: String {
+        var ranges: [(ipProtocol: String, first: Int, last: Int)] = []
+        for prefix in sorted() {
+            let name = prefix.ipProtocol.description
+            if let previous = ranges.last, previous.ipProtocol == name, previous.last + 1 >= Int(prefix.port) {
+                ranges[ranges.count - 1].last = Swift.max(previous.last, Int(prefix.last))
+            } else {
+                ranges.append((name, Int(prefix.port), Int(prefix.last)))
+            }
+        }
+        return ranges.map { range in
+            if range.first == 0, range.last == 0xffff { return range.ipProtocol }
+            if range.first == range.last { return "\(range.ipProtocol) \(range.first)" }
+            return "\(range.ipProtocol) \(range.first)-\(range.last)"
+        }.joined(separator: ", ")
+    }
+}
+
+extension RuleBits: CustomStringConvertible {
+    /// The numbers of the set rules.
+    public var description: String { rules.map(String.init).joined(separator: " ") }
+}
+
+extension CompiledRule: CustomStringConvertible {
+    /// One line: `allow NetworkPolicy/shop/db/ingress/0: pods app=web in namespace shop; TCP 80`.
+    public var description: String {
+        let peerText = peers?.joined(separator: ", ") ?? "every peer"
+        let portText = ports?.portText ?? "every port"
+        return "\(action.rawValue) \(origin): \(peerText); \(portText)"
+    }
+}
+
+extension CompiledPolicy: CustomStringConvertible {
+    /// A line for the policy and one for each rule.
+    public var description: String {
+        let isolation = isolates ? "isolated by " + isolatedBy.map(\.description).joined(separator: ", ") : "open"
+        let lines = rules.enumerated().map { "\n  \($0.offset) \($0.element)" }
+        return "\(id) \(direction.rawValue), \(isolation)" + lines.joined()
+    }
+}
+
+extension EndpointPolicies: CustomStringConvertible {
+    public var description: String {
+        func text(_ id: PolicyID) -> String { id == .none ? "none" : "\(id)" }
+        return "ingress \(text(ingress)), egress \(text(egress))"
+    }
+}
+
+extension PeerClass: CustomStringConvertible {
+    public var description: String { "\(id)" + (isLocalNode ? " local-node" : "") }
+}
+
+extension PolicyEdit: CustomStringConvertible {
+    /// The edit as a line (a policy: a line for each rule too), `+` where it sets and `-` where it removes.
+    public var description: String {
+        switch self {
+        case .setPolicy(let policy): "+ policy \(policy)"
+        case .removePolicy(let id): "- policy \(id)"
+        case .setPeers(let policy, let peerClass, let bits): "+ peers \(policy) \(peerClass): \(bits)"
+        case .removePeers(let policy, let peerClass): "- peers \(policy) \(peerClass)"
+        case .setClass(let address, let peerClass): "+ class \(address): \(peerClass)"
+        case .removeClass(let address): "- class \(address)"
+        case .setPrefixClass(let prefix, let peerClass): "+ prefix \(prefix): \(peerClass)"
+        case .removePrefixClass(let prefix): "- prefix \(prefix)"
+        case .setEndpoint(let key, let policies): "+ endpoint \(key): \(policies)"
+        case .removeEndpoint(let key): "- endpoint \(key)"
+        }
+    }
+}
