@@ -50,6 +50,7 @@ let package = Package(
         .target(name: "BPF", dependencies: ["LinuxKernel", "CLinux", "CLibBPF"], swiftSettings: strict),
 
         // Pure domains.
+        .target(name: "LoadBalancing", dependencies: ["Addressing"], swiftSettings: strict),
         .target(name: "NetworkPolicy", dependencies: ["Addressing"], swiftSettings: strict),
 
         // The seam between domains and kernel, and the outside world.
@@ -64,6 +65,9 @@ let package = Package(
         .testTarget(name: "LinuxKernelTests", dependencies: ["LinuxKernel", "Addressing"], swiftSettings: strict),
         .testTarget(
             name: "BPFTests", dependencies: ["BPF", "LinuxKernel", "Addressing"], exclude: ["Fixtures"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "LoadBalancingTests", dependencies: ["Addressing", "LoadBalancing"], exclude: ["Fixtures"],
             swiftSettings: strict),
         .testTarget(
             name: "NetworkPolicyTests", dependencies: ["NetworkPolicy", "PolicyGenerators", "Addressing"],

@@ -1,0 +1,191 @@
+internal import Addressing
+
+/// The compiler from Services and EndpointSlices to frontends and their backends.
+///
+/// A value: objects come in any order (slices before their Service, and after it), edits come out. The result depends
+/// only on the objects that are present, never on the order of their arrival.
+public struct LoadBalancer: Sendable {
+    /// A Service that wants a frontend, and the name of its port there.
+    private struct Claim: Sendable, Equatable {
+        let service: ServiceName
+        let creationTimestamp: String?
+        let portName: String
+
+        /// Older first; one without a timestamp comes last, then names decide.
+        func precedes(_ other: Claim) -> Bool {
+            switch (creationTimestamp, other.creationTimestamp) {
+            case (let mine?, let others?) where mine != others: mine < others
+            case (_?, nil): true
+            case (nil, _?): false
+            default: service < other.service
+            }
+        }
+    }
+
+    /// What changed since the last edits were made.
+    private struct Changes {
+        var frontends: Set<Frontend> = []
+        var services: Set<ServiceName> = []
+    }
+
+    /// What every frontend must do now.
+    public private(set) var programs: [Frontend: ServiceProgram] = [:]
+
+    private let node: String?
+    private var services: [ServiceName: ServiceDefinition] = [:]
+    private var slices: [SliceName: EndpointSliceDefinition] = [:]
+    private var slicesOfService: [ServiceName: Set<SliceName>] = [:]
+    /// The Services that want each frontend; the first one has it.
+    private var claims: [Frontend: [Claim]] = [:]
+    private var contested: Set<Frontend> = []
+    private var faults: [SliceName: [ServiceProblem]] = [:]
+    private var repeatedPorts: [ServiceName: [ServiceProblem]] = [:]
+
+    /// A load balancer without any Service.
+    ///
+    /// - Parameter node: this node's name, needed for Services whose traffic stays on the node.
+    public init(node: String? = nil) { self.node = node }
+
+    /// Takes in one change and answers what the data path must change, sorted by frontend.
+    public mutating func apply(_ input: ServiceInput) -> [ServiceEdit] { apply([input]) }
+
+    /// Takes in many changes and answers their sum: a frontend is computed once, however many changes touch it.
+    public mutating func apply(_ inputs: some Sequence<ServiceInput>) -> [ServiceEdit] {
+        var changes = Changes()
+        for input in inputs {
+            switch input {
+            case .upsertService(let service): replace(service.name, with: service, &changes)
+            case .removeService(let name): replace(name, with: nil, &changes)
+            case .upsertSlice(let slice): replace(slice.name, with: slice, &changes)
+            case .removeSlice(let name): replace(name, with: nil, &changes)
+            }
+        }
+        return edits(for: changes)
+    }
+
+    /// What can't be programmed as written, sorted.
+    public var problems: [ServiceProblem] {
+        let conflicts = contested.flatMap { frontend in
+            let claims = claims[frontend] ?? []
+            return claims.dropFirst().map { loser in
+                ServiceProblem(
+                    object: "Service \(loser.service)", reason: "\(frontend) belongs to Service \(claims[0].service)")
+            }
+        }
+        return (conflicts + faults.values.joined() + repeatedPorts.values.joined()).sorted()
+    }
+
+    // MARK: Objects
+
+    private mutating func replace(_ name: ServiceName, with new: ServiceDefinition?, _ changes: inout Changes) {
+        let old = services[name]
+        guard old != new else { return }
+        services[name] = new
+        repeatedPorts[name] = nil
+        if let old {
+            for (frontend, _) in wantedFrontends(of: old).wanted { release(frontend, of: name, &changes) }
+        }
+        guard let new else { return }
+        let (wanted, problems) = wantedFrontends(of: new)
+        if !problems.isEmpty { repeatedPorts[name] = problems }
+        for (frontend, portName) in wanted {
+            let claim = Claim(service: name, creationTimestamp: new.creationTimestamp, portName: portName)
+            take(frontend, claim, &changes)
+        }
+    }
+
+    private mutating func replace(_ name: SliceName, with new: EndpointSliceDefinition?, _ changes: inout Changes) {
+        let old = slices[name]
+        guard old != new else { return }
+        slices[name] = new
+        faults[name] = new.flatMap(Self.faults(of:))
+        if let service = old?.service, service != new?.service {
+            slicesOfService[service]?.remove(name)
+            if slicesOfService[service]?.isEmpty == true { slicesOfService[service] = nil }
+        }
+        if let service = new?.service { slicesOfService[service, default: []].insert(name) }
+        for service in [old?.service, new?.service] {
+            if let service { changes.services.insert(service) }
+        }
+    }
+
+    // MARK: Frontends
+
+    /// The frontends of a Service with their port names, and what is wrong with its ports.
+    private func wantedFrontends(of service: ServiceDefinition) -> (wanted: [Frontend: String], [ServiceProblem]) {
+        guard service.kind != .externalName, service.proxyName == nil else { return ([:], []) }
+        var wanted: [Frontend: String] = [:]
+        var problems: [ServiceProblem] = []
+        for address in Set(service.clusterIPs) where !address.isUnspecified {
+            for port in service.ports where port.port != 0 && port.ipProtocol.hasPorts {
+                let frontend = Frontend(address: address, port: port.port, ipProtocol: port.ipProtocol)
+                if let first = wanted[frontend] {
+                    let reason = "port \"\(port.name)\" repeats \(frontend) of port \"\(first)\""
+                    problems.append(ServiceProblem(object: "Service \(service.name)", reason: reason))
+                } else {
+                    wanted[frontend] = port.name
+                }
+            }
+        }
+        return (wanted, problems)
+    }
+
+    private mutating func take(_ frontend: Frontend, _ claim: Claim, _ changes: inout Changes) {
+        var present = claims[frontend] ?? []
+        present.insert(claim, at: present.firstIndex { claim.precedes($0) } ?? present.endIndex)
+        settle(frontend, present, &changes)
+    }
+
+    private mutating func release(_ frontend: Frontend, of service: ServiceName, _ changes: inout Changes) {
+        settle(frontend, (claims[frontend] ?? []).filter { $0.service != service }, &changes)
+    }
+
+    private mutating func settle(_ frontend: Frontend, _ present: [Claim], _ changes: inout Changes) {
+        claims[frontend] = present.isEmpty ? nil : present
+        if present.count > 1 { contested.insert(frontend) } else { contested.remove(frontend) }
+        changes.frontends.insert(frontend)
+    }
+
+    // MARK: Edits
+
+    private mutating func edits(for changes: Changes) -> [ServiceEdit] {
+        var frontends = changes.frontends
+        for name in changes.services {
+            guard let service = services[name] else { continue }
+            frontends.formUnion(wantedFrontends(of: service).wanted.keys)
+        }
+        return frontends.sorted().compactMap { update($0) }
+    }
+
+    /// Computes one frontend anew; nil when nothing changed.
+    private mutating func update(_ frontend: Frontend) -> ServiceEdit? {
+        guard let claim = claims[frontend]?.first, let service = services[claim.service] else {
+            return programs.removeValue(forKey: frontend) == nil ? nil : .remove(frontend)
+        }
+        let backends = backends(of: service, portName: claim.portName, for: frontend)
+        let program = ServiceProgram(service: claim.service, portName: claim.portName, backends: backends)
+        guard programs[frontend] != program else { return nil }
+        programs[frontend] = program
+        return .set(frontend, program)
+    }
+
+    private func backends(of service: ServiceDefinition, portName: String, for frontend: Frontend) -> [Backend] {
+        var selection = BackendSelection(
+            isIPv4: frontend.address.isIPv4, ipProtocol: frontend.ipProtocol, portName: portName,
+            onlyNode: service.isInternalTrafficLocal ? .some(node) : nil)
+        for name in slicesOfService[service.name] ?? [] {
+            if let slice = slices[name] { selection.add(slice) }
+        }
+        return selection.backends
+    }
+
+    /// Endpoints that can't be used although the slice promises that they can; nil when there are none.
+    private static func faults(of slice: EndpointSliceDefinition) -> [ServiceProblem]? {
+        guard slice.family != .fqdn, !slice.isHeadless, slice.service != nil else { return nil }
+        let strange = slice.endpoints.compactMap(\.addresses.first).filter { $0.isIPv4 != (slice.family == .ipv4) }
+        guard !strange.isEmpty else { return nil }
+        return strange.map {
+            ServiceProblem(object: "EndpointSlice \(slice.name)", reason: "endpoint \($0) is not of the slice's family")
+        }
+    }
+}

@@ -1,0 +1,86 @@
+public import Addressing
+
+/// What a client connects to: a Service's address, port and protocol.
+public struct Frontend: Sendable, Hashable, Comparable, CustomStringConvertible {
+    public let address: IPAddress
+    public let port: Port
+    public let ipProtocol: IPProtocol
+
+    public init(address: IPAddress, port: Port, ipProtocol: IPProtocol) {
+        self.address = address
+        self.port = port
+        self.ipProtocol = ipProtocol
+    }
+
+    /// `TCP 10.96.0.10:80`.
+    public var description: String { "\(ipProtocol) \(SocketAddress(address, port))" }
+
+    public static func < (left: Frontend, right: Frontend) -> Bool {
+        (left.address, left.port, left.ipProtocol) < (right.address, right.port, right.ipProtocol)
+    }
+}
+
+/// One endpoint's port that connections to a frontend may end at.
+public struct Backend: Sendable, Hashable, Comparable, CustomStringConvertible {
+    public let address: SocketAddress
+
+    public init(address: SocketAddress) { self.address = address }
+
+    public var description: String { address.description }
+
+    public static func < (left: Backend, right: Backend) -> Bool { left.address < right.address }
+}
+
+/// What the data path does with connections to one frontend.
+public struct ServiceProgram: Sendable, Equatable {
+    public let service: ServiceName
+    public let portName: String
+    /// The backends, sorted and unique; empty means that connections are refused.
+    public let backends: [Backend]
+
+    public init(service: ServiceName, portName: String, backends: [Backend]) {
+        self.service = service
+        self.portName = portName
+        self.backends = backends
+    }
+}
+
+/// A change of the objects that Services are made of.
+public enum ServiceInput: Sendable, Equatable {
+    case upsertService(ServiceDefinition)
+    case removeService(ServiceName)
+    case upsertSlice(EndpointSliceDefinition)
+    case removeSlice(SliceName)
+}
+
+/// A change of what the data path must do; each frontend occurs at most once in one answer.
+public enum ServiceEdit: Sendable, Equatable {
+    case set(Frontend, ServiceProgram)
+    case remove(Frontend)
+
+    /// The frontend that changes.
+    public var frontend: Frontend {
+        switch self {
+        case .set(let frontend, _), .remove(let frontend): frontend
+        }
+    }
+}
+
+/// Something in a Service or EndpointSlice that can't be programmed as it is written.
+public struct ServiceProblem: Sendable, Hashable, Comparable, CustomStringConvertible {
+    /// The object that suffers, e.g. `Service shop/cart`.
+    public let object: String
+    /// What is wrong, as one clause.
+    public let reason: String
+
+    public init(object: String, reason: String) {
+        self.object = object
+        self.reason = reason
+    }
+
+    public var description: String { "\(object): \(reason)" }
+
+    public static func < (left: ServiceProblem, right: ServiceProblem) -> Bool {
+        (left.object, left.reason) < (right.object, right.reason)
+    }
+}
