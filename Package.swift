@@ -52,6 +52,7 @@ let package = Package(
         // Pure domains.
         .target(name: "LoadBalancing", dependencies: ["Addressing"], swiftSettings: strict),
         .target(name: "NetworkPolicy", dependencies: ["Addressing"], swiftSettings: strict),
+        .target(name: "Flows", dependencies: ["Addressing"], swiftSettings: strict),
 
         // The seam between domains and kernel, and the outside world.
 
@@ -72,5 +73,6 @@ let package = Package(
         .testTarget(
             name: "NetworkPolicyTests", dependencies: ["NetworkPolicy", "PolicyGenerators", "Addressing"],
             swiftSettings: strict),
+        .testTarget(name: "FlowsTests", dependencies: ["Addressing", "Flows"], swiftSettings: strict),
     ]
 )

@@ -1,0 +1,143 @@
+internal import Synchronization
+
+/// The store of the last flows, shared by one writer and any number of readers and followers.
+///
+/// A writer never waits for a follower: each has a bounded queue, and what a slow one misses it gets as one record of
+/// loss. All state is behind one lock that is held for memory operations only.
+public final class FlowHub: Sendable {
+    private struct State {
+        var store: FlowStore
+        var followers: [UInt64: FlowFollower] = [:]
+        var nextFollower: UInt64 = 0
+        var lostByFollowers: UInt64 = 0
+        var lostInKernel: UInt64 = 0
+        var isFinished = false
+
+        mutating func append(_ flow: Flow) {
+            store.append(flow)
+            if let loss = flow.loss, loss.source == .kernelRing { lostInKernel += loss.count }
+            // A copy of a flow touches the counts of all that it refers to, so only for those who look.
+            guard !followers.isEmpty, let numbered = store.newest else { return }
+            for follower in followers.values { follower.push(numbered) }
+        }
+    }
+
+    /// Counts for status and metrics.
+    public struct Statistics: Sendable, Equatable {
+        /// Records appended since the start.
+        public var appended: UInt64
+        /// Records held now.
+        public var stored: Int
+        public var followers: Int
+        /// Records that slow followers missed, those of followers that are gone included.
+        public var lostByFollowers: UInt64
+        /// Records that never left the kernel, as records of loss told.
+        public var lostInKernel: UInt64
+    }
+
+    private let state: Mutex<State>
+
+    /// An empty hub.
+    ///
+    /// - Parameter capacity: how many flows it keeps for readers that come later.
+    public init(capacity: Int) { state = Mutex(State(store: FlowStore(capacity: capacity))) }
+
+    /// Stores flows and hands them to the followers.
+    public func append(_ flows: [Flow]) {
+        let wakeUps = state.withLock { state in
+            if state.isFinished { return [FlowFollower.WakeUp]() }
+            for index in flows.indices { state.append(flows[index]) }
+            return state.followers.values.compactMap { $0.wakeUp() }
+        }
+        for wakeUp in wakeUps { wakeUp.resume() }
+    }
+
+    /// Stores one flow and hands it to the followers.
+    public func append(_ flow: Flow) { append([flow]) }
+
+    /// The newest `count` flows that match, oldest first.
+    public func last(_ count: Int, _ filter: FlowFilter = FlowFilter()) -> [Flow] {
+        state.withLock { $0.store.last(count, filter) }
+    }
+
+    /// The flows from number `sequence` on, a record of loss first when some were overwritten.
+    public func since(_ sequence: UInt64, _ filter: FlowFilter = FlowFilter()) -> [Flow] {
+        state.withLock { $0.store.since(sequence, filter) }
+    }
+
+    /// Starts to follow: first the newest `last` flows that match, then all that come, without a gap between.
+    ///
+    /// - Parameter capacity: how many records the follower's queue holds while nobody takes them.
+    /// - Returns: a sequence for one consumer; it ends when the hub finishes, and dropping it unregisters it.
+    public func follow(_ filter: FlowFilter = FlowFilter(), last: Int = 0, capacity: Int = 4096) -> FlowSubscription {
+        state.withLock { state in
+            let past = state.store.last(last, filter)
+            let follower = FlowFollower(filter: filter, past: past, capacity: capacity)
+            if state.isFinished { follower.finish()?.resume() }
+            let id = state.nextFollower
+            state.nextFollower += 1
+            if !state.isFinished { state.followers[id] = follower }
+            return FlowSubscription(hub: self, id: id, follower: follower)
+        }
+    }
+
+    /// Ends all followers once they have taken what is queued for them; later flows are ignored.
+    public func finish() {
+        let wakeUps = state.withLock { state in
+            state.isFinished = true
+            let wakeUps = state.followers.values.compactMap { $0.finish() }
+            for id in Array(state.followers.keys) { Self.forget(id, &state) }
+            return wakeUps
+        }
+        for wakeUp in wakeUps { wakeUp.resume() }
+    }
+
+    /// Counts for status and metrics.
+    public var statistics: Statistics {
+        state.withLock { state in
+            Statistics(
+                appended: state.store.nextSequence - 1, stored: state.store.count, followers: state.followers.count,
+                lostByFollowers: state.followers.values.reduce(state.lostByFollowers) { $0 + $1.lost },
+                lostInKernel: state.lostInKernel)
+        }
+    }
+
+    fileprivate func unregister(_ id: UInt64) { state.withLock { Self.forget(id, &$0) } }
+
+    private static func forget(_ id: UInt64, _ state: inout State) {
+        guard let follower = state.followers.removeValue(forKey: id) else { return }
+        state.lostByFollowers += follower.lost
+    }
+}
+
+/// The flows that one follower gets; iterate it from one task at a time.
+public final class FlowSubscription: AsyncSequence, Sendable {
+    /// Takes the follower's flows one by one.
+    public struct Iterator: AsyncIteratorProtocol {
+        fileprivate let subscription: FlowSubscription
+
+        /// The next flow; nil when the hub has finished or the task is cancelled.
+        public mutating func next() async -> Flow? { await subscription.follower.next() }
+    }
+
+    public typealias Element = Flow
+    public typealias Failure = Never
+    public typealias AsyncIterator = Iterator
+
+    private let hub: FlowHub
+    private let id: UInt64
+    fileprivate let follower: FlowFollower
+
+    fileprivate init(hub: FlowHub, id: UInt64, follower: FlowFollower) {
+        self.hub = hub
+        self.id = id
+        self.follower = follower
+    }
+
+    deinit { hub.unregister(id) }
+
+    public func makeAsyncIterator() -> Iterator { Iterator(subscription: self) }
+
+    /// How many records this follower has lost.
+    public var lost: UInt64 { follower.lost }
+}

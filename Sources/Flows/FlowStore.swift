@@ -1,0 +1,68 @@
+/// The last flows, each with a number that grows by one.
+///
+/// A ring of fixed capacity: the oldest flow makes room for the newest.
+public struct FlowStore: Sendable {
+    /// How many flows it keeps.
+    public let capacity: Int
+    /// The number that the next flow gets; the first is 1.
+    public private(set) var nextSequence: UInt64 = 1
+
+    private var ring: [Flow] = []
+
+    /// An empty store.
+    ///
+    /// - Parameter capacity: how many flows it keeps, at least one.
+    public init(capacity: Int) { self.capacity = max(capacity, 1) }
+
+    /// How many flows it holds.
+    public var count: Int { ring.count }
+
+    /// The number of the oldest flow that is still here; ``nextSequence`` when there is none.
+    public var firstSequence: UInt64 { nextSequence - UInt64(ring.count) }
+
+    /// How many flows have made room for newer ones.
+    public var overwritten: UInt64 { firstSequence - 1 }
+
+    /// Stores a flow under the next number.
+    public mutating func append(_ flow: Flow) {
+        if ring.count < capacity { ring.append(flow) } else { ring[slot(of: nextSequence)] = flow }
+        ring[slot(of: nextSequence)].sequence = nextSequence
+        nextSequence += 1
+    }
+
+    /// The flow that was stored last.
+    var newest: Flow? { ring.isEmpty ? nil : ring[slot(of: nextSequence - 1)] }
+
+    /// The newest `count` flows that match, oldest first; records of loss between them come on top of the count.
+    public func last(_ count: Int, _ filter: FlowFilter = FlowFilter()) -> [Flow] {
+        var found: [Flow] = []
+        var missing = count
+        var sequence = nextSequence
+        while missing > 0, sequence > firstSequence {
+            sequence -= 1
+            let flow = ring[slot(of: sequence)]
+            guard filter.matches(flow) else { continue }
+            found.append(flow)
+            if flow.kind != .lost { missing -= 1 }
+        }
+        return found.reversed()
+    }
+
+    /// The flows from number `sequence` on; when some of them were overwritten, a record of that loss comes first.
+    public func since(_ sequence: UInt64, _ filter: FlowFilter = FlowFilter()) -> [Flow] {
+        let wanted = max(sequence, 1)
+        guard wanted < nextSequence else { return [] }
+        var found: [Flow] = []
+        let oldest = ring[slot(of: firstSequence)]
+        if wanted < firstSequence {
+            found.append(.lost(firstSequence - wanted, by: .store, time: oldest.time, node: oldest.node))
+        }
+        for number in max(wanted, firstSequence)..<nextSequence {
+            let flow = ring[slot(of: number)]
+            if filter.matches(flow) { found.append(flow) }
+        }
+        return found
+    }
+
+    private func slot(of sequence: UInt64) -> Int { Int((sequence - 1) % UInt64(capacity)) }
+}

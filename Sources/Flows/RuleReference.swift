@@ -1,0 +1,57 @@
+/// The name of the rule that decided a verdict, in the text form that the data path's maps keep:
+/// `kind/namespace/name/direction/rule`, the rule an index or `isolation`.
+///
+/// Text of any other form is kept as it is; only its parts are unknown then.
+public struct RuleReference: Sendable, Hashable, CustomStringConvertible {
+    /// The text between the slashes.
+    public struct Parts: Sendable, Hashable {
+        /// The kind of the policy object.
+        public var kind: String
+        /// Empty for a cluster-scoped policy.
+        public var namespace: String
+        public var name: String
+        public var direction: Flow.Direction
+        /// The rule's position in the policy, nil when the policy decided by isolating the pod.
+        public var index: Int?
+
+        public init(kind: String, namespace: String, name: String, direction: Flow.Direction, index: Int?) {
+            self.kind = kind
+            self.namespace = namespace
+            self.name = name
+            self.direction = direction
+            self.index = index
+        }
+    }
+
+    /// The reference as text.
+    public let text: String
+
+    public init(_ text: String) { self.text = text }
+
+    public init(_ parts: Parts) {
+        let rule = parts.index.map(String.init) ?? "isolation"
+        text = "\(parts.kind)/\(parts.namespace)/\(parts.name)/\(parts.direction.rawValue)/\(rule)"
+    }
+
+    /// The parts, nil when the text has another form.
+    public var parts: Parts? {
+        let fields = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard fields.count == 5, !fields[0].isEmpty, !fields[2].isEmpty,
+            let direction = Flow.Direction(rawValue: String(fields[3]))
+        else { return nil }
+        let index = Int(fields[4])
+        guard index != nil || fields[4] == "isolation" else { return nil }
+        return Parts(
+            kind: String(fields[0]), namespace: String(fields[1]), name: String(fields[2]), direction: direction,
+            index: index)
+    }
+
+    /// For people: `NetworkPolicy shop/allow-web ingress[0]`, or `NetworkPolicy shop/default-deny isolates ingress`.
+    public var description: String {
+        guard let parts else { return text }
+        let name = parts.namespace.isEmpty ? parts.name : "\(parts.namespace)/\(parts.name)"
+        let direction = parts.direction.rawValue
+        let rule = parts.index.map { "\(direction)[\($0)]" } ?? "isolates \(direction)"
+        return "\(parts.kind) \(name) \(rule)"
+    }
+}

@@ -1,0 +1,76 @@
+import Addressing
+import Flows
+import Foundation
+import Testing
+
+@Suite struct FlowFilters {
+    struct Case: Sendable, CustomTestStringConvertible {
+        let testDescription: String
+        let matches: Bool
+        let filter: FlowFilter
+
+        init(_ description: String, _ matches: Bool, _ change: (inout FlowFilter) -> Void) {
+            testDescription = description
+            self.matches = matches
+            var filter = FlowFilter()
+            change(&filter)
+            self.filter = filter
+        }
+    }
+
+    static let cases = [
+        Case("nothing asked", true) { _ in },
+        Case("namespace", true) { $0.namespaces = ["shop"] },
+        Case("any of two namespaces", true) { $0.namespaces = ["bank", "shop"] },
+        Case("other namespace", false) { $0.namespaces = ["bank"] },
+        Case("source pod", true) { $0.pods = names("shop/frontend-1") },
+        Case("destination pod of any namespace", true) { $0.pods = names("cart-2") },
+        Case("pods by prefix", true) { $0.pods = names("shop/cart-*") },
+        Case("a prefix of another namespace", false) { $0.pods = names("bank/cart-*") },
+        Case("a part of a name", false) { $0.pods = names("cart") },
+        Case("a Service is no pod", false) { $0.pods = names("shop/cart") },
+        Case("service", true) { $0.services = names("shop/cart") },
+        Case("a pod is no service", false) { $0.services = names("shop/cart-2") },
+        Case("source address", true) { $0.addresses = prefixes("10.244.0.1/32") },
+        Case("prefix", true) { $0.addresses = prefixes("10.244.0.0/16") },
+        Case("service address", true) { $0.addresses = prefixes("10.96.0.10/32") },
+        Case("other address", false) { $0.addresses = prefixes("10.1.0.0/16", "::/0") },
+        Case("destination port", true) { $0.ports = [8080] },
+        Case("service port", true) { $0.ports = [80] },
+        Case("other port", false) { $0.ports = [443] },
+        Case("protocol", true) { $0.protocols = [.udp, .tcp] },
+        Case("other protocol", false) { $0.protocols = [.udp] },
+        Case("verdict", true) { $0.verdicts = [.forwarded] },
+        Case("other verdict", false) { $0.verdicts = [.dropped] },
+        Case("kind", true) { $0.kinds = [.opened, .closed] },
+        Case("other kind", false) { $0.kinds = [.denied] },
+        Case("all fields agree", true) { ($0.namespaces, $0.ports, $0.kinds) = (["shop"], [80], [.opened]) },
+        Case("one field disagrees", false) { ($0.namespaces, $0.ports) = (["shop"], [443]) },
+    ]
+
+    private static func names(_ texts: String...) -> [NamePattern] { texts.compactMap { NamePattern($0) } }
+
+    private static func prefixes(_ texts: String...) -> [CIDR] { texts.compactMap { CIDR($0) } }
+
+    @Test(arguments: cases)
+    func aFlowMatchesWhenEveryFieldAgrees(row: Case) {
+        #expect(row.filter.matches(Sample.enriched) == row.matches)
+        #expect(row.filter.matches(.lost(1, by: .store, time: 0, node: "")), "loss is never hidden")
+    }
+
+    @Test(arguments: cases)
+    func filtersSurviveJSON(row: Case) throws {
+        let data = try JSONEncoder().encode(row.filter)
+        #expect(try JSONDecoder().decode(FlowFilter.self, from: data) == row.filter)
+    }
+
+    @Test(arguments: ["", "/", "a/", "/a", "a/b/c", "a*b", "*/a", "a**"])
+    func nonsenseIsNoNamePattern(text: String) {
+        #expect(NamePattern(text) == nil)
+    }
+
+    @Test(arguments: ["a", "a/b", "a-*", "a/b-*", "*"])
+    func namePatternsPrintAsTheyWereWritten(text: String) {
+        #expect(NamePattern(text)?.description == text)
+    }
+}
