@@ -55,6 +55,7 @@ let package = Package(
         .target(name: "Flows", dependencies: ["Addressing"], swiftSettings: strict),
 
         // The seam between domains and kernel, and the outside world.
+        .target(name: "Kubernetes", dependencies: ["Addressing", yams], swiftSettings: strict),
 
         // The binaries.
 
@@ -74,5 +75,8 @@ let package = Package(
             name: "NetworkPolicyTests", dependencies: ["NetworkPolicy", "PolicyGenerators", "Addressing"],
             swiftSettings: strict),
         .testTarget(name: "FlowsTests", dependencies: ["Addressing", "Flows"], swiftSettings: strict),
+        .testTarget(
+            name: "KubernetesTests", dependencies: ["Kubernetes", "Addressing"], exclude: ["Fixtures"],
+            swiftSettings: strict),
     ]
 )

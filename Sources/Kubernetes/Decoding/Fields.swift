@@ -1,0 +1,70 @@
+/// Reads the fields of one object, and names the field in every error.
+struct Fields {
+    typealias Reader<T> = (ManifestValue) throws(FieldError) -> T
+
+    let object: ManifestObject
+
+    init(_ object: ManifestObject) {
+        self.object = object
+    }
+
+    init(_ value: ManifestValue) throws(FieldError) {
+        guard case .object(let object) = value else { throw .expected("an object", got: value) }
+        self.object = object
+    }
+
+    /// The field, nil when it is missing or null.
+    func optional<T>(_ name: String, _ read: Reader<T>) throws(FieldError) -> T? {
+        guard let value = object[name], !value.isNull else { return nil }
+        do throws(FieldError) { return try read(value) } catch { throw error.inside(.field(name)) }
+    }
+
+    /// The field, an error when it is missing or null.
+    func required<T>(_ name: String, _ read: Reader<T>) throws(FieldError) -> T {
+        guard let value = try optional(name, read) else { throw FieldError("required").inside(.field(name)) }
+        return value
+    }
+
+    /// The entries of a list, nil when it is missing or null.
+    func optionalList<T>(_ name: String, _ read: Reader<T>) throws(FieldError) -> [T]? {
+        try optional(name) { (value) throws(FieldError) in
+            guard case .list(let entries) = value else { throw .expected("a list", got: value) }
+            var result: [T] = []
+            result.reserveCapacity(entries.count)
+            for (index, entry) in entries.enumerated() {
+                do throws(FieldError) { result.append(try read(entry)) } catch { throw error.inside(.index(index)) }
+            }
+            return result
+        }
+    }
+
+    /// The entries of a list, none when it is missing or null.
+    func list<T>(_ name: String, _ read: Reader<T>) throws(FieldError) -> [T] {
+        try optionalList(name, read) ?? []
+    }
+
+    /// A map from strings to strings, empty when it is missing; a null value is an empty string, as in the API.
+    func strings(_ name: String, except ignored: String? = nil) throws(FieldError) -> [String: String] {
+        let entries = try optional(name) { (value) throws(FieldError) in
+            var result: [String: String] = [:]
+            for member in try Fields(value).object.members where member.name != ignored {
+                do throws(FieldError) {
+                    result[member.name] = member.value.isNull ? "" : try Read.string(member.value)
+                } catch { throw error.inside(.key(member.name)) }
+            }
+            return result
+        }
+        return entries ?? [:]
+    }
+
+    /// The fields of an object one level down, none when it is missing or null.
+    func fields(_ name: String) throws(FieldError) -> Fields {
+        try optional(name, Fields.init) ?? Fields(ManifestObject())
+    }
+
+    /// What `read` makes of the object one level down, which counts as empty when it is missing or null.
+    func within<T>(_ name: String, _ read: (Fields) throws(FieldError) -> T) throws(FieldError) -> T {
+        let inner = try fields(name)
+        do throws(FieldError) { return try read(inner) } catch { throw error.inside(.field(name)) }
+    }
+}

@@ -1,0 +1,16 @@
+extension KubernetesObject {
+    /// The object of a known kind.
+    init(_ fields: Fields, kind: ObjectKind) throws(FieldError) {
+        let meta = try fields.within("metadata") { (meta) throws(FieldError) in
+            try ObjectMeta(meta, kind: kind)
+        }
+        switch kind {
+        case .namespace: self = .namespace(Namespace(meta: meta))
+        case .node: self = .node(try Node(fields, meta: meta))
+        case .service: self = .service(try Service(fields, meta: meta))
+        case .endpointSlice: self = .endpointSlice(try EndpointSlice(fields, meta: meta))
+        case .pod: self = .pod(try Pod(fields, meta: meta))
+        case .networkPolicy: self = .networkPolicy(try NetworkPolicy(fields, meta: meta))
+        }
+    }
+}

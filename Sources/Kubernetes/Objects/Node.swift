@@ -1,0 +1,41 @@
+public import Addressing
+
+/// A Node: its addresses and the ranges its pods get theirs from.
+public struct Node: Sendable, Hashable {
+    /// The name and the labels.
+    public var meta: ObjectMeta
+    /// The node's IP addresses in the order of its status; host and DNS names are left out.
+    public var addresses: [NodeAddress]
+    /// The ranges of the node's pods, one for each family.
+    public var podCIDRs: [CIDR]
+
+    /// A node.
+    public init(meta: ObjectMeta, addresses: [NodeAddress] = [], podCIDRs: [CIDR] = []) {
+        self.meta = meta
+        self.addresses = addresses
+        self.podCIDRs = podCIDRs
+    }
+
+    /// The zone label of the node, nil without one.
+    public var zone: String? { meta.labels["topology.kubernetes.io/zone"] }
+}
+
+/// One IP address of a node.
+public struct NodeAddress: Sendable, Hashable {
+    /// Where an address of a node can be reached from.
+    public enum Kind: String, Sendable, Hashable, CaseIterable {
+        case internalIP = "InternalIP"
+        case externalIP = "ExternalIP"
+    }
+
+    /// Where it can be reached from.
+    public var kind: Kind
+    /// The address.
+    public var address: IPAddress
+
+    /// An address of a node.
+    public init(_ kind: Kind, _ address: IPAddress) {
+        self.kind = kind
+        self.address = address
+    }
+}

@@ -1,0 +1,92 @@
+/// One change of the desired state.
+public enum ObjectChange: Sendable, Hashable {
+    /// The object is new or different; a different `uid` under the same key is a new incarnation.
+    case upsert(KubernetesObject)
+    /// The object is gone.
+    case delete(ObjectKey)
+
+    /// The key of the object that changed.
+    public var key: ObjectKey {
+        switch self {
+        case .upsert(let object): object.key
+        case .delete(let key): key
+        }
+    }
+}
+
+/// What a source of desired state says.
+public enum SourceEvent: Sendable, Hashable {
+    /// Changes that belong together, at most one for each key; deletions come first.
+    case changes([ObjectChange])
+    /// The first full listing has been told: what has not been named does not exist.
+    case synced
+    /// Something in the source that is not as it should be; the rest of the source is in force.
+    case diagnostic(SourceDiagnostic)
+    /// A file or resource that diagnostics had named was read anew: those no longer hold, new ones follow if need be.
+    case forgiven(source: String)
+}
+
+/// A source of desired state: an API server or a directory, and nothing behind this seam knows which.
+///
+/// Changes come in batches that take the listener from one consistent view to the next.
+public protocol ObjectSource: AsyncSequence where Element == SourceEvent, Failure == Never {}
+
+/// Something that is wrong in a source, with its place.
+public struct SourceDiagnostic: Error, Sendable, Hashable {
+    /// What kind of trouble it is.
+    public enum Problem: String, Sendable, Hashable, CaseIterable {
+        /// The directory or a file can't be read.
+        case unreadable
+        /// A document is no YAML or JSON, or no object at all.
+        case syntax
+        /// An object that Apus reads has a wrong or missing field.
+        case invalidObject
+        /// An object is there twice; the first one counts.
+        case duplicate
+        /// Objects of a kind that Apus does not read; told once for each kind.
+        case ignoredKind
+    }
+
+    /// The kind of trouble.
+    public var problem: Problem
+    /// The file or resource.
+    public var source: String
+    /// The document in the file, counted from 1.
+    public var document: Int?
+    /// The object, where the document says enough to tell.
+    public var key: ObjectKey?
+    /// What is known of an object without a key, such as its kind.
+    public var subject: String?
+    /// The way to the field, for example `spec.ports[0].port`.
+    public var fieldPath: String?
+    /// What is wrong, as an end of a sentence.
+    public var message: String
+    /// Whether what was there before the trouble stays in force in its place.
+    public var keepsLastGood = false
+
+    /// A diagnostic.
+    public init(
+        _ problem: Problem, source: String, document: Int? = nil, key: ObjectKey? = nil, subject: String? = nil,
+        fieldPath: String? = nil, message: String
+    ) {
+        self.problem = problem
+        self.source = source
+        self.document = document
+        self.key = key
+        self.subject = subject
+        self.fieldPath = fieldPath
+        self.message = message
+    }
+
+    /// Whether this only informs: nothing that should be in force is missing.
+    public var isNotice: Bool { problem == .ignoredKind }
+}
+
+extension SourceDiagnostic: CustomStringConvertible {
+    /// `shop.yaml: document 3: Service shop/web: spec.ports[0].port: expected …`.
+    public var description: String {
+        [source, document.map { "document \($0)" }, key?.description ?? subject, fieldPath, message]
+            .compactMap { $0 }.joined(separator: ": ")
+            + (keepsLastGood ? " (the last good version stays in force)" : "")
+    }
+}
