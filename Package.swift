@@ -56,6 +56,7 @@ let package = Package(
 
         // The seam between domains and kernel, and the outside world.
         .target(name: "Kubernetes", dependencies: ["Addressing", yams], swiftSettings: strict),
+        .target(name: "AgentAPI", dependencies: ["Addressing", "Flows"] + nio, swiftSettings: strict),
 
         // The binaries.
 
@@ -78,5 +79,6 @@ let package = Package(
         .testTarget(
             name: "KubernetesTests", dependencies: ["Kubernetes", "Addressing"], exclude: ["Fixtures"],
             swiftSettings: strict),
+        .testTarget(name: "AgentAPITests", dependencies: ["Addressing", "AgentAPI", "Flows"], swiftSettings: strict),
     ]
 )

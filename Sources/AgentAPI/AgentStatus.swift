@@ -1,0 +1,116 @@
+/// How the agent is doing.
+public struct AgentStatus: Sendable, Equatable, Codable {
+    /// What the agent knows of one kind of object.
+    public struct Source: Sendable, Equatable, Codable {
+        /// The kind, e.g. `Pod`.
+        public var kind: String
+        /// Whether the first full list has arrived.
+        public var synced: Bool
+        /// How many objects it holds.
+        public var objects: Int
+        /// What is wrong with the source; nil when nothing is.
+        public var error: String?
+
+        public init(kind: String, synced: Bool, objects: Int, error: String? = nil) {
+            self.kind = kind
+            self.synced = synced
+            self.objects = objects
+            self.error = error
+        }
+    }
+
+    /// How many objects are in force in the data path.
+    public struct Programmed: Sendable, Equatable, Codable {
+        /// Pods of this node.
+        public var endpoints = 0
+        /// Those with programs on their interface.
+        public var attached = 0
+        public var services = 0
+        public var frontends = 0
+        public var backends = 0
+        public var policies = 0
+
+        public init() {}
+    }
+
+    /// How writing to the data path goes.
+    public struct Applying: Sendable, Equatable, Codable {
+        private enum CodingKeys: String, CodingKey {
+            case edits, errors
+            case lastDurationNanoseconds = "last_duration_ns"
+            case lastError = "last_error"
+            case pendingRetries = "pending_retries"
+        }
+
+        /// Edits written since the start.
+        public var edits: UInt64 = 0
+        /// Writes that failed since the start.
+        public var errors: UInt64 = 0
+        /// How long the last round took, in nanoseconds.
+        public var lastDurationNanoseconds: UInt64 = 0
+        public var lastError: String?
+        /// Edits that failed and will be tried again.
+        public var pendingRetries = 0
+
+        public init() {}
+    }
+
+    /// How collecting flows goes.
+    public struct Evidence: Sendable, Equatable, Codable {
+        private enum CodingKeys: String, CodingKey {
+            case records, stored, followers
+            case lostInKernel = "lost_in_kernel"
+            case lostByFollowers = "lost_by_followers"
+        }
+
+        /// Flow records since the start.
+        public var records: UInt64 = 0
+        /// Flows that can be asked for now.
+        public var stored = 0
+        public var followers = 0
+        public var lostInKernel: UInt64 = 0
+        public var lostByFollowers: UInt64 = 0
+
+        public init() {}
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case version, node, started, sources, programmed, applying, evidence, diagnostics
+        case redirectMode = "redirect_mode"
+    }
+
+    public var version: String
+    public var node: String
+    /// When the agent started, RFC 3339 in UTC.
+    public var started: String
+    /// How packets get into local pods: `peer` or `stack`.
+    public var redirectMode: String
+    public var sources: [Source] = []
+    public var programmed = Programmed()
+    public var applying = Applying()
+    public var evidence = Evidence()
+    public var diagnostics: [AgentDiagnostic] = []
+
+    public init(version: String, node: String, started: String, redirectMode: String) {
+        self.version = version
+        self.node = node
+        self.started = started
+        self.redirectMode = redirectMode
+    }
+}
+
+/// Something that somebody should repair: an object that can't be used, an interface that can't be found.
+public struct AgentDiagnostic: Sendable, Hashable, Codable {
+    /// What it is about, e.g. `Service shop/cart`.
+    public var object: String
+    /// Where it comes from, e.g. a file and the number of the document in it; nil when there is no such place.
+    public var location: String?
+    /// What is wrong, one sentence.
+    public var message: String
+
+    public init(object: String, location: String? = nil, message: String) {
+        self.object = object
+        self.location = location
+        self.message = message
+    }
+}

@@ -1,0 +1,73 @@
+internal import Glibc
+internal import NIOCore
+internal import NIOPosix
+
+/// The socket's name in the file system.
+///
+/// The server binds beside it, sets the mode and renames: the name never stands for a socket with a wrong mode, and a
+/// stale file is replaced in one step.
+struct SocketFile: Sendable {
+    private struct Identity: Equatable {
+        let device: UInt64
+        let inode: UInt64
+    }
+
+    let path: String
+    /// Where the server binds before it renames.
+    var temporaryPath: String { path + ".new" }
+
+    /// Fails when somebody listens on the path, or when it is something else than a socket.
+    func makeFree(_ group: any EventLoopGroup) async throws(AgentError) {
+        // sun_path holds 108 bytes, the final zero included (unix(7)).
+        guard temporaryPath.utf8.count < 108 else {
+            throw AgentError(.socket, "the socket path \(path) is too long: at most 103 bytes")
+        }
+        unlink(temporaryPath)
+        guard let mode = Self.status(path)?.st_mode else { return }
+        guard mode & S_IFMT == S_IFSOCK else {
+            throw AgentError(.socket, "\(path) is no socket: remove it, or name another path with --socket")
+        }
+        if let channel = try? await ClientBootstrap(group: group).connect(unixDomainSocketPath: path).get() {
+            try? await channel.close()
+            throw AgentError(
+                .socket, "another agent is running at \(path): stop it, or name another path with --socket")
+        }
+    }
+
+    /// Gives the bound socket its mode and its name.
+    func publish() throws(AgentError) {
+        guard chmod(temporaryPath, 0o660) == 0, rename(temporaryPath, path) == 0 else {
+            let reason = String(cString: strerror(errno))
+            unlink(temporaryPath)
+            throw AgentError(.socket, "can't make the socket \(path): \(reason)")
+        }
+    }
+
+    /// What the path stands for now; nil when it stands for nothing.
+    var identity: (some Equatable & Sendable)? {
+        Self.status(path).map { Identity(device: UInt64($0.st_dev), inode: UInt64($0.st_ino)) }
+    }
+
+    /// Removes the name.
+    func remove() { unlink(path) }
+
+    private static func status(_ path: String) -> stat? {
+        var result = stat()
+        return lstat(path, &result) == 0 ? result : nil
+    }
+}
+
+/// Why a connection could not be made, from the number of the system's error.
+struct ConnectFailure {
+    let errno: CInt
+
+    /// The error with its advice.
+    func error(_ path: String) -> AgentError {
+        switch errno {
+        case ENOENT, ECONNREFUSED, ENOTDIR: .notRunning(path)
+        case EACCES, EPERM: .permissionDenied(path)
+        case EAGAIN: .busy
+        default: AgentError(.broken, "can't connect to the agent at \(path): \(String(cString: strerror(errno)))")
+        }
+    }
+}

@@ -1,0 +1,164 @@
+import Addressing
+import AgentAPI
+import Flows
+import Foundation
+import Glibc
+import Synchronization
+import Testing
+
+/// A number that tasks share.
+final class Counter: Sendable {
+    private let number = Atomic<Int>(0)
+
+    var value: Int { number.load(ordering: .relaxed) }
+
+    func increment() { number.add(1, ordering: .relaxed) }
+
+    func decrement() { number.subtract(1, ordering: .relaxed) }
+}
+
+/// An agent with made-up answers and a real store of flows.
+final class FakeAgent: AgentHandler {
+    let hub = FlowHub(capacity: 1000)
+    let hello = AgentHello(version: "1.2.3", node: "node-a")
+    let running = Counter()
+    private let failure: AgentError?
+
+    init(failure: AgentError? = nil) { self.failure = failure }
+
+    func status() async throws -> AgentStatus {
+        if let failure { throw failure }
+        var status = AgentStatus(
+            version: "1.2.3", node: "node-a", started: Timestamp.text(0), redirectMode: "peer")
+        status.sources = [AgentStatus.Source(kind: "Pod", synced: true, objects: 6)]
+        status.diagnostics = [
+            AgentDiagnostic(object: "Service shop/cart", location: "a.yaml, document 2", message: "no")
+        ]
+        return status
+    }
+
+    func verify() async throws -> VerifyReport {
+        VerifyReport(
+            tables: [VerifyReport.Table(name: "services", checked: 20_000)],
+            drift: (0..<20_000).map { DriftItem(table: "services", key: "key \($0)", kind: .missing, desired: "x") })
+    }
+
+    func flows(_ query: FlowQuery, send: (Flow) async throws -> Void) async throws {
+        running.increment()
+        defer { running.decrement() }
+        if query.follow {
+            for await flow in hub.follow(query.filter, last: query.last, capacity: 8) { try await send(flow) }
+        } else {
+            for flow in hub.last(query.last, query.filter) { try await send(flow) }
+        }
+    }
+
+    func produce(_ count: Int, port: UInt16 = 80) {
+        for _ in 0..<count { hub.append(Self.flow(port: port)) }
+    }
+
+    static func flow(port: UInt16) -> Flow {
+        let tuple = FlowTuple(
+            source: SocketAddress(IPAddress(v4: 0x0af4_0001), 40000),
+            destination: SocketAddress(IPAddress(v4: 0x0af4_0002), port), ipProtocol: .tcp)
+        return Flow(time: 1, kind: .opened, verdict: .forwarded, direction: .egress, tuple: tuple, node: "node-a")
+    }
+}
+
+/// Waits for a condition, at most ten seconds.
+func eventually(_ what: String, _ condition: () async throws -> Bool) async rethrows {
+    let end = ContinuousClock.now + .seconds(10)
+    while ContinuousClock.now < end {
+        if try await condition() { return }
+        try? await Task.sleep(for: .milliseconds(5))
+    }
+    Issue.record("never came true: \(what)")
+}
+
+/// Checks that the agent at a path answers.
+func expectAnswer(at path: String) async throws {
+    let hello = try await AgentClient(path: path).hello()
+    #expect(hello.node == "node-a")
+}
+
+/// A directory for sockets that goes away with the test.
+struct TemporaryDirectory: ~Copyable {
+    let path: String
+
+    init() {
+        path = "/tmp/apus-api-\(getpid())-\(UInt32.random(in: 0 ... .max))"
+        mkdir(path, 0o700)
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+}
+
+/// Runs a server around a test and checks that it ends and leaves nothing.
+func withServer(
+    _ agent: FakeAgent = FakeAgent(), limits: AgentServerLimits = AgentServerLimits(),
+    _ body: (AgentServer, String) async throws -> Void
+) async throws {
+    let directory = TemporaryDirectory()
+    let path = directory.path + "/apus.sock"
+    let server = AgentServer(path: path, handler: agent, limits: limits)
+    try await withRunning(server) { try await body(server, path) }
+    #expect(server.openConnections == 0)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path) == [])
+}
+
+/// Runs a server while the body runs.
+func withRunning(_ server: AgentServer, _ body: () async throws -> Void) async throws {
+    try await withThrowingTaskGroup { group in
+        let (ready, signal) = AsyncStream.makeStream(of: Void.self)
+        group.addTask {
+            defer { signal.finish() }
+            try await server.run { signal.yield() }
+        }
+        var readiness = ready.makeAsyncIterator()
+        if await readiness.next() != nil { try await body() }
+        group.cancelAll()
+        try await group.waitForAll()
+    }
+}
+
+/// A client without any manners: raw bytes on a blocking socket.
+struct RawClient: ~Copyable {
+    private let descriptor: CInt
+
+    init(_ path: String) throws {
+        descriptor = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+        let result = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        try #require(result == 0)
+        var wait = timeval(tv_sec: 10, tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &wait, socklen_t(MemoryLayout<timeval>.size))
+    }
+
+    deinit { close(descriptor) }
+
+    func send(_ text: String) {
+        let bytes = Array(text.utf8)
+        _ = Glibc.send(descriptor, bytes, bytes.count, CInt(MSG_NOSIGNAL))
+    }
+
+    /// Says that nothing more will be sent.
+    func endWriting() { shutdown(descriptor, CInt(SHUT_WR)) }
+
+    /// Everything up to the end; at most one read when `once`.
+    func receive(once: Bool = false) -> String {
+        var result: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 65536)
+        repeat {
+            let count = recv(descriptor, &chunk, chunk.count, 0)
+            if count <= 0 { break }
+            result += chunk.prefix(count)
+        } while !once
+        return String(decoding: result, as: UTF8.self)
+    }
+}

@@ -1,0 +1,88 @@
+import Addressing
+import AgentAPI
+import Flows
+import Foundation
+import Glibc
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct AgentQuestions {
+    @Test func everyQuestionIsAnswered() async throws {
+        let agent = FakeAgent()
+        agent.produce(5)
+        try await withServer(agent) { _, path in
+            let client = AgentClient(path: path)
+            let answers = (try await client.hello(), try await client.status(), try await client.verify())
+            let expected = (agent.hello, try await agent.status(), try await agent.verify())
+            #expect(answers == expected)
+            var flows: [Flow] = []
+            try await client.flows(FlowQuery(last: 3)) { flows.append($0) }
+            #expect(flows == agent.hub.last(3))
+        }
+    }
+
+    @Test func aFilterTravelsWithTheQuery() async throws {
+        let agent = FakeAgent()
+        agent.produce(2, port: 80)
+        agent.produce(3, port: 443)
+        try await withServer(agent) { _, path in
+            var filter = FlowFilter()
+            filter.ports = [443]
+            var ports: [UInt16] = []
+            try await AgentClient(path: path).flows(FlowQuery(last: 100, filter: filter)) {
+                ports.append($0.tuple.destination.port)
+            }
+            #expect(ports == [443, 443, 443])
+        }
+    }
+
+    @Test func followingEndsWithItsTask() async throws {
+        let agent = FakeAgent()
+        agent.produce(1)
+        try await withServer(agent) { server, path in
+            let received = Counter()
+            await withThrowingTaskGroup { group in
+                group.addTask {
+                    try await AgentClient(path: path).flows(FlowQuery(last: 1, follow: true)) { _ in
+                        received.increment()
+                    }
+                }
+                await eventually("the past flow arrives") { received.value == 1 }
+                agent.produce(1)
+                await eventually("a new flow arrives") { received.value == 2 }
+                group.cancelAll()
+                await #expect(throws: CancellationError.self) { try await group.waitForAll() }
+            }
+            await eventually("the server forgets the follower") {
+                server.openConnections == 0 && agent.running.value == 0
+                    && agent.hub.statistics.followers == 0
+            }
+        }
+    }
+
+    @Test func theConsumersErrorEndsTheStream() async throws {
+        struct Enough: Error {}
+        let agent = FakeAgent()
+        agent.produce(10)
+        try await withServer(agent) { server, path in
+            await #expect(throws: Enough.self) {
+                try await AgentClient(path: path).flows(FlowQuery(last: 10, follow: true)) { _ in throw Enough() }
+            }
+            await eventually("the connection is gone") { server.openConnections == 0 }
+        }
+    }
+
+    @Test func theAgentsErrorReachesTheClient() async throws {
+        let failure = AgentError(.unavailable, "not yet synchronised: try again")
+        try await withServer(FakeAgent(failure: failure)) { _, path in
+            await #expect(throws: failure) { try await AgentClient(path: path).status() }
+        }
+    }
+
+    @Test func anAgentThatIsNotThereSaysWhatToDo() async throws {
+        let directory = TemporaryDirectory()
+        let path = directory.path + "/none.sock"
+        let error = await #expect(throws: AgentError.self) { try await AgentClient(path: path).status() }
+        #expect(error?.code == .notRunning)
+        #expect(error?.message == "the agent is not running at \(path): start apusd, or name its socket with --socket")
+    }
+}
