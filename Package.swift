@@ -26,7 +26,9 @@ let nio: [Target.Dependency] = [
 let package = Package(
     name: "apus",
     products: [
+        .library(name: "TestSupport", targets: ["TestSupport"]),
         // Benchmarks/Package.swift needs these too.
+        .executable(name: "apus-traffic", targets: ["apus-traffic"]),
         .library(name: "Addressing", targets: ["Addressing"]),
     ],
     dependencies: [
@@ -61,6 +63,11 @@ let package = Package(
         // The binaries.
 
         // Tests, and what they, the demo and the benches share.
+        .executableTarget(name: "apus-traffic", path: "Tests/Traffic", cSettings: gnuC),
+        .target(name: "CTestSupport", path: "Tests/CTestSupport", cSettings: gnuC),
+        .target(
+            name: "TestSupport", dependencies: ["Addressing", "CTestSupport"], path: "Tests/TestSupport",
+            swiftSettings: strict),
         .target(
             name: "PolicyGenerators", dependencies: ["NetworkPolicy", "Addressing"], path: "Tests/PolicyGenerators",
             swiftSettings: strict),
@@ -80,5 +87,6 @@ let package = Package(
             name: "KubernetesTests", dependencies: ["Kubernetes", "Addressing"], exclude: ["Fixtures"],
             swiftSettings: strict),
         .testTarget(name: "AgentAPITests", dependencies: ["Addressing", "AgentAPI", "Flows"], swiftSettings: strict),
+        .testTarget(name: "TestSupportTests", dependencies: ["TestSupport", "Addressing"], swiftSettings: strict),
     ]
 )

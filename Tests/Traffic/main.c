@@ -1,0 +1,55 @@
+#include "modes.h"
+#include "sockets.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct mode {
+	const char *name;
+	int (*run)(const struct options *options);
+	bool needs_peer;
+	const char *help;
+} modes[] = {
+	{"tcp-echo", run_tcp_echo, false,
+	 "server; --port N [--listen ADDR] [--id NAME] [--serial] [--congestion NAME]"},
+	{"udp-echo", run_udp_echo, false, "server; --port N [--listen ADDR] [--id NAME] [--serial]"},
+	{"ask", run_ask, true, "one request, prints who answered; [--udp [--unconnected]] [--http] [--peer-name]"},
+	{"load", run_load, true,
+	 "requests one after another; [--count N] [--seconds T] [--rate R] [--hold] [--udp|--http]"},
+	{"hold", run_hold, true,
+	 "one connection, says when it stalls and resumes; [--http] [--interval-ms N] [--timeout-ms N]"},
+	{"rr", run_rr, true, "request/response rate on one connection; [--udp] [--size N] [--seconds T] [--warmup T]"},
+	{"crr", run_crr, true,
+	 "connect/request/response/close rate; [--udp] [--close reset|server] [--ports LOW-HIGH]"},
+	{"stream", run_stream, true, "bulk throughput to the peer; [--seconds T] [--warmup T] [--congestion NAME]"},
+	{"inject", run_inject, false, "sends frames, read as lines of hex digits, out of --interface NAME"},
+};
+
+static const size_t mode_count = sizeof(modes) / sizeof(modes[0]);
+
+static int usage(void)
+{
+	fprintf(stderr, "usage: apus-traffic MODE [options] [ADDRESS PORT]\n"
+			"everywhere: --cpu N, --json where numbers are printed\n"
+			"exit codes: 0 ok, 1 failed, 2 usage, 3 refused, 4 timeout, 5 other network error\n\n");
+	for (size_t i = 0; i < mode_count; i++)
+		fprintf(stderr, "  %-9s %s\n", modes[i].name, modes[i].help);
+	return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options;
+	if (argc < 2)
+		return usage();
+	for (size_t i = 0; i < mode_count; i++) {
+		if (strcmp(argv[1], modes[i].name) != 0)
+			continue;
+		parse_options(argc - 1, argv + 1, &options);
+		if (modes[i].needs_peer)
+			require_peer(&options);
+		prepare_process(&options);
+		return modes[i].run(&options);
+	}
+	return usage();
+}
