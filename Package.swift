@@ -88,5 +88,12 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(name: "AgentAPITests", dependencies: ["Addressing", "AgentAPI", "Flows"], swiftSettings: strict),
         .testTarget(name: "TestSupportTests", dependencies: ["TestSupport", "Addressing"], swiftSettings: strict),
+        .testTarget(
+            name: "DatapathProgramTests",
+            dependencies: [
+                "Addressing", "BPF", "DatapathABI", "DatapathObjects", "NetworkPolicy", "PolicyGenerators",
+                "TestSupport",
+            ],
+            swiftSettings: strict),
     ]
 )

@@ -1,0 +1,215 @@
+internal import Addressing
+internal import BPF
+internal import DatapathABI
+internal import TestSupport
+
+/// Where a packet meets the data path.
+enum Hook {
+    /// The pod sends it.
+    case fromPod(Pod)
+    /// The host's stack sends it to the pod.
+    case toPod(Pod)
+    /// It comes in on an uplink.
+    case fromNetwork
+}
+
+/// What became of a packet.
+enum Fate: Hashable {
+    /// On to the host's stack, or to the next program.
+    case passed
+    /// Straight into a pod.
+    case delivered
+    case dropped(apus_reason, apus_direction)
+    /// A return value that no program should give.
+    case impossible(UInt32)
+
+    static func dropped(leaving reason: apus_reason) -> Fate { .dropped(reason, .APUS_DIRECTION_EGRESS) }
+    static func dropped(entering reason: apus_reason) -> Fate { .dropped(reason, .APUS_DIRECTION_INGRESS) }
+
+    var isPassing: Bool { self == .passed || self == .delivered }
+}
+
+/// What almost every table has both of.
+enum Family: CaseIterable, Sendable {
+    case v4, v6
+
+    /// An address that is no pod's.
+    var outside: IPAddress { self == .v4 ? Journey.outside.v4 : Journey.outside.v6 }
+    /// An address that Services have.
+    var virtual: IPAddress { self == .v4 ? ip("10.96.0.10") : ip("fd96::10") }
+}
+
+/// A pod of the fixture's node.
+struct Pod: Hashable {
+    let slot: UInt32
+    let addresses: [IPAddress]
+    let mac: MACAddress
+    /// The host's end of the pod's link.
+    let hostMAC: MACAddress
+
+    var v4: IPAddress { addresses[0] }
+    var v6: IPAddress { addresses[1] }
+    subscript(family: Family) -> IPAddress { family == .v4 ? v4 : v6 }
+    func address(like other: IPAddress) -> IPAddress { other.isIPv4 ? v4 : v6 }
+
+    /// The start of a packet that the pod sends.
+    func sends(to destination: IPAddress, ttl: UInt8 = 64) -> Packet {
+        frame().ip(from: address(like: destination), to: destination, ttl: ttl)
+    }
+
+    /// A frame from the pod to the host, without a network header.
+    func frame() -> Packet { .ethernet(from: mac, to: hostMAC) }
+
+    /// The start of a packet that comes to the pod.
+    func receives(from source: IPAddress, ttl: UInt8 = 64) -> Packet {
+        Packet.ethernet(from: hostMAC, to: mac).ip(from: source, to: address(like: source), ttl: ttl)
+    }
+}
+
+/// The data path's programs on maps of their own, and pods to put packets through.
+///
+/// Every packet of a test run comes from the loopback interface; the fixture lets that be the interface of the pod that
+/// the packet is for, so nothing is attached anywhere.
+final class DatapathFixture {
+    private static let loopback: UInt32 = 1
+
+    private let loaded: LoadedDatapath
+    var maps: DatapathMaps { loaded.maps }
+    private var interfaceSlot: UInt32 = 0
+    var pods: [Pod] = []
+    /// Slots and backends that Services have, from 1.
+    var serviceSlots = 0
+    /// The packet of the last run, as the program left it.
+    private(set) var output: [UInt8] = []
+
+    init(_ configure: (inout apus_config) -> Void = { _ in }, sizes: [String: Int] = [:]) throws {
+        var config = Self.defaults
+        configure(&config)
+        loaded = try LoadedDatapath.acquire(config, sizes: sizes)
+    }
+
+    deinit { loaded.release() }
+
+    /// Timeouts that no test waits for.
+    static let defaults = apus_config(
+        half_open_timeout_ns: 60 * second, established_timeout_ns: 3600 * second, closing_timeout_ns: 10 * second,
+        datagram_timeout_ns: 60 * second, denial_interval_ns: 5 * second, fragment_timeout_ns: 30 * second,
+        wakeup_bytes: 1 << 20, redirect_peer: 1, events: 1, padding: (0, 0))
+    static let second: UInt64 = 1_000_000_000
+}
+
+// MARK: - Packets
+
+extension DatapathFixture {
+    /// Puts a packet through a hook.
+    @discardableResult
+    func run(_ packet: Packet, on hook: Hook) throws -> Fate { try run(packet.bytes, on: hook) }
+
+    /// Puts a frame through a hook, and finds the reason of a drop in the drop counters.
+    func run(_ frame: [UInt8], on hook: Hook) throws -> Fate {
+        let before = try drops()
+        let verdict = try verdict(frame, on: hook)
+        guard verdict == Verdict.drop else { return Fate(verdict) }
+        let after = try drops()
+        let changed = after.keys.filter { after[$0]?.packets != before[$0]?.packets }
+        guard changed.count == 1, let key = changed.first else { return .impossible(verdict) }
+        return .dropped(key.reason, key.direction)
+    }
+
+    /// The return value alone, for many packets.
+    func verdict(_ frame: [UInt8], on hook: Hook) throws -> UInt32 {
+        let run = try testRun(frame, on: hook)
+        output = run.packet
+        return run.returnValue
+    }
+
+    /// The mean time of a run in nanoseconds.
+    func nanoseconds(_ packet: Packet, on hook: Hook, repeat count: Int) throws -> UInt32 {
+        try testRun(packet.bytes, on: hook, repeat: count).duration
+    }
+
+    private func testRun(_ frame: [UInt8], on hook: Hook, repeat count: Int = 1) throws -> BPFTestRun {
+        switch hook {
+        case .fromPod(let pod):
+            try letInterfaceBe(pod.slot)
+            return try loaded.fromPod.testRun(packet: frame, repeat: count)
+        case .toPod(let pod):
+            try letInterfaceBe(pod.slot)
+            return try loaded.toPod.testRun(packet: frame, repeat: count)
+        case .fromNetwork:
+            return try loaded.fromNetwork.testRun(packet: frame, repeat: count)
+        }
+    }
+
+    private func letInterfaceBe(_ slot: UInt32) throws {
+        if slot == interfaceSlot { return }
+        try maps.interfaces.update(Self.loopback, slot)
+        interfaceSlot = slot
+    }
+
+    /// Lets no endpoint own the interface that packets come from.
+    func forgetInterface() throws {
+        try maps.interfaces.delete(Self.loopback)
+        interfaceSlot = 0
+    }
+
+    /// The packet of the last run, read back.
+    var outputView: PacketView? { PacketView(output) }
+}
+
+/// What a classifier returns.
+enum Verdict {
+    static let next = UInt32.max
+    static let drop: UInt32 = 2
+    static let redirect: UInt32 = 7
+}
+
+extension Fate {
+    fileprivate init(_ verdict: UInt32) {
+        switch verdict {
+        case Verdict.next: self = .passed
+        case Verdict.redirect: self = .delivered
+        default: self = .impossible(verdict)
+        }
+    }
+}
+
+// MARK: - Counters and events
+
+struct DropKey: Hashable {
+    let reason: apus_reason
+    let direction: apus_direction
+}
+
+extension DatapathFixture {
+    private static let directions = [apus_direction.APUS_DIRECTION_EGRESS, .APUS_DIRECTION_INGRESS]
+
+    /// What was dropped so far, by reason and direction.
+    func drops() throws -> [DropKey: (packets: UInt64, bytes: UInt64)] {
+        var result: [DropKey: (packets: UInt64, bytes: UInt64)] = [:]
+        for number in 0..<apus_reason.APUS_REASON_COUNT.rawValue {
+            for direction in Self.directions {
+                let index = number * 2 + direction.rawValue
+                let sum = try maps.drops.reducePerCPU(index, as: apus_drop_counter.self, into: (UInt64(0), UInt64(0))) {
+                    $0 = ($0.0 + $1.packets, $0.1 + $1.bytes)
+                }
+                guard let sum, let reason = apus_reason(rawValue: number), sum.0 > 0 else { continue }
+                result[DropKey(reason: reason, direction: direction)] = (packets: sum.0, bytes: sum.1)
+            }
+        }
+        return result
+    }
+
+    /// The events that were not read yet.
+    func events() -> [Event] {
+        var result: [Event] = []
+        _ = loaded.ring.drain { record in
+            result.append(Event(record: record.withUnsafeBytes { $0.loadUnaligned(as: apus_event.self) }))
+        }
+        return result
+    }
+
+    func eventCount(_ counter: apus_event_counter) throws -> UInt64 {
+        try maps.eventCounters.lookupSum(counter.rawValue, as: UInt64.self) ?? 0
+    }
+}

@@ -1,0 +1,48 @@
+internal import Addressing
+internal import BPF
+internal import DatapathABI
+
+/// The maps that user space shares with the programs.
+final class DatapathMaps {
+    let interfaces: BPFMap
+    let endpoints: BPFMap
+    let endpointAddresses: BPFMap
+    let peerClasses: BPFMap
+    let peerPrefixes: BPFMap
+    let policyPages: BPFMap
+    let policyPeers: BPFMap
+    let policyPorts: BPFMap
+    let services: BPFMap
+    let slots: BPFMap
+    let backends: BPFMap
+    let connections: BPFMap
+    let halfOpen: BPFMap
+    let translations: BPFMap
+    let fragments: BPFMap
+    let denials: BPFMap
+    let events: BPFMap
+    let eventCounters: BPFMap
+    let drops: BPFMap
+
+    init(_ object: borrowing BPFObject) throws {
+        interfaces = try object.map("interfaces")
+        endpoints = try object.map("endpoints")
+        endpointAddresses = try object.map("endpoint_addresses")
+        peerClasses = try object.map("peer_classes")
+        peerPrefixes = try object.map("peer_prefixes")
+        policyPages = try object.map("policy_pages")
+        policyPeers = try object.map("policy_peers")
+        policyPorts = try object.map("policy_ports")
+        services = try object.map("services")
+        slots = try object.map("slots")
+        backends = try object.map("backends")
+        connections = try object.map("connections")
+        halfOpen = try object.map("half_open")
+        translations = try object.map("translations")
+        fragments = try object.map("fragments")
+        denials = try object.map("denials")
+        events = try object.map("events")
+        eventCounters = try object.map("event_counters")
+        drops = try object.map("drops")
+    }
+}

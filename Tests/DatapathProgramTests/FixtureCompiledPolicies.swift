@@ -1,0 +1,100 @@
+internal import Addressing
+internal import BPF
+internal import DatapathABI
+internal import NetworkPolicy
+
+/// The policy tables of a fixture, as a compiler's edits make them.
+struct CompiledTables {
+    private let datapath: DatapathFixture
+    /// What was written, as removal has to know every page.
+    private var policies: [PolicyID: CompiledPolicy] = [:]
+    private var peerPages: [PeersKey: Int] = [:]
+    /// What pods of the node are judged by.
+    private(set) var endpoints: [PodKey: EndpointPolicies] = [:]
+
+    private struct PeersKey: Hashable {
+        let policy: PolicyID
+        let peerClass: ClassID
+    }
+
+    init(_ datapath: DatapathFixture) { self.datapath = datapath }
+
+    /// The object's item that a rule comes from.
+    func origin(_ policy: UInt32, _ rule: UInt32) -> RuleOrigin? {
+        guard let rules = policies[PolicyID(rawValue: policy)]?.rules, rule < rules.count else { return nil }
+        return rules[Int(rule)].origin
+    }
+
+    mutating func apply(_ edit: PolicyEdit) throws {
+        let maps = datapath.maps
+        switch edit {
+        case .setPolicy(let policy):
+            try write(policy)
+            policies[policy.id] = policy
+        case .removePolicy(let id):
+            if let policy = policies.removeValue(forKey: id) { try remove(policy) }
+        case .setPeers(let policy, let peerClass, let bits):
+            peerPages[PeersKey(policy: policy, peerClass: peerClass)] = bits.pages.count
+            for (number, page) in bits.pages.enumerated() where !page.isEmpty {
+                try maps.policyPeers.update(key(policy, peerClass, number), apus_rule_bits(page))
+            }
+        case .removePeers(let policy, let peerClass):
+            let pages = peerPages.removeValue(forKey: PeersKey(policy: policy, peerClass: peerClass)) ?? 0
+            for number in 0..<pages { try maps.policyPeers.delete(key(policy, peerClass, number)) }
+        case .setClass(let address, let peerClass):
+            try datapath.setClass(peerClass.id.rawValue, of: address, isLocalNode: peerClass.isLocalNode)
+        case .removeClass(let address): try maps.peerClasses.delete(apus_address(address))
+        case .setPrefixClass(let prefix, let peerClass): try datapath.setClass(peerClass.rawValue, of: prefix)
+        case .removePrefixClass(let prefix): try maps.peerPrefixes.delete(apus_prefix_key(prefix))
+        case .setEndpoint(let key, let new): endpoints[key] = new
+        case .removeEndpoint(let key): endpoints[key] = nil
+        }
+    }
+
+    private func key(_ policy: PolicyID, _ peerClass: ClassID, _ page: Int) -> apus_policy_peers_key {
+        apus_policy_peers_key(policy: policy.rawValue, class_id: peerClass.rawValue, page: UInt32(page))
+    }
+
+    private func key(_ policy: PolicyID, _ page: Int, _ ports: PortPrefix) -> apus_policy_ports_key {
+        var key = apus_policy_ports_key()
+        key.prefix_length = UInt32(APUS_POLICY_PORTS_FIXED_BITS) + UInt32(ports.length)
+        key.policy = policy.rawValue
+        key.page = UInt16(page)
+        key.protocol = ports.ipProtocol.rawValue
+        key.port = ports.port.bigEndian
+        return key
+    }
+
+    private func write(_ policy: CompiledPolicy) throws {
+        // Isolation alone is a policy, too: of one page without rules.
+        let pages = policy.pages.isEmpty ? [CompiledPage()] : policy.pages
+        for (number, page) in pages.enumerated() {
+            let value = apus_policy_page(
+                any_peer: apus_rule_bits(page.anyPeer), any_port: apus_rule_bits(page.anyPort),
+                admin: apus_rule_bits(page.admin), network_policy: apus_rule_bits(page.networkPolicy),
+                baseline: apus_rule_bits(page.baseline), deny: apus_rule_bits(page.deny),
+                pass: apus_rule_bits(page.pass),
+                page_count: UInt32(pages.count), flags: policy.isolates ? APUS_POLICY_ISOLATES.rawValue : 0)
+            try datapath.maps.policyPages.update(
+                apus_policy_page_key(policy: policy.id.rawValue, page: UInt32(number)), value)
+            try datapath.maps.policyPorts.update(
+                keys: page.ports.map { key(policy.id, number, $0.ports) },
+                values: page.ports.map { apus_rule_bits($0.bits) })
+        }
+    }
+
+    private func remove(_ policy: CompiledPolicy) throws {
+        for number in 0..<max(1, policy.pages.count) {
+            try datapath.maps.policyPages.delete(apus_policy_page_key(policy: policy.id.rawValue, page: UInt32(number)))
+        }
+        for (number, page) in policy.pages.enumerated() {
+            try datapath.maps.policyPorts.delete(keys: page.ports.map { key(policy.id, number, $0.ports) })
+        }
+    }
+}
+
+extension apus_rule_bits {
+    init(_ bits: PageBits) {
+        self.init(words: (bits.words[0], bits.words[1], bits.words[2], bits.words[3]))
+    }
+}

@@ -1,0 +1,47 @@
+internal import Addressing
+internal import BPF
+internal import DatapathABI
+internal import TestSupport
+
+/// A Service with one frontend.
+struct Service {
+    let id: UInt32
+    let frontend: SocketAddress
+    let ipProtocol: IPProtocol
+    /// The indexes of its backends.
+    let backends: Range<UInt32>
+
+    var key: apus_service_key {
+        var key = apus_service_key()
+        key.address = apus_address(frontend.address)
+        key.port = frontend.port.bigEndian
+        key.protocol = ipProtocol.rawValue
+        return key
+    }
+}
+
+extension DatapathFixture {
+    /// Adds a Service in slots of its own; ids start at 1.
+    @discardableResult
+    func addService(
+        _ frontend: SocketAddress, _ ipProtocol: IPProtocol = .tcp, to backends: [SocketAddress]
+    ) throws -> Service {
+        let first = UInt32(serviceSlots + 1)
+        serviceSlots += backends.count
+        for (offset, end) in backends.enumerated() {
+            let index = first + UInt32(offset)
+            let backend = apus_backend(
+                address: apus_address(end.address), port: end.port.bigEndian, protocol: ipProtocol.rawValue, padding: 0,
+                in_use: 1)
+            try maps.backends.update(index, backend)
+            try maps.slots.update(index, index)
+        }
+        let service = Service(
+            id: first, frontend: frontend, ipProtocol: ipProtocol, backends: first..<first + UInt32(backends.count))
+        let value = apus_service(first_slot: first, slot_count: UInt32(backends.count), service: first, flags: 0)
+        try maps.services.update(service.key, value)
+        return service
+    }
+
+    func remove(_ service: Service) throws { try maps.services.delete(service.key) }
+}

@@ -1,0 +1,169 @@
+internal import Addressing
+internal import DatapathABI
+internal import TestSupport
+internal import Testing
+
+@Suite("ICMP errors")
+struct ICMPErrorTests {
+    static let errors: [ICMPError] = [.portUnreachable, .hostUnreachable, .tooBig(mtu: 1400), .timeExceeded]
+
+    /// A pod that may do nothing but answer, and a query that it was sent through the host.
+    private func isolated(_ datapath: DatapathFixture, _ family: Family) throws -> (pod: Pod, query: Packet) {
+        try datapath.set(.denyAll)
+        let pod = try datapath.addPod(egress: HandMadePolicy.denyAll.id)
+        let query = Packet.raw.ip(from: family.outside, to: pod[family]).udp(from: 5000, to: 53).payload("query")
+        let frame = pod.receives(from: family.outside).udp(from: 5000, to: 53).payload("query")
+        #expect(try datapath.run(frame, on: .toPod(pod)) == .passed)
+        return (pod, query)
+    }
+
+    @Test("An isolated pod may say what became of the packet that it got", arguments: Family.allCases, errors)
+    func known(_ family: Family, error: ICMPError) throws {
+        let datapath = try DatapathFixture()
+        let (pod, query) = try isolated(datapath, family)
+        for limit in [1232, 28, 48] {  // 8 bytes of layer 4 are enough (RFC 792)
+            let limit = family == .v6 ? max(limit, 48) : limit
+            let packet = pod.sends(to: family.outside).icmpError(error, quoting: query, limit: limit)
+            #expect(try datapath.run(packet, on: .fromPod(pod)) == .passed)
+        }
+    }
+
+    /// What an isolated pod could make up to get a packet out.
+    private static func forgeries(_ pod: Pod, _ family: Family) -> [(String, Packet)] {
+        let own = pod[family]
+        let outside = family.outside
+        let other = family == .v4 ? ip("198.51.100.1") : ip("2001:db8:1::1")
+        func error(_ quoted: Packet, to receiver: IPAddress) -> Packet {
+            pod.sends(to: receiver).icmpError(.portUnreachable, quoting: quoted)
+        }
+        return [
+            ("an unknown port", error(Packet.raw.ip(from: outside, to: own).udp(from: 5001, to: 53), to: outside)),
+            (
+                "another protocol",
+                error(Packet.raw.ip(from: outside, to: own).tcp(from: 5000, to: 53, flags: .syn), to: outside)
+            ),
+            ("its own direction", error(Packet.raw.ip(from: own, to: outside).udp(from: 53, to: 5000), to: outside)),
+            ("to somebody else", error(Packet.raw.ip(from: outside, to: own).udp(from: 5000, to: 53), to: other)),
+            (
+                "a packet of somebody else",
+                error(Packet.raw.ip(from: other, to: own).udp(from: 5000, to: 53), to: outside)
+            ),
+            ("nothing", pod.sends(to: outside).icmp(type: family == .v4 ? 3 : 1, code: 1)),
+            ("half a header", pod.sends(to: outside).icmp(type: family == .v4 ? 3 : 1).payload([0x45, 0, 0, 20])),
+            (
+                "garbage",
+                pod.sends(to: outside).icmp(type: family == .v4 ? 3 : 1).payload([UInt8](repeating: 0xff, count: 80))
+            ),
+            (
+                "an error about an error",
+                error(
+                    Packet.raw.ip(from: outside, to: own)
+                        .icmpError(
+                            .portUnreachable, quoting: Packet.raw.ip(from: own, to: outside).udp(from: 53, to: 5000)),
+                    to: outside)
+            ),
+            (
+                "a later fragment",
+                error(
+                    Packet.raw.ip(from: outside, to: own).udp(from: 5000, to: 53)
+                        .payload([UInt8](repeating: 0, count: 30)).fragments(of: 16)[1], to: outside)
+            ),
+        ]
+    }
+
+    @Test("An isolated pod can't make one up", arguments: Family.allCases)
+    func forged(_ family: Family) throws {
+        let datapath = try DatapathFixture()
+        let (pod, _) = try isolated(datapath, family)
+        for (name, packet) in Self.forgeries(pod, family) {
+            #expect(try datapath.run(packet, on: .fromPod(pod)).isPassing == false, "\(name)")
+        }
+        #expect(try datapath.connectionCount() == 1)
+    }
+
+    @Test("What is quoted in the padding behind the packet is not quoted", arguments: Family.allCases)
+    func quotedInPadding(_ family: Family) throws {
+        let datapath = try DatapathFixture()
+        let (pod, query) = try isolated(datapath, family)
+        let error = pod.sends(to: family.outside).icmpError(.portUnreachable, quoting: query, limit: 0).bytes
+        #expect(try datapath.run(error + query.bytes, on: .fromPod(pod)) == .dropped(leaving: .isolated))
+    }
+
+    @Test("A pod does not report on the connections of others", arguments: Family.allCases)
+    func othersConnection(_ family: Family) throws {
+        let datapath = try DatapathFixture()
+        try datapath.set(.denyAll)
+        let talk = try datapath.conversation(family)
+        try datapath.establish(talk)
+        let intruder = try datapath.addPod(egress: HandMadePolicy.denyAll.id)
+        let quoted = Packet.raw.ip(from: talk.client[family], to: talk.server[family]).tcp(
+            from: 40000, to: 80, flags: .ack)
+        let packet = intruder.sends(to: talk.client[family]).icmpError(.tooBig(mtu: 68), quoting: quoted)
+        #expect(try datapath.run(packet, on: .fromPod(intruder)) == .dropped(leaving: .isolated))
+    }
+
+    @Test(
+        "Any router may report to an isolated pod about its own packets, and about nothing else",
+        arguments: Family.allCases)
+    func fromRouter(_ family: Family) throws {
+        let datapath = try DatapathFixture()
+        try datapath.set(.denyAll)
+        let pod = try datapath.addPod(ingress: HandMadePolicy.denyAll.id)
+        #expect(try datapath.run(pod.sends(to: family.outside).udp(from: 53, to: 5000), on: .fromPod(pod)) == .passed)
+        let router = family == .v4 ? ip("198.51.100.1") : ip("2001:db8:1::1")
+        func report(_ port: Port) -> Packet {
+            pod.receives(from: router).icmpError(
+                .timeExceeded, quoting: Packet.raw.ip(from: pod[family], to: family.outside).udp(from: port, to: 5000))
+        }
+        for hook in [Hook.toPod(pod), .fromNetwork] {
+            #expect(try datapath.run(report(53), on: hook) == .passed)
+            #expect(try datapath.run(report(54), on: hook) == .dropped(entering: .isolated))
+        }
+    }
+
+    @Test("About a connection that was cut, or is long over, nothing passes")
+    func notAnyMore() throws {
+        let datapath = try DatapathFixture()
+        let (pod, query) = try isolated(datapath, .v4)
+        let error = pod.sends(to: Family.v4.outside).icmpError(.portUnreachable, quoting: query)
+        try datapath.setEndpoint(of: pod) { $0.ingress_policy = HandMadePolicy.denyAll.id }
+        try datapath.bumpGeneration(of: pod)
+        #expect(try datapath.run(error, on: .fromPod(pod)) == .dropped(leaving: .isolated))
+    }
+
+    @Test("An expired connection says nothing for an error")
+    func expired() throws {
+        let datapath = try DatapathFixture { $0.half_open_timeout_ns = 1 }
+        let (pod, query) = try isolated(datapath, .v4)
+        let error = pod.sends(to: Family.v4.outside).icmpError(.portUnreachable, quoting: query)
+        #expect(try datapath.run(error, on: .fromPod(pod)) == .dropped(leaving: .isolated))
+    }
+}
+
+@Suite("Echoes")
+struct EchoTests {
+    @Test("An echo's answer comes back to an isolated pod, another identifier's does not", arguments: Family.allCases)
+    func answer(_ family: Family) throws {
+        let datapath = try DatapathFixture()
+        try datapath.set(.denyAll)
+        let pod = try datapath.addPod(ingress: HandMadePolicy.denyAll.id)
+        #expect(try datapath.run(pod.sends(to: family.outside).echo(identifier: 77), on: .fromPod(pod)) == .passed)
+        let answer = pod.receives(from: family.outside).echo(reply: true, identifier: 77)
+        #expect(try datapath.run(answer, on: .fromNetwork) == .delivered)
+        let found = try #require(try datapath.connection(of: answer))
+        #expect(!found.isHalfOpen && found.entry.openerSide.packets == 1 && found.entry.responderSide.packets == 1)
+        #expect(found.entry.icmp_type == (family == .v4 ? 8 : 128))
+        let stray = pod.receives(from: family.outside).echo(reply: true, identifier: 78)
+        #expect(try datapath.run(stray, on: .fromNetwork) == .dropped(entering: .isolated))
+    }
+
+    @Test("A pod that asks may not be asked with the same identifier", arguments: Family.allCases)
+    func question(_ family: Family) throws {
+        let datapath = try DatapathFixture()
+        try datapath.set(.denyAll)
+        let pod = try datapath.addPod(ingress: HandMadePolicy.denyAll.id)
+        #expect(try datapath.run(pod.sends(to: family.outside).echo(identifier: 77), on: .fromPod(pod)) == .passed)
+        let question = pod.receives(from: family.outside).echo(identifier: 77)
+        #expect(try datapath.run(question, on: .fromNetwork) == .dropped(entering: .isolated))
+    }
+}

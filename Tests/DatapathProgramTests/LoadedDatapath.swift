@@ -1,0 +1,109 @@
+internal import BPF
+internal import DatapathABI
+internal import DatapathObjects
+internal import Synchronization
+
+/// Loaded programs and their maps. The verifier takes most of a second, so tests hand them on instead of loading anew.
+final class LoadedDatapath: @unchecked Sendable {
+    let maps: DatapathMaps
+    let fromPod: BPFProgram
+    let toPod: BPFProgram
+    let fromNetwork: BPFProgram
+    var ring: RingBuffer
+    private let kind: Kind
+
+    /// What has to be the same for one test to use what another one used.
+    private struct Kind: Hashable {
+        let config: [UInt8]
+        let sizes: [String: Int]
+    }
+
+    private static let idle = Mutex<[LoadedDatapath]>([])
+
+    /// One that is idle and empty, or a new one. Give it back with `release`.
+    static func acquire(_ config: apus_config, sizes: [String: Int]) throws -> LoadedDatapath {
+        let kind = Kind(config: withUnsafeBytes(of: config) { Array($0) }, sizes: smallSizes.merging(sizes) { $1 })
+        let found = idle.withLock { idle -> LoadedDatapath? in
+            idle.firstIndex { $0.kind == kind }.map { idle.remove(at: $0) }
+        }
+        guard let found else { return try LoadedDatapath(config, kind) }
+        try found.clear()
+        return found
+    }
+
+    func release() { Self.idle.withLock { $0.append(self) } }
+
+    private init(_ config: apus_config, _ kind: Kind) throws {
+        self.kind = kind
+        var pod = try Self.open(.pod, config, kind.sizes)
+        try pod.load()
+        maps = try DatapathMaps(pod)
+        var uplink = try Self.open(.uplink, config, kind.sizes)
+        for name in uplink.mapNames where pod.mapNames.contains(name) { try uplink.reuse(pod.map(name), asMap: name) }
+        try uplink.load()
+        fromPod = try pod.program("from_pod")
+        toPod = try pod.program("to_pod")
+        fromNetwork = try uplink.program("from_network")
+        ring = try RingBuffer(maps.events)
+    }
+
+    /// Maps that are made in advance would cost a hundred megabytes.
+    private static let smallSizes = [
+        "connections": 4096, "half_open": 4096, "translations": 4096, "fragments": 512, "denials": 4096,
+        "services": 256, "slots": 256, "backends": 256, "endpoints": 128, "endpoint_addresses": 1024,
+        "events": 1 << 20,
+    ]
+
+    private static func open(
+        _ image: BPFObjectImage, _ config: apus_config, _ sizes: [String: Int]
+    ) throws -> BPFObject {
+        var object = try BPFObject(image: image.bytes.span.bytes, name: image.name)
+        try object.setConstant("config", to: config)
+        for name in object.mapNames { if let size = sizes[name] { try object.setMaxEntries(size, ofMap: name) } }
+        return object
+    }
+
+    /// Makes all maps as they were when they were new.
+    private func clear() throws {
+        try maps.interfaces.clear(UInt32.self)
+        try maps.endpointAddresses.clear(apus_address.self)
+        try maps.peerClasses.clear(apus_address.self)
+        try maps.peerPrefixes.clear(apus_prefix_key.self)
+        try maps.policyPages.clear(apus_policy_page_key.self)
+        try maps.policyPeers.clear(apus_policy_peers_key.self)
+        try maps.policyPorts.clear(apus_policy_ports_key.self)
+        try maps.services.clear(apus_service_key.self)
+        try maps.connections.clear(apus_connection_key.self)
+        try maps.halfOpen.clear(apus_connection_key.self)
+        try maps.translations.clear(apus_translation_key.self)
+        try maps.fragments.clear(apus_fragment_key.self)
+        try maps.denials.clear(apus_denial_key.self)
+        try maps.endpoints.zero(apus_endpoint())
+        try maps.slots.zero(UInt32(0))
+        try maps.backends.zero(apus_backend())
+        try maps.drops.zeroPerCPU()
+        try maps.eventCounters.zeroPerCPU()
+        _ = ring.drain { _ in }
+    }
+}
+
+extension BPFMap {
+    /// Removes all entries.
+    func clear<Key: BitwiseCopyable>(_ type: Key.Type) throws {
+        let keys = try keys(as: type)
+        if !keys.isEmpty { try delete(keys: keys) }
+    }
+
+    /// Writes one value to all elements.
+    fileprivate func zero<Value: BitwiseCopyable>(_ value: Value) throws {
+        let keys = (0..<UInt32(shape.maxEntries)).map { $0 }
+        try update(keys: keys, values: [Value](repeating: value, count: keys.count))
+    }
+
+    fileprivate func zeroPerCPU() throws {
+        let zeros = [UInt8](repeating: 0, count: (shape.valueSize + 7) / 8 * 8 * PossibleCPUs.count)
+        for key in 0..<UInt32(shape.maxEntries) {
+            try withUnsafeBytes(of: key) { try update($0.bytes, zeros.span.bytes) }
+        }
+    }
+}

@@ -1,0 +1,193 @@
+internal import Addressing
+internal import BPF
+internal import DatapathABI
+internal import NetworkPolicy
+internal import PolicyGenerators
+internal import TestSupport
+internal import Testing
+
+/// A random cluster: its policies in the kernel's maps and in the oracle, and its pods of this node as endpoints.
+private final class RandomCluster {
+    let datapath: DatapathFixture
+    private var generator: ClusterGenerator
+    private var compiler = PolicyCompiler(node: ClusterGenerator.node)
+    private var oracle = PolicyOracle(node: ClusterGenerator.node)
+    private var tables: CompiledTables
+    private var pods: [PodKey: Pod] = [:]
+    private var freeSlots: [UInt32] = (1..<100).reversed()
+    private var identity: UInt32 = 0
+    private var generation: UInt32 = 1
+    private var sourcePort: Port = 1023
+
+    init(seed: UInt64) throws {
+        // Every packet tells of itself, denied ones too.
+        datapath = try DatapathFixture { $0.denial_interval_ns = 0 }
+        var shape = ClusterShape()
+        shape.includesSharedAddresses = false
+        generator = ClusterGenerator(seed: seed, shape: shape)
+        tables = CompiledTables(datapath)
+        try apply(generator.fill())
+    }
+
+    /// Makes some changes, which every live connection is judged by again.
+    func change(_ count: Int) throws { try apply((0..<count).map { _ in generator.change() }) }
+
+    private func apply(_ inputs: [PolicyInput]) throws {
+        for input in inputs { oracle.apply(input) }
+        for edit in compiler.apply(inputs) { try tables.apply(edit) }
+        generation += 1
+        let wanted = Dictionary(uniqueKeysWithValues: oracle.endpoints.map { ($0.key, $0) })
+        for (key, pod) in pods where wanted[key]?.addresses != pod.addresses { try remove(key, pod) }
+        for (key, pod) in wanted.sorted(by: { $0.key < $1.key }) where pods[key] == nil { try add(key, pod.addresses) }
+        for (key, pod) in pods {
+            try datapath.setEndpoint(of: pod) {
+                $0.ingress_policy = tables.endpoints[key]?.ingress.rawValue ?? 0
+                $0.egress_policy = tables.endpoints[key]?.egress.rawValue ?? 0
+            }
+            try datapath.setEndpoint(of: pod) { $0.generation = generation }
+        }
+    }
+
+    private func add(_ key: PodKey, _ addresses: [IPAddress]) throws {
+        guard let slot = freeSlots.popLast() else { return }
+        let pod = Pod(
+            slot: slot, addresses: addresses, mac: MACAddress(bits: 0x0a58_0000_0000 + UInt64(slot)),
+            hostMAC: MACAddress(bits: 0xeeee_0000_0000 + UInt64(slot)))
+        identity += 1
+        try datapath.setEndpoint(of: pod) { $0.identity = identity }
+        for address in addresses { try datapath.maps.endpointAddresses.update(apus_address(address), slot) }
+        pods[key] = pod
+    }
+
+    private func remove(_ key: PodKey, _ pod: Pod) throws {
+        for address in pod.addresses { try datapath.maps.endpointAddresses.delete(apus_address(address)) }
+        try datapath.maps.endpoints.update(pod.slot, apus_endpoint())
+        freeSlots.append(pod.slot)
+        pods[key] = nil
+    }
+
+    /// The pod of this node that has an address.
+    private func local(_ address: IPAddress) -> Pod? {
+        pods.values.first { $0.addresses.contains(address) }
+    }
+}
+
+/// The opening of a connection.
+private struct Opening {
+    let source: SocketAddress
+    let destination: SocketAddress
+    let ipProtocol: IPProtocol
+
+    func packet(_ frame: Packet) -> Packet {
+        let start = frame.ip(from: source.address, to: destination.address)
+        return switch ipProtocol {
+        case .tcp: start.tcp(from: source.port, to: destination.port, flags: .syn)
+        case .udp: start.udp(from: source.port, to: destination.port)
+        case .sctp: start.sctp(from: source.port, to: destination.port)
+        default: start.echo(identifier: source.port)
+        }
+    }
+}
+
+extension RandomCluster {
+    /// A random opening, from a port that no other one had.
+    func opening() -> Opening? {
+        guard let query = generator.query(), let pod = pods[query.endpoint] else { return nil }
+        guard let own = pod.addresses.first(where: { $0.isIPv4 == query.peer.isIPv4 }) else { return nil }
+        sourcePort = sourcePort == .max ? 1024 : sourcePort + 1
+        var ipProtocol = query.ipProtocol
+        if !ipProtocol.hasPorts { ipProtocol = own.isIPv4 ? .icmp : .icmpv6 }
+        let ends = query.direction == .egress ? (own, query.peer) : (query.peer, own)
+        return Opening(
+            source: SocketAddress(ends.0, sourcePort), destination: SocketAddress(ends.1, query.port),
+            ipProtocol: ipProtocol)
+    }
+
+    /// Where the kernel and the oracle differ about an opening; nil when they agree, or when no pod is concerned.
+    ///
+    /// - Parameter isNew: Whether the data path knows no connection of it, so that an event tells what decided.
+    func difference(_ opening: Opening, isNew: Bool) throws -> String? {
+        let (source, destination) = (opening.source.address, opening.destination.address)
+        guard local(source) != nil || local(destination) != nil else { return nil }
+        let explanations = oracle.explain(
+            from: source, to: destination, ipProtocol: opening.ipProtocol, port: opening.destination.port)
+        _ = datapath.events()
+        let passes = try send(opening)
+        let expected = explanations.allSatisfy(\.isAllowed)
+        if passes != expected { return "\(opening): passes: \(passes), oracle: \(explanations)" }
+        guard isNew, source != destination else { return nil }
+        guard let event = datapath.events().last else { return "\(opening): no event" }
+        // Whoever denies first is the one that is told of.
+        let deciding = passes ? explanations : Array(explanations.filter { !$0.isAllowed }.prefix(1))
+        for explanation in deciding {
+            if !explains(event, explanation) {
+                return
+                    "\(opening): policies \(event.egress_policy), \(event.ingress_policy), rules \(event.egress_rule), "
+                    + "\(event.ingress_rule), oracle: \(explanation)"
+            }
+        }
+        return nil
+    }
+
+    /// The packet's whole way: from the pod, and through the stack to the pod that it is for.
+    private func send(_ opening: Opening) throws -> Bool {
+        var verdict = Verdict.next
+        var receiver = local(opening.destination.address)
+        var frame = opening.packet(.ethernet(from: MACAddress(bits: 2), to: MACAddress(bits: 4))).bytes
+        if let sender = local(opening.source.address) {
+            frame = opening.packet(sender.frame()).bytes
+            verdict = try datapath.verdict(frame, on: .fromPod(sender))
+            if sender == receiver { receiver = nil }
+        }
+        if verdict == Verdict.next, let receiver { verdict = try datapath.verdict(frame, on: .toPod(receiver)) }
+        return verdict != Verdict.drop
+    }
+
+    /// Whether one of the event's two verdicts is the explained one.
+    private func explains(_ event: Event, _ explanation: Explanation) -> Bool {
+        let verdicts = [(event.egress_policy, event.egress_rule), (event.ingress_policy, event.ingress_rule)]
+        switch explanation.reason {
+        case .rule(let origin): return verdicts.contains { tables.origin($0.0, $0.1) == origin }
+        case .isolation, .broken: return event.reason == .isolated && verdicts.contains { $0.1 == isolationRule }
+        case .nothing, .localNode, .ownTraffic: return verdicts.contains { $0.1 == noRule }
+        }
+    }
+}
+
+@Suite("Random policies and packets, in the kernel and in the oracle")
+struct RandomPolicyTests {
+    private static let seeds = withFreshSeed(Array(1...7), of: "RandomPolicyTests")
+
+    @Test("They agree on the verdict and on the rule, of 100,000 openings", arguments: seeds)
+    func openings(seed: UInt64) throws {
+        var random = SeededGenerator(seed: seed)
+        var cases = 0
+        while cases < 12_500 {
+            let clusterSeed = random.next()
+            let cluster = try RandomCluster(seed: clusterSeed)
+            for _ in 0..<250 {
+                guard let opening = cluster.opening() else { continue }
+                let difference = try cluster.difference(opening, isNew: true)
+                try #require(difference == nil, "seed \(seed), cluster \(clusterSeed)")
+                cases += 1
+            }
+        }
+    }
+
+    @Test("… and on live connections under changes of everything", arguments: seeds)
+    func liveConnections(seed: UInt64) throws {
+        var random = SeededGenerator(seed: seed &* 1000)
+        for _ in 0..<8 {
+            let clusterSeed = random.next()
+            let cluster = try RandomCluster(seed: clusterSeed)
+            let openings = (0..<60).compactMap { _ in cluster.opening() }
+            for step in 0..<12 {
+                for opening in openings {
+                    let difference = try cluster.difference(opening, isNew: false)
+                    try #require(difference == nil, "seed \(seed), cluster \(clusterSeed), step \(step)")
+                }
+                try cluster.change(Int.random(in: 1...4, using: &random))
+            }
+        }
+    }
+}
