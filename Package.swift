@@ -57,6 +57,13 @@ let package = Package(
         .target(name: "Flows", dependencies: ["Addressing"], swiftSettings: strict),
 
         // The seam between domains and kernel, and the outside world.
+        .target(
+            name: "Datapath",
+            dependencies: [
+                "Addressing", "BPF", "DatapathABI", "DatapathObjects", "Flows", "LinuxKernel", "LoadBalancing",
+                "NetworkPolicy",
+            ],
+            swiftSettings: strict),
         .target(name: "Kubernetes", dependencies: ["Addressing", yams], swiftSettings: strict),
         .target(name: "AgentAPI", dependencies: ["Addressing", "Flows"] + nio, swiftSettings: strict),
 

@@ -1,0 +1,74 @@
+internal import DatapathABI
+
+extension DatapathTables {
+    /// Takes over what the kernel holds, so that endpoints keep their slots and identities, backends their indexes and
+    /// frontends their ranges and ids. Call it once, before the first edit.
+    ///
+    /// What is taken over stays as it is until an edit asks for something else, or until `removeStale`. To take over
+    /// from other maps than those that will be written, `repair` with the new ones afterwards: all is written there.
+    package mutating func adopt(_ reader: some MapReader) throws(MapError) {
+        try adoptInfo(reader)
+        for entry in try reader.entries(of: .names) { names.adopt(entry) }
+        for entry in try reader.entries(of: .policyPages) { policies.pages.adopt(entry) }
+        for entry in try reader.entries(of: .policyPeers) { policies.peers.adopt(entry) }
+        for entry in try reader.entries(of: .policyPorts) { policies.ports.adopt(entry) }
+        for entry in try reader.entries(of: .peerClasses) { policies.classes.adopt(entry) }
+        for entry in try reader.entries(of: .peerPrefixes) { policies.prefixes.adopt(entry) }
+        try adoptServices(reader)
+        try adoptEndpoints(reader)
+    }
+
+    private mutating func adoptInfo(_ reader: some MapReader) throws(MapError) {
+        let bytes = try reader.elements(of: .info)
+        guard let record = InfoRecord(bytes), record.abiVersion == UInt32(APUS_ABI_VERSION) else { return }
+        info.adopt(bytes)
+        endpoints.nextIdentity = max(endpoints.nextIdentity, record.nextIdentity)
+        startedAt = record.startedAt
+    }
+
+    private mutating func adoptServices(_ reader: some MapReader) throws(MapError) {
+        services.adopt(slots: try reader.elements(of: .slots), backends: try reader.elements(of: .backends))
+        for (key, value) in names.entries.sorted(by: { memoryOrder($0.key, $1.key) }) {
+            if case .service(let id)? = NameKey(key: key) { services.adopt(serviceID: id, NameKey.text(value)) }
+        }
+        for entry in try reader.entries(of: .services).sorted(by: { memoryOrder($0.key, $1.key) }) {
+            services.adopt(entry)
+        }
+    }
+
+    private mutating func adoptEndpoints(_ reader: some MapReader) throws(MapError) {
+        for entry in try reader.entries(of: .endpointAddresses) { endpoints.addresses.adopt(entry) }
+        for entry in try reader.entries(of: .interfaces) { endpoints.interfaces.adopt(entry) }
+        let elements = try reader.elements(of: .endpoints)
+        let size = DatapathTable.endpoints.valueSize
+        for slot in 0..<elements.count / size {
+            guard let endpoint = elements.load(apus_endpoint.self, at: slot * size) else { continue }
+            if endpoint.ifindex != 0 {
+                let name = names[NameKey.endpoint(slot).key].flatMap { EndpointIdentityName(NameKey.text($0)) }
+                endpoints.adopt(slot, endpoint, name: name)
+            } else if !Bytes(of: endpoint).isZero {
+                endpoints.adoptLeaving(slot)
+            }
+        }
+    }
+
+    /// Lets go of everything that was taken over and that no edit has asked for since. Only for a caller whose view
+    /// of the cluster is full: a pod that it does not know loses its endpoint here.
+    ///
+    /// The edits so far count as one: on the way to the full view policies may have looked empty, and such states must
+    /// not come into force. So after `adopt`, program nothing before this or `keepStale`.
+    public mutating func removeStale() {
+        keepStale()
+        endpoints.removeUnclaimed(names: &names)
+        services.removeUnclaimed(names: &names)
+        policies.removeUnclaimed()
+        names.removeUnclaimed(afterGrace: true)
+    }
+
+    /// Instead of `removeStale` for a caller whose view has gaps: the edits so far count as one too, and what nobody
+    /// has asked for stays in force. `removeStale` may follow when the view is full.
+    public mutating func keepStale() {
+        while takeStep() {}
+        takeEndpoints()
+    }
+}

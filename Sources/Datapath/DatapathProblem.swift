@@ -1,0 +1,46 @@
+/// Something that is wanted and is not in the kernel, and why.
+public struct DatapathProblem: Error, Sendable, Hashable, CustomStringConvertible {
+    /// Why something is not in the kernel.
+    public enum Reason: Sendable, Hashable {
+        /// No free range of slots is long enough: raise the size of `slots`.
+        case slotsExhausted
+        /// More different backends than `backends` holds.
+        case backendsExhausted
+        /// More pods on this node than `endpoints` holds.
+        case endpointsExhausted
+        /// The kernel refused a write; it is tried again with each pass.
+        case refused(DatapathTable, MapError)
+        /// It waits for something else that was refused.
+        case waiting(DatapathTable)
+    }
+
+    /// A reason as an error.
+    struct Full: Error {
+        let reason: Reason
+    }
+
+    /// What suffers: `service shop/cart/http (TCP 10.96.0.10:80)`.
+    public let object: String
+    public let reason: Reason
+
+    public init(object: String, reason: Reason) {
+        self.object = object
+        self.reason = reason
+    }
+
+    public var description: String { "\(object): \(reason)" }
+}
+
+extension DatapathProblem.Reason: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .slotsExhausted: "no room in map slots for its backends"
+        case .backendsExhausted: "map backends is full"
+        case .endpointsExhausted: "map endpoints is full"
+        // E2BIG is what a hash map answers when it is full, ENOSPC what a prefix map does.
+        case .refused(let table, let error) where error.code == 7 || error.code == 28: "map \(table.rawValue) is full"
+        case .refused(let table, let error): "map \(table.rawValue): \(error)"
+        case .waiting(let table): "map \(table.rawValue) waits for what it leads to"
+        }
+    }
+}

@@ -1,0 +1,152 @@
+internal import Addressing
+internal import DatapathABI
+public import LoadBalancing
+public import NetworkPolicy
+
+/// A change of what the data path must do.
+public enum DatapathEdit: Sendable {
+    case policy(PolicyEdit)
+    case service(ServiceEdit)
+    case endpoint(EndpointEdit)
+}
+
+/// Everything that is wanted in the maps, and what of it the kernel does not hold yet.
+///
+/// A value: edits change what is wanted, `plan` says what would be written and in which order, `program` writes it.
+/// What fails stays wanted and is tried again with the next pass; what depends on it waits.
+public struct DatapathTables: Sendable {
+    /// How long content outlives the last pointer to it: far longer than a packet is in the data path.
+    public static let defaultGrace: UInt64 = 1_000_000_000
+
+    let node: String
+    var startedAt: UInt64
+    let capacities: TableCapacities
+    let grace: UInt64
+
+    var info: ArrayTable
+    var names = HashTable(.names)
+    var policies = PolicyTables()
+    var services: ServiceTables
+    var endpoints: EndpointTables
+    /// Policy edits in steps that must not be mixed, and how many passes have held up the first.
+    var steps: [[PolicyEdit]] = []
+    var heldPasses = 0
+    /// How many passes have held up the endpoint in a slot because its policy could not be written.
+    var heldEndpoints: [Int: Int] = [:]
+    /// Pods whose edits wait until their policies are known.
+    var endpointEdits: [EndpointEdit] = []
+
+    /// Passes after which a step goes on although a part of the one before it can't be written: a full map must not
+    /// keep other policies from changing.
+    var fullPatience = 4
+
+    /// Empty tables.
+    ///
+    /// - Parameters:
+    ///   - node: this node's name, for readers of the maps.
+    ///   - startedAt: the real time in nanoseconds at which new maps count as created.
+    ///   - grace: nanoseconds that content outlives the last pointer to it.
+    public init(
+        node: String, startedAt: UInt64, capacities: TableCapacities = TableCapacities(),
+        grace: UInt64 = DatapathTables.defaultGrace
+    ) {
+        self.node = node
+        self.startedAt = startedAt
+        self.capacities = capacities
+        self.grace = grace
+        info = ArrayTable(.info, capacity: 1)
+        services = ServiceTables(capacities: capacities)
+        endpoints = EndpointTables(capacity: capacities.endpoints)
+    }
+
+    // MARK: Edits
+
+    /// Takes in changes; nothing is written before `program`.
+    public mutating func apply(_ edits: some Sequence<DatapathEdit>) {
+        for edit in edits {
+            switch edit {
+            case .policy(let edit): append(edit)
+            case .service(let edit): services.apply(edit, names: &names)
+            case .endpoint(let edit): endpointEdits.append(edit)
+            }
+        }
+    }
+
+    /// The compiler's edits are in packet-safe order: content, classes, endpoints, removals. When that order starts
+    /// again, a new step has begun that relies on the former one being in force.
+    private mutating func append(_ edit: PolicyEdit) {
+        if let last = steps.last?.last, last.order <= edit.order {
+            steps[steps.count - 1].append(edit)
+        } else {
+            steps.append([edit])
+        }
+    }
+
+    /// Applies the next step of policy edits to the tables; false when there is none.
+    mutating func takeStep() -> Bool {
+        guard !steps.isEmpty else { return false }
+        for edit in steps.removeFirst() {
+            policies.apply(edit, names: &names)
+            // A pod that is going away keeps its policies until its endpoint is gone.
+            if case .setEndpoint(let pod, let assigned) = edit { endpoints.setPolicies(assigned, of: pod) }
+            if case .removeEndpoint(let pod) = edit { endpoints.forgetPolicies(of: pod) }
+        }
+        return true
+    }
+
+    /// Applies the waiting edits of endpoints.
+    mutating func takeEndpoints() {
+        for edit in endpointEdits { endpoints.apply(edit, names: &names) }
+        endpointEdits = []
+    }
+
+    /// What `datapath_info` must hold.
+    mutating func updateInfo() {
+        var value = Bytes(of: UInt32(APUS_ABI_VERSION)) + Bytes(of: endpoints.nextIdentity) + Bytes(of: startedAt)
+        value += Bytes(node.utf8.prefix(255))
+        value += Bytes(zeros: max(0, info.elementSize - value.count))
+        info.set(0, bytes: value)
+    }
+
+    /// Whether the pod's endpoint and its policies are in force, so that programs may be put on its interface.
+    ///
+    /// An edit that has not been written yet counts as not in force.
+    public func isProgrammed(_ pod: PodKey) -> Bool {
+        let isEdited = endpointEdits.contains { $0.pod == pod } || steps.joined().contains { $0.assignedPod == pod }
+        return !isEdited && endpoints.isProgrammed(pod)
+    }
+
+    // MARK: Problems
+
+    /// What found no room, in order.
+    public var exhausted: [DatapathProblem] {
+        let frontends = services.waiting.map { frontend, wait in
+            DatapathProblem(
+                object: "service \(ServiceDirectory.name(wait.program)) (\(frontend))", reason: wait.reason)
+        }
+        let pods = endpoints.waiting.keys.map {
+            DatapathProblem(object: "endpoint \($0)", reason: .endpointsExhausted)
+        }
+        return (frontends + pods).sorted { $0.object < $1.object }
+    }
+}
+
+extension PolicyEdit {
+    /// The pod whose policies the edit assigns.
+    fileprivate var assignedPod: PodKey? {
+        if case .setEndpoint(let pod, _) = self { pod } else { nil }
+    }
+
+    /// The position in a step of the compiler.
+    fileprivate var order: Int {
+        switch self {
+        case .setPolicy: 0
+        case .setPeers: 1
+        case .setClass, .setPrefixClass: 2
+        case .removeClass, .removePrefixClass: 3
+        case .setEndpoint, .removeEndpoint: 4
+        case .removePeers: 5
+        case .removePolicy: 6
+        }
+    }
+}

@@ -1,0 +1,246 @@
+internal import Addressing
+internal import DatapathABI
+internal import NetworkPolicy
+
+/// The endpoints of this node and what finds them: slots, addresses and interfaces.
+struct EndpointTables: Sendable {
+    /// What the next new endpoint gets; never falls while the pins live.
+    var nextIdentity: UInt32 = 1
+    var addresses = HashTable(.endpointAddresses)
+    var interfaces = HashTable(.interfaces)
+    private(set) var records: [Int: EndpointRecord] = [:]
+    /// Pods that found no free slot.
+    private(set) var waiting: [PodKey: EndpointSpec] = [:]
+
+    private var allocator: RangeAllocator
+    private var slotOfPod: [PodKey: Int] = [:]
+    /// Policies of pods, also of those that have no endpoint yet.
+    private var policies: [PodKey: EndpointPolicies] = [:]
+    /// Slots that are given up: zeroed when nothing leads to them any more, free after the grace period.
+    private(set) var leaving: [Int: Leaving] = [:]
+
+    /// A slot on its way out.
+    struct Leaving {
+        /// What the kernel holds until it is zeroed.
+        let actual: apus_endpoint?
+        /// When it may be zeroed, once nothing leads to it.
+        var deadline: UInt64?
+    }
+
+    init(capacity: Int) {
+        // Slot 0 means "not an endpoint of this node".
+        allocator = RangeAllocator(1..<max(1, capacity))
+    }
+
+    /// The slot of a pod.
+    func slot(of pod: PodKey) -> Int? { slotOfPod[pod] }
+
+    /// Whether the kernel holds the pod's endpoint with its policies, and everything that leads to it.
+    func isProgrammed(_ pod: PodKey) -> Bool {
+        guard let slot = slotOfPod[pod], let record = records[slot], record.isClaimed, !record.isDirty else {
+            return false
+        }
+        let way = Bytes(of: record.wanted.ifindex)
+        let isFound = interfaces[way] == Bytes(of: UInt32(slot)) && !interfaces.isDirty(way)
+        return isFound && record.addresses.allSatisfy { !addresses.isDirty($0.key) }
+    }
+
+    // MARK: Edits
+
+    mutating func apply(_ edit: EndpointEdit, names: inout HashTable) {
+        switch edit {
+        case .upsert(let spec): upsert(spec, names: &names)
+        case .remove(let pod):
+            waiting[pod] = nil
+            if let slot = slotOfPod[pod] { giveUp(slot, names: &names) }
+        }
+    }
+
+    mutating func setPolicies(_ new: EndpointPolicies, of pod: PodKey) {
+        policies[pod] = new
+        guard let slot = slotOfPod[pod] else { return }
+        records[slot]?.wanted.policies = new
+        records[slot]?.hasPolicies = true
+    }
+
+    /// A pod is no longer selected by anything because it is going away: its endpoint keeps what it has until then.
+    mutating func forgetPolicies(of pod: PodKey) { policies[pod] = nil }
+
+    private mutating func upsert(_ spec: EndpointSpec, names: inout HashTable) {
+        waiting[spec.pod] = nil
+        if let slot = slotOfPod[spec.pod], let record = records[slot] {
+            if record.name?.uid == spec.uid, Set(record.addresses) == Set(spec.addresses.prefix(2)) {
+                return update(slot, record, with: spec, names: &names)
+            }
+            giveUp(slot, names: &names)
+        }
+        guard let slot = allocator.allocate() else {
+            waiting[spec.pod] = spec
+            return
+        }
+        let name = EndpointIdentityName(pod: spec.pod, uid: spec.uid)
+        var record = EndpointRecord(name: name, wanted: apus_endpoint(), actual: nil)
+        record.wanted.identity = nextIdentity
+        nextIdentity &+= 1
+        record.wanted.policies = policies[spec.pod] ?? EndpointPolicies()
+        record.hasPolicies = policies[spec.pod] != nil
+        slotOfPod[spec.pod] = slot
+        update(slot, record, with: spec, names: &names)
+    }
+
+    private mutating func update(
+        _ slot: Int, _ record: EndpointRecord, with spec: EndpointSpec, names: inout HashTable
+    ) {
+        var record = record
+        let oldInterface = record.wanted.ifindex
+        record.wanted.take(spec)
+        record.isClaimed = true
+        records[slot] = record
+        let value = Bytes(of: UInt32(slot))
+        if oldInterface != spec.interface { removeInterface(oldInterface, of: slot) }
+        interfaces.put(Bytes(of: spec.interface), value)
+        for address in record.addresses { addresses.put(address.key, value) }
+        if let name = record.name { names.put(NameKey.endpoint(slot).key, NameKey.value(name.text)) }
+    }
+
+    /// Takes the ways to a slot away; the slot itself goes when they are gone.
+    private mutating func giveUp(_ slot: Int, names: inout HashTable) {
+        guard let record = records.removeValue(forKey: slot) else { return }
+        if let pod = record.name?.pod, slotOfPod[pod] == slot { slotOfPod[pod] = nil }
+        removeInterface(record.wanted.ifindex, of: slot)
+        let value = Bytes(of: UInt32(slot))
+        for address in record.addresses where addresses[address.key] == value { addresses.remove(address.key) }
+        names.retire(NameKey.endpoint(slot).key)
+        leaving[slot] = Leaving(actual: record.actual)
+    }
+
+    private mutating func removeInterface(_ interface: UInt32, of slot: Int) {
+        let key = Bytes(of: interface)
+        if interfaces[key] == Bytes(of: UInt32(slot)) { interfaces.remove(key) }
+    }
+
+    /// Tries again to find slots for the pods that wait.
+    mutating func retryWaiting(names: inout HashTable) {
+        guard !waiting.isEmpty, !allocator.free.isEmpty else { return }
+        for spec in waiting.values.sorted(by: { $0.pod < $1.pod }) { upsert(spec, names: &names) }
+    }
+
+    // MARK: Programming
+
+    /// Slots whose record must be written, in order.
+    var pendingSlots: [Int] { records.filter { $0.value.isDirty }.keys.sorted() }
+
+    /// Slots whose generation must change, in order.
+    var pendingGenerations: [Int] {
+        records.filter { $0.value.needsGeneration && !$0.value.isDirty }.keys.sorted()
+    }
+
+    /// Ids that endpoints in the kernel point to.
+    var policiesInUse: Set<UInt32> {
+        let inUse = records.values.compactMap(\.actual) + leaving.values.compactMap(\.actual)
+        return Set(inUse.flatMap { [$0.ingress_policy, $0.egress_policy] })
+    }
+
+    /// The kernel took a record.
+    mutating func confirm(_ slot: Int) {
+        guard var record = records[slot] else { return }
+        let next = record.next
+        if let actual = record.actual, actual.policies != next.policies { record.needsGeneration = true }
+        record.actual = next
+        records[slot] = record
+    }
+
+    /// The record with its next generation.
+    func nextGeneration(of slot: Int) -> apus_endpoint? {
+        guard var next = records[slot]?.actual else { return nil }
+        // 0 means "not judged yet" in a connection.
+        next.generation = next.generation == .max ? 1 : next.generation + 1
+        return next
+    }
+
+    /// The kernel took the next generation.
+    mutating func confirmGeneration(_ slot: Int) {
+        guard let next = nextGeneration(of: slot) else { return }
+        records[slot]?.actual = next
+        records[slot]?.needsGeneration = false
+    }
+
+    /// Live connections of every endpoint with a policy must be judged again.
+    mutating func requireGenerations(where include: (apus_endpoint) -> Bool = { _ in true }) {
+        for (slot, record) in records {
+            guard let actual = record.actual, record.isJudged || actual.policies != EndpointPolicies() else { continue }
+            if include(actual) { records[slot]?.needsGeneration = true }
+        }
+    }
+
+    /// Slots to zero now; starts the time of those to which nothing leads any more.
+    mutating func dueSlots(now: UInt64, grace: UInt64) -> [Int] {
+        let outdated = Set(addresses.outdatedValues + interfaces.outdatedValues)
+        for (slot, state) in leaving where state.deadline == nil && !outdated.contains(Bytes(of: UInt32(slot))) {
+            leaving[slot]?.deadline = now + grace
+        }
+        return leaving.filter { $0.value.deadline.map { $0 <= now } ?? false }.keys.sorted()
+    }
+
+    var nextDeadline: UInt64? { leaving.values.compactMap(\.deadline).min() }
+
+    /// The kernel holds zeros there: another endpoint may have the slot.
+    mutating func release(_ slot: Int) {
+        guard leaving.removeValue(forKey: slot) != nil else { return }
+        allocator.release(slot..<slot + 1)
+    }
+
+    // MARK: Adoption
+
+    /// Takes over a slot that the kernel holds.
+    mutating func adopt(_ slot: Int, _ endpoint: apus_endpoint, name: EndpointIdentityName?) {
+        guard allocator.reserve(slot..<slot + 1) else { return }
+        var record = EndpointRecord(name: name, wanted: endpoint, actual: endpoint)
+        record.isClaimed = false
+        // The last agent may have died between writing policies and the generation.
+        record.needsGeneration = record.isJudged
+        records[slot] = record
+        if let pod = name?.pod, slotOfPod[pod] == nil { slotOfPod[pod] = slot }
+        nextIdentity = max(nextIdentity, endpoint.identity &+ 1)
+    }
+
+    /// Takes over a slot that has no interface but is not empty: it is on its way out.
+    mutating func adoptLeaving(_ slot: Int) {
+        if allocator.reserve(slot..<slot + 1) { leaving[slot] = Leaving(actual: nil) }
+    }
+
+    /// Gives up the endpoints that nobody asked for, and the policies that nobody assigned.
+    mutating func removeUnclaimed(names: inout HashTable) {
+        for (slot, record) in records.sorted(by: { $0.key < $1.key }) {
+            if !record.isClaimed {
+                giveUp(slot, names: &names)
+            } else if !record.hasPolicies {
+                records[slot]?.wanted.policies = EndpointPolicies()
+            }
+        }
+        addresses.removeUnclaimed(afterGrace: false)
+        interfaces.removeUnclaimed(afterGrace: false)
+    }
+
+    /// The kernel was seen to hold another record than we wrote. Its generation only ever grows, as connections may be
+    /// stamped with any that was in force.
+    mutating func observe(_ slot: Int, _ seen: apus_endpoint) {
+        guard var record = records[slot], let believed = record.actual else {
+            if records[slot] == nil { zeroStranger(slot) }
+            return
+        }
+        if seen.policies != believed.policies || seen.generation != believed.generation {
+            record.needsGeneration = true
+        }
+        record.actual = seen
+        record.actual?.generation = max(seen.generation, believed.generation)
+        records[slot] = record
+    }
+
+    /// Somebody else wrote to a slot that nobody has, or to slot 0, which nobody may have.
+    private mutating func zeroStranger(_ slot: Int) {
+        guard leaving[slot] == nil else { return }
+        _ = allocator.reserve(slot..<slot + 1)
+        leaving[slot] = Leaving(actual: nil)
+    }
+}

@@ -1,0 +1,84 @@
+public import Addressing
+
+/// One record of the ring buffer.
+public struct DatapathEvent: Sendable, Hashable {
+    public var kind: EventKind
+    /// When it happened, in nanoseconds of the monotonic clock.
+    public var time: UInt64
+    /// When the connection was opened, in nanoseconds of the monotonic clock; nil where none exists (denied).
+    public var openedAt: UInt64?
+    /// The ends; the one that opened, or tried to, is the source.
+    public var tuple: FlowTuple
+    /// The Service address that was asked for, if one was.
+    public var frontend: SocketAddress?
+    /// What the source sent.
+    public var forward = TrafficCount()
+    /// What the destination sent.
+    public var reverse = TrafficCount()
+    /// The TCP flags of both ends together, as the header's byte; of the packet for a denied one.
+    public var tcpFlags: UInt8 = 0
+    /// The source and destination where they are pods of this node.
+    public var source: EndpointReference?
+    public var destination: EndpointReference?
+    /// What judged the source's egress and the destination's ingress; nil where no policy applied.
+    public var egress: PolicyDecision?
+    public var ingress: PolicyDecision?
+    /// How many packets a denied event stands for.
+    public var count: UInt32 = 0
+    /// Why packets were dropped; only in denied events.
+    public var reason: DropReason?
+    /// Where a denied packet was dropped; otherwise egress when the opener is a pod of this node.
+    public var direction: TrafficDirection
+    /// How the connection ended; only in closed events.
+    public var ending: Ending?
+    /// The ICMP message that opened the connection or was denied; only for ICMP and ICMPv6.
+    public var icmp: ICMPTypeAndCode?
+
+    /// An event with the parts that every one has.
+    public init(kind: EventKind, time: UInt64, tuple: FlowTuple, direction: TrafficDirection) {
+        self.kind = kind
+        self.time = time
+        self.tuple = tuple
+        self.direction = direction
+    }
+
+    /// `time` in nanoseconds since 1970, given what to add to the monotonic clock.
+    public func epochTime(offset: Int64) -> UInt64 { time.addingClockOffset(offset) }
+
+    /// How long the connection lasted up to this event, in nanoseconds; nil where none exists.
+    public var age: UInt64? { openedAt.map { time > $0 ? time - $0 : 0 } }
+}
+
+extension UInt64 {
+    /// A monotonic time as real time; never traps, whatever a record says.
+    func addingClockOffset(_ offset: Int64) -> UInt64 { self &+ UInt64(bitPattern: offset) }
+}
+
+extension DatapathEvent: CustomStringConvertible {
+    /// One line for dumps: what happened, the tuple, and what is known about it.
+    public var description: String {
+        var parts = ["\(time)", kind.text, "\(tuple)"]
+        if let frontend { parts.append("frontend \(frontend)") }
+        if let icmp { parts.append("icmp \(icmp.type)/\(icmp.code)") }
+        parts.append("\(direction.text)")
+        if let reason { parts.append("reason \(reason.text) count \(count)") }
+        if let ending { parts.append("ending \(ending.text)") }
+        if let source { parts.append("source \(source)") }
+        if let destination { parts.append("destination \(destination)") }
+        if let egress { parts.append("egress \(egress)") }
+        if let ingress { parts.append("ingress \(ingress)") }
+        parts.append("sent \(forward.packets)/\(forward.bytes) received \(reverse.packets)/\(reverse.bytes)")
+        if tcpFlags != 0 { parts.append("tcp-flags \(TCPFlagText.text(tcpFlags))") }
+        return parts.joined(separator: " ")
+    }
+}
+
+/// TCP flags for dumps.
+enum TCPFlagText {
+    private static let letters: [Character] = ["F", "S", "R", "P", "A", "U", "E", "C"]
+
+    /// One letter for each set flag, from the lowest bit up: `FSA`.
+    static func text(_ flags: UInt8) -> String {
+        String(letters.enumerated().filter { flags >> UInt8($0.offset) & 1 == 1 }.map(\.element))
+    }
+}

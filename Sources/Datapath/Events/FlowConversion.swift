@@ -1,0 +1,75 @@
+internal import Addressing
+public import Flows
+
+extension Flow {
+    /// An event as a flow, without names yet.
+    ///
+    /// - Parameter clockOffset: what to add to the monotonic clock to get the time since 1970, in nanoseconds.
+    public init(_ event: DatapathEvent, node: String, clockOffset: Int64) {
+        self.init(
+            time: event.epochTime(offset: clockOffset), kind: Kind(event.kind),
+            verdict: event.kind == .denied ? .dropped : .forwarded, direction: Direction(event.direction),
+            tuple: event.tuple, node: node)
+        service = event.frontend.map { FlowService(frontend: $0) }
+        dropReason = event.reason?.text
+        ending = event.ending.map(Ending.init)
+        duration = event.kind == .closed ? event.age : nil
+        counters = FlowCounters(forward: FlowCounters.Way(event.forward), reverse: FlowCounters.Way(event.reverse))
+        tcpFlags = event.tuple.ipProtocol == .tcp ? TCPFlags(rawValue: event.tcpFlags) : nil
+        icmp = event.icmp.map { ICMPMessage(type: $0.type, code: $0.code) }
+        count = event.kind == .denied ? UInt64(max(1, event.count)) : 1
+    }
+
+    /// A connection that a scan found, ended or still alive.
+    public init(
+        _ record: ConnectionRecord, ending: Datapath.Ending?, now: UInt64, node: String, clockOffset: Int64
+    ) {
+        let isLocal = record.source.endpoint != nil
+        self.init(
+            time: now &+ UInt64(bitPattern: clockOffset), kind: ending == nil ? .active : .closed, verdict: .forwarded,
+            direction: isLocal ? .egress : .ingress, tuple: record.tuple, node: node)
+        service = record.frontend.map { FlowService(frontend: $0) }
+        self.ending = ending.map(Ending.init)
+        let last = ending == nil ? now : record.lastSeenAt
+        duration = last > record.openedAt ? last - record.openedAt : 0
+        counters = FlowCounters(
+            forward: FlowCounters.Way(record.source.sent), reverse: FlowCounters.Way(record.destination.sent))
+        let flags = record.source.tcpFlags | record.destination.tcpFlags
+        tcpFlags = record.tuple.ipProtocol == .tcp ? TCPFlags(rawValue: flags) : nil
+        icmp = record.icmp.map { ICMPMessage(type: $0.type, code: $0.code) }
+    }
+}
+
+extension Flow.Kind {
+    fileprivate init(_ kind: EventKind) {
+        switch kind {
+        case .opened: self = .opened
+        case .denied: self = .denied
+        case .closed: self = .closed
+        }
+    }
+}
+
+extension Flow.Direction {
+    fileprivate init(_ direction: TrafficDirection) {
+        switch direction {
+        case .egress: self = .egress
+        case .ingress: self = .ingress
+        }
+    }
+}
+
+extension Flow.Ending {
+    fileprivate init(_ ending: Datapath.Ending) {
+        switch ending {
+        case .finished: self = .fin
+        case .reset: self = .reset
+        case .expired: self = .timeout
+        case .replaced: self = .replaced
+        }
+    }
+}
+
+extension FlowCounters.Way {
+    fileprivate init(_ count: TrafficCount) { self.init(packets: count.packets, bytes: count.bytes) }
+}

@@ -1,0 +1,107 @@
+/// The wanted entries of a hash or prefix map, and which of them the kernel does not hold yet.
+///
+/// A key that is not dirty has its wanted value in the kernel, as far as we know; for a dirty one the value that the
+/// kernel holds is kept, so that what still points to old content is known while a write fails.
+package struct HashTable: Sendable {
+    /// What the kernel holds for a dirty key.
+    private struct Actual {
+        let value: Bytes?
+        /// Whether somebody else changed the entry.
+        var isDrift = false
+    }
+
+    package let table: DatapathTable
+    /// The wanted entries.
+    package private(set) var entries: [Bytes: Bytes] = [:]
+    /// Entries found in the kernel that nobody has asked for since; wanted until `removeUnclaimed`.
+    package private(set) var unclaimed: Set<Bytes> = []
+    private var dirty: [Bytes: Actual] = [:]
+    /// Entries that go when no packet can hold a pointer to them any more, with that time once it is known.
+    private var leaving: [Bytes: UInt64?] = [:]
+
+    package init(_ table: DatapathTable) { self.table = table }
+
+    package subscript(key: Bytes) -> Bytes? { entries[key] }
+
+    /// Whether the kernel holds something else for the key.
+    func isDirty(_ key: Bytes) -> Bool { dirty[key] != nil }
+
+    /// Whether the key is wanted and the kernel holds nothing for it.
+    func isMissing(_ key: Bytes) -> Bool { dirty[key].map { $0.value == nil } ?? false && entries[key] != nil }
+
+    var hasDirty: Bool { !dirty.isEmpty }
+
+    /// Keys that are wanted and must be written, in order.
+    var pendingPuts: [Bytes] { dirty.keys.filter { entries[$0] != nil }.sorted(by: memoryOrder) }
+
+    /// Keys that are not wanted any more and must be deleted, in order.
+    var pendingDeletes: [Bytes] { dirty.keys.filter { entries[$0] == nil }.sorted(by: memoryOrder) }
+
+    /// Values that the kernel holds although others are wanted.
+    var outdatedValues: [Bytes] { dirty.values.compactMap(\.value) }
+
+    /// Entries on their way out, and when the next may go.
+    var leavingCount: Int { leaving.count }
+    var nextDeadline: UInt64? { leaving.values.compactMap { $0 }.min() }
+
+    mutating func put(_ key: Bytes, _ value: Bytes) {
+        unclaimed.remove(key)
+        leaving[key] = nil
+        change(key, to: value)
+    }
+
+    /// Removes an entry as soon as possible.
+    mutating func remove(_ key: Bytes) {
+        unclaimed.remove(key)
+        leaving[key] = nil
+        change(key, to: nil)
+    }
+
+    /// Removes an entry when nothing has pointed to it for the grace period. It is written before if it was not yet:
+    /// what points to it may change in the same batch, and must never point to nothing.
+    mutating func retire(_ key: Bytes) {
+        unclaimed.remove(key)
+        if entries[key] != nil, leaving[key] == nil { leaving[key] = .some(nil) }
+    }
+
+    /// The kernel took the wanted state of the key. True when that changed something that packets could have met:
+    /// another value, or what somebody else had changed.
+    @discardableResult
+    mutating func confirm(_ key: Bytes) -> Bool {
+        guard let actual = dirty.removeValue(forKey: key) else { return false }
+        return actual.value != nil || actual.isDrift
+    }
+
+    /// The kernel was seen to hold `value` for the key: it becomes dirty unless that is what is wanted.
+    mutating func observe(_ key: Bytes, _ value: Bytes?) {
+        dirty[key] = entries[key] == value ? nil : Actual(value: value, isDrift: true)
+    }
+
+    /// Takes over an entry that the kernel holds.
+    mutating func adopt(_ entry: TableEntry) {
+        entries[entry.key] = entry.value
+        unclaimed.insert(entry.key)
+    }
+
+    /// Lets go of what nobody has asked for; content waits for the grace period.
+    mutating func removeUnclaimed(afterGrace: Bool) {
+        for key in unclaimed {
+            if afterGrace { retire(key) } else { remove(key) }
+        }
+        unclaimed = []
+    }
+
+    /// Turns leaving entries whose time has come into pending deletes, and starts the time of the others.
+    mutating func expireLeaving(now: UInt64, grace: UInt64, unless isHeld: (Bytes) -> Bool) {
+        for (key, deadline) in leaving where !isHeld(key) && !(isDirty(key) && entries[key] != nil) {
+            let due = deadline ?? now + grace
+            if due <= now { remove(key) } else { leaving[key] = due }
+        }
+    }
+
+    private mutating func change(_ key: Bytes, to value: Bytes?) {
+        let actual = dirty[key].map(\.value) ?? entries[key]
+        entries[key] = value
+        dirty[key] = actual == value ? nil : Actual(value: actual)
+    }
+}

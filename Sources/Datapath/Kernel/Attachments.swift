@@ -1,0 +1,196 @@
+internal import BPF
+internal import Glibc
+internal import LinuxKernel
+
+/// The loaded programs.
+struct Programs: ~Copyable {
+    let fromPod: BPFProgram
+    let toPod: BPFProgram
+    let fromNetwork: BPFProgram
+    private let socket: BPFObject
+
+    init(pod: consuming BPFObject, uplink: consuming BPFObject, socket: consuming BPFObject) throws(BPFError) {
+        let fromPod = try pod.program("from_pod")
+        let toPod = try pod.program("to_pod")
+        let fromNetwork = try uplink.program("from_network")
+        self.fromPod = fromPod
+        self.toPod = toPod
+        self.fromNetwork = fromNetwork
+        self.socket = socket
+    }
+
+    func program(for hook: SocketHook) throws(BPFError) -> BPFProgram { try socket.program("socket_\(hook)") }
+}
+
+/// Where a program goes; its text is the name of the pinned link.
+enum Attachment: Hashable, CustomStringConvertible {
+    case fromPod(UInt32)
+    case toPod(UInt32)
+    case fromNetwork(UInt32)
+    case socket(SocketHook)
+
+    init?(_ text: String) {
+        let parts = text.split(separator: "-").map(String.init)
+        switch (parts.first, parts.count) {
+        case ("pod", 3):
+            guard let index = UInt32(parts[1]), parts[2] == "from" || parts[2] == "to" else { return nil }
+            self = parts[2] == "from" ? .fromPod(index) : .toPod(index)
+        case ("uplink", 3):
+            guard let index = UInt32(parts[1]), parts[2] == "from" else { return nil }
+            self = .fromNetwork(index)
+        case ("socket", 2):
+            guard let hook = SocketHook(rawValue: parts[1]) else { return nil }
+            self = .socket(hook)
+        default: return nil
+        }
+    }
+
+    var description: String {
+        switch self {
+        case .fromPod(let index): "pod-\(index)-from"
+        case .toPod(let index): "pod-\(index)-to"
+        case .fromNetwork(let index): "uplink-\(index)-from"
+        case .socket(let hook): "socket-\(hook.rawValue)"
+        }
+    }
+
+    /// The interface, nil for a socket hook.
+    var interface: UInt32? {
+        switch self {
+        case .fromPod(let index), .toPod(let index), .fromNetwork(let index): index
+        case .socket: nil
+        }
+    }
+}
+
+extension DatapathKernel {
+    /// Puts the programs on both sides of a pod's host-side interface; nothing happens where they are already.
+    public func attachPod(_ index: UInt32) throws {
+        // What enters the pod is judged before anything that leaves it can be answered.
+        try attach(.toPod(index))
+        try attach(.fromPod(index))
+    }
+
+    /// Puts the program on an uplink.
+    public func attachUplink(_ index: UInt32) throws { try attach(.fromNetwork(index)) }
+
+    /// Translates Services at the sockets of every process in a cgroup and below.
+    public func attachSockets(cgroup path: String) throws {
+        let directory = try FileDescriptor.openDirectory(path)
+        var status = stat()
+        guard stat(path, &status) == 0 else { throw DatapathError("cgroup \(path) can't be read") }
+        for hook in SocketHook.allCases {
+            let attachment = Attachment.socket(hook)
+            if let info = liveLink(attachment), case .cgroup(let id, _) = info.target, id == UInt64(status.st_ino) {
+                continue
+            }
+            try detach(attachment)
+            let program = try programs.program(for: hook)
+            try BPFLink.attach(program, toCgroup: directory, hook).pin(at: pins.link(attachment.description))
+        }
+    }
+
+    /// Takes the programs off a pod's interface.
+    public func detachPod(_ index: UInt32) throws {
+        try detach(.fromPod(index))
+        try detach(.toPod(index))
+    }
+
+    /// Forgets the links of an interface that is gone.
+    public func forgetInterface(_ index: UInt32) {
+        for attachment in attachments where attachment.interface == index { _ = try? detach(attachment) }
+    }
+
+    /// Takes programs off all interfaces but these.
+    public func detachOthers(pods: Set<UInt32>, uplinks: Set<UInt32>) {
+        for attachment in attachments {
+            switch attachment {
+            case .fromPod(let index), .toPod(let index):
+                if !pods.contains(index) { _ = try? detach(attachment) }
+            case .fromNetwork(let index):
+                if !uplinks.contains(index) { _ = try? detach(attachment) }
+            case .socket: break
+            }
+        }
+    }
+
+    /// The interfaces of pods that have programs on both sides.
+    public var attachedPods: Set<UInt32> {
+        Set(
+            attached.compactMap(\.interface).filter { attached.contains(.fromPod($0)) && attached.contains(.toPod($0)) }
+        )
+    }
+
+    /// The names of the links that these interfaces and the sockets should have; `missing`: those that are not there or
+    /// will never run again. Attaching makes them anew.
+    public func checkLinks(pods: Set<UInt32>, uplinks: Set<UInt32>) -> (count: Int, missing: [String]) {
+        let wanted =
+            pods.flatMap { [Attachment.fromPod($0), .toPod($0)] } + uplinks.map(Attachment.fromNetwork)
+            + SocketHook.allCases.map(Attachment.socket)
+        let missing = wanted.filter { attachment in
+            guard let info = liveLink(attachment) else { return true }
+            guard let index = attachment.interface else { return false }
+            if case .interface(index, _) = info.target { return false }
+            return true
+        }
+        attached.subtract(missing)
+        return (wanted.count, missing.map(\.description).sorted())
+    }
+
+    private var attachments: Set<Attachment> {
+        Set(pins.names(in: pins.links).compactMap { Attachment($0) })
+    }
+
+    private func attach(_ attachment: Attachment) throws {
+        guard let index = attachment.interface, !attached.contains(attachment) else { return }
+        if let info = liveLink(attachment), case .interface(index, _) = info.target {
+            attached.insert(attachment)
+            return
+        }
+        try detach(attachment)
+        try link(attachment, index).pin(at: pins.link(attachment.description))
+        attached.insert(attachment)
+    }
+
+    private func link(_ attachment: Attachment, _ index: UInt32) throws(BPFError) -> BPFLink {
+        switch attachment {
+        case .fromPod: try BPFLink.attach(programs.fromPod, toInterface: index, .ingress)
+        case .toPod: try BPFLink.attach(programs.toPod, toInterface: index, .egress)
+        default: try BPFLink.attach(programs.fromNetwork, toInterface: index, .ingress)
+        }
+    }
+
+    /// What the kernel says of a pinned link; nil where there is none or it will never run again.
+    private func liveLink(_ attachment: Attachment) -> BPFLinkInfo? {
+        guard let link = try? BPFLink.open(pinned: pins.link(attachment.description)), let info = try? link.info(),
+            !info.isDead
+        else { return nil }
+        return info
+    }
+
+    /// Ends a link: its pin is the last handle to it.
+    private func detach(_ attachment: Attachment) throws(BPFError) {
+        attached.remove(attachment)
+        try unpin(pins.link(attachment.description))
+    }
+
+    /// Every pinned link gets its program of this build; those whose interface is gone are removed.
+    func updateLinks() throws {
+        for attachment in attachments {
+            guard liveLink(attachment) != nil else {
+                try detach(attachment)
+                continue
+            }
+            try update(BPFLink.open(pinned: pins.link(attachment.description)), attachment)
+        }
+    }
+
+    private func update(_ link: borrowing BPFLink, _ attachment: Attachment) throws(BPFError) {
+        switch attachment {
+        case .fromPod: try link.update(to: programs.fromPod)
+        case .toPod: try link.update(to: programs.toPod)
+        case .fromNetwork: try link.update(to: programs.fromNetwork)
+        case .socket(let hook): try link.update(to: try programs.program(for: hook))
+        }
+    }
+}

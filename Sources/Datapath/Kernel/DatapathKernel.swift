@@ -1,0 +1,221 @@
+internal import BPF
+internal import DatapathABI
+internal import DatapathObjects
+internal import LinuxKernel
+
+/// The data path in the kernel: its maps and programs, loaded, pinned and attached.
+///
+/// Pinned maps of the same shape are used again, so that nothing in them is lost. Maps of another shape (other sizes,
+/// another ABI) are made beside the old ones; `activate` puts them in their place when they hold what is wanted.
+public final class DatapathKernel {
+    /// A map, in a box because a dictionary can't hold it otherwise.
+    final class MapBox {
+        let map: BPFMap
+        init(_ map: consuming BPFMap) { self.map = map }
+    }
+
+    let pins: PinDirectory
+    let options: DatapathOptions
+    /// The maps that the loaded programs use.
+    private(set) var maps: [String: MapBox] = [:]
+    /// The maps that were in use before, where others are made beside them and the old ones can still be read.
+    let previous: PinnedTables?
+    /// Whether there are maps beside the ones in use.
+    public private(set) var isBeside: Bool
+    let programs: Programs
+    /// The links that this object made or found alive; the controller forgets those whose interface goes.
+    var attached: Set<Attachment> = []
+    private let slots: MappedArray<UInt32>
+    private let backends: MappedArray<apus_backend>
+
+    /// The sizes of the maps.
+    public var capacities: TableCapacities { options.capacities }
+
+    /// Loads the programs. Nothing is attached and no pin in use is touched yet.
+    public init(_ options: DatapathOptions) throws {
+        self.options = options
+        pins = PinDirectory(root: options.bpffs)
+        try pins.prepare()
+        pins.discardNextMaps()
+        let images = [BPFObjectImage.pod, .uplink, .socket]
+        let pinned = try PinnedShapes(pins, images: images, options: options)
+        var loader = DatapathLoader(options: options, pins: pins, reusing: pinned.reusable)
+        let pod = try loader.load(images[0])
+        let uplink = try loader.load(images[1])
+        let socket = try loader.load(images[2])
+        programs = try Programs(pod: pod, uplink: uplink, socket: socket)
+        maps = loader.maps
+        isBeside = !pinned.isComplete
+        previous = isBeside && pinned.isReadable ? PinnedTables(pins) : nil
+        slots = try MappedArray(try Self.box("slots", in: loader.maps).map)
+        backends = try MappedArray(try Self.box("backends", in: loader.maps).map)
+        if isBeside { try loader.pinBeside() }
+    }
+
+    private static func box(_ name: String, in maps: [String: MapBox]) throws(DatapathError) -> MapBox {
+        guard let box = maps[name] else { throw DatapathError("no program uses map \(name)") }
+        return box
+    }
+
+    func box(_ name: String) throws(DatapathError) -> MapBox { try Self.box(name, in: maps) }
+
+    /// Takes over what the kernel holds from the start before this one; see `DatapathTables.adopt`.
+    public func adopt(into tables: inout DatapathTables) throws {
+        if let previous { try tables.adopt(previous) } else if !isBeside { try tables.adopt(self) }
+        // New maps are empty: all that was taken over is missing in them, and is written with the next pass.
+        if isBeside { _ = try tables.repair(self) }
+    }
+
+    /// Compares what is wanted with what the kernel holds.
+    public func verify(_ tables: DatapathTables) throws -> [DriftItem] { try tables.verify(self) }
+
+    /// Finds what differs from what is wanted and marks it, so that the next pass writes it again.
+    public func repair(_ tables: inout DatapathTables) throws -> [DriftItem] { try tables.repair(self) }
+
+    /// Writes what the kernel does not hold yet; see `DatapathTables.program`.
+    public func program(_ tables: inout DatapathTables, now: UInt64) -> ProgrammingReport {
+        var writer = self
+        return tables.program(into: &writer, now: now)
+    }
+
+    /// Puts the loaded programs in the place of those that run, and the maps beside in the place of the old ones.
+    ///
+    /// With new maps, call it when they hold what is wanted: packets are judged by them from here on.
+    public func activate() throws {
+        if isBeside {
+            if let previous { copyConnections(from: previous) }
+            try updateLinks()
+            // Those that were opened while the first copy ran.
+            if let previous { copyConnections(from: previous, onlyNew: true) }
+            try pins.adoptNextMaps()
+            isBeside = false
+        } else {
+            try updateLinks()
+        }
+    }
+
+    /// Live connections keep their state when only the size of a map changed.
+    private func copyConnections(from previous: PinnedTables, onlyNew: Bool = false) {
+        let rule: BPFUpdateRule = onlyNew ? .onlyNew : .any
+        for name in ["connections", "half_open", "translations"] {
+            guard let old = try? BPFMap.open(pinned: previous.pins.map(name)), let new = maps[name],
+                old.info.id != new.map.info.id, old.shape.keySize == new.map.shape.keySize,
+                old.shape.valueSize == new.map.shape.valueSize
+            else { continue }
+            try? old.forEachEntry { key, value in try? new.map.update(key, value, rule: rule) }
+        }
+    }
+
+    /// Removes everything that Apus pinned under a directory; packets are no longer touched. Returns what it removed.
+    public static func removeAll(bpffs: String) throws -> [String] {
+        try PinDirectory(root: bpffs).removeAll()
+    }
+}
+
+extension DatapathKernel: MapWriter {
+    package func update(_ table: DatapathTable, _ entries: [TableEntry]) -> BatchResult {
+        guard let box = maps[table.rawValue] else { return BatchResult(done: 0, error: .missing(table)) }
+        var keys: Bytes = []
+        var values: Bytes = []
+        keys.reserveCapacity(entries.count * table.keySize)
+        values.reserveCapacity(entries.count * table.valueSize)
+        for entry in entries {
+            keys += entry.key
+            values += entry.value
+        }
+        let result = box.map.update(packedKeys: keys.span.bytes, packedValues: values.span.bytes)
+        return BatchResult(done: result.written, error: result.failure.map { MapError($0) })
+    }
+
+    package func delete(_ table: DatapathTable, _ keys: [Bytes]) -> BatchResult {
+        guard let box = maps[table.rawValue] else { return BatchResult(done: 0, error: .missing(table)) }
+        for (index, key) in keys.enumerated() {
+            do throws(BPFError) { try box.map.delete(key.span.bytes) } catch {
+                return BatchResult(done: index, error: MapError(error))
+            }
+        }
+        return BatchResult(done: keys.count)
+    }
+
+    package func store(_ table: DatapathTable, first: Int, _ elements: Bytes) -> MapError? {
+        do throws(BPFError) {
+            switch table {
+            case .slots: try slots.store(packed: elements.span.bytes, from: first)
+            case .backends: try backends.store(packed: elements.span.bytes, from: first)
+            default: return try storeSingly(table, first, elements)
+            }
+            return nil
+        } catch {
+            return MapError(error)
+        }
+    }
+
+    private func storeSingly(_ table: DatapathTable, _ first: Int, _ elements: Bytes) throws(BPFError) -> MapError? {
+        guard let box = maps[table.rawValue] else { return .missing(table) }
+        let size = table.valueSize
+        let bytes = elements.span.bytes
+        for position in 0..<elements.count / size {
+            let key = Bytes(of: UInt32(first + position))
+            try box.map.update(key.span.bytes, bytes.extracting(position * size..<(position + 1) * size))
+        }
+        return nil
+    }
+}
+
+extension DatapathKernel: MapReader {
+    package func entries(of table: DatapathTable) throws(MapError) -> [TableEntry] {
+        guard let box = maps[table.rawValue] else { throw .missing(table) }
+        return try box.map.tableEntries()
+    }
+
+    package func elements(of table: DatapathTable) throws(MapError) -> Bytes {
+        switch table {
+        case .slots: return slots.packedBytes()
+        case .backends: return backends.packedBytes()
+        default:
+            guard let box = maps[table.rawValue] else { throw .missing(table) }
+            return try box.map.tableElements()
+        }
+    }
+}
+
+extension MapError {
+    init(_ error: BPFError) {
+        self.init(code: error.errno.rawValue, description: error.description)
+    }
+
+    static func missing(_ table: DatapathTable) -> MapError {
+        MapError(code: 2, description: "there is no map \(table.rawValue)")
+    }
+}
+
+extension BPFMap {
+    /// All entries as bytes.
+    borrowing func tableEntries() throws(MapError) -> [TableEntry] {
+        var result: [TableEntry] = []
+        do throws(BPFError) {
+            try forEachEntry { key, value in
+                result.append(
+                    TableEntry(
+                        key: key.withUnsafeBytes { Bytes($0) }, value: value.withUnsafeBytes { Bytes($0) }))
+            }
+        } catch {
+            throw MapError(error)
+        }
+        return result
+    }
+
+    /// All elements of an array, one behind the other.
+    borrowing func tableElements() throws(MapError) -> Bytes {
+        var result: Bytes = []
+        let size = shape.valueSize
+        do throws(BPFError) {
+            try forEachEntry { _, value in
+                result += value.withUnsafeBytes { Bytes($0.prefix(size)) }
+            }
+        } catch {
+            throw MapError(error)
+        }
+        return result
+    }
+}

@@ -1,0 +1,63 @@
+internal import DatapathABI
+
+/// How the data path is loaded: what its constants are and how large its maps.
+public struct DatapathOptions: Sendable {
+    /// The directory on a bpffs that pins are made in.
+    public var bpffs: String
+    public var capacities: TableCapacities
+    public var timeouts: DatapathTimeouts
+    /// Whether packets go straight into local pods, without the host's stack.
+    public var redirectsToPeer: Bool
+    /// Whether flows are reported.
+    public var reportsFlows: Bool
+    /// Nanoseconds in which a denied flow is reported at most once.
+    public var denialInterval: UInt64
+    /// Unread bytes of the event ring that wake its reader; below that it polls.
+    public var wakeupBytes: UInt32
+
+    public init(bpffs: String, capacities: TableCapacities = TableCapacities()) {
+        self.bpffs = bpffs
+        self.capacities = capacities
+        timeouts = DatapathTimeouts()
+        redirectsToPeer = true
+        reportsFlows = true
+        denialInterval = 5_000_000_000
+        wakeupBytes = UInt32(clamping: capacities.eventBytes / 4)
+    }
+
+    /// The constants as the programs have them.
+    var constants: apus_config {
+        var constants = apus_config()
+        constants.half_open_timeout_ns = timeouts.halfOpen
+        constants.established_timeout_ns = timeouts.established
+        constants.closing_timeout_ns = timeouts.closing
+        constants.datagram_timeout_ns = timeouts.datagram
+        constants.denial_interval_ns = denialInterval
+        constants.fragment_timeout_ns = timeouts.fragment
+        constants.wakeup_bytes = wakeupBytes
+        constants.redirect_peer = redirectsToPeer ? 1 : 0
+        constants.events = reportsFlows ? 1 : 0
+        return constants
+    }
+
+    /// How many entries each map gets; the others keep what the programs say.
+    var maxEntries: [String: Int] {
+        [
+            "endpoints": capacities.endpoints, "interfaces": capacities.endpoints,
+            "endpoint_addresses": capacities.endpoints * 2, "services": capacities.services,
+            "slots": capacities.slots, "backends": capacities.backends, "peer_classes": capacities.peerClasses,
+            "peer_prefixes": capacities.peerPrefixes, "policy_pages": capacities.policyEntries,
+            "policy_peers": capacities.policyEntries, "policy_ports": capacities.policyEntries,
+            "names": capacities.names, "connections": capacities.connections, "half_open": capacities.halfOpen,
+            "translations": capacities.connections, "events": capacities.eventBytes,
+        ]
+    }
+}
+
+/// Why the data path could not be loaded, attached or read.
+public struct DatapathError: Error, Sendable, CustomStringConvertible {
+    /// What happened and what to do, as a sentence.
+    public let description: String
+
+    public init(_ description: String) { self.description = description }
+}

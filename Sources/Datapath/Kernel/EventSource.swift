@@ -1,0 +1,64 @@
+internal import BPF
+internal import DatapathABI
+public import Flows
+
+/// The event ring of the loaded data path, with its only consumer.
+public struct EventSource: ~Copyable, Sendable {
+    private var ring: RingBuffer
+    private let counters: BPFMap
+    private var rules: RuleNames
+    /// Records that could not be decoded since this was made.
+    public private(set) var undecodable: UInt64 = 0
+
+    init(ring: consuming RingBuffer, counters: consuming BPFMap, names: consuming BPFMap) {
+        self.ring = ring
+        self.counters = counters
+        rules = RuleNames(names)
+    }
+
+    /// Appends up to `limit` waiting events to `flows`, oldest first, with the rules that decided and without names of
+    /// peers. Returns how many records were consumed.
+    public mutating func drain(limit: Int, node: String, clockOffset: Int64, into flows: inout [Flow]) -> Int {
+        rules.forgetMisses()
+        var failed: UInt64 = 0
+        let count = ring.drain(limit: limit) { record in
+            guard let event = try? DatapathEvent(decoding: record) else {
+                failed += 1
+                return
+            }
+            flows.append(Flow(event, node: node, clockOffset: clockOffset))
+            let last = flows.count - 1
+            if let decision = event.egress { flows[last].egressRule = rules.reference(decision) }
+            if let decision = event.ingress { flows[last].ingressRule = rules.reference(decision) }
+        }
+        undecodable += failed
+        return count
+    }
+
+    /// Waits until the data path wakes readers, the time is over or the task is cancelled.
+    public mutating func wait(atMost limit: Duration) async {
+        do { _ = try await ring.waitUntilReadable(atMost: limit) } catch { try? await Task.sleep(for: limit) }
+    }
+
+    /// Events that found no room in the ring since the maps were made.
+    public func lostCount() -> UInt64 {
+        (try? counters.lookupSum(apus_event_counter.APUS_EVENTS_LOST.rawValue, as: UInt64.self)) ?? 0
+    }
+
+    /// What decided; nil when nothing names it.
+    public mutating func rule(_ decision: PolicyDecision) -> RuleReference? { rules.reference(decision) }
+}
+
+extension DatapathKernel {
+    /// The events; there may be only one consumer at a time.
+    public func events() throws -> EventSource {
+        EventSource(
+            ring: try RingBuffer(try box("events").map), counters: try box("event_counters").map.duplicate(),
+            names: try box("names").map.duplicate())
+    }
+
+    /// A scanner of the connections; call it when the maps have their place, after `activate`.
+    public func connectionScanner(interval: UInt64) throws -> ConnectionScanner {
+        try ConnectionScanner(bpffs: options.bpffs, timeouts: options.timeouts, interval: interval)
+    }
+}

@@ -1,0 +1,54 @@
+/// Why the kernel did not take or give an entry.
+public struct MapError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// The positive error number, as in `errno`.
+    public let code: Int32
+    /// What happened, as one clause.
+    public let description: String
+
+    public init(code: Int32, description: String) {
+        self.code = code
+        self.description = description
+    }
+}
+
+/// How far a batch got.
+package struct BatchResult: Sendable {
+    /// Entries done before the first one that failed.
+    package let done: Int
+    /// Why the entry after them failed; nil when none did.
+    package let error: MapError?
+
+    package init(done: Int, error: MapError? = nil) {
+        self.done = done
+        self.error = error
+    }
+}
+
+/// A key and its value.
+package struct TableEntry: Sendable, Hashable {
+    package let key: Bytes
+    package let value: Bytes
+
+    package init(key: Bytes, value: Bytes) {
+        self.key = key
+        self.value = value
+    }
+}
+
+/// The kernel as the tables write it; tests put one in between that fails at times.
+package protocol MapWriter {
+    /// Makes or replaces entries of a hash or prefix map, in order, up to the first failure.
+    mutating func update(_ table: DatapathTable, _ entries: [TableEntry]) -> BatchResult
+    /// Deletes entries of a hash or prefix map, in order, up to the first failure; an absent one is no failure.
+    mutating func delete(_ table: DatapathTable, _ keys: [Bytes]) -> BatchResult
+    /// Stores consecutive elements of an array from index `first` on.
+    mutating func store(_ table: DatapathTable, first: Int, _ elements: Bytes) -> MapError?
+}
+
+/// The kernel as adoption and verification read it.
+package protocol MapReader {
+    /// Every entry of a hash or prefix map.
+    func entries(of table: DatapathTable) throws(MapError) -> [TableEntry]
+    /// The elements of an array from index 0 on; missing ones at the end are zero.
+    func elements(of table: DatapathTable) throws(MapError) -> Bytes
+}

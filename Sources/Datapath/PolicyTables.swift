@@ -1,0 +1,144 @@
+internal import Addressing
+internal import DatapathABI
+internal import NetworkPolicy
+
+/// Policies, the classes of peers, and what leads to them.
+struct PolicyTables: Sendable {
+    var pages = HashTable(.policyPages)
+    var peers = HashTable(.policyPeers)
+    var ports = HashTable(.policyPorts)
+    var classes = HashTable(.peerClasses)
+    var prefixes = HashTable(.peerPrefixes)
+    /// The keys of every wanted policy, so that one change costs only its own size.
+    private var keysOfPolicy: [PolicyID: PolicyKeys] = [:]
+    /// How many pages the peers of a (policy, class) have.
+    private var pagesOfPeers: [PeersKey: Int] = [:]
+
+    private struct PolicyKeys {
+        var pages: Set<Bytes> = []
+        var ports: Set<Bytes> = []
+        var names: Set<Bytes> = []
+    }
+
+    private struct PeersKey: Hashable {
+        let policy: UInt32
+        let classID: UInt32
+    }
+
+    /// Applies an edit; those of endpoints belong to `EndpointTables`.
+    mutating func apply(_ edit: PolicyEdit, names: inout HashTable) {
+        switch edit {
+        case .setPolicy(let policy): set(policy, names: &names)
+        case .removePolicy(let id): remove(id, names: &names)
+        case .setPeers(let policy, let classID, let bits): setPeers(policy.rawValue, classID.rawValue, bits)
+        case .removePeers(let policy, let classID): setPeers(policy.rawValue, classID.rawValue, RuleBits())
+        case .setClass(let address, let peer):
+            let flags = peer.isLocalNode ? UInt32(APUS_PEER_LOCAL_NODE.rawValue) : 0
+            classes.put(address.key, Bytes(of: apus_peer(class_id: peer.id.rawValue, flags: flags)))
+        case .removeClass(let address): classes.remove(address.key)
+        case .setPrefixClass(let prefix, let classID): prefixes.put(prefix.key, Bytes(of: classID.rawValue))
+        case .removePrefixClass(let prefix): prefixes.remove(prefix.key)
+        case .setEndpoint, .removeEndpoint: break
+        }
+    }
+
+    private mutating func set(_ policy: CompiledPolicy, names: inout HashTable) {
+        let encoded = EncodedPolicy(policy)
+        let new = PolicyKeys(
+            pages: Set(encoded.pages.map(\.key)), ports: Set(encoded.ports.map(\.key)),
+            names: Set(encoded.names.map(\.key)))
+        let old = keysOfPolicy.updateValue(new, forKey: policy.id) ?? PolicyKeys()
+        for entry in encoded.pages { pages.put(entry.key, entry.value) }
+        for entry in encoded.ports { ports.put(entry.key, entry.value) }
+        for entry in encoded.names { names.put(entry.key, entry.value) }
+        for key in old.pages.subtracting(new.pages) { pages.retire(key) }
+        for key in old.ports.subtracting(new.ports) { ports.retire(key) }
+        for key in old.names.subtracting(new.names) { names.retire(key) }
+    }
+
+    private mutating func remove(_ id: PolicyID, names: inout HashTable) {
+        guard let old = keysOfPolicy.removeValue(forKey: id) else { return }
+        for key in old.pages { pages.retire(key) }
+        for key in old.ports { ports.retire(key) }
+        for key in old.names { names.retire(key) }
+    }
+
+    private mutating func setPeers(_ policy: UInt32, _ classID: UInt32, _ bits: RuleBits) {
+        let key = PeersKey(policy: policy, classID: classID)
+        func pageKey(_ page: Int) -> Bytes {
+            Bytes(of: apus_policy_peers_key(policy: policy, class_id: classID, page: UInt32(page)))
+        }
+        for (page, bits) in bits.pages.enumerated() { peers.put(pageKey(page), Bytes(of: apus_rule_bits(bits))) }
+        for page in bits.pages.count..<max(pagesOfPeers[key] ?? 0, bits.pages.count) { peers.retire(pageKey(page)) }
+        pagesOfPeers[key] = bits.pages.isEmpty ? nil : bits.pages.count
+    }
+
+    // MARK: Programming
+
+    /// Policies and classes whose content the kernel does not have in full yet.
+    var incomplete: (policies: Set<UInt32>, classes: Set<UInt32>) {
+        var policies: Set<UInt32> = []
+        var classes: Set<UInt32> = []
+        for key in pages.pendingPuts { policies.insert(PolicyTables.policy(ofPage: key)) }
+        for key in ports.pendingPuts { policies.insert(PolicyTables.policy(ofPorts: key)) }
+        for key in peers.pendingPuts {
+            let (policy, classID) = PolicyTables.owners(ofPeers: key)
+            policies.insert(policy)
+            classes.insert(classID)
+        }
+        return (policies, classes)
+    }
+
+    /// Pages to write now and those to hold back: a policy whose peers or ports are not all there must not come into
+    /// force, as a rule that denies could be among them; without pages all its traffic is dropped.
+    var pendingPages: (ready: [Bytes], held: [Bytes]) {
+        let pending = pages.pendingPuts
+        guard !pending.isEmpty, peers.hasDirty || ports.hasDirty else { return (pending, []) }
+        let lacking = Set(
+            ports.pendingPuts.map { PolicyTables.policy(ofPorts: $0) }
+                + peers.pendingPuts.map { PolicyTables.owners(ofPeers: $0).policy })
+        let isHeld = { (key: Bytes) in
+            lacking.contains(PolicyTables.policy(ofPage: key)) && pages.isMissing(key)
+        }
+        return (pending.filter { !isHeld($0) }, pending.filter(isHeld))
+    }
+
+    /// Classes that something leads to, in the kernel or as it is wanted.
+    private var classesInUse: Set<UInt32> {
+        let wanted = Array(classes.entries.values) + Array(prefixes.entries.values)
+        return Set((wanted + classes.outdatedValues + prefixes.outdatedValues).compactMap { $0.load(UInt32.self) })
+    }
+
+    /// Lets content go that nothing in the kernel leads to.
+    mutating func expireLeaving(now: UInt64, grace: UInt64, policiesInUse: Set<UInt32>) {
+        pages.expireLeaving(now: now, grace: grace) { policiesInUse.contains(PolicyTables.policy(ofPage: $0)) }
+        ports.expireLeaving(now: now, grace: grace) { policiesInUse.contains(PolicyTables.policy(ofPorts: $0)) }
+        if peers.leavingCount == 0 { return }
+        let classesInUse = self.classesInUse
+        peers.expireLeaving(now: now, grace: grace) { key in
+            let (policy, classID) = PolicyTables.owners(ofPeers: key)
+            return policiesInUse.contains(policy) && classesInUse.contains(classID)
+        }
+    }
+
+    var nextDeadline: UInt64? { [pages, peers, ports].compactMap(\.nextDeadline).min() }
+
+    static func policy(ofPage key: Bytes) -> UInt32 { key.load(apus_policy_page_key.self)?.policy ?? 0 }
+
+    static func policy(ofPorts key: Bytes) -> UInt32 { key.load(apus_policy_ports_key.self)?.policy ?? 0 }
+
+    static func owners(ofPeers key: Bytes) -> (policy: UInt32, classID: UInt32) {
+        key.load(apus_policy_peers_key.self).map { ($0.policy, $0.class_id) } ?? (0, 0)
+    }
+
+    // MARK: Adoption
+
+    /// Lets go of what no edit has asked for.
+    mutating func removeUnclaimed() {
+        classes.removeUnclaimed(afterGrace: false)
+        prefixes.removeUnclaimed(afterGrace: false)
+        pages.removeUnclaimed(afterGrace: true)
+        peers.removeUnclaimed(afterGrace: true)
+        ports.removeUnclaimed(afterGrace: true)
+    }
+}

@@ -1,0 +1,212 @@
+internal import DatapathABI
+
+extension DatapathTables {
+    /// What `program` would write at `now` if nothing failed, in order.
+    package func plan(now: UInt64) -> [PlannedWrite] {
+        var copy = self
+        var pass = ProgrammingPass(writer: PlanRecorder())
+        var planned: [PlannedWrite] = []
+        copy.run(&pass, now: now) { phase, pass in
+            planned += pass.writer.writes.map { PlannedWrite(phase: phase, write: $0) }
+            pass.writer = PlanRecorder()
+        }
+        return planned
+    }
+
+    /// Writes what the kernel does not hold yet, in packet-safe order.
+    ///
+    /// - Parameter now: CLOCK_MONOTONIC in nanoseconds.
+    package mutating func program(into writer: inout some MapWriter, now: UInt64) -> ProgrammingReport {
+        var pass = ProgrammingPass(writer: writer)
+        run(&pass, now: now) { _, _ in }
+        writer = pass.writer
+        var report = ProgrammingReport()
+        report.written = pass.written
+        report.problems = pass.misses.map { miss in
+            DatapathProblem(
+                object: object(miss.table, miss.key),
+                reason: miss.error.map { .refused(miss.table, $0) } ?? .waiting(miss.table))
+        }
+        report.problems += exhausted
+        report.nextDeadline =
+            [names.nextDeadline, policies.nextDeadline, services.nextDeadline, endpoints.nextDeadline]
+            .compactMap { $0 }.min()
+        return report
+    }
+
+    /// Runs all phases; `after` is called when one is done.
+    private mutating func run<Writer>(
+        _ pass: inout ProgrammingPass<Writer>, now: UInt64,
+        after: (ProgrammingPhase, inout ProgrammingPass<Writer>) -> Void
+    ) {
+        services.expireLeaving(now: now, grace: grace, names: &names)
+        endpoints.retryWaiting(names: &names)
+        repeat {
+            if steps.isEmpty { takeEndpoints() }
+            pass.forgetMisses()
+            writeContent(&pass)
+            after(.content, &pass)
+            writePointers(&pass)
+            after(.pointers, &pass)
+        } while mayGoOn(after: pass) && takeStep()
+        countHeldEndpoints()
+        writeGenerations(&pass)
+        after(.generations, &pass)
+        removePointers(&pass)
+        after(.pointerRemoval, &pass)
+        removeContent(&pass, now: now)
+        after(.contentRemoval, &pass)
+    }
+
+    /// Whether the next step of policy edits may start: the one before is in force, or has been given up on.
+    private mutating func mayGoOn<Writer>(after pass: ProgrammingPass<Writer>) -> Bool {
+        guard !steps.isEmpty, pass.missedPolicy || !endpoints.pendingSlots.isEmpty, heldPasses < fullPatience else {
+            heldPasses = 0
+            return true
+        }
+        heldPasses += 1
+        return false
+    }
+
+    // MARK: Phases
+
+    private mutating func writeContent<Writer>(_ pass: inout ProgrammingPass<Writer>) {
+        updateInfo()
+        for run in pass.store(info, info.pendingRuns()) { info.confirm(run) }
+        for key in pass.put(names, names.pendingPuts) { names.confirm(key) }
+        putPolicies(\.peers, policies.peers.pendingPuts, \.policyOfPeers, &pass)
+        putPolicies(\.ports, policies.ports.pendingPuts, \.policyOfPorts, &pass)
+        let pages = policies.pendingPages
+        putPolicies(\.pages, pages.ready, \.policyOfPage, &pass)
+        for key in pages.held { pass.hold(.policyPages, key) }
+        let backends = services.backends
+        let inUse = backends.pendingRuns { backends.load(apus_backend.self, at: $0)?.in_use != 0 }
+        for run in pass.store(backends, inUse) { services.backends.confirm(run) }
+        for run in pass.store(services.slots, services.slots.pendingRuns()) { services.slots.confirm(run) }
+    }
+
+    /// Writes contents of policies. One that is in force already (a repair) has its connections judged again.
+    private mutating func putPolicies<Writer>(
+        _ table: WritableKeyPath<PolicyTables, HashTable>, _ keys: [Bytes], _ owner: KeyPath<Bytes, UInt32>,
+        _ pass: inout ProgrammingPass<Writer>
+    ) {
+        let done = pass.put(policies[keyPath: table], keys)
+        let repaired = done.filter { policies[keyPath: table].confirm($0) }
+        guard !repaired.isEmpty else { return }
+        let changed = Set(repaired.map { $0[keyPath: owner] })
+        endpoints.requireGenerations { changed.contains($0.ingress_policy) || changed.contains($0.egress_policy) }
+    }
+
+    private mutating func writePointers<Writer>(_ pass: inout ProgrammingPass<Writer>) {
+        let (ready, waiting) = services.services.pendingPuts.split { services.isReady(services.services[$0] ?? []) }
+        for key in pass.put(services.services, ready) { services.confirm(key) }
+        for key in waiting { pass.hold(.services, key) }
+        let incomplete = policies.incomplete
+        writePeers(\.classes, incomplete.classes, &pass)
+        writePeers(\.prefixes, incomplete.classes, &pass)
+        writeEndpoints(incomplete.policies, &pass)
+        writeWays(\.addresses, &pass)
+        writeWays(\.interfaces, &pass)
+    }
+
+    /// Writes what addresses and prefixes are. Removals are not left for later: they change verdicts too, so that
+    /// generations may change only after them.
+    private mutating func writePeers<Writer>(
+        _ table: WritableKeyPath<PolicyTables, HashTable>, _ incomplete: Set<UInt32>,
+        _ pass: inout ProgrammingPass<Writer>
+    ) {
+        let peers = policies[keyPath: table]
+        let (ready, waiting) = peers.pendingPuts.split { key in
+            !(peers[key]?.load(UInt32.self).map(incomplete.contains) ?? false)
+        }
+        let done = pass.put(peers, ready) + pass.delete(peers, peers.pendingDeletes)
+        for key in waiting { pass.hold(peers.table, key) }
+        for key in done { policies[keyPath: table].confirm(key) }
+        if !done.isEmpty { endpoints.requireGenerations() }
+    }
+
+    /// Writes endpoints whose policies are there. One that has waited too long is written all the same: the programs
+    /// drop the traffic of a pod whose policy is missing.
+    private mutating func writeEndpoints<Writer>(_ incomplete: Set<UInt32>, _ pass: inout ProgrammingPass<Writer>) {
+        for slot in endpoints.pendingSlots {
+            guard let next = endpoints.records[slot]?.next else { continue }
+            let isWaiting = incomplete.contains(next.ingress_policy) || incomplete.contains(next.egress_policy)
+            if isWaiting, heldEndpoints[slot] ?? 0 < fullPatience {
+                pass.hold(.endpoints, Bytes(of: UInt32(slot)))
+            } else if pass.store(.endpoints, slot, Bytes(of: next)) {
+                endpoints.confirm(slot)
+            }
+        }
+    }
+
+    /// Counts the passes that have held up endpoints.
+    private mutating func countHeldEndpoints() {
+        let held = endpoints.pendingSlots.map { ($0, (heldEndpoints[$0] ?? 0) + 1) }
+        heldEndpoints = Dictionary(uniqueKeysWithValues: held)
+    }
+
+    /// Writes what leads to endpoints that are there.
+    private mutating func writeWays<Writer>(
+        _ table: WritableKeyPath<EndpointTables, HashTable>, _ pass: inout ProgrammingPass<Writer>
+    ) {
+        let ways = endpoints[keyPath: table]
+        let (ready, waiting) = ways.pendingPuts.split { key in
+            guard let slot = ways[key]?.load(UInt32.self) else { return false }
+            return endpoints.records[Int(slot)]?.actual?.ifindex ?? 0 != 0
+        }
+        for key in pass.put(ways, ready) { endpoints[keyPath: table].confirm(key) }
+        for key in waiting { pass.hold(ways.table, key) }
+    }
+
+    private mutating func writeGenerations<Writer>(_ pass: inout ProgrammingPass<Writer>) {
+        for slot in endpoints.pendingGenerations {
+            guard let next = endpoints.nextGeneration(of: slot) else { continue }
+            if pass.store(.endpoints, slot, Bytes(of: next)) { endpoints.confirmGeneration(slot) }
+        }
+    }
+
+    private mutating func removePointers<Writer>(_ pass: inout ProgrammingPass<Writer>) {
+        for key in pass.delete(endpoints.interfaces, endpoints.interfaces.pendingDeletes) {
+            endpoints.interfaces.confirm(key)
+        }
+        for key in pass.delete(endpoints.addresses, endpoints.addresses.pendingDeletes) {
+            endpoints.addresses.confirm(key)
+        }
+        for key in pass.delete(services.services, services.services.pendingDeletes) { services.confirm(key) }
+    }
+
+    private mutating func removeContent<Writer>(_ pass: inout ProgrammingPass<Writer>, now: UInt64) {
+        services.expireLeaving(now: now, grace: grace, names: &names)
+        for slot in endpoints.dueSlots(now: now, grace: grace)
+        where pass.store(.endpoints, slot, Bytes(of: apus_endpoint())) {
+            endpoints.release(slot)
+        }
+        policies.expireLeaving(now: now, grace: grace, policiesInUse: endpoints.policiesInUse)
+        names.expireLeaving(now: now, grace: grace) { _ in false }
+        for key in pass.delete(policies.ports, policies.ports.pendingDeletes) { policies.ports.confirm(key) }
+        for key in pass.delete(policies.peers, policies.peers.pendingDeletes) { policies.peers.confirm(key) }
+        for key in pass.delete(policies.pages, policies.pages.pendingDeletes) { policies.pages.confirm(key) }
+        let backends = services.backends
+        let freed = backends.pendingRuns { backends.load(apus_backend.self, at: $0)?.in_use == 0 }
+        for run in pass.store(backends, freed) { services.backends.confirm(run) }
+        for key in pass.delete(names, names.pendingDeletes) { names.confirm(key) }
+    }
+}
+
+extension Sequence {
+    /// The elements for which `predicate` holds, and the others.
+    fileprivate func split(_ predicate: (Element) -> Bool) -> (matching: [Element], others: [Element]) {
+        var matching: [Element] = []
+        var others: [Element] = []
+        for element in self {
+            if predicate(element) { matching.append(element) } else { others.append(element) }
+        }
+        return (matching, others)
+    }
+}
+
+extension Bytes {
+    fileprivate var policyOfPage: UInt32 { PolicyTables.policy(ofPage: self) }
+    fileprivate var policyOfPeers: UInt32 { PolicyTables.owners(ofPeers: self).policy }
+    fileprivate var policyOfPorts: UInt32 { PolicyTables.policy(ofPorts: self) }
+}

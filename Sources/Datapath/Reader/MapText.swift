@@ -1,0 +1,60 @@
+internal import Addressing
+internal import DatapathABI
+
+extension PinnedMap {
+    /// An entry for people; bytes in hex where they make no sense.
+    func row(_ entry: TableEntry) -> MapRow {
+        if let table = DatapathTable(rawValue: rawValue) {
+            return MapRow(key: table.text(ofKey: entry.key), value: table.text(ofValue: entry.value))
+        }
+        let row: MapRow? =
+            switch self {
+            case .connections: connectionRow(entry, isHalfOpen: false)
+            case .halfOpen: connectionRow(entry, isHalfOpen: true)
+            case .translations: translationRow(entry)
+            case .fragments: fragmentRow(entry)
+            case .denials: denialRow(entry)
+            default: nil
+            }
+        return row ?? MapRow(key: hexadecimal(entry.key), value: hexadecimal(entry.value))
+    }
+
+    private func connectionRow(_ entry: TableEntry, isHalfOpen: Bool) -> MapRow? {
+        let (key, value) = (entry.key, entry.value)
+        let record = try? ConnectionRecord(key: key.span.bytes, value: value.span.bytes, isHalfOpen: isHalfOpen)
+        return record.map { MapRow(key: "\($0.tuple)", value: $0.attributes) }
+    }
+
+    private func translationRow(_ entry: TableEntry) -> MapRow? {
+        guard let key = entry.key.load(apus_translation_key.self),
+            let value = entry.value.load(apus_translation.self)
+        else { return nil }
+        let tuple = FlowTuple(
+            source: SocketAddress(key.client.address, key.client_port.bigEndian),
+            destination: SocketAddress(key.frontend.address, key.frontend_port.bigEndian),
+            ipProtocol: IPProtocol(rawValue: key.protocol))
+        return MapRow(
+            key: "\(tuple)", value: "backend \(SocketAddress(value.backend.address, value.backend_port.bigEndian))")
+    }
+
+    private func fragmentRow(_ entry: TableEntry) -> MapRow? {
+        guard let key = entry.key.load(apus_fragment_key.self), let value = entry.value.load(apus_fragment.self)
+        else { return nil }
+        let ends = "\(key.source.address) -> \(key.destination.address)"
+        let identification = String(key.identification.bigEndian, radix: 16)
+        return MapRow(
+            key: "\(IPProtocol(rawValue: key.protocol)) \(ends) identification \(identification)",
+            value: "ports \(value.source_port.bigEndian) -> \(value.destination_port.bigEndian) seen \(value.seen_ns)")
+    }
+
+    private func denialRow(_ entry: TableEntry) -> MapRow? {
+        guard let key = entry.key.load(apus_denial_key.self), let value = entry.value.load(apus_denial.self),
+            let direction = TrafficDirection(rawValue: key.direction), let reason = DropReason(rawValue: key.reason)
+        else { return nil }
+        let destination = SocketAddress(key.destination.address, key.destination_port.bigEndian)
+        let ends = "\(key.source.address) -> \(destination)"
+        return MapRow(
+            key: "\(IPProtocol(rawValue: key.protocol)) \(ends) \(direction.text) \(reason.text)",
+            value: "reported \(value.reported_ns) since then \(value.packets) packets \(value.bytes) bytes")
+    }
+}

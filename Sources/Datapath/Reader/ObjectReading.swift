@@ -1,0 +1,136 @@
+internal import Addressing
+internal import BPF
+internal import DatapathABI
+internal import LoadBalancing
+internal import NetworkPolicy
+
+/// What the agent has programmed.
+extension DatapathReader {
+    /// The pods of this node, by slot.
+    public func endpoints() throws(DatapathReadError) -> [EndpointReading] {
+        var found: [EndpointReading] = []
+        for (slot, raw) in try rawEndpoints() { found.append(endpoint(slot, raw)) }
+        return found
+    }
+
+    private func rawEndpoints() throws(DatapathReadError) -> [(slot: UInt32, raw: apus_endpoint)] {
+        var found: [(slot: UInt32, raw: apus_endpoint)] = []
+        for entry in try entries(of: .endpoints) {
+            guard let slot = entry.key.load(UInt32.self), let raw = entry.value.load(apus_endpoint.self),
+                slot != 0, raw.ifindex != 0
+            else { continue }
+            found.append((slot, raw))
+        }
+        return found.sorted { $0.slot < $1.slot }
+    }
+
+    private func endpoint(_ slot: UInt32, _ raw: apus_endpoint) -> EndpointReading {
+        let checksMAC = raw.flags & UInt32(APUS_ENDPOINT_CHECK_MAC.rawValue) != 0
+        return EndpointReading(
+            slot: slot, name: endpointName(slot: slot), addresses: raw.addressList, interface: raw.ifindex,
+            mac: checksMAC ? MACAddress(octets: raw.mac) : nil, hostMAC: MACAddress(octets: raw.host_mac),
+            identity: raw.identity, generation: raw.generation, ingress: raw.policies.ingress.ifAny,
+            egress: raw.policies.egress.ifAny,
+            canRedirect: raw.flags & UInt32(APUS_ENDPOINT_REDIRECT.rawValue) != 0)
+    }
+
+    /// The frontends, by address, port and protocol.
+    public func services() throws(DatapathReadError) -> [ServiceReading] {
+        let slots = try open(.slots)
+        let backends = try open(.backends)
+        var found: [ServiceReading] = []
+        for entry in try entries(of: .services) {
+            guard let frontend = Frontend(key: entry.key), let raw = entry.value.load(apus_service.self) else {
+                continue
+            }
+            let addresses = try reading(.slots) { () throws(BPFError) in
+                try Self.backends(of: raw, frontend.ipProtocol, slots, backends)
+            }
+            found.append(
+                ServiceReading(
+                    frontend: SocketAddress(frontend.address, frontend.port), ipProtocol: frontend.ipProtocol,
+                    name: serviceName(id: raw.service), backends: addresses))
+        }
+        return found.sorted { ($0.frontend, $0.ipProtocol) < ($1.frontend, $1.ipProtocol) }
+    }
+
+    private static func backends(
+        of service: apus_service, _ ipProtocol: IPProtocol, _ slots: borrowing BPFMap, _ backends: borrowing BPFMap
+    ) throws(BPFError) -> [SocketAddress] {
+        let first = Int(service.first_slot)
+        var addresses: [SocketAddress] = []
+        // A count beyond the map is nonsense that must not keep us busy.
+        for slot in first..<max(first, min(first + Int(service.slot_count), slots.shape.maxEntries)) {
+            guard let index = try slots.value(of: Bytes(of: UInt32(slot)), as: UInt32.self), index != 0,
+                let backend = try backends.value(of: Bytes(of: index), as: apus_backend.self),
+                backend.in_use != 0, backend.protocol == ipProtocol.rawValue
+            else { continue }
+            addresses.append(backend.socketAddress)
+        }
+        return addresses
+    }
+
+    /// The policies, by id.
+    public func policies() throws(DatapathReadError) -> [PolicyReading] {
+        var pages: [UInt32: [(number: UInt32, page: apus_policy_page)]] = [:]
+        for entry in try entries(of: .policyPages) {
+            guard let key = entry.key.load(apus_policy_page_key.self),
+                let page = entry.value.load(apus_policy_page.self), key.page < UInt32(APUS_POLICY_PAGES_MAX)
+            else { continue }
+            pages[key.policy, default: []].append((key.page, page))
+        }
+        let uses = try uses()
+        return pages.sorted { $0.key < $1.key }.map { id, pages in
+            policy(PolicyID(rawValue: id), pages.sorted { $0.number < $1.number }, uses[id] ?? [])
+        }
+    }
+
+    private func policy(
+        _ id: PolicyID, _ pages: [(number: UInt32, page: apus_policy_page)], _ uses: [PolicyUse]
+    ) -> PolicyReading {
+        let isolates = pages.contains { $0.page.flags & UInt32(APUS_POLICY_ISOLATES.rawValue) != 0 }
+        return PolicyReading(
+            id: id, isolates: isolates, isolationText: isolates ? ruleText(policy: id, rule: .isolation) : nil,
+            rules: pages.flatMap { rules(of: $0.page, number: $0.number, id) }, uses: uses)
+    }
+
+    private func rules(of page: apus_policy_page, number: UInt32, _ id: PolicyID) -> [PolicyRuleReading] {
+        (0..<PageBits.width).compactMap { bit in
+            guard let tier = page.tier(of: bit) else { return nil }
+            let index = number * UInt32(APUS_POLICY_PAGE_BITS) + UInt32(bit)
+            return PolicyRuleReading(
+                index: index, text: ruleText(policy: id, rule: .rule(index)), tier: tier, action: page.action(of: bit))
+        }
+    }
+
+    /// The endpoints of each policy.
+    private func uses() throws(DatapathReadError) -> [UInt32: [PolicyUse]] {
+        var uses: [UInt32: [PolicyUse]] = [:]
+        for (slot, raw) in try rawEndpoints() {
+            for (policy, direction) in [(raw.ingress_policy, TrafficDirection.ingress), (raw.egress_policy, .egress)]
+            where policy != 0 {
+                let use = PolicyUse(slot: slot, name: endpointName(slot: slot), direction: direction)
+                uses[policy, default: []].append(use)
+            }
+        }
+        return uses
+    }
+}
+
+extension PolicyID {
+    /// Nil for the one that stands for no policy.
+    fileprivate var ifAny: PolicyID? { self == .none ? nil : self }
+}
+
+extension apus_policy_page {
+    /// The tier of a rule; nil when there is no such rule.
+    fileprivate func tier(of bit: Int) -> PolicyTier? {
+        if admin.pageBits[bit] { return .admin }
+        if network_policy.pageBits[bit] { return .networkPolicy }
+        return baseline.pageBits[bit] ? .baseline : nil
+    }
+
+    fileprivate func action(of bit: Int) -> PolicyAction {
+        deny.pageBits[bit] ? .deny : pass.pageBits[bit] ? .pass : .allow
+    }
+}

@@ -1,0 +1,25 @@
+/// Every map of the data path that is pinned; the raw value is its name.
+public enum PinnedMap: String, Sendable, Hashable, CaseIterable {
+    case info = "datapath_info"
+    case interfaces
+    case endpoints
+    case endpointAddresses = "endpoint_addresses"
+    case peerClasses = "peer_classes"
+    case peerPrefixes = "peer_prefixes"
+    case policyPages = "policy_pages"
+    case policyPeers = "policy_peers"
+    case policyPorts = "policy_ports"
+    case services
+    case slots
+    case backends
+    case names
+    case connections
+    case halfOpen = "half_open"
+    case translations
+    case fragments
+    case denials
+    case socketTranslations = "socket_translations"
+    case events
+    case eventCounters = "event_counters"
+    case drops
+}

@@ -1,0 +1,30 @@
+internal import Addressing
+internal import DatapathABI
+internal import LoadBalancing
+
+extension Frontend {
+    /// The key of `services`.
+    var key: Bytes {
+        Bytes(
+            of: apus_service_key(
+                address: apus_address(address), port: port.bigEndian, protocol: ipProtocol.rawValue,
+                padding: (0, 0, 0, 0, 0)))
+    }
+
+    /// The frontend of such a key; nil when there are too few bytes.
+    init?(key: Bytes) {
+        guard let raw = key.load(apus_service_key.self) else { return nil }
+        self.init(
+            address: raw.address.address, port: raw.port.bigEndian, ipProtocol: IPProtocol(rawValue: raw.protocol))
+    }
+}
+
+extension apus_backend {
+    init(_ address: SocketAddress, _ ipProtocol: IPProtocol) {
+        self.init(
+            address: apus_address(address.address), port: address.port.bigEndian, protocol: ipProtocol.rawValue,
+            padding: 0, in_use: 1)
+    }
+
+    var socketAddress: SocketAddress { SocketAddress(address.address, port.bigEndian) }
+}

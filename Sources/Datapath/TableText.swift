@@ -1,0 +1,153 @@
+internal import Addressing
+internal import DatapathABI
+internal import LoadBalancing
+internal import NetworkPolicy
+
+extension DatapathTable {
+    /// A key for people; the bytes in hex when they are no key of this map.
+    package func text(ofKey key: Bytes) -> String { readableKey(key) ?? hexadecimal(key) }
+
+    /// A value for people; the bytes in hex when they are no value of this map.
+    package func text(ofValue value: Bytes) -> String { readableValue(value) ?? hexadecimal(value) }
+
+    private func readableKey(_ key: Bytes) -> String? {
+        switch self {
+        case .info, .endpoints, .slots, .backends: key.load(UInt32.self).map { "\($0)" }
+        case .interfaces: key.load(UInt32.self).map { "interface \($0)" }
+        case .endpointAddresses, .peerClasses: key.load(apus_address.self).map { "\($0.address)" }
+        case .peerPrefixes: CIDR(key: key).map { "\($0)" }
+        case .policyPages: key.load(apus_policy_page_key.self).map { "policy \(PolicyID($0.policy)) page \($0.page)" }
+        case .policyPeers: key.load(apus_policy_peers_key.self).map(\.text)
+        case .policyPorts: key.load(apus_policy_ports_key.self).map(\.text)
+        case .services: Frontend(key: key).map { "\($0)" }
+        case .names: NameKey(key: key)?.text
+        }
+    }
+
+    private func readableValue(_ value: Bytes) -> String? {
+        switch self {
+        case .info: InfoRecord(value).map { "\($0)" }
+        case .interfaces, .endpointAddresses: value.load(UInt32.self).map { "endpoint \($0)" }
+        case .slots: value.load(UInt32.self).map { "backend \($0)" }
+        case .endpoints: value.load(apus_endpoint.self).map(\.text)
+        case .peerClasses: value.load(apus_peer.self).map(\.text)
+        case .peerPrefixes: value.load(UInt32.self).map { "class \(ClassID(rawValue: $0))" }
+        case .policyPages: value.load(apus_policy_page.self).map(\.text)
+        case .policyPeers, .policyPorts: value.load(apus_rule_bits.self).map { "rules \($0.text)" }
+        case .services: value.load(apus_service.self).map(\.text)
+        case .backends: value.load(apus_backend.self).map(\.text)
+        case .names: NameKey.text(value)
+        }
+    }
+}
+
+/// Bytes as pairs of hex digits.
+func hexadecimal(_ bytes: some Sequence<UInt8>) -> String {
+    bytes.map { $0 < 16 ? "0" + String($0, radix: 16) : String($0, radix: 16) }.joined()
+}
+
+/// `datapath_info` as it is read.
+struct InfoRecord: CustomStringConvertible {
+    let abiVersion: UInt32
+    let nextIdentity: UInt32
+    let startedAt: UInt64
+    let node: String
+
+    /// Nil when there are too few bytes.
+    init?(_ bytes: Bytes) {
+        guard bytes.count >= MemoryLayout<apus_info>.size, let version = bytes.load(UInt32.self),
+            let identity = bytes.load(UInt32.self, at: 4), let started = bytes.load(UInt64.self, at: 8)
+        else { return nil }
+        abiVersion = version
+        nextIdentity = identity
+        startedAt = started
+        node = String(decoding: bytes.dropFirst(16).prefix { $0 != 0 }, as: UTF8.self)
+    }
+
+    var description: String { "ABI \(abiVersion) node \(node) next identity \(nextIdentity)" }
+}
+
+extension PolicyID {
+    fileprivate init(_ number: UInt32) { self.init(rawValue: number) }
+}
+
+extension NameKey {
+    /// `endpoint 3`, `service 4` or `rule 00c0ffee/2`.
+    var text: String {
+        switch self {
+        case .endpoint(let slot): "endpoint \(slot)"
+        case .service(let id): "service \(id)"
+        case .rule(let policy, APUS_RULE_ISOLATION): "rule \(PolicyID(policy))/isolation"
+        case .rule(let policy, let rule): "rule \(PolicyID(policy))/\(rule)"
+        }
+    }
+}
+
+extension apus_policy_peers_key {
+    fileprivate var text: String { "policy \(PolicyID(policy)) class \(ClassID(rawValue: class_id)) page \(page)" }
+}
+
+extension apus_policy_ports_key {
+    fileprivate var text: String {
+        let fixed = UInt32(APUS_POLICY_PORTS_FIXED_BITS)
+        let length = Int(clamping: max(prefix_length, fixed) - fixed)
+        let ports = PortPrefix(IPProtocol(rawValue: self.protocol), port: port.bigEndian, length: min(length, 16))
+        let range = ports.length == 16 ? "\(ports.port)" : ports.length == 0 ? "any" : "\(ports.port)-\(ports.last)"
+        return "policy \(PolicyID(policy)) page \(page) \(ports.ipProtocol) \(range)"
+    }
+}
+
+extension apus_rule_bits {
+    /// The numbers of the set bits, `0,3,17`; `-` when there are none.
+    var text: String {
+        let set = (0..<PageBits.width).filter { pageBits[$0] }.map(String.init)
+        return set.isEmpty ? "-" : set.joined(separator: ",")
+    }
+}
+
+extension apus_policy_page {
+    fileprivate var text: String {
+        let masks = [
+            ("any-peer", any_peer), ("any-port", any_port), ("admin", admin), ("network-policy", network_policy),
+            ("baseline", baseline), ("deny", deny), ("pass", pass),
+        ]
+        let isolates = flags & UInt32(APUS_POLICY_ISOLATES.rawValue) != 0
+        return
+            (["pages \(page_count)"] + (isolates ? ["isolates"] : [])
+            + masks.filter { !$0.1.pageBits.isEmpty }.map { "\($0.0) \($0.1.text)" }).joined(separator: " ")
+    }
+}
+
+extension apus_peer {
+    fileprivate var text: String {
+        let isLocal = flags & UInt32(APUS_PEER_LOCAL_NODE.rawValue) != 0
+        return "class \(ClassID(rawValue: class_id))\(isLocal ? " local-node" : "")"
+    }
+}
+
+extension apus_service {
+    fileprivate var text: String {
+        slot_count == 0
+            ? "refuses, service \(service)"
+            : "slots \(first_slot)-\(UInt64(first_slot) + UInt64(slot_count) - 1) service \(service)"
+    }
+}
+
+extension apus_backend {
+    fileprivate var text: String {
+        in_use == 0 ? "free" : "\(IPProtocol(rawValue: self.protocol)) \(socketAddress)"
+    }
+}
+
+extension apus_endpoint {
+    fileprivate var text: String {
+        guard ifindex != 0 else { return "free" }
+        var parts = [addressList.map { "\($0)" }.joined(separator: ",")]
+        parts += ["interface \(ifindex)", "identity \(identity)", "generation \(generation)"]
+        parts += ["ingress \(PolicyID(ingress_policy))", "egress \(PolicyID(egress_policy))"]
+        if flags & UInt32(APUS_ENDPOINT_CHECK_MAC.rawValue) != 0 { parts.append("mac \(MACAddress(octets: mac))") }
+        parts.append("host-mac \(MACAddress(octets: host_mac))")
+        if flags & UInt32(APUS_ENDPOINT_REDIRECT.rawValue) != 0 { parts.append("redirect") }
+        return parts.joined(separator: " ")
+    }
+}
