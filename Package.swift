@@ -26,6 +26,7 @@ let nio: [Target.Dependency] = [
 let package = Package(
     name: "apus",
     products: [
+        .executable(name: "apusd", targets: ["apusd"]),
         .library(name: "TestSupport", targets: ["TestSupport"]),
         // Benchmarks/Package.swift needs these too.
         .executable(name: "apus-traffic", targets: ["apus-traffic"]),
@@ -68,6 +69,14 @@ let package = Package(
         .target(name: "AgentAPI", dependencies: ["Addressing", "Flows"] + nio, swiftSettings: strict),
 
         // The binaries.
+        .target(
+            name: "Agent",
+            dependencies: [
+                "Addressing", "AgentAPI", "BPF", "Datapath", "Flows", "Kubernetes", "LinuxKernel", "LoadBalancing",
+                "NetworkPolicy", logging,
+            ] + lifecycle,
+            swiftSettings: strict),
+        .executableTarget(name: "apusd", dependencies: ["Agent", argumentParser, logging], swiftSettings: strict),
 
         // Tests, and what they, the demo and the benches share.
         .executableTarget(name: "apus-traffic", path: "Tests/Traffic", cSettings: gnuC),
@@ -94,6 +103,13 @@ let package = Package(
             name: "KubernetesTests", dependencies: ["Kubernetes", "Addressing"], exclude: ["Fixtures"],
             swiftSettings: strict),
         .testTarget(name: "AgentAPITests", dependencies: ["Addressing", "AgentAPI", "Flows"], swiftSettings: strict),
+        .testTarget(
+            name: "DatapathTests",
+            dependencies: [
+                "Addressing", "Agent", "BPF", "Datapath", "DatapathABI", "Flows", "Kubernetes", "LinuxKernel",
+                "LoadBalancing", "NetworkPolicy", "PolicyGenerators",
+            ],
+            swiftSettings: strict),
         .testTarget(name: "TestSupportTests", dependencies: ["TestSupport", "Addressing"], swiftSettings: strict),
         .testTarget(
             name: "DatapathProgramTests",
@@ -101,6 +117,10 @@ let package = Package(
                 "Addressing", "BPF", "DatapathABI", "DatapathObjects", "NetworkPolicy", "PolicyGenerators",
                 "TestSupport",
             ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "AgentTests",
+            dependencies: ["Addressing", "Agent", "Datapath", "Kubernetes", "NetworkPolicy"],
             swiftSettings: strict),
     ]
 )

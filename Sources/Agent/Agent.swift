@@ -1,0 +1,112 @@
+internal import AgentAPI
+internal import Datapath
+internal import Flows
+internal import FoundationEssentials
+internal import Kubernetes
+internal import LinuxKernel
+public import Logging
+internal import ServiceLifecycle
+internal import UnixSignals
+
+/// The composition root: builds the parts of the agent and runs them until it is told to stop.
+///
+/// Stopping leaves the data path as it is: packets go on, connections live.
+public struct Agent: Sendable {
+    private let configuration: AgentConfiguration
+    private let log: Logger
+
+    public init(_ configuration: AgentConfiguration, log: Logger) {
+        self.configuration = configuration
+        self.log = log
+    }
+
+    /// Runs until SIGTERM or SIGINT, or until a part fails for good.
+    public func run() async throws {
+        try Requirements.check()
+        try makeSocketDirectory()
+        let kernel = try DatapathKernel(configuration.datapathOptions)
+        let directory = FlowDirectory()
+        let hub = FlowHub(capacity: configuration.flowCapacity)
+        // Watches come before the first look, so that no change falls between them.
+        let links = try NetlinkEvents()
+        let files = try watch(configuration.manifests)
+        let controller = try NodeController(
+            configuration: configuration, kernel: kernel, directory: directory, log: log)
+        let group = ServiceGroup(
+            services: services(controller, directory, hub, links, files), gracefulShutdownSignals: [.sigterm, .sigint],
+            logger: log)
+        log.info(
+            "Apus is starting",
+            metadata: ["version": "\(AgentConfiguration.version)", "node": "\(configuration.node)"])
+        try await group.run()
+        log.info("Apus has stopped; the data path goes on")
+    }
+
+    private func watch(_ directory: String) throws -> ManifestSignals {
+        do { return try ManifestSignals(directory) } catch {
+            throw AgentFailure(
+                "the manifests in \(directory) can't be followed: \(error.errno); name a directory with --manifests")
+        }
+    }
+
+    /// Makes the directory of the CLI's socket.
+    private func makeSocketDirectory() throws {
+        guard let slash = configuration.socket.lastIndex(of: "/"), slash != configuration.socket.startIndex else {
+            return
+        }
+        let directory = String(configuration.socket[..<slash])
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+    }
+
+    private func services(
+        _ controller: NodeController, _ directory: FlowDirectory, _ hub: FlowHub, _ links: NetlinkEvents,
+        _ files: ManifestSignals
+    ) -> [any ServiceLifecycle.Service] {
+        let hello = AgentHello(version: AgentConfiguration.version, node: configuration.node)
+        let source = DirectorySource(directory: configuration.manifests, signals: files)
+        return [
+            LinkFollower(events: links, controller: controller),
+            SourceFollower(source: source, controller: controller),
+            Maintenance(controller: controller),
+            Collector(
+                node: configuration.node, scanInterval: configuration.scanInterval,
+                open: { try await controller.events() }, scanner: { try await controller.scanner() },
+                directory: directory, hub: hub, log: log),
+            APIService(
+                path: configuration.socket, handler: APIHandler(hello: hello, controller: controller, hub: hub),
+                log: log),
+        ]
+    }
+
+    /// Removes everything that Apus made on the node. Returns what it removed; fails while an agent answers.
+    public static func cleanUp(bpffs: String, socket: String) async throws -> [String] {
+        var limits = AgentClient.Limits()
+        limits.helloTime = .seconds(2)
+        limits.answerTime = .seconds(2)
+        if (try? await AgentClient(path: socket, limits: limits).status()) != nil {
+            throw AgentFailure(
+                "an agent answers at \(socket) and would make everything anew: stop it first, or name the socket of "
+                    + "the agent to clean up after with --socket")
+        }
+        return try DatapathKernel.removeAll(bpffs: bpffs)
+    }
+}
+
+extension AgentConfiguration {
+    /// How often all connections are looked at: often enough to report those that live long in time.
+    var scanInterval: Duration { min(.seconds(5), activeInterval) }
+
+    /// The part of the configuration that the data path is loaded with.
+    var datapathOptions: DatapathOptions {
+        var options = DatapathOptions(
+            bpffs: bpffs,
+            capacities: TableCapacities(
+                endpoints: mapSizes.endpoints, services: mapSizes.services, slots: mapSizes.slots,
+                backends: mapSizes.backends, policyEntries: mapSizes.policyEntries, connections: mapSizes.connections,
+                halfOpen: mapSizes.halfOpen, eventBytes: mapSizes.eventRing))
+        options.redirectsToPeer = redirectsToPeer
+        options.reportsFlows = reportsFlows
+        options.denialInterval = denialInterval.nanoseconds
+        return options
+    }
+}

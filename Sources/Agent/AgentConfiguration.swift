@@ -1,0 +1,63 @@
+internal import AgentAPI
+
+/// Everything that is set from outside when the agent starts.
+public struct AgentConfiguration: Sendable {
+    /// The version that the agent says it has.
+    public static var version: String { Release.version }
+
+    /// The name of this node's Node object.
+    public var node: String
+    /// The directory of manifests that is read and followed.
+    public var manifests: String
+    /// The directory on a bpffs that pins are made in.
+    public var bpffs: String
+    /// The cgroup whose processes get Service translation at their sockets; nil: the mount of cgroup v2.
+    public var cgroup: String?
+    /// Names of the interfaces that lead out of the node; empty: those of the default routes.
+    public var uplinks: [String]
+    /// Where the CLI finds the agent.
+    public var socket: String
+    /// Whether packets go straight into local pods, without the host's stack.
+    public var redirectsToPeer: Bool
+    /// Whether the data path reports flows.
+    public var reportsFlows: Bool
+    /// How many flows are kept for those who ask for past ones.
+    public var flowCapacity: Int
+    /// How large the maps are.
+    public var mapSizes: MapSizes
+    /// How often the kernel is compared with what is wanted, and repaired; nil: never.
+    public var driftInterval: Duration?
+    /// After how long a live connection is reported again.
+    public var activeInterval: Duration
+    /// In which time a denied flow is reported at most once.
+    public var denialInterval: Duration
+
+    /// Sizes of the maps in entries, of the event ring in bytes (a power of two).
+    public struct MapSizes: Sendable, Hashable {
+        public var connections = 262_144
+        public var halfOpen = 65_536
+        public var endpoints = 4_096
+        public var services = 65_536
+        public var backends = 262_144
+        public var slots = 524_288
+        public var policyEntries = 65_536
+        public var eventRing = 4 << 20
+
+        public init() {}
+    }
+
+    public init(node: String, manifests: String) {
+        self.node = node
+        self.manifests = manifests
+        bpffs = "/sys/fs/bpf/apus"
+        uplinks = []
+        socket = "/run/apus/apus.sock"
+        redirectsToPeer = true
+        reportsFlows = true
+        flowCapacity = 65_536
+        mapSizes = MapSizes()
+        driftInterval = .seconds(300)
+        activeInterval = .seconds(60)
+        denialInterval = .seconds(5)
+    }
+}

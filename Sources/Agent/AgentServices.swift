@@ -1,0 +1,100 @@
+internal import AgentAPI
+internal import Datapath
+internal import Flows
+internal import Kubernetes
+internal import LinuxKernel
+internal import Logging
+internal import ServiceLifecycle
+
+/// Runs a service's work until the agent is told to stop; work that ends because of that has not failed.
+func untilShutdown(_ work: @Sendable @escaping () async throws -> Void) async throws {
+    do {
+        try await cancelWhenGracefulShutdown(work)
+    } catch {
+        guard Task.isShuttingDownGracefully else { throw error }
+    }
+}
+
+/// Follows a source of objects and tells the controller.
+struct SourceFollower<Source: ObjectSource & Sendable>: ServiceLifecycle.Service {
+    let source: Source
+    let controller: NodeController
+
+    func run() async throws {
+        try await untilShutdown {
+            for await event in source { await controller.handle(event) }
+            try Task.checkCancellation()
+            throw AgentFailure("the source of objects has ended")
+        }
+    }
+}
+
+/// Follows the node's interfaces, addresses and routes and tells the controller.
+struct LinkFollower: ServiceLifecycle.Service {
+    let events: NetlinkEvents
+    let controller: NodeController
+
+    func run() async throws {
+        try await untilShutdown {
+            await controller.lookUpEverything()
+            for try await event in events { await controller.handle(event) }
+        }
+    }
+}
+
+/// Has the controller do what is due.
+struct Maintenance: ServiceLifecycle.Service {
+    static let interval: Duration = .milliseconds(100)
+    let controller: NodeController
+
+    func run() async throws {
+        try await untilShutdown {
+            while !Task.isCancelled {
+                await controller.maintain()
+                try await Task.sleep(for: Self.interval)
+            }
+        }
+    }
+}
+
+/// Answers the CLI.
+struct APIService: ServiceLifecycle.Service {
+    let path: String
+    let handler: APIHandler
+    let log: Logger
+
+    func run() async throws {
+        let server = AgentServer(path: path, handler: handler)
+        try await untilShutdown {
+            try await server.run { log.info("Listening", metadata: ["socket": "\(path)"]) }
+        }
+    }
+}
+
+/// What the CLI may ask.
+struct APIHandler: AgentHandler {
+    let hello: AgentHello
+    let controller: NodeController
+    let hub: FlowHub
+
+    func status() async throws -> AgentStatus {
+        var status = await controller.status()
+        let statistics = hub.statistics
+        status.evidence.records = statistics.appended
+        status.evidence.stored = statistics.stored
+        status.evidence.followers = statistics.followers
+        status.evidence.lostInKernel = statistics.lostInKernel
+        status.evidence.lostByFollowers = statistics.lostByFollowers
+        return status
+    }
+
+    func verify() async throws -> VerifyReport { try await controller.verify() }
+
+    func flows(_ query: FlowQuery, send: (Flow) async throws -> Void) async throws {
+        guard query.follow else {
+            for flow in hub.last(query.last, query.filter) { try await send(flow) }
+            return
+        }
+        for await flow in hub.follow(query.filter, last: query.last) { try await send(flow) }
+    }
+}

@@ -1,0 +1,88 @@
+internal import Addressing
+internal import Datapath
+internal import Kubernetes
+internal import LoadBalancing
+internal import NetworkPolicy
+
+/// A pod of this node that needs an endpoint.
+struct LocalPod: Sendable, Hashable {
+    var key: PodKey
+    var uid: String
+    var addresses: [IPAddress]
+}
+
+/// The cluster as this node sees it, and what follows from each of its changes.
+///
+/// A value: changes go in, edits for the data path come out. Nothing here touches the kernel.
+struct ClusterState: Sendable {
+    let node: String
+    private(set) var policies: PolicyCompiler
+    private(set) var services: ServiceBalancer
+    /// The pods of this node that have addresses of their own.
+    private(set) var localPods: [PodKey: LocalPod] = [:]
+    /// How many objects of each kind there are.
+    private(set) var objectCounts: [ObjectKind: Int] = [:]
+    private var known: Set<ObjectKey> = []
+
+    init(node: String) {
+        self.node = node
+        policies = PolicyCompiler(node: node)
+        services = ServiceBalancer(node: node)
+    }
+
+    /// What a batch of changes means.
+    struct Outcome: Sendable {
+        var edits: [DatapathEdit] = []
+        /// Pods of this node that came, went or changed their addresses.
+        var changedPods: Set<PodKey> = []
+    }
+
+    /// Takes in a batch of changes.
+    mutating func apply(_ changes: [ObjectChange]) -> Outcome {
+        var outcome = Outcome()
+        var policyInputs: [PolicyInput] = []
+        var serviceInputs: [ServiceInput] = []
+        for change in changes {
+            switch change {
+            case .upsert(let object):
+                note(object, &outcome)
+                if let input = PolicyInput(object) { policyInputs.append(input) }
+                if let input = ServiceInput(object) { serviceInputs.append(input) }
+            case .delete(let key):
+                forget(key, &outcome)
+                if let input = PolicyInput(deleted: key) { policyInputs.append(input) }
+                if let input = ServiceInput(deleted: key) { serviceInputs.append(input) }
+            }
+        }
+        outcome.edits = policies.apply(policyInputs).map(DatapathEdit.policy)
+        outcome.edits += services.apply(serviceInputs).map(DatapathEdit.service)
+        return outcome
+    }
+
+    /// Takes in the addresses of this node's own interfaces.
+    mutating func setLocalAddresses(_ addresses: Set<IPAddress>) -> [DatapathEdit] {
+        policies.apply(.localAddresses(addresses)).map(DatapathEdit.policy)
+    }
+
+    private mutating func note(_ object: KubernetesObject, _ outcome: inout Outcome) {
+        if known.insert(object.key).inserted { objectCounts[object.key.kind, default: 0] += 1 }
+        if case .pod(let pod) = object { noteLocal(pod, &outcome) }
+    }
+
+    private mutating func forget(_ key: ObjectKey, _ outcome: inout Outcome) {
+        if known.remove(key) != nil { objectCounts[key.kind, default: 1] -= 1 }
+        guard key.kind == .pod else { return }
+        let pod = PodKey(namespace: key.namespace, name: key.name)
+        if localPods.removeValue(forKey: pod) != nil { outcome.changedPods.insert(pod) }
+    }
+
+    /// A pod is local while it runs here on a network of its own and has an address.
+    private mutating func noteLocal(_ pod: Pod, _ outcome: inout Outcome) {
+        let key = PodKey(namespace: pod.meta.namespace, name: pod.meta.name)
+        let isLocal = pod.nodeName == node && !pod.usesHostNetwork && !pod.liveAddresses.isEmpty
+        let local = isLocal ? LocalPod(key: key, uid: pod.meta.uid, addresses: pod.liveAddresses) : nil
+        guard localPods[key] != local else { return }
+        localPods[key] = local
+        outcome.changedPods.insert(key)
+    }
+}

@@ -1,0 +1,128 @@
+internal import Datapath
+internal import Flows
+internal import LinuxKernel
+internal import Logging
+internal import ServiceLifecycle
+
+/// Turns the data path's records into flows with names and hands them to the hub.
+///
+/// It polls: a wake-up for each record would cost the data path more than anything else it does. An idle ring is looked
+/// at ever less often, up to `slowest`; one that fills up wakes it.
+struct Collector: Service {
+    /// A look costs tens of microseconds, and followers don't notice the delay. The smallest ring worth having holds what
+    /// two million events a second bring meanwhile.
+    static let quickest: Duration = .milliseconds(10)
+    static let slowest: Duration = .milliseconds(100)
+    /// Records taken at once, so that followers get them soon.
+    static let batch = 4096
+
+    let node: String
+    /// How often all connections are looked at.
+    let scanInterval: Duration
+    let open: @Sendable () async throws -> EventSource
+    let scanner: @Sendable () async throws -> ConnectionScanner
+    let directory: FlowDirectory
+    let hub: FlowHub
+    let log: Logger
+
+    func run() async throws {
+        try await untilShutdown {
+            var worker = Worker(
+                node: node, scanInterval: scanInterval.nanoseconds, events: try await open(),
+                scanner: try await scanner(), directory: directory, hub: hub)
+            var pause = Self.quickest
+            while !Task.isCancelled {
+                let taken = worker.collect()
+                if let error = worker.scanIfDue() {
+                    log.error("Connections could not be read", metadata: ["error": "\(error)"])
+                }
+                if taken >= Self.batch { continue }
+                pause = taken > 0 ? Self.quickest : min(pause * 2, Self.slowest)
+                // Waiting on a ring that holds anything ends at once: a busy ring is left alone for a while instead.
+                if taken > 0 { try await Task.sleep(for: pause) } else { await worker.wait(pause) }
+            }
+        }
+    }
+}
+
+extension Collector {
+    /// What one run of the collector keeps.
+    struct Worker: ~Copyable {
+        private let node: String
+        private let scanInterval: UInt64
+        private var events: EventSource
+        private var scanner: ConnectionScanner
+        private let directory: FlowDirectory
+        private let hub: FlowHub
+        /// The batch at hand; kept for its memory.
+        private var flows: [Flow] = []
+        private var lost: UInt64
+        private var lastScan: UInt64 = 0
+
+        init(
+            node: String, scanInterval: UInt64, events: consuming EventSource, scanner: consuming ConnectionScanner,
+            directory: FlowDirectory, hub: FlowHub
+        ) {
+            self.node = node
+            self.scanInterval = scanInterval
+            self.directory = directory
+            self.hub = hub
+            // Losses from before this start are not of these flows, except those nobody has told yet.
+            lost = events.lostCount()
+            self.events = events
+            self.scanner = scanner
+        }
+
+        /// Takes what waits, up to one batch. Returns how many records it took.
+        mutating func collect() -> Int {
+            let offset = KernelClock.realtimeOffset()
+            flows.removeAll(keepingCapacity: true)
+            let taken = events.drain(limit: Collector.batch, node: node, clockOffset: offset, into: &flows)
+            deliver()
+            reportLosses(offset)
+            return taken
+        }
+
+        private mutating func deliver() {
+            guard !flows.isEmpty else { return }
+            directory.enrich(&flows)
+            hub.append(flows)
+        }
+
+        private mutating func reportLosses(_ offset: Int64) {
+            let now = events.lostCount() &+ events.undecodable
+            guard now > lost else { return }
+            let time = KernelClock.monotonic() &+ UInt64(bitPattern: offset)
+            hub.append(.lost(now - lost, by: .kernelRing, time: time, node: node))
+            lost = now
+        }
+
+        /// Reports connections that expired or live long, when it is time to.
+        mutating func scanIfDue() -> MapError? {
+            let now = KernelClock.monotonic()
+            guard now - lastScan >= scanInterval else { return nil }
+            lastScan = now
+            let offset = KernelClock.realtimeOffset()
+            var found: [ConnectionFinding] = []
+            do throws(MapError) { try scanner.scan(now: now) { found.append($0) } } catch { return error }
+            flows = found.map { finding in flow(finding, now: now, offset: offset) }
+            deliver()
+            return nil
+        }
+
+        private mutating func flow(_ finding: ConnectionFinding, now: UInt64, offset: Int64) -> Flow {
+            let (record, ending): (ConnectionRecord, Datapath.Ending?) =
+                switch finding {
+                case .expired(let record, let ending): (record, ending)
+                case .active(let record): (record, nil)
+                }
+            var flow = Flow(record, ending: ending, now: now, node: node, clockOffset: offset)
+            flow.egressRule = record.source.decision.flatMap { events.rule($0) }
+            flow.ingressRule = record.destination.decision.flatMap { events.rule($0) }
+            return flow
+        }
+
+        /// Sleeps for a while, or until the data path says that the ring fills up.
+        mutating func wait(_ pause: Duration) async { await events.wait(atMost: pause) }
+    }
+}

@@ -1,0 +1,149 @@
+internal import Addressing
+internal import Datapath
+internal import LinuxKernel
+internal import NetworkPolicy
+
+/// Where a pod's traffic enters and leaves the node.
+struct PodInterface: Sendable, Hashable {
+    var index: UInt32
+    var name: String
+    /// The pod's end of the link; nil where it can't be known.
+    var podAddress: MACAddress?
+    var hostAddress: MACAddress
+    /// Whether it is a veth, so that packets can be handed to its peer.
+    var isVeth: Bool
+}
+
+/// Why a pod's interface is not known.
+enum PodInterfaceProblem: Error, Sendable, Hashable, CustomStringConvertible {
+    case noRoute([IPAddress])
+    case differentInterfaces([IPAddress])
+    /// The interface leads out of the node.
+    case uplink(String)
+    /// The interface leads to more than one host.
+    case shared(String, kind: String)
+    /// Another pod is behind the interface.
+    case taken(String, by: PodKey)
+    case kernel(KernelError)
+
+    var description: String {
+        switch self {
+        case .noRoute(let addresses):
+            "no route of this node leads straight to \(Self.list(addresses)): its interface is not there yet"
+        case .differentInterfaces(let addresses): "the routes to \(Self.list(addresses)) lead to different interfaces"
+        case .uplink(let name):
+            "its addresses are routed to \(name), which leads out of the node: a pod needs an interface of its own"
+        case .shared(let name, let kind):
+            "its addresses are routed to \(name), a \(kind) that others share: a pod needs an interface of its own"
+        case .taken(let name, let other): "its addresses are routed to \(name), behind which pod \(other) is already"
+        case .kernel(let error): "\(error)"
+        }
+    }
+
+    /// Whether the interface may not have a pod's programs at all, rather than that none is known.
+    var isRefusal: Bool {
+        switch self {
+        case .uplink, .shared: true
+        case .noRoute, .differentInterfaces, .taken, .kernel: false
+        }
+    }
+
+    private static func list(_ addresses: [IPAddress]) -> String {
+        addresses.map(\.description).joined(separator: ", ")
+    }
+}
+
+/// What an interface must not be for a pod to be behind it alone.
+struct PodInterfaceRules: Sendable {
+    /// The interfaces that lead out of the node.
+    var uplinks: Set<UInt32> = []
+    /// The pods behind interfaces so far.
+    var holders: [UInt32: PodKey] = [:]
+
+    /// Why programs for a pod may not go on an interface; nil when they may.
+    func objection(to link: NetworkInterface, for pod: PodKey) -> PodInterfaceProblem? {
+        if uplinks.contains(link.index) { return .uplink(link.name) }
+        if link.isLoopback { return .shared(link.name, kind: "loopback") }
+        if let kind = link.kind, kind == "bridge" { return .shared(link.name, kind: kind) }
+        if let holder = holders[link.index], holder != pod { return .taken(link.name, by: holder) }
+        return nil
+    }
+}
+
+/// Finds the host-side interface of a pod by the route to its addresses, so that any CNI plugin that routes will do.
+struct EndpointFinder: ~Copyable {
+    private var netlink: Netlink
+
+    init() throws(KernelError) { netlink = try Netlink() }
+
+    /// The interface that all of a pod's addresses are routed to. An address without a route is passed over: it may
+    /// come later, with an event.
+    mutating func interface(
+        for pod: LocalPod, _ rules: PodInterfaceRules
+    ) throws(PodInterfaceProblem) -> PodInterface {
+        var found: Set<UInt32> = []
+        for address in pod.addresses {
+            if let index = try interface(to: address) { found.insert(index) }
+        }
+        guard let index = found.first else { throw .noRoute(pod.addresses) }
+        guard found.count == 1 else { throw .differentInterfaces(pod.addresses) }
+        let link = try interface(index)
+        if let objection = rules.objection(to: link, for: pod.key) { throw objection }
+        do throws(KernelError) {
+            let peer = try netlink.peerAddress(ofInterface: index)
+            guard let address = link.address else { throw KernelError.gone(index) }
+            return PodInterface(
+                index: index, name: link.name, podAddress: peer, hostAddress: address, isVeth: link.kind == "veth")
+        } catch {
+            throw .kernel(error)
+        }
+    }
+
+    private mutating func interface(_ index: UInt32) throws(PodInterfaceProblem) -> NetworkInterface {
+        do throws(KernelError) {
+            guard let link = try netlink.interface(index: index) else { throw KernelError.gone(index) }
+            return link
+        } catch {
+            throw .kernel(error)
+        }
+    }
+
+    /// Whether an interface is gone; false where the kernel does not say.
+    mutating func isGone(_ index: UInt32) -> Bool {
+        do { return try netlink.interface(index: index) == nil } catch { return false }
+    }
+
+    /// The interface behind which an address is directly; nil without a route to it.
+    private mutating func interface(to address: IPAddress) throws(PodInterfaceProblem) -> UInt32? {
+        do throws(KernelError) {
+            guard let route = try netlink.route(to: address), route.kind == .unicast,
+                let index = route.interfaceIndex, let link = try netlink.interface(index: index)
+            else { return nil }
+            // Through a gateway the pod is somewhere else; its own route has not been made yet.
+            return route.gateway == nil && !link.isLoopback ? index : nil
+        } catch {
+            throw .kernel(error)
+        }
+    }
+
+    /// The interface's number, for names given by a person; nil when there is none.
+    mutating func index(ofInterface name: String) throws(KernelError) -> UInt32? {
+        try netlink.interface(named: name)?.index
+    }
+
+    /// The interfaces that default routes lead out of.
+    mutating func defaultUplinks() throws(KernelError) -> Set<UInt32> {
+        Set(try netlink.routes().filter { $0.isDefault && $0.kind == .unicast }.compactMap(\.interfaceIndex))
+    }
+
+    /// The node's own addresses, those of loopback included.
+    mutating func localAddresses() throws(KernelError) -> Set<IPAddress> {
+        Set(try netlink.addresses().map(\.address))
+    }
+}
+
+extension KernelError {
+    fileprivate static func gone(_ index: UInt32) -> KernelError {
+        KernelError(operation: "look at interface \(index)", errno: .noDevice)
+    }
+}

@@ -1,0 +1,69 @@
+internal import Flows
+internal import Kubernetes
+internal import Synchronization
+
+/// Who has which address, shared by the one who follows the cluster and the one who names flows.
+final class FlowDirectory: Sendable {
+    private let peers = Mutex(PeerDirectory())
+
+    /// Takes in changes of objects.
+    func apply(_ changes: [ObjectChange]) {
+        peers.withLock { peers in
+            for change in changes {
+                switch change {
+                case .upsert(let object): peers.upsert(object)
+                case .delete(let key): PeerOwner(key).map { peers.remove($0) }
+                }
+            }
+        }
+    }
+
+    /// Fills in the names of flows.
+    func enrich(_ flows: inout [Flow]) {
+        peers.withLock { peers in
+            for index in flows.indices { peers.enrich(&flows[index]) }
+        }
+    }
+}
+
+extension PeerDirectory {
+    fileprivate mutating func upsert(_ object: KubernetesObject) {
+        switch object {
+        case .pod(let pod): upsert(PodPeer(pod))
+        case .node(let node):
+            upsertNode(named: node.meta.name, addresses: node.addresses.map(\.address), labels: node.meta.labels)
+        case .service(let service): upsert(ServicePeer(service))
+        case .namespace, .endpointSlice, .networkPolicy: break
+        }
+    }
+}
+
+extension PeerOwner {
+    fileprivate init?(_ key: ObjectKey) {
+        switch key.kind {
+        case .pod: self.init(kind: .pod, namespace: key.namespace, name: key.name)
+        case .node: self.init(kind: .node, name: key.name)
+        case .service: self.init(kind: .service, namespace: key.namespace, name: key.name)
+        case .namespace, .endpointSlice, .networkPolicy: return nil
+        }
+    }
+}
+
+extension PodPeer {
+    init(_ pod: Pod) {
+        self.init(
+            namespace: pod.meta.namespace, name: pod.meta.name, addresses: pod.addresses, labels: pod.meta.labels,
+            workload: pod.meta.controller.map { Peer.Workload(kind: $0.kind, name: $0.name) },
+            isFinished: pod.isFinished, usesHostNetwork: pod.usesHostNetwork)
+    }
+}
+
+extension ServicePeer {
+    init(_ service: Service) {
+        self.init(
+            namespace: service.meta.namespace, name: service.meta.name,
+            addresses: service.isHeadless ? [] : service.clusterIPs,
+            ports: service.ports.map { Port(name: $0.name, port: $0.port, ipProtocol: $0.ipProtocol) },
+            labels: service.meta.labels)
+    }
+}

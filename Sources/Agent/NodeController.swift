@@ -1,0 +1,168 @@
+internal import AgentAPI
+internal import Addressing
+internal import Datapath
+internal import Kubernetes
+internal import LoadBalancing
+internal import NetworkPolicy
+internal import LinuxKernel
+internal import Logging
+
+/// Brings the data path to what the cluster wants of this node: the one place where intent meets the kernel.
+///
+/// Changes of objects and of interfaces come in; edits go to the tables; what the kernel refuses is tried again.
+actor NodeController {
+    let configuration: AgentConfiguration
+    let log: Logger
+    let directory: FlowDirectory
+
+    var state: ClusterState
+    var tables: DatapathTables
+    let kernel: DatapathKernel
+    var finder: EndpointFinder
+
+    /// The interface of each pod that has one.
+    var interfaces: [PodKey: PodInterface] = [:]
+    /// Why the other pods have none.
+    var unlocated: [PodKey: PodInterfaceProblem] = [:]
+    var rules = PodInterfaceRules()
+    var uplinks = UplinkState()
+    var diagnostics = SourceDiagnostics()
+    var isSynced = false
+    /// Set while what was taken over stays although nobody asked for it, as the view of the cluster has gaps.
+    var keeping: KeptState?
+    var programming = ProgrammingState()
+    let startedAt = KernelClock.realtime()
+
+    init(
+        configuration: AgentConfiguration, kernel: sending DatapathKernel, directory: FlowDirectory, log: Logger
+    ) throws {
+        self.configuration = configuration
+        self.log = log
+        self.directory = directory
+        state = ClusterState(node: configuration.node)
+        var tables = DatapathTables(
+            node: configuration.node, startedAt: KernelClock.realtime(), capacities: kernel.capacities)
+        try kernel.adopt(into: &tables)
+        self.tables = tables
+        self.kernel = kernel
+        var finder = try EndpointFinder()
+        rules.uplinks = try finder.defaultUplinks()
+        self.finder = finder
+    }
+
+    // MARK: Changes of objects
+
+    /// Takes in what a source says.
+    func handle(_ event: SourceEvent) {
+        switch event {
+        case .changes(let changes): apply(changes)
+        case .synced: finishFirstSync()
+        case .diagnostic(let diagnostic): note(diagnostic)
+        case .forgiven(let source): diagnostics.forgive(source)
+        }
+    }
+
+    private func apply(_ changes: [ObjectChange]) {
+        diagnostics.forget(Set(changes.map(\.key)))
+        let outcome = state.apply(changes)
+        directory.apply(changes)
+        tables.apply(outcome.edits)
+        locate(outcome.changedPods)
+        if isSynced { program() }
+    }
+
+    /// The view is full: what was taken over and nobody asked for can go, and programs may be attached.
+    private func finishFirstSync() {
+        guard !isSynced else { return }
+        // Without the node's own addresses the first pass would take back what lets the node into its pods.
+        refreshLocalAddresses()
+        isSynced = true
+        if diagnostics.hidesObjects {
+            keeping = KeptState()
+            tables.keepStale()
+            log.warning("Manifests can't be read in full: what was in force before the start is kept")
+        } else {
+            tables.removeStale()
+        }
+        program()
+        activate()
+        attachEverything()
+        log.info("All objects have been read once", metadata: ["endpoints": "\(interfaces.count)"])
+    }
+
+    /// What is wanted is in the maps: the programs of this build take over.
+    private func activate() {
+        do { try kernel.activate() } catch {
+            log.error("The programs that run could not be replaced", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private func note(_ diagnostic: SourceDiagnostic) {
+        diagnostics.note(diagnostic)
+        if diagnostic.isNotice {
+            log.info("Objects of this kind are not read", metadata: ["source": "\(diagnostic)"])
+        } else {
+            log.error("A manifest is not in force as written", metadata: ["problem": "\(diagnostic)"])
+        }
+    }
+
+    // MARK: Evidence
+
+    /// The events of the data path; there may be one consumer. They can be read before the first sync.
+    func events() throws -> EventSource { try kernel.events() }
+
+    /// The connections, whose maps have their final place after the first sync.
+    func scanner() async throws -> ConnectionScanner {
+        while !isSynced { try await Task.sleep(for: .milliseconds(50)) }
+        return try kernel.connectionScanner(interval: configuration.activeInterval.nanoseconds)
+    }
+
+    // MARK: Writing
+
+    /// Writes what the kernel does not hold yet, and attaches programs for endpoints that are in force now. What fails
+    /// is tried again by `maintain`.
+    func program() {
+        let started = KernelClock.monotonic()
+        let report = kernel.program(&tables, now: started)
+        programming.note(report, started: started, ended: KernelClock.monotonic())
+        for problem in programming.news(in: report) {
+            log.error("Something could not be programmed", metadata: ["problem": "\(problem)"])
+        }
+        if !kernel.isBeside { attachPods() }
+    }
+
+    /// What is due: another try of what failed, the end of a grace period, a comparison with the kernel.
+    func maintain() {
+        let now = KernelClock.monotonic()
+        guard isSynced else { return }
+        if programming.isDue(at: now) { program() }
+        if keeping?.isOver(at: now, viewIsFull: !diagnostics.hidesObjects) ?? false { letGoOfStale() }
+        if uplinks.isDue(at: now) { attachUplinks() }
+        if let interval = configuration.driftInterval, programming.driftIsDue(at: now, interval: interval) { repair() }
+    }
+
+    private func letGoOfStale() {
+        keeping = nil
+        tables.removeStale()
+        program()
+        attachEverything()
+        log.info("All manifests can be read: what nobody asks for any more has been removed")
+    }
+
+    private func repair() {
+        let links = checkLinks()
+        for name in links.missing {
+            log.warning("A program was not attached any more; repaired", metadata: ["link": "\(name)"])
+        }
+        if !links.missing.isEmpty { attachEverything() }
+        do {
+            let found = try kernel.repair(&tables)
+            for item in found.prefix(20) {
+                log.warning("The kernel differed from what is wanted; repaired", metadata: ["item": "\(item)"])
+            }
+            if !found.isEmpty { program() }
+        } catch {
+            log.error("The maps could not be read", metadata: ["error": "\(error)"])
+        }
+    }
+}

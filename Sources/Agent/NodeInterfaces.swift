@@ -1,0 +1,171 @@
+internal import Addressing
+internal import Datapath
+internal import LinuxKernel
+internal import Logging
+internal import NetworkPolicy
+
+/// The controller's part about interfaces: where pods and uplinks are, and programs on them.
+extension NodeController {
+    /// Takes in a change of the node's interfaces, addresses or routes.
+    func handle(_ event: NetlinkEvent) {
+        switch event {
+        case .interfaceRemoved(let interface): lose(interface.index)
+        case .interfaceChanged(let interface):
+            if isNews(ofUplink: interface) { attachUplinks() }
+            relocate(interfaces.filter { $0.value.index == interface.index }.map(\.key) + unlocated.keys)
+        case .routeAdded(let route), .routeRemoved(let route):
+            if route.isDefault { attachUplinks() }
+            relocate(
+                state.localPods.values.filter { $0.addresses.contains(where: route.destination.contains) }.map(\.key))
+        case .addressAdded, .addressRemoved: refreshLocalAddresses()
+        case .overrun:
+            log.warning("Changes of interfaces were missed; everything is looked up again")
+            lookUpEverything()
+        }
+    }
+
+    /// Looks up all that events would have told.
+    func lookUpEverything() {
+        refreshLocalAddresses()
+        attachUplinks()
+        for pod in state.localPods.keys.sorted() { locate(pod) }
+        if isSynced {
+            program()
+            attachEverything()
+        }
+    }
+
+    /// Looks again where pods are whose interface or route changed.
+    private func relocate(_ pods: [PodKey]) {
+        let before = interfaces
+        for pod in pods { locate(pod) }
+        if interfaces != before, isSynced { program() }
+    }
+
+    /// Takes in which pods were changed. Those that are gone make room first, for others that follow them.
+    func locate(_ pods: some Sequence<PodKey>) {
+        let ordered = pods.sorted()
+        for pod in ordered where state.localPods[pod] == nil { locate(pod) }
+        for pod in ordered where state.localPods[pod] != nil { locate(pod) }
+        for (pod, problem) in unlocated { if case .taken = problem { locate(pod) } }
+    }
+
+    /// Looks up the node's own addresses.
+    func refreshLocalAddresses() {
+        do {
+            tables.apply(state.setLocalAddresses(try finder.localAddresses()))
+            if isSynced { program() }
+        } catch {
+            log.error("The node's addresses could not be listed", metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// Finds the interface of a pod and makes or changes its endpoint; a pod that is gone loses it.
+    func locate(_ key: PodKey) {
+        guard let pod = state.localPods[key] else { return remove(key) }
+        do throws(PodInterfaceProblem) {
+            let found = try finder.interface(for: pod, rules)
+            if let old = interfaces[key], old.index != found.index { release(old.index, of: key) }
+            if found.podAddress == nil, interfaces[key] != found {
+                log.warning(
+                    "The source of a pod's frames is not checked: its end of the link is not known",
+                    metadata: ["pod": "\(key)", "interface": "\(found.name)"])
+            }
+            interfaces[key] = found
+            rules.holders[found.index] = key
+            unlocated[key] = nil
+            let spec = EndpointSpec(
+                pod: key, uid: pod.uid, addresses: pod.addresses, interface: found.index, mac: found.podAddress,
+                hostMAC: found.hostAddress, canRedirect: found.isVeth && found.podAddress != nil)
+            tables.apply([.endpoint(.upsert(spec))])
+        } catch {
+            if unlocated.updateValue(error, forKey: key) != error {
+                log.info("A pod's interface is not known yet", metadata: ["pod": "\(key)", "reason": "\(error)"])
+            }
+            giveUpInterface(of: key, because: error)
+        }
+    }
+
+    /// A pod whose interface can't be looked up now keeps its programs and its policy while the interface it had is
+    /// there: without them its packets would pass unjudged.
+    private func giveUpInterface(of key: PodKey, because problem: PodInterfaceProblem) {
+        guard let old = interfaces[key], problem.isRefusal || finder.isGone(old.index) else { return }
+        interfaces[key] = nil
+        release(old.index, of: key)
+        tables.apply([.endpoint(.remove(key))])
+    }
+
+    /// The pod is no longer behind the interface.
+    private func release(_ index: UInt32, of key: PodKey) {
+        detach(index)
+        if rules.holders[index] == key { rules.holders[index] = nil }
+    }
+
+    private func remove(_ key: PodKey) {
+        unlocated[key] = nil
+        if let old = interfaces.removeValue(forKey: key) { release(old.index, of: key) }
+        tables.apply([.endpoint(.remove(key))])
+    }
+
+    /// An interface is gone, and its number may be another one's soon: nothing may lead to it any more.
+    private func lose(_ index: UInt32) {
+        let wasUplink = uplinks.attached.remove(index) != nil
+        rules.holders[index] = nil
+        kernel.forgetInterface(index)
+        if wasUplink { attachUplinks() }
+        let pods = interfaces.filter { $0.value.index == index }.map(\.key)
+        guard !pods.isEmpty else { return }
+        for pod in pods {
+            interfaces[pod] = nil
+            unlocated[pod] = .noRoute(state.localPods[pod]?.addresses ?? [])
+            tables.apply([.endpoint(.remove(pod))])
+        }
+        if isSynced { program() }
+    }
+
+    private func detach(_ index: UInt32) {
+        do { try kernel.detachPod(index) } catch {
+            log.warning("Programs could not be detached", metadata: ["ifindex": "\(index)", "error": "\(error)"])
+        }
+    }
+
+    // MARK: Attaching
+
+    /// Puts programs on every interface that should have them, and takes those of pods that are gone away.
+    func attachEverything() {
+        attachPods()
+        attachUplinks()
+        do {
+            try kernel.attachSockets(cgroup: try cgroupPath())
+        } catch {
+            log.error("Services are not translated at sockets", metadata: ["error": "\(error)"])
+        }
+        guard keeping == nil else { return }
+        kernel.detachOthers(pods: Set(interfaces.values.map(\.index)), uplinks: uplinks.attached)
+    }
+
+    /// Whether everything is attached that should be.
+    func checkLinks() -> (count: Int, missing: [String]) {
+        kernel.checkLinks(pods: Set(interfaces.values.map(\.index)), uplinks: uplinks.attached)
+    }
+
+    private func cgroupPath() throws -> String {
+        if let given = configuration.cgroup { return given }
+        guard let mount = try MountTable.current().cgroup2Path else {
+            throw AgentFailure("no cgroup v2 is mounted: mount one, or name a cgroup with --cgroup")
+        }
+        return mount
+    }
+
+    /// Puts programs on the interfaces of all pods. Call it after a pass: what that could not write has no endpoint or
+    /// no policy in the maps, and the programs drop its packets, which would pass unjudged without them.
+    func attachPods() {
+        for (pod, interface) in interfaces {
+            do { try kernel.attachPod(interface.index) } catch {
+                log.error(
+                    "Programs could not be attached",
+                    metadata: ["pod": "\(pod)", "interface": "\(interface.name)", "error": "\(error)"])
+            }
+        }
+    }
+}

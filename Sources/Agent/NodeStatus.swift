@@ -1,0 +1,96 @@
+internal import AgentAPI
+internal import Datapath
+internal import Flows
+internal import Kubernetes
+internal import LoadBalancing
+internal import NetworkPolicy
+
+/// The controller's part about itself: how it is doing, and whether the kernel holds what is wanted.
+extension NodeController {
+    /// How the agent is doing; the evidence is somebody else's to fill in.
+    func status() -> AgentStatus {
+        var status = AgentStatus(
+            version: AgentConfiguration.version, node: configuration.node, started: Timestamp.text(startedAt),
+            redirectMode: configuration.redirectsToPeer ? "peer" : "stack")
+        status.sources = ObjectKind.allCases.map { kind in
+            AgentStatus.Source(kind: kind.rawValue, synced: isSynced, objects: state.objectCounts[kind] ?? 0)
+        }
+        let attached = kernel.attachedPods
+        status.programmed.endpoints = interfaces.count
+        status.programmed.attached = interfaces.values.count { attached.contains($0.index) }
+        status.programmed.services = Set(state.services.programs.values.map(\.service)).count
+        status.programmed.frontends = state.services.programs.count
+        status.programmed.backends = Set(state.services.programs.values.flatMap(\.backends)).count
+        status.programmed.policies = state.objectCounts[.networkPolicy] ?? 0
+        status.applying.edits = programming.written
+        status.applying.errors = programming.failures
+        status.applying.lastDurationNanoseconds = programming.lastDuration
+        status.applying.lastError = programming.problems.first?.description
+        status.applying.pendingRetries = programming.problems.count
+        status.diagnostics = allDiagnostics()
+        return status
+    }
+
+    private func allDiagnostics() -> [AgentDiagnostic] {
+        let sources = diagnostics.current.map { diagnostic in
+            let place = diagnostic.document.map { "\(diagnostic.source) document \($0)" } ?? diagnostic.source
+            return AgentDiagnostic(
+                object: diagnostic.key?.description ?? diagnostic.subject ?? diagnostic.source, location: place,
+                message: [diagnostic.fieldPath, diagnostic.message].compactMap { $0 }.joined(separator: ": "))
+        }
+        let policies = state.policies.problems.map {
+            AgentDiagnostic(object: "\($0.object)", message: "\($0.field): \($0.message)")
+        }
+        let services = state.services.problems.map { AgentDiagnostic(object: $0.object, message: $0.reason) }
+        let pods = unlocated.sorted { $0.key < $1.key }.map {
+            AgentDiagnostic(object: "Pod \($0.key)", message: $0.value.description)
+        }
+        let unchecked = interfaces.filter { $0.value.podAddress == nil }.sorted { $0.key < $1.key }.map {
+            AgentDiagnostic(
+                object: "Pod \($0.key)",
+                message:
+                    "the hardware address of its end of \($0.value.name) is not known: the source of its frames is "
+                    + "not checked")
+        }
+        let outside = uplinks.problems.sorted { $0.key < $1.key }.map {
+            AgentDiagnostic(object: "Uplink \($0.key)", message: $0.value)
+        }
+        let writes = programming.problems.map { AgentDiagnostic(object: $0.object, message: $0.reason.description) }
+        let kept =
+            keeping == nil
+            ? []
+            : [
+                AgentDiagnostic(
+                    object: "Node \(configuration.node)",
+                    message: "manifests can't be read in full: pods, Services and policies from before the start that "
+                        + "nothing asks for are kept until they can")
+            ]
+        return kept + sources + policies + services + pods + unchecked + outside + writes
+    }
+
+    /// Compares the kernel with what is wanted.
+    func verify() throws -> VerifyReport {
+        let drift = try kernel.verify(tables).map { item in
+            AgentAPI.DriftItem(
+                table: item.table.rawValue, key: item.key, kind: AgentAPI.DriftItem.Kind(item.kind),
+                desired: item.desired, actual: item.actual)
+        }
+        let checked = tables.entryCounts.map { VerifyReport.Table(name: $0.table.rawValue, checked: $0.count) }
+        let links = checkLinks()
+        let missing = links.missing.map { name in
+            AgentAPI.DriftItem(table: "links", key: name, kind: .missing, desired: "attached")
+        }
+        return VerifyReport(
+            tables: checked + [VerifyReport.Table(name: "links", checked: links.count)], drift: drift + missing)
+    }
+}
+
+extension AgentAPI.DriftItem.Kind {
+    fileprivate init(_ kind: Datapath.DriftItem.Kind) {
+        switch kind {
+        case .missing: self = .missing
+        case .unexpected: self = .unexpected
+        case .different: self = .different
+        }
+    }
+}

@@ -1,0 +1,60 @@
+internal import Datapath
+
+/// How writing to the data path goes: what to try again and when, and what has been said already.
+struct ProgrammingState: Sendable {
+    /// The first wait after a failure and the longest one, in nanoseconds.
+    private static let firstDelay: UInt64 = 100_000_000
+    private static let longestDelay: UInt64 = 10_000_000_000
+
+    private(set) var written: UInt64 = 0
+    private(set) var failures: UInt64 = 0
+    private(set) var lastDuration: UInt64 = 0
+    private(set) var problems: [DatapathProblem] = []
+    private var reported: Set<DatapathProblem> = []
+    private var delay = firstDelay
+    /// When to program next, in CLOCK_MONOTONIC nanoseconds; nil: when something changes.
+    private var due: UInt64?
+    private var lastDriftCheck: UInt64 = 0
+
+    /// Notes the outcome of a pass.
+    mutating func note(_ report: ProgrammingReport, started: UInt64, ended: UInt64) {
+        written += UInt64(report.written)
+        lastDuration = ended - started
+        problems = report.problems
+        let refused = report.problems.count { if case .refused = $0.reason { true } else { false } }
+        failures += UInt64(refused)
+        if report.problems.isEmpty {
+            delay = Self.firstDelay
+            due = report.nextDeadline
+        } else {
+            due = min(ended + delay, report.nextDeadline ?? .max)
+            delay = min(delay * 2, Self.longestDelay)
+        }
+    }
+
+    /// The problems that have not been told yet; one that goes away and comes back is news again.
+    mutating func news(in report: ProgrammingReport) -> [DatapathProblem] {
+        let now = Set(report.problems)
+        defer { reported = now }
+        return report.problems.filter { !reported.contains($0) }
+    }
+
+    /// Whether a pass is due.
+    func isDue(at now: UInt64) -> Bool { due.map { $0 <= now } ?? false }
+
+    /// Whether the kernel should be compared with what is wanted.
+    mutating func driftIsDue(at now: UInt64, interval: Duration) -> Bool {
+        if lastDriftCheck == 0 { lastDriftCheck = now }
+        guard now - lastDriftCheck >= interval.nanoseconds else { return false }
+        lastDriftCheck = now
+        return true
+    }
+}
+
+extension Duration {
+    /// Whole nanoseconds; 0 for what is negative.
+    var nanoseconds: UInt64 {
+        let parts = components
+        return UInt64(max(0, parts.seconds)) * 1_000_000_000 + UInt64(max(0, parts.attoseconds) / 1_000_000_000)
+    }
+}

@@ -1,0 +1,16 @@
+internal import BPF
+internal import LinuxKernel
+
+/// What the kernel must have.
+enum Requirements {
+    /// Fails where the kernel is too old, naming what it lacks and since when that exists.
+    static func check() throws {
+        let missing = FeatureProbe.all().filter { !$0.isPresent }
+        guard !missing.isEmpty else { return }
+        let list = missing.map { "\($0.feature.rawValue) (since Linux \($0.feature.since))" }.joined(separator: ", ")
+        let release = (try? KernelVersion.runningRelease()) ?? "unknown"
+        throw AgentFailure(
+            "this kernel (\(release)) lacks \(list): Apus needs Linux \(FeatureProbe.minimumKernel) or newer; "
+                + "`apus doctor` says more")
+    }
+}

@@ -1,0 +1,72 @@
+internal import Kubernetes
+internal import LoadBalancing
+
+extension ServiceInput {
+    /// What a Kubernetes object says to load balancing; nil for kinds that say nothing.
+    init?(_ object: KubernetesObject) {
+        switch object {
+        case .service(let service): self = .upsertService(ServiceDefinition(service))
+        case .endpointSlice(let slice): self = .upsertSlice(EndpointSliceDefinition(slice))
+        case .namespace, .node, .pod, .networkPolicy: return nil
+        }
+    }
+
+    /// What the deletion of an object says to load balancing.
+    init?(deleted key: ObjectKey) {
+        switch key.kind {
+        case .service: self = .removeService(ServiceName(namespace: key.namespace, name: key.name))
+        case .endpointSlice: self = .removeSlice(SliceName(namespace: key.namespace, name: key.name))
+        case .namespace, .node, .pod, .networkPolicy: return nil
+        }
+    }
+}
+
+extension ServiceDefinition {
+    init(_ service: Service) {
+        self.init(
+            name: ServiceName(namespace: service.meta.namespace, name: service.meta.name), uid: service.meta.uid,
+            kind: Kind(service.type), clusterIPs: service.isHeadless ? [] : service.clusterIPs,
+            ports: service.ports.map { Port(name: $0.name, ipProtocol: $0.ipProtocol, port: $0.port) },
+            proxyName: service.proxyName, isInternalTrafficLocal: service.internalTrafficPolicy == .local)
+    }
+}
+
+extension ServiceDefinition.Kind {
+    init(_ type: Service.ServiceType) {
+        switch type {
+        case .clusterIP: self = .clusterIP
+        case .nodePort: self = .nodePort
+        case .loadBalancer: self = .loadBalancer
+        case .externalName: self = .externalName
+        }
+    }
+}
+
+extension EndpointSliceDefinition {
+    init(_ slice: EndpointSlice) {
+        self.init(
+            name: SliceName(namespace: slice.meta.namespace, name: slice.meta.name),
+            service: slice.serviceName.map { ServiceName(namespace: slice.meta.namespace, name: $0) },
+            family: Family(slice.addressType),
+            ports: slice.ports.map { Port(name: $0.name, ipProtocol: $0.ipProtocol, port: $0.port) },
+            endpoints: slice.endpoints.map(Endpoint.init), isHeadless: slice.isForHeadlessService)
+    }
+}
+
+extension EndpointSliceDefinition.Family {
+    init(_ type: EndpointSlice.AddressType) {
+        switch type {
+        case .ipv4: self = .ipv4
+        case .ipv6: self = .ipv6
+        case .fqdn: self = .fqdn
+        }
+    }
+}
+
+extension EndpointSliceDefinition.Endpoint {
+    init(_ endpoint: Kubernetes.Endpoint) {
+        self.init(
+            addresses: endpoint.addresses, ready: endpoint.conditions.ready, serving: endpoint.conditions.serving,
+            terminating: endpoint.conditions.terminating, nodeName: endpoint.nodeName, zone: endpoint.zone)
+    }
+}

@@ -1,0 +1,34 @@
+internal import Kubernetes
+
+/// What is wrong in the sources now, until it is mended.
+struct SourceDiagnostics: Sendable {
+    /// Enough for a person; the count goes on.
+    private static let capacity = 256
+
+    private var entries: [SourceDiagnostic] = []
+    /// How many there have been.
+    private(set) var total: UInt64 = 0
+
+    /// What is wrong now, in the order in which it was found.
+    var current: [SourceDiagnostic] { entries }
+
+    /// Whether objects may be missing from the view: what is merely there twice hides nothing.
+    var hidesObjects: Bool { entries.contains { $0.problem != .duplicate } }
+
+    /// Takes in a diagnostic.
+    mutating func note(_ diagnostic: SourceDiagnostic) {
+        total += 1
+        guard !diagnostic.isNotice, entries.count < Self.capacity else { return }
+        entries.append(diagnostic)
+    }
+
+    /// Forgets what was wrong with a source that was read anew.
+    mutating func forgive(_ source: String) {
+        entries.removeAll { $0.source == source && $0.problem != .duplicate }
+    }
+
+    /// Forgets duplicates of objects that changed: what is still double is told again.
+    mutating func forget(_ keys: Set<ObjectKey>) {
+        entries.removeAll { $0.problem == .duplicate && $0.key.map(keys.contains) ?? false }
+    }
+}

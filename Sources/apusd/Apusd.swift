@@ -1,0 +1,84 @@
+import Agent
+import ArgumentParser
+import Logging
+
+@main struct Apusd: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "apusd",
+        abstract: "The node agent of Apus: Services, NetworkPolicy and flows in eBPF.",
+        usage: """
+            apusd --node <node> --manifests <manifests> [<options>]
+            apusd cleanup [--bpffs <bpffs>]
+            """,
+        discussion: """
+            Every flag can be set by an environment variable too, which is named behind it. The flag wins.
+
+            SIGTERM stops the agent and leaves the data path running; `apusd cleanup` removes it.
+
+            Examples:
+              apusd --node node-a --manifests /etc/apus/manifests
+              APUS_NODE=node-a APUS_MANIFESTS=/etc/apus/manifests APUS_UPLINK=eth0,eth1 apusd
+            """,
+        version: AgentConfiguration.version,
+        subcommands: [CleanUp.self])
+
+    @Option(help: .flag("node", "The name of this node's Node object; required."))
+    var node: String?
+    @Option(help: .flag("manifests", "A directory of Kubernetes YAML and JSON files, read and followed; required."))
+    var manifests: String?
+    @OptionGroup var pins: PinOptions
+    @Option(
+        help: .flag(
+            "cgroup", "The cgroup whose processes get Services at their sockets.", default: "the cgroup v2 mount"))
+    var cgroup: String?
+    @Option(
+        help: .flag(
+            "uplink", "An interface that leads out of the node; repeatable, with commas in the variable.",
+            default: "the default route's"))
+    var uplink: [String] = []
+    @OptionGroup var socket: SocketOptions
+    @Option(help: .flag("log-level", "From what on is logged.", default: "info"))
+    var logLevel: LogLevel?
+    @Option(
+        help: .flag("redirect-peer", "Hand packets straight to local pods, without the host's stack.", default: "on"))
+    var redirectPeer: Switch?
+    @Option(help: .flag("flow-events", "Report flows.", default: "on"))
+    var flowEvents: Switch?
+    @Option(help: .flag("flow-capacity", "Flows kept for those who ask for past ones.", default: 65536))
+    var flowCapacity: Int?
+    @OptionGroup var intervals: IntervalOptions
+    @OptionGroup var mapSizes: MapSizeOptions
+
+    func run() async throws {
+        let configuration = try agentConfiguration()
+        let level = try Environment.value("log-level", logLevel, default: .info).level
+        LoggingSystem.bootstrap { label in
+            var handler = StreamLogHandler.standardError(label: label)
+            handler.logLevel = level
+            return handler
+        }
+        try await Agent(configuration, log: Logger(label: "apusd")).run()
+    }
+
+    private func agentConfiguration() throws -> AgentConfiguration {
+        let node = try required("node", node, "the name of this node's Node object")
+        let manifests = try required("manifests", manifests, "a directory of Kubernetes manifests")
+        var configuration = AgentConfiguration(node: node, manifests: manifests)
+        configuration.bpffs = try pins.path()
+        configuration.cgroup = cgroup ?? Environment.text("cgroup")
+        configuration.uplinks = Environment.values("uplink", uplink)
+        configuration.socket = try socket.path()
+        configuration.redirectsToPeer = try Environment.value("redirect-peer", redirectPeer, default: .on) == .on
+        configuration.reportsFlows = try Environment.value("flow-events", flowEvents, default: .on) == .on
+        configuration.flowCapacity = try Environment.value(
+            "flow-capacity", flowCapacity, default: configuration.flowCapacity)
+        try intervals.apply(to: &configuration)
+        configuration.mapSizes = try mapSizes.sizes()
+        return configuration
+    }
+
+    private func required(_ flag: String, _ given: String?, _ what: String) throws -> String {
+        if let value = given ?? Environment.text(flag) { return value }
+        throw ValidationError("missing --\(flag) (or \(Environment.variable(flag))): \(what)")
+    }
+}

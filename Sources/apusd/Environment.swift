@@ -1,0 +1,58 @@
+import ArgumentParser
+import Glibc
+import Logging
+
+/// Values of flags from the environment: `--redirect-peer` is also `APUS_REDIRECT_PEER`. The flag wins.
+enum Environment {
+    /// The text of a variable, nil when it is not set or empty.
+    static func text(_ flag: String) -> String? {
+        let name = variable(flag)
+        guard let value = getenv(name) else { return nil }
+        let text = String(cString: value)
+        return text.isEmpty ? nil : text
+    }
+
+    /// The value of a flag: from the command line, else from the environment, else the default.
+    static func value<Value: ExpressibleByArgument>(_ flag: String, _ given: Value?, default fallback: Value) throws
+        -> Value
+    {
+        if let given { return given }
+        guard let text = text(flag) else { return fallback }
+        guard let value = Value(argument: text) else {
+            throw ValidationError("\(variable(flag)): '\(text)' is not valid")
+        }
+        return value
+    }
+
+    /// The values of a repeatable flag; the variable separates them by commas.
+    static func values(_ flag: String, _ given: [String]) -> [String] {
+        given.isEmpty ? (text(flag) ?? "").split(separator: ",").map(String.init) : given
+    }
+
+    /// The variable of a flag without its dashes: `map-size-services` gives `APUS_MAP_SIZE_SERVICES`.
+    static func variable(_ flag: String) -> String {
+        "APUS_" + flag.uppercased().map { $0 == "-" ? "_" : String($0) }.joined()
+    }
+}
+
+extension ArgumentHelp {
+    /// The help of a flag, with its variable and its default.
+    static func flag(_ name: String, _ text: String, default fallback: some CustomStringConvertible) -> ArgumentHelp {
+        "\(text) [\(Environment.variable(name)); default: \(fallback)]"
+    }
+
+    /// The help of a flag that has no default, with its variable.
+    static func flag(_ name: String, _ text: String) -> ArgumentHelp { "\(text) [\(Environment.variable(name))]" }
+}
+
+/// `on` or `off`.
+enum Switch: String, ExpressibleByArgument, CaseIterable {
+    case on, off
+}
+
+/// What is logged, from everything down to the gravest.
+enum LogLevel: String, ExpressibleByArgument, CaseIterable {
+    case trace, debug, info, notice, warning, error, critical
+
+    var level: Logger.Level { Logger.Level(rawValue: rawValue) ?? .info }
+}

@@ -1,0 +1,84 @@
+import Addressing
+import Kubernetes
+import NetworkPolicy
+import Testing
+
+@testable import Agent
+@testable import Datapath
+
+@Suite struct ClusterStates {
+    private static let address = IPAddress("10.1.0.1")!
+
+    private func pod(
+        _ name: String, uid: String = "a", node: String? = "node-1", addresses: [IPAddress] = [address],
+        usesHostNetwork: Bool = false, phase: Pod.Phase = .running
+    ) -> ObjectChange {
+        .upsert(
+            .pod(
+                Pod(
+                    meta: ObjectMeta(name: name, namespace: "shop", uid: uid), nodeName: node,
+                    usesHostNetwork: usesHostNetwork, phase: phase, addresses: addresses)))
+    }
+
+    private let key = PodKey(namespace: "shop", name: "web")
+
+    @Test func aPodOfThisNodeIsLocalWhileItRunsAndHasAnAddress() {
+        var state = ClusterState(node: "node-1")
+        #expect(state.apply([pod("web", addresses: [])]).changedPods.isEmpty)
+        #expect(state.apply([pod("web")]).changedPods == [key])
+        #expect(state.localPods[key]?.addresses == [Self.address])
+        #expect(state.apply([pod("web")]).changedPods.isEmpty, "nothing has changed")
+        #expect(state.apply([pod("web", uid: "b")]).changedPods == [key], "another pod of the same name")
+        #expect(state.apply([pod("web", uid: "b", phase: .succeeded)]).changedPods == [key])
+        #expect(state.localPods.isEmpty)
+    }
+
+    @Test func otherPodsAreNotLocal() {
+        var state = ClusterState(node: "node-1")
+        let outcome = state.apply([
+            pod("elsewhere", node: "node-2"), pod("unplaced", node: nil), pod("host", usesHostNetwork: true),
+        ])
+        #expect(outcome.changedPods.isEmpty && state.localPods.isEmpty)
+        #expect(state.objectCounts[.pod] == 3)
+    }
+
+    @Test func aDeletedPodIsForgottenOnce() {
+        var state = ClusterState(node: "node-1")
+        _ = state.apply([pod("web")])
+        let gone = ObjectKey(.pod, namespace: "shop", name: "web")
+        #expect(state.apply([.delete(gone)]).changedPods == [key])
+        #expect(state.apply([.delete(gone)]).changedPods.isEmpty)
+        #expect(state.objectCounts[.pod] == 0)
+    }
+
+    @Test func oneEndpointChangeCostsOneEdit() throws {
+        var state = ClusterState(node: "node-1")
+        let manifests = (0..<200).map { number in
+            """
+            kind: Service
+            apiVersion: v1
+            metadata: {name: s\(number), namespace: shop}
+            spec: {clusterIP: 10.96.0.\(number + 1), clusterIPs: [10.96.0.\(number + 1)], ports: [{port: 80}]}
+            ---
+            kind: EndpointSlice
+            apiVersion: discovery.k8s.io/v1
+            addressType: IPv4
+            metadata: {name: s\(number)-v4, namespace: shop, labels: {kubernetes.io/service-name: s\(number)}}
+            ports: [{port: 8080}]
+            endpoints: [{addresses: [10.1.0.\(number + 1)]}]
+
+            """
+        }
+        let first = state.apply(changes(in: manifests.joined(separator: "---\n")))
+        #expect(first.edits.count == 200)
+        let moved = manifests[7].replacing("10.1.0.8]", with: "10.1.1.8]")
+        #expect(state.apply(changes(in: moved)).edits.count == 1)
+        #expect(state.apply(changes(in: moved)).edits.isEmpty)
+    }
+
+    private func changes(in text: String) -> [ObjectChange] {
+        let manifest = Manifest(source: "test.yaml", bytes: Array(text.utf8))
+        #expect(manifest.diagnostics.isEmpty, "\(manifest.diagnostics)")
+        return manifest.objects.map { .upsert($0) }
+    }
+}

@@ -1,0 +1,105 @@
+import Addressing
+@testable import Datapath
+import DatapathABI
+import NetworkPolicy
+import Testing
+
+@Suite struct GenerationTests {
+    private func generation(_ rig: Rig, _ slot: Int) -> UInt32? {
+        rig.kernel.load(apus_endpoint.self, .endpoints, slot)?.generation
+    }
+
+    private func isolated() -> (Rig, PolicyWorld) {
+        var world = PolicyWorld()
+        var rig = Rig()
+        let edits = world.apply([
+            PolicyWorld.pod(1, labels: ["color": "red"]), PolicyWorld.pod(2, labels: ["color": "blue"]),
+            PolicyWorld.policy(1, to: "red", from: "green", port: 80),
+        ])
+        rig.tables.apply(edits + [.endpoint(.upsert(endpoint(1))), .endpoint(.upsert(endpoint(2)))])
+        rig.program()
+        return (rig, world)
+    }
+
+    @Test("A policy change writes the policies first and the generation in a second update")
+    func policyChange() {
+        var (rig, world) = isolated()
+        let before = rig.kernel.load(apus_endpoint.self, .endpoints, 1)
+        #expect(before?.ingress_policy != 0 && generation(rig, 1) == 1)
+        rig.tables.apply(world.apply([PolicyWorld.policy(1, to: "red", from: "blue", port: 81)]))
+        let plan = rig.tables.plan(now: 2)
+        let updates = plan.filter { $0.write.table == .endpoints }
+        #expect(updates.map(\.phase) == [.pointers, .generations])
+        rig.program()
+        let after = rig.kernel.load(apus_endpoint.self, .endpoints, 1)
+        #expect(after?.ingress_policy != before?.ingress_policy && after?.generation == 2)
+        #expect(generation(rig, 2) == 1, "an endpoint without policies is not judged again")
+    }
+
+    @Test("A pod whose policy finds no room gets it all the same in the end, without pages: its traffic is dropped")
+    func closedWithoutRoom() throws {
+        for table in [DatapathTable.policyPages, .policyPeers, .policyPorts] {
+            var world = PolicyWorld()
+            var rig = Rig()
+            rig.kernel.limits[table] = 0
+            let edits = world.apply([
+                PolicyWorld.pod(1, labels: ["color": "red"]), PolicyWorld.pod(2, labels: ["color": "green"]),
+                PolicyWorld.policy(1, to: "red", from: "green", port: 80),
+            ])
+            rig.tables.apply(edits + [.endpoint(.upsert(endpoint(1)))])
+            for _ in 0..<rig.tables.fullPatience {
+                #expect(!rig.program().isComplete)
+                #expect(rig.kernel.load(apus_endpoint.self, .endpoints, 1)?.ifindex ?? 0 == 0, "\(table)")
+            }
+            #expect(!rig.program().isComplete, "what is missing is still said")
+            let written = rig.kernel.load(apus_endpoint.self, .endpoints, 1)
+            let policy = try #require(written?.ingress_policy)
+            #expect(policy != 0 && written?.ifindex == 101, "\(table)")
+            #expect(rig.kernel.hashes[.policyPages]?.isEmpty ?? true, "\(table)")
+            rig.kernel.limits = [:]
+            #expect(rig.settle().isComplete)
+            #expect(rig.kernel.hashes[.policyPages]?.isEmpty == false, "\(table)")
+        }
+    }
+
+    @Test("A class that changes or goes has every judged endpoint's connections judged again, after the change")
+    func classChange() {
+        var (rig, world) = isolated()
+        rig.tables.apply(world.apply([PolicyWorld.pod(3, labels: ["color": "green"], isLocal: false)]))
+        rig.program()
+        #expect(generation(rig, 1) == 2)
+        rig.tables.apply(world.apply([PolicyWorld.pod(3, labels: ["color": "grey"], isLocal: false)]))
+        let plan = rig.tables.plan(now: 3).filter { [.peerClasses, .endpoints].contains($0.write.table) }
+        #expect(plan.map(\.write.table) == [.peerClasses, .endpoints])
+        rig.program()
+        #expect(generation(rig, 1) == 3 && generation(rig, 2) == 1)
+        #expect(rig.kernel.hashes[.peerClasses]?[IPAddress(v4: 0x0a01_0003).key] == nil)
+    }
+
+    @Test("A class that can't be written changes no generation until it is")
+    func heldGeneration() {
+        var (rig, world) = isolated()
+        rig.kernel.fails = { $0 == .peerClasses }
+        rig.tables.apply(world.apply([PolicyWorld.pod(3, labels: ["color": "green"], isLocal: false)]))
+        #expect(!rig.program().isComplete)
+        #expect(generation(rig, 1) == 1)
+        rig.kernel.fails = { _ in false }
+        #expect(rig.program().isComplete)
+        #expect(generation(rig, 1) == 2)
+    }
+
+    @Test("A policy that does not fit leaves the endpoint's old one in force and harms no Service")
+    func fullMap() {
+        var (rig, world) = isolated()
+        let before = rig.kernel.load(apus_endpoint.self, .endpoints, 1)?.ingress_policy
+        rig.kernel.limits[.policyPages] = rig.kernel.hashes[.policyPages]?.count
+        rig.tables.apply(world.apply([PolicyWorld.policy(1, to: "red", from: "blue", port: 81)]) + [service(1, [1])])
+        let report = rig.program()
+        #expect(rig.kernel.load(apus_endpoint.self, .endpoints, 1)?.ingress_policy == before)
+        #expect(rig.kernel.hashes[.services]?.count == 1)
+        #expect(report.problems.map(\.description).contains { $0.hasPrefix("policy NetworkPolicy/shop/n1/ingress/0") })
+        rig.kernel.limits = [:]
+        #expect(rig.program().isComplete)
+        #expect(rig.kernel.load(apus_endpoint.self, .endpoints, 1)?.ingress_policy != before)
+    }
+}

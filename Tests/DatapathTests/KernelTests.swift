@@ -1,0 +1,267 @@
+import Addressing
+import BPF
+@testable import Datapath
+import DatapathABI
+import Glibc
+import LinuxKernel
+import PolicyGenerators
+import Testing
+
+/// `DatapathKernel` over real maps: starts, restarts, other sizes, cleanup.
+@Suite(.serialized) struct KernelTests {
+    @Test("A second start uses the same maps, and finds in them what was written")
+    func adoption() throws {
+        let node = try KernelNode()
+        var tables = try node.start().tables
+        let ids = try node.mapIDs()
+        let (kernel, adopted) = try node.start()
+        #expect(try node.mapIDs() == ids)
+        #expect(!kernel.isBeside)
+        #expect(try kernel.verify(adopted).isEmpty)
+        // What was adopted needs no write.
+        tables = adopted
+        #expect(kernel.program(&tables, now: 1 << 40).written == 0)
+    }
+
+    @Test("Maps of other sizes are made beside, and take over with everything that was in the old ones")
+    func otherSizes() throws {
+        let node = try KernelNode()
+        let first = try node.start()
+        let before = try node.contents()
+        try node.writeConnections(100)
+        let ids = try node.mapIDs()
+        var options = node.options
+        options.capacities.slots = 512
+        options.capacities.connections = 2048
+
+        let kernel = try DatapathKernel(options)
+        #expect(kernel.isBeside)
+        #expect(try node.mapIDs() == ids, "the maps in use stay until the switch")
+        #expect(!node.pins.names(in: node.pins.nextMaps).isEmpty)
+        var tables = node.emptyTables(options)
+        try kernel.adopt(into: &tables)
+        try node.want(&tables)
+        #expect(kernel.program(&tables, now: 1 << 40).isComplete)
+        try kernel.activate()
+
+        #expect(!kernel.isBeside && node.pins.names(in: node.pins.nextMaps).isEmpty)
+        #expect(try BPFMap.open(pinned: node.pins.map("slots")).shape.maxEntries == 512)
+        #expect(try kernel.verify(tables).isEmpty)
+        #expect(try node.contents().filter { $0.key.isIdentifying } == before.filter { $0.key.isIdentifying })
+        #expect(try node.connectionCount() == 100)
+        #expect(try node.mapIDs()["connections"] != ids["connections"])
+        #expect(first.kernel.capacities.slots == 256)
+    }
+
+    @Test("Only the connections are made anew when only their size is another")
+    func otherConnections() throws {
+        let node = try KernelNode()
+        _ = try node.start()
+        try node.writeConnections(10)
+        let ids = try node.mapIDs()
+        var options = node.options
+        options.capacities.connections = 2048
+        _ = try node.start(options)
+        let changed = try node.mapIDs().filter { ids[$0.key] != $0.value }.keys
+        #expect(Set(changed) == ["connections", "translations"])
+        #expect(try node.connectionCount() == 10)
+    }
+
+    @Test("A start that ends before the switch changes nothing, and the next one tidies up")
+    func interruptedRebuild() throws {
+        let node = try KernelNode()
+        _ = try node.start()
+        let ids = try node.mapIDs()
+        var options = node.options
+        options.capacities.slots = 512
+        do { _ = try DatapathKernel(options) }
+        #expect(!node.pins.names(in: node.pins.nextMaps).isEmpty)
+        let (kernel, tables) = try node.start()
+        #expect(try node.mapIDs() == ids)
+        #expect(node.pins.names(in: node.pins.nextMaps).isEmpty)
+        #expect(try kernel.verify(tables).isEmpty)
+    }
+
+    @Test("Maps of another ABI version are not read, and replaced")
+    func otherABI() throws {
+        let node = try KernelNode()
+        _ = try node.start()
+        let ids = try node.mapIDs()
+        let info = try BPFMap.open(pinned: node.pins.map("datapath_info"))
+        var value = try #require(try info.lookup(UInt32(0), as: apus_info.self))
+        value.abi_version = UInt32(APUS_ABI_VERSION) + 1
+        try info.update(UInt32(0), value)
+        let (kernel, tables) = try node.start()
+        #expect(kernel.previous == nil)
+        #expect(try kernel.verify(tables).isEmpty)
+        for (name, id) in try node.mapIDs() { #expect(ids[name] != id, "\(name)") }
+    }
+
+    @Test("A missing map is made again, with what belongs to it", arguments: ["services", "connections", "drops"])
+    func missingMap(name: String) throws {
+        let node = try KernelNode()
+        _ = try node.start()
+        #expect(try unpin(node.pins.map(name)))
+        let (kernel, tables) = try node.start()
+        let drift = try kernel.verify(tables)
+        #expect(drift.isEmpty, "\(drift)")
+        #expect(node.pins.names(in: node.pins.maps).contains(name))
+    }
+
+    @Test("Links to sockets outlive the process and get the programs of the next one")
+    func socketLinks() throws {
+        let node = try KernelNode()
+        let cgroup = try TestCgroup()
+        try node.start().kernel.attachSockets(cgroup: cgroup.path)
+        let before = try node.links()
+        #expect(before.count == SocketHook.allCases.count)
+        let (kernel, _) = try node.start()
+        try kernel.attachSockets(cgroup: cgroup.path)
+        let after = try node.links()
+        for (name, info) in before {
+            #expect(after[name]?.id == info.id && after[name]?.programID != info.programID, "\(name)")
+        }
+        // Another cgroup: the links move.
+        let other = try TestCgroup()
+        try kernel.attachSockets(cgroup: other.path)
+        #expect(try node.links().values.allSatisfy { link in !after.values.contains { $0.id == link.id } })
+        #expect(try DatapathKernel.removeAll(bpffs: node.root).count > before.count)
+    }
+
+    @Test("Cleanup removes every pin of ours and nobody else's")
+    func cleanup() throws {
+        let node = try KernelNode()
+        _ = try node.start()
+        var options = node.options
+        options.capacities.slots = 512
+        do { _ = try DatapathKernel(options) }
+        let shape = BPFMapShape(type: .array, keySize: 4, valueSize: 4, maxEntries: 1)
+        try BPFMap.create(shape, name: "stranger").pin(at: "\(node.root)/stranger")
+        let removed = try DatapathKernel.removeAll(bpffs: node.root)
+        #expect(removed.count > 20)
+        #expect(node.pins.names(in: node.root) == ["stranger"])
+        #expect(try DatapathKernel.removeAll(bpffs: node.root).isEmpty)
+        #expect(try unpin("\(node.root)/stranger"))
+        _ = try DatapathKernel.removeAll(bpffs: node.root)
+        #expect(access(node.root, F_OK) != 0)
+    }
+
+    @Test("Where no bpf file system is, the error says what to do")
+    func noFileSystem() {
+        #expect {
+            _ = try DatapathKernel(DatapathOptions(bpffs: "/tmp/apus-nowhere/\(getpid())"))
+        } throws: { error in
+            "\(error)".contains("mount -t bpf")
+        }
+    }
+}
+
+/// A node's bpf file system that goes when the test ends.
+private final class KernelNode {
+    private let mount: String
+    var root: String { "\(mount)/apus" }
+    var pins: PinDirectory { PinDirectory(root: root) }
+
+    init() throws {
+        var template = Array("/tmp/apus-kernel-\(getpid())-XXXXXX".utf8CString)
+        guard mkdtemp(&template) != nil else { throw BPFError(operation: "mkdtemp", errno: Errno(rawValue: errno)) }
+        mount = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        try BPFFileSystem.mount(at: mount)
+    }
+
+    deinit {
+        try? BPFFileSystem.unmount(mount)
+        rmdir(mount)
+    }
+
+    var options: DatapathOptions {
+        var capacities = TableCapacities.small
+        capacities.connections = 1024
+        capacities.halfOpen = 256
+        capacities.eventBytes = 4096
+        return DatapathOptions(bpffs: root, capacities: capacities)
+    }
+
+    func emptyTables(_ options: DatapathOptions) -> DatapathTables {
+        DatapathTables(node: "node-1", startedAt: 1, capacities: options.capacities, grace: 10)
+    }
+
+    /// What every start wants.
+    func want(_ tables: inout DatapathTables) throws {
+        var world = RandomWorld(seed: 11)
+        for _ in 0..<40 { _ = world.change() }
+        tables.apply(world.everything())
+        tables.removeStale()
+    }
+
+    /// A start as the agent makes it.
+    @discardableResult
+    func start(_ options: DatapathOptions? = nil) throws -> (kernel: DatapathKernel, tables: DatapathTables) {
+        let kernel = try DatapathKernel(options ?? self.options)
+        var tables = emptyTables(kernel.options)
+        try kernel.adopt(into: &tables)
+        try want(&tables)
+        for pass in 1...5 {
+            _ = kernel.program(&tables, now: UInt64(pass) << 32)
+        }
+        try kernel.activate()
+        return (kernel, tables)
+    }
+
+    func mapIDs() throws -> [String: UInt32] {
+        try pins.names(in: pins.maps).reduce(into: [:]) { ids, name in
+            ids[name] = try BPFMap.open(pinned: pins.map(name)).info.id
+        }
+    }
+
+    func links() throws -> [String: BPFLinkInfo] {
+        try pins.names(in: pins.links).reduce(into: [:]) { links, name in
+            links[name] = try BPFLink.open(pinned: pins.link(name)).info()
+        }
+    }
+
+    /// The entries of every hash map of the agent.
+    func contents() throws -> [DatapathTable: Set<TableEntry>] {
+        let reader = PinnedTables(pins)
+        return try DatapathTable.allCases.filter { !$0.isArray }.reduce(into: [:]) { result, table in
+            result[table] = Set(try reader.entries(of: table))
+        }
+    }
+
+    func writeConnections(_ count: Int) throws {
+        let map = try BPFMap.open(pinned: pins.map("connections"))
+        for number in 0..<count {
+            var key = apus_connection_key()
+            key.low_port = UInt16(number)
+            var value = apus_connection()
+            value.opened_ns = UInt64(number)
+            try map.update(key, value)
+        }
+    }
+
+    func connectionCount() throws -> Int {
+        var count = 0
+        try BPFMap.open(pinned: pins.map("connections")).forEachEntry { _, _ in count += 1 }
+        return count
+    }
+}
+
+/// A cgroup without processes.
+private final class TestCgroup {
+    let path: String
+    nonisolated(unsafe) private static var count = 0
+
+    init() throws {
+        Self.count += 1
+        let mount = try #require(try MountTable.current().cgroup2Path)
+        path = "\(mount)/apus-kernel-test-\(getpid())-\(Self.count)"
+        #expect(mkdir(path, 0o755) == 0)
+    }
+
+    deinit { rmdir(path) }
+}
+
+extension DatapathTable {
+    /// Whether its entries hold no numbers of slots, which other sizes may move.
+    fileprivate var isIdentifying: Bool { self != .services }
+}
