@@ -27,6 +27,7 @@ let package = Package(
     name: "apus",
     products: [
         .executable(name: "apusd", targets: ["apusd"]),
+        .executable(name: "apus", targets: ["apus"]),
         .library(name: "TestSupport", targets: ["TestSupport"]),
         // Benchmarks/Package.swift needs these too.
         .executable(name: "apus-traffic", targets: ["apus-traffic"]),
@@ -77,6 +78,14 @@ let package = Package(
             ] + lifecycle,
             swiftSettings: strict),
         .executableTarget(name: "apusd", dependencies: ["Agent", argumentParser, logging], swiftSettings: strict),
+        .target(
+            name: "ApusCLI",
+            dependencies: [
+                "Addressing", "AgentAPI", "BPF", "Datapath", "Flows", "LinuxKernel", "NetworkPolicy", argumentParser,
+                yams,
+            ],
+            swiftSettings: strict),
+        .executableTarget(name: "apus", dependencies: ["ApusCLI"], swiftSettings: strict),
 
         // Tests, and what they, the demo and the benches share.
         .executableTarget(name: "apus-traffic", path: "Tests/Traffic", cSettings: gnuC),
@@ -111,6 +120,13 @@ let package = Package(
             ],
             swiftSettings: strict),
         .testTarget(name: "TestSupportTests", dependencies: ["TestSupport", "Addressing"], swiftSettings: strict),
+        .testTarget(
+            name: "ApusCLITests",
+            dependencies: [
+                "Addressing", "AgentAPI", "ApusCLI", "BPF", "Datapath", "DatapathABI", "Flows", "LinuxKernel",
+                "LoadBalancing", "NetworkPolicy", argumentParser,
+            ],
+            swiftSettings: strict),
         .testTarget(
             name: "DatapathProgramTests",
             dependencies: [

@@ -1,0 +1,30 @@
+internal import ArgumentParser
+
+/// Why a command gives no answer; the text says what to do about it.
+package struct CommandError: Error, CustomStringConvertible {
+    package let description: String
+
+    init(_ description: String) { self.description = description }
+}
+
+extension ExitCode {
+    /// What was checked is not as it should be: drift, or a requirement that is not met.
+    static let checkFailed = ExitCode(1)
+    /// There is no answer: no maps, no agent, no permission.
+    static let unanswered = ExitCode(2)
+}
+
+extension CommandError {
+    static func noMaps(_ directory: String) -> CommandError {
+        CommandError(
+            "no Apus maps under \(directory): is apusd running on this node? Use --bpffs DIR for another directory")
+    }
+
+    static func notPermitted(_ directory: String) -> CommandError {
+        CommandError("no permission to read the maps under \(directory): run as root")
+    }
+
+    static func noMap(_ name: String) -> CommandError {
+        CommandError("there is no map \(name): see `apus map list`")
+    }
+}

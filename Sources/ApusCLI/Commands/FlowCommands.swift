@@ -1,0 +1,126 @@
+internal import Addressing
+internal import AgentAPI
+internal import ArgumentParser
+internal import Flows
+
+/// `apus flow`.
+struct FlowCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "flow", abstract: "What happened on the network.", subcommands: [Observe.self],
+        aliases: ["flows"])
+
+    struct Observe: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Shows flows: connections opened, denied, closed and still in use.",
+            discussion: """
+                Options of one kind widen the choice, of several kinds narrow it. Names may end with *. Records of \
+                lost flows are always shown. While apusd is stopped, the last flows come from the kernel's ring \
+                buffer, named as far as the maps tell; --follow needs apusd. -o json prints one object a line.
+
+                Examples:
+                  apus flow observe --last 50
+                  apus flow observe --follow --namespace shop
+                  apus flow observe --follow --verdict denied --pod shop/cart-*
+                  apus flow observe --service shop/web --port 80 --protocol tcp
+                  apus flow observe --ip 10.244.0.0/24 --kind closed -o json | jq .counters
+                """)
+
+        @Flag(name: [.short, .long], help: "Go on with new flows until Ctrl-C.")
+        var follow = false
+
+        @Option(help: "Show so many of the past flows first. (default: 20, with --follow 0)")
+        var last: Int?
+
+        @OptionGroup(title: "Filters") var filter: FlowFilterOptions
+        @OptionGroup var options: GlobalOptions
+
+        func validate() throws {
+            if let last, last < 0 { throw ValidationError("--last must not be negative") }
+        }
+
+        func run() async throws {
+            let query = FlowQuery(last: last ?? (follow ? 0 : 20), follow: follow, filter: filter.filter)
+            let printer = FlowPrinter(console: options.console, format: options.output)
+            let agent = options.agent
+            if follow {
+                return try await untilInterrupted { try await agent.flows(query) { try printer.print($0) } }
+            }
+            do {
+                try await agent.flows(query) { try printer.print($0) }
+            } catch let error as AgentError where !printer.hasPrinted {
+                let flows = try options.datapath().flows(last: query.last, query.filter)
+                options.console.note("apus: \(error); these flows are from the kernel's ring buffer")
+                for flow in flows { try printer.print(flow) }
+            }
+        }
+    }
+}
+
+/// Which flows are wanted.
+struct FlowFilterOptions: ParsableArguments {
+    @Option(help: "Namespace of either end or of the Service.")
+    var namespace: [String] = []
+
+    @Option(help: "Pod at either end: name or namespace/name.", transform: Self.name)
+    var pod: [NamePattern] = []
+
+    @Option(help: "Service that was asked for: name or namespace/name.", transform: Self.name)
+    var service: [NamePattern] = []
+
+    @Option(help: "Address or prefix of either end or of the Service.", transform: Self.prefix)
+    var ip: [CIDR] = []
+
+    @Option(help: "Port of either end or of the Service.")
+    var port: [UInt16] = []
+
+    @Option(
+        name: .customLong("protocol"), help: "TCP, UDP, SCTP, ICMP, ICMPv6 or a number.", transform: Self.ipProtocol)
+    var ipProtocol: [IPProtocol] = []
+
+    @Option(help: "forwarded (or allowed), dropped (or denied).", transform: Self.verdict)
+    var verdict: [Flow.Verdict] = []
+
+    @Option(help: "opened, denied, closed, active or lost.", transform: Self.kind)
+    var kind: [Flow.Kind] = []
+
+    var filter: FlowFilter {
+        var filter = FlowFilter()
+        filter.namespaces = namespace
+        filter.pods = pod
+        filter.services = service
+        filter.addresses = ip
+        filter.ports = port
+        filter.protocols = ipProtocol
+        filter.verdicts = verdict
+        filter.kinds = kind
+        return filter
+    }
+
+    private static func name(_ text: String) throws -> NamePattern {
+        try NamePattern(text) ?? fail("a name is NAME or NAMESPACE/NAME, with or without a final *")
+    }
+
+    private static func prefix(_ text: String) throws -> CIDR {
+        try CIDR(text) ?? IPAddress(text).map { CIDR(host: $0) }
+            ?? fail("an address is like 10.0.0.1 or fd00::1, a prefix like 10.0.0.0/8")
+    }
+
+    private static func ipProtocol(_ text: String) throws -> IPProtocol {
+        try IPProtocol(text) ?? fail("a protocol is TCP, UDP, SCTP, ICMP, ICMPv6 or a number up to 255")
+    }
+
+    private static func verdict(_ text: String) throws -> Flow.Verdict {
+        switch text.lowercased() {
+        case "forwarded", "allowed": .forwarded
+        case "dropped", "denied": .dropped
+        default: try fail("a verdict is forwarded or dropped")
+        }
+    }
+
+    private static func kind(_ text: String) throws -> Flow.Kind {
+        let names = Flow.Kind.allCases.map(\.rawValue).joined(separator: ", ")
+        return try Flow.Kind(rawValue: text.lowercased()) ?? fail("a kind is one of \(names)")
+    }
+
+    private static func fail<Value>(_ reason: String) throws -> Value { throw ValidationError(reason) }
+}

@@ -1,0 +1,149 @@
+internal import ArgumentParser
+
+/// `apus endpoint`.
+struct EndpointCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "endpoint", abstract: "The pods of this node.", subcommands: [List.self],
+        aliases: ["endpoints", "ep"])
+
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Lists the pods that the data path knows, with their links and policies.",
+            discussion: """
+                INGRESS and EGRESS name the policy that judges a direction, see `apus policy list`; open: none does.
+
+                Examples:
+                  apus endpoint list
+                  apus endpoint list -o json | jq -r '.[] | select(.ingress_policy == null) | .pod'
+                """)
+
+        @OptionGroup var options: GlobalOptions
+
+        func run() throws { try options.console.list(try options.datapath().endpoints(), as: options.output) }
+    }
+}
+
+/// `apus service`.
+struct ServiceCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "service", abstract: "The Services that are translated on this node.", subcommands: [List.self],
+        aliases: ["services", "svc"])
+
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Lists each frontend and the backends that it leads to.",
+            discussion: """
+                The table shows the first backends; -o json and -o yaml show all.
+
+                Examples:
+                  apus service list
+                  apus service list -o yaml
+                  apus service list -o json | jq '.[] | select(.backends == [])'
+                """)
+
+        @OptionGroup var options: GlobalOptions
+
+        func run() throws { try options.console.list(try options.datapath().services(), as: options.output) }
+    }
+}
+
+/// `apus policy`.
+struct PolicyCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "policy", abstract: "The compiled policies of this node's pods.", subcommands: [List.self],
+        aliases: ["policies"])
+
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Lists each policy with its rules, in the order in which they are tried.",
+            discussion: """
+                Pods with the same rules share a policy. Each rule names the object that it comes from.
+
+                Examples:
+                  apus policy list
+                  apus policy list -o json | jq '.[] | select(.endpoints | index("shop/cart-0"))'
+                """)
+
+        @OptionGroup var options: GlobalOptions
+
+        func run() throws {
+            let rows = try options.datapath().policies()
+            if rows.isEmpty, options.output == .table { return options.console.note(PolicyRow.absence) }
+            try options.console.answer(rows, as: options.output) { PolicyRow.text($0) }
+        }
+    }
+}
+
+/// `apus connection`.
+struct ConnectionCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "connection", abstract: "The connections of this node's pods.", subcommands: [List.self],
+        aliases: ["connections", "conn"])
+
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Lists the connections that the data path holds, the last used first.",
+            discussion: """
+                OUT and BACK are the bytes from and to the end that opened the connection.
+
+                Examples:
+                  apus connection list
+                  apus connection list --last 20
+                  apus connection list -o json | jq '.[] | select(.state == "half_open")'
+                """)
+
+        @OptionGroup var options: GlobalOptions
+
+        @Option(help: "Show only so many.")
+        var last: Int?
+
+        func validate() throws {
+            if let last, last < 0 { throw ValidationError("--last must not be negative") }
+        }
+
+        func run() throws {
+            let rows = try options.datapath().connections().sorted { $0.seenAgo < $1.seenAgo }
+            try options.console.list(last.map { Array(rows.prefix($0)) } ?? rows, as: options.output)
+        }
+    }
+}
+
+/// `apus map`.
+struct MapCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "map", abstract: "The pinned maps, for a look at what is really in the kernel.",
+        subcommands: [List.self, Dump.self], aliases: ["maps"])
+
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Lists the maps and how full they are.",
+            discussion: """
+                Examples:
+                  apus map list
+                  apus map list -o json
+                """)
+
+        @OptionGroup var options: GlobalOptions
+
+        func run() throws { try options.console.list(try options.datapath().maps(), as: options.output) }
+    }
+
+    struct Dump: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Prints the entries of a map as text.",
+            discussion: """
+                Elements of arrays that are not in use are left out.
+
+                Examples:
+                  apus map dump services
+                  apus map dump connections -o json
+                """)
+
+        @Argument(help: "Name of the map, see `apus map list`.")
+        var name: String
+
+        @OptionGroup var options: GlobalOptions
+
+        func run() throws { try options.console.list(try options.datapath().dump(name), as: options.output) }
+    }
+}

@@ -1,0 +1,17 @@
+package import Flows
+
+/// What the pinned maps tell, as the rows that the commands print.
+///
+/// Nothing here needs the agent; names come from the maps themselves.
+package protocol DatapathView: Sendable {
+    func status() throws -> DatapathStatus
+    func endpoints() throws -> [EndpointRow]
+    func services() throws -> [ServiceRow]
+    func policies() throws -> [PolicyRow]
+    func connections() throws -> [ConnectionRow]
+    func maps() throws -> [MapRow]
+    /// The entries of a map; throws when there is no such map.
+    func dump(_ map: String) throws -> [MapEntryRow]
+    /// The newest flows that match, oldest first, as far as the ring buffer remembers them.
+    func flows(last: Int, _ filter: FlowFilter) throws -> [Flow]
+}

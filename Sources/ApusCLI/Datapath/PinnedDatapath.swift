@@ -1,0 +1,121 @@
+internal import Datapath
+package import Flows
+internal import LinuxKernel
+
+/// The pinned maps of this machine.
+package final class PinnedDatapath: DatapathView {
+    private let reader: DatapathReader
+    private let directory: String
+
+    /// Opens the maps under a directory of a bpf file system.
+    package init(directory: String) throws {
+        do throws(DatapathReadError) {
+            reader = try DatapathReader(bpffs: directory)
+        } catch {
+            throw CommandError(error, directory)
+        }
+        self.directory = directory
+    }
+
+    package func status() throws -> DatapathStatus {
+        try reading { () throws(DatapathReadError) in
+            let info = try reader.info()
+            let services = try reader.services()
+            let maps = try reader.maps()
+            let drops = try reader.drops().filter { $0.dropped.packets > 0 }
+            let events = try reader.eventCounters()
+            return DatapathStatus(
+                node: info.node, abiVersion: info.abiVersion, started: Timestamp.text(info.createdAt),
+                endpoints: try reader.endpoints().count,
+                services: Set(services.compactMap { $0.name.map { "\($0.namespace)/\($0.name)" } }).count,
+                frontends: services.count, backends: Self.fill(.backends, maps).used,
+                policies: try reader.policies().count, connections: Self.fill(.connections, maps),
+                halfOpen: Self.fill(.halfOpen, maps), drops: drops.map { DatapathStatus.Drop($0) },
+                events: DatapathStatus.Events(submitted: events.submitted, lost: events.lost))
+        }
+    }
+
+    package func endpoints() throws -> [EndpointRow] {
+        let interfaces = Self.interfaceNames()
+        return try reading { () throws(DatapathReadError) in try reader.endpoints() }.map { endpoint in
+            EndpointRow(endpoint, interface: interfaces[endpoint.interface])
+        }.sorted { ($0.namespace ?? "", $0.pod ?? "", $0.slot) < ($1.namespace ?? "", $1.pod ?? "", $1.slot) }
+    }
+
+    package func services() throws -> [ServiceRow] {
+        try reading { () throws(DatapathReadError) in
+            let names = try MapNames(reader)
+            // The sort keeps the order of the frontends of a name, which is that of their addresses.
+            return try reader.services().map { ServiceRow($0, names) }.sorted {
+                ($0.namespace ?? "", $0.service ?? "") < ($1.namespace ?? "", $1.service ?? "")
+            }
+        }
+    }
+
+    package func policies() throws -> [PolicyRow] {
+        try reading { () throws(DatapathReadError) in try reader.policies() }.map { PolicyRow($0) }
+    }
+
+    package func connections() throws -> [ConnectionRow] {
+        let now = KernelClock.monotonic()
+        return try reading { () throws(DatapathReadError) in
+            var names = try MapNames(reader)
+            return try reader.connections().map { ConnectionRow($0, now: now, reader, &names) }
+        }
+    }
+
+    package func maps() throws -> [MapRow] {
+        try reading { () throws(DatapathReadError) in try reader.maps() }.map {
+            MapRow(
+                name: $0.name, type: $0.type, keyBytes: $0.keySize, valueBytes: $0.valueSize, entries: $0.entries,
+                maximumEntries: $0.capacity)
+        }
+    }
+
+    package func dump(_ map: String) throws -> [MapEntryRow] {
+        try reading { () throws(DatapathReadError) in try reader.dump(map: map) }.map {
+            MapEntryRow(key: $0.key, value: $0.value)
+        }
+    }
+
+    package func flows(last: Int, _ filter: FlowFilter) throws -> [Flow] {
+        let offset = KernelClock.realtimeOffset()
+        return try reading { () throws(DatapathReadError) in
+            let node = try reader.info().node
+            var names = try MapNames(reader)
+            // A filter may pass few: all that the ring holds is looked at, a few ten thousand records.
+            let flows = try reader.history(last: .max).lazy.map {
+                Flow($0, node: node, clockOffset: offset, self.reader, &names)
+            }
+            return Array(flows.filter(filter.matches).suffix(last))
+        }
+    }
+
+    private func reading<Value>(_ body: () throws(DatapathReadError) -> Value) throws -> Value {
+        do throws(DatapathReadError) { return try body() } catch { throw CommandError(error, directory) }
+    }
+
+    private static func fill(_ map: PinnedMap, _ maps: [MapSummary]) -> DatapathStatus.Fill {
+        let summary = maps.first { $0.name == map.rawValue }
+        return DatapathStatus.Fill(used: summary?.entries ?? 0, capacity: summary?.capacity ?? 0)
+    }
+
+    /// The interfaces of this network namespace, which is the node's unless somebody runs us elsewhere.
+    private static func interfaceNames() -> [UInt32: String] {
+        guard var netlink = try? Netlink(), let links = try? netlink.interfaces() else { return [:] }
+        return Dictionary(links.map { ($0.index, $0.name) }) { first, _ in first }
+    }
+}
+
+extension CommandError {
+    init(_ error: DatapathReadError, _ directory: String) {
+        self =
+            switch error.reason {
+            case .noMaps: .noMaps(directory)
+            case .noPermission: .notPermitted(directory)
+            case .noSuchMap: .noMap(error.subject)
+            case .otherVersion: CommandError("\(error): use the apus of the release that made them")
+            case .notListable, .failed: CommandError("\(error)")
+            }
+    }
+}

@@ -1,0 +1,112 @@
+internal import Addressing
+internal import Datapath
+internal import Flows
+internal import NetworkPolicy
+
+extension DatapathStatus.Drop {
+    init(_ count: DropCount) {
+        self.init(
+            reason: count.reason.text, direction: count.direction.text, packets: count.dropped.packets,
+            bytes: count.dropped.bytes)
+    }
+}
+
+extension EndpointRow {
+    init(_ endpoint: EndpointReading, interface: String?) {
+        self.init(
+            namespace: endpoint.name?.namespace, pod: endpoint.name?.name, uid: endpoint.name?.uid,
+            addresses: endpoint.addresses.map(\.description), interface: interface,
+            interfaceIndex: endpoint.interface, mac: endpoint.mac.map(\.description), identity: endpoint.identity,
+            slot: Int(endpoint.slot), generation: endpoint.generation, ingressPolicy: endpoint.ingress.map { "\($0)" },
+            egressPolicy: endpoint.egress.map { "\($0)" }, redirect: endpoint.canRedirect)
+    }
+}
+
+extension ServiceRow {
+    init(_ service: ServiceReading, _ names: MapNames) {
+        self.init(
+            namespace: service.name?.namespace, service: service.name?.name,
+            portName: service.name.flatMap { $0.portName.isEmpty ? nil : $0.portName },
+            address: "\(service.frontend.address)", port: service.frontend.port,
+            ipProtocol: "\(service.ipProtocol)",
+            backends: service.backends.map {
+                Backend(
+                    address: "\($0.address)", port: $0.port, pod: names.pod(at: $0.address).map(\.description))
+            })
+    }
+}
+
+extension PolicyRow {
+    init(_ policy: PolicyReading) {
+        let isolation = policy.isolationText.map { RuleReference($0) }
+        let rules = policy.rules.map { Rule($0) }
+        let directions =
+            policy.uses.map(\.direction.text)
+            + [isolation, policy.rules.first?.reference]
+            .compactMap { $0?.parts?.direction.rawValue }
+        self.init(
+            policy: "\(policy.id)", direction: directions.first, isolates: policy.isolates,
+            isolatedBy: isolation.map(Self.object),
+            endpoints: policy.uses.map { $0.name?.description ?? "slot \($0.slot)" }.sorted(), rules: rules)
+    }
+
+    /// `NetworkPolicy shop/cart`; the whole text when it has another form.
+    private static func object(_ reference: RuleReference) -> String {
+        guard let parts = reference.parts else { return reference.text }
+        return "\(parts.kind) " + (parts.namespace.isEmpty ? parts.name : "\(parts.namespace)/\(parts.name)")
+    }
+}
+
+extension PolicyRuleReading {
+    fileprivate var reference: RuleReference? { text.map { RuleReference($0) } }
+}
+
+extension PolicyRow.Rule {
+    init(_ rule: PolicyRuleReading) {
+        let parts = rule.reference?.parts
+        let place = parts.map { parts in
+            "\(parts.direction.rawValue)[\(parts.index.map(String.init) ?? "")]"
+        }
+        self.init(
+            number: Int(rule.index), kind: parts?.kind, namespace: parts?.namespace, name: parts?.name, rule: place,
+            tier: rule.tierText, action: "\(rule.action)")
+    }
+}
+
+extension ConnectionRow {
+    init(
+        _ record: ConnectionRecord, now: UInt64, _ reader: borrowing DatapathReader, _ names: inout MapNames
+    ) {
+        let service = record.frontend.map { frontend in
+            names.service(frontend, record.tuple.ipProtocol, reader)?.description ?? "\(frontend)"
+        }
+        self.init(
+            ipProtocol: "\(record.tuple.ipProtocol)",
+            source: End(record.tuple.source, names.pod(record.source.endpoint, reader)),
+            destination: End(record.tuple.destination, names.pod(record.destination.endpoint, reader)),
+            service: service, state: State(record), openedAgo: record.age(now: now), seenAgo: record.idle(now: now),
+            counters: Counters(
+                forwardPackets: record.source.sent.packets, forwardBytes: record.source.sent.bytes,
+                reversePackets: record.destination.sent.packets, reverseBytes: record.destination.sent.bytes),
+            egressRule: names.rule(record.source.decision, reader),
+            ingressRule: names.rule(record.destination.decision, reader))
+    }
+}
+
+extension ConnectionRow.End {
+    fileprivate init(_ end: SocketAddress, _ pod: EndpointName?) {
+        self.init(address: "\(end.address)", port: end.port, pod: pod.map(\.description))
+    }
+}
+
+extension ConnectionRow.State {
+    fileprivate init(_ record: ConnectionRecord) {
+        self =
+            switch record.state {
+            case .halfOpen: .halfOpen
+            case .established: .established
+            case .closing: .closing
+            case .closed: record.isReset ? .reset : .closed
+            }
+    }
+}

@@ -1,0 +1,89 @@
+/// A compiled policy: the ordered rules that judge one direction of the endpoints that share it.
+package struct PolicyRow: Codable, Equatable, Sendable {
+    enum CodingKeys: String, CodingKey {
+        case policy, direction, isolates, endpoints, rules
+        case isolatedBy = "isolated_by"
+    }
+
+    /// One rule, in the order in which they are tried.
+    package struct Rule: Codable, Equatable, Sendable {
+        enum CodingKeys: String, CodingKey {
+            case number, kind, namespace, name, rule, tier, action
+        }
+
+        /// The rule's bit.
+        package var number: Int
+        /// The policy object that it comes from.
+        package var kind: String?
+        package var namespace: String?
+        package var name: String?
+        /// The rule's place in that object, `ingress[0]`.
+        package var rule: String?
+        /// `admin`, `network_policy` or `baseline`.
+        package var tier: String
+        /// `allow`, `deny` or `pass`.
+        package var action: String
+
+        package init(
+            number: Int, kind: String? = nil, namespace: String? = nil, name: String? = nil, rule: String? = nil,
+            tier: String, action: String
+        ) {
+            self.number = number
+            self.kind = kind
+            self.namespace = namespace
+            self.name = name
+            self.rule = rule
+            self.tier = tier
+            self.action = action
+        }
+
+        /// `NetworkPolicy shop/allow-web ingress[0]`.
+        var text: String {
+            guard let kind, let name else { return "rule \(number)" }
+            let object = [namespace, name].compactMap { $0 }.filter { !$0.isEmpty }.joined(separator: "/")
+            return [kind, object, rule].compactMap { $0 }.joined(separator: " ")
+        }
+    }
+
+    package var policy: String
+    /// `ingress` or `egress`; nil when no endpoint uses it and it has no rule.
+    package var direction: String?
+    /// Whether what no rule allows is denied.
+    package var isolates: Bool
+    /// The policy object that isolates, `NetworkPolicy shop/deny-all`.
+    package var isolatedBy: String?
+    /// The pods that it judges, `namespace/name`.
+    package var endpoints: [String]
+    package var rules: [Rule]
+
+    package init(
+        policy: String, direction: String?, isolates: Bool, isolatedBy: String?, endpoints: [String], rules: [Rule]
+    ) {
+        self.policy = policy
+        self.direction = direction
+        self.isolates = isolates
+        self.isolatedBy = isolatedBy
+        self.endpoints = endpoints
+        self.rules = rules
+    }
+
+    static let absence = "no policies: every pod of this node is open in both directions"
+
+    /// Each policy as a line, its rules as lines under it.
+    static func text(_ rows: [PolicyRow]) -> String {
+        rows.map { row in
+            let end = row.isolates ? "isolates" + (row.isolatedBy.map { " (by \($0))" } ?? "") : "leaves the rest open"
+            let pods = row.endpoints.isEmpty ? "no endpoint" : Quantity.few(row.endpoints, 4)
+            let head = "policy \(row.policy)  \(row.direction ?? "unused")  \(end)\n    judges \(pods)\n"
+            if row.rules.isEmpty { return head + "    no rules\n" }
+            return head + Table.text(row.rules, ruleColumns).split(separator: "\n").map { "    \($0)\n" }.joined()
+        }.joined(separator: "\n")
+    }
+
+    private static let ruleColumns: [Column<Rule>] = [
+        Column("RULE", number: true) { "\($0.number)" },
+        Column("ACTION") { $0.action },
+        Column("TIER") { $0.tier },
+        Column("FROM") { $0.text },
+    ]
+}

@@ -1,0 +1,65 @@
+/// One frontend of a Service and where it leads.
+package struct ServiceRow: TableRow, Codable, Equatable {
+    enum CodingKeys: String, CodingKey {
+        case namespace, service, address, port, backends
+        case portName = "port_name"
+        case ipProtocol = "protocol"
+    }
+
+    /// A place that connections go to.
+    package struct Backend: Codable, Equatable, Sendable {
+        package var address: String
+        package var port: UInt16
+        /// The pod with this address, `namespace/name`, when it is one of this node.
+        package var pod: String?
+
+        package init(address: String, port: UInt16, pod: String? = nil) {
+            self.address = address
+            self.port = port
+            self.pod = pod
+        }
+    }
+
+    /// The Service's names; nil when they are not in the maps.
+    package var namespace: String?
+    package var service: String?
+    package var portName: String?
+    package var address: String
+    package var port: UInt16
+    package var ipProtocol: String
+    /// Empty: connections are refused.
+    package var backends: [Backend]
+
+    package init(
+        namespace: String?, service: String?, portName: String?, address: String, port: UInt16, ipProtocol: String,
+        backends: [Backend]
+    ) {
+        self.namespace = namespace
+        self.service = service
+        self.portName = portName
+        self.address = address
+        self.port = port
+        self.ipProtocol = ipProtocol
+        self.backends = backends
+    }
+
+    package static let absence = "no services: the data path knows no frontend"
+
+    package static let columns: [Column<ServiceRow>] = [
+        Column("NAMESPACE") { $0.namespace ?? "" },
+        Column("SERVICE") { ($0.service ?? "-") + ($0.portName.map { ":\($0)" } ?? "") },
+        Column("FRONTEND") { "\(EndText.text($0.address, $0.port))/\($0.ipProtocol)" },
+        Column("BACKENDS") { row in
+            let backends = row.backends.map { EndText.text($0.address, $0.port) }
+            return backends.isEmpty ? "none: refuses" : Quantity.few(backends, 2)
+        },
+    ]
+}
+
+/// An address with its port, as people write it.
+enum EndText {
+    static func text(_ address: String, _ port: UInt16) -> String {
+        if port == 0 { return address }
+        return address.contains(":") ? "[\(address)]:\(port)" : "\(address):\(port)"
+    }
+}

@@ -1,0 +1,3 @@
+internal import ApusCLI
+
+await CommandLineTool.main()
