@@ -93,6 +93,8 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: ["Addressing", "CTestSupport"], path: "Tests/TestSupport",
             swiftSettings: strict),
+        .executableTarget(
+            name: "apus-demo", dependencies: ["TestSupport", argumentParser], path: "Tests/Demo", swiftSettings: strict),
         .target(
             name: "PolicyGenerators", dependencies: ["NetworkPolicy", "Addressing"], path: "Tests/PolicyGenerators",
             swiftSettings: strict),
