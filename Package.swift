@@ -140,5 +140,12 @@ let package = Package(
             name: "AgentTests",
             dependencies: ["Addressing", "Agent", "Datapath", "Kubernetes", "NetworkPolicy"],
             swiftSettings: strict),
+        .testTarget(
+            name: "NetworkTests",
+            dependencies: [
+                "Addressing", "AgentAPI", "BPF", "Datapath", "Flows", "LinuxKernel", "TestSupport",
+                "apus", "apus-traffic", "apusd",
+            ],
+            swiftSettings: strict),
     ]
 )

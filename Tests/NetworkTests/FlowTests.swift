@@ -1,0 +1,101 @@
+import Addressing
+import AgentAPI
+import Datapath
+import Flows
+import Glibc
+import TestSupport
+import Testing
+
+extension AgentLifeTests {
+    /// What happened, with names.
+    @Suite(.serialized) struct FlowRecords {
+        private static let options = ["--active-interval", "1", "--denial-interval", "1"]
+
+        @Test func openedAndClosedNameWhoAndWhy() async throws {
+            try await withShop(options: Self.options) { shop in
+                for (vip, covered) in Shop.webAddresses.flatMap({ [($0, true), ($0, false)] }) {
+                    let before = try await shop.agent.flows().last?.sequence ?? 0
+                    #expect(
+                        try await shop.lab.pod("client").ask(vip, 80, within: .seconds(5), covered: covered).isAnswered)
+                    let opened = try await shop.agent.flow("the opening") {
+                        $0.sequence > before && $0.kind == .opened && $0.service?.frontend == SocketAddress(vip, 80)
+                    }
+                    expectNames(opened)
+                    let closed = try await shop.agent.flow("the end") {
+                        $0.sequence > before && $0.kind == .closed && $0.tuple == opened.tuple
+                    }
+                    expectNames(closed)
+                    let counters = try #require(closed.counters)
+                    #expect(counters.forward.packets >= 4 && counters.reverse.packets >= 3, "\(counters)")
+                    #expect(counters.forward.bytes > 200 && counters.reverse.bytes > 200, "\(counters)")
+                    #expect(closed.duration ?? 0 > 0 && closed.ending == .fin, "\(closed)")
+                }
+                try await expectObserved(shop)
+            }
+        }
+
+        @Test func aDeniedFlowIsToldOnceAnIntervalWithItsCount() async throws {
+            try await withShop(options: Self.options) { shop in
+                let (intruder, web) = (shop.lab.pod("intruder"), shop.lab.pod("web-1"))
+                let load = try intruder.traffic(
+                    ["load", "--udp", "--rate", "50", "--timeout-ms", "1", "--seconds", "3.5", "\(web.ipv4)", "8080"])
+                _ = await load.exit()
+                let flow = try await shop.agent.flow("several denials") { $0.kind == .denied && $0.count > 5 }
+                #expect(flow.source.name == "intruder" && flow.destination.name == "web-1", "\(flow)")
+                #expect(flow.dropReason == "policy_isolated" && flow.verdict == .dropped)
+                // Two policies isolate it; either may be named.
+                let rule = try #require(flow.ingressRule?.parts)
+                #expect(rule.kind == "NetworkPolicy" && rule.namespace == "shop" && rule.index == nil, "\(rule)")
+                #expect(["default-deny", "customers-to-web"].contains(rule.name), "\(rule)")
+                let records = try await shop.agent.flows().filter { $0.kind == .denied && $0.tuple.ipProtocol == .udp }
+                #expect((3...5).contains(records.count), "\(records.map(\.count))")
+            }
+        }
+
+        @Test func aLongConnectionIsReportedAgainAndAgain() async throws {
+            try await withShop(options: Self.options) { shop in
+                let held = try await shop.lab.pod("client").hold(Shop.webAddresses[0], 80)
+                try await eventually("three reports", within: .seconds(15), every: .milliseconds(100)) {
+                    try await shop.agent.flows().count { $0.kind == .active } >= 3
+                }
+                await held.stop()
+                let active = try await shop.agent.flows().filter { $0.kind == .active }
+                let packets = active.compactMap(\.counters?.forward.packets)
+                #expect(packets == packets.sorted() && Set(packets).count == packets.count, "\(packets)")
+                for flow in active { expectNames(flow) }
+            }
+        }
+
+        @Test func lostRecordsAreRecords() async throws {
+            try await withShop(options: ["--map-size-events", "4096"]) { shop in
+                let client = shop.lab.pod("client")
+                // The agent sleeps, the ring fills up, and when it wakes it says what is missing.
+                shop.agent.process?.signal(SIGSTOP)
+                let report = try await client.load(Shop.webAddresses[0], 80, options: ["--count", "200"])
+                shop.agent.process?.signal(SIGCONT)
+                #expect(report.ok == 200, "a full ring costs no packet: \(report)")
+                let lost = try await shop.agent.flow("a loss") { $0.kind == .lost }
+                #expect(lost.loss?.source == .kernelRing && lost.count > 50, "\(lost)")
+                let counters = try DatapathReader(bpffs: shop.agent.bpffs).eventCounters()
+                #expect(try await shop.agent.client.status().evidence.lostInKernel == counters.lost)
+            }
+        }
+
+        private func expectNames(_ flow: Flow) {
+            #expect(flow.source.namespace == "visitors" && flow.source.name == "client", "\(flow)")
+            #expect(flow.destination.namespace == "shop" && Shop.webPods.contains(flow.destination.name ?? ""))
+            #expect(flow.service?.namespace == "shop" && flow.service?.name == "web", "\(flow)")
+            #expect(flow.ingressRule?.text == "NetworkPolicy/shop/customers-to-web/ingress/0", "\(flow)")
+            #expect(flow.egressRule == nil)
+        }
+
+        /// The CLI shows the same, with the agent and from the pinned maps without it.
+        private func expectObserved(_ shop: Shop) async throws {
+            let live = try await shop.agent.apus("flow", "observe", "--last", "50")
+            #expect(live.succeeded && live.output.contains("customers-to-web"), "\(live.output)\(live.errors)")
+            await shop.agent.terminate()
+            let late = try await shop.agent.apus("flow", "observe", "--last", "50")
+            #expect(late.succeeded && late.output.contains("customers-to-web"), "\(late.output)\(late.errors)")
+        }
+    }
+}

@@ -1,0 +1,7 @@
+import Testing
+
+/// What packets meet: tests with real sockets and the real agent, one lab after the other.
+@Suite(.serialized) enum TrafficTests {}
+
+/// What the agent does over its life: likewise one after the other, beside the others.
+@Suite(.serialized) enum AgentLifeTests {}

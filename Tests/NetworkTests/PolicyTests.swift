@@ -1,0 +1,133 @@
+import Addressing
+import TestSupport
+import Testing
+
+extension TrafficTests {
+    /// NetworkPolicy with the shop's manifests.
+    @Suite(.serialized) struct Policies {
+        /// Who asks whom, and whether it is answered.
+        private struct Case: Sendable {
+            var from: String
+            var to: String
+            var port: Port
+            var ipProtocol: IPProtocol = .tcp
+            var isAllowed: Bool
+        }
+
+        private static let cases = [
+            Case(from: "client", to: "web-1", port: 8080, isAllowed: true),
+            Case(from: "client", to: "web-1", port: 8081, isAllowed: false),
+            Case(from: "client", to: "web-1", port: 8080, ipProtocol: .udp, isAllowed: false),
+            Case(from: "client", to: "db-1", port: 5432, isAllowed: false),
+            Case(from: "client", to: "intruder", port: 9000, isAllowed: true),
+            Case(from: "client", to: "intruder", port: 9000, ipProtocol: .udp, isAllowed: true),
+            Case(from: "intruder", to: "web-1", port: 8080, isAllowed: false),
+            Case(from: "web-2", to: "db-1", port: 5432, isAllowed: true),
+            Case(from: "web-2", to: "web-1", port: 8080, isAllowed: false),
+            Case(from: "web-2", to: "intruder", port: 9000, ipProtocol: .udp, isAllowed: true),
+            Case(from: "db-1", to: "intruder", port: 9000, isAllowed: false),
+            Case(from: "db-1", to: "intruder", port: 9000, ipProtocol: .udp, isAllowed: false),
+            Case(from: "db-1", to: "outside", port: 9000, isAllowed: false),
+            Case(from: "web-1", to: "outside", port: 9000, isAllowed: true),
+            Case(from: "node-a", to: "web-1", port: 8080, isAllowed: true),
+            Case(from: "node-a", to: "web-1", port: 8080, ipProtocol: .udp, isAllowed: true),
+            Case(from: "node-a", to: "db-1", port: 5432, isAllowed: true),
+            Case(from: "outside", to: "web-1", port: 8080, isAllowed: false),
+            Case(from: "outside", to: "web-1", port: 8080, ipProtocol: .udp, isAllowed: false),
+            Case(from: "outside", to: "intruder", port: 9000, isAllowed: true),
+            Case(from: "outside", to: "intruder", port: 9000, ipProtocol: .udp, isAllowed: true),
+        ]
+
+        @Test(arguments: ["on", "off"])
+        func theShopIsGuardedAsWritten(redirectPeer: String) async throws {
+            try await withShop(options: ["--redirect-peer", redirectPeer]) { shop in
+                try await openMore(shop)
+                try await expectCases(shop)
+                try await expectServices(shop)
+                #expect(try await shop.agent.apus("verify").succeeded)
+            }
+        }
+
+        @Test func anEditReachesLiveConnectionsAndNoOthers() async throws {
+            try await withShop { shop in
+                let client = shop.lab.pod("client")
+                let affected = try await hold(Shop.webAddresses, from: client, 80)
+                let bystanders = try await hold(shop.lab.pod("db-1").addresses, from: shop.lab.pod("web-1"), 5432)
+                try shop.agent.manifests.edit("policy-web.yaml", "role: customer", to: "role: scraper")
+                for held in affected { try await held.reaches("stalled") }
+                let intruder = shop.lab.pod("intruder")
+                for vip in Shop.webAddresses {
+                    #expect(try await intruder.ask(vip, 80, within: .seconds(5)).isAnswered)
+                }
+                try shop.agent.manifests.edit("policy-web.yaml", "role: scraper", to: "role: customer")
+                for held in affected { try await held.reaches("resumed") }
+                for held in bystanders {
+                    let result = await held.stop()
+                    #expect(result.succeeded && held.states == ["connected", "exchanges"], "\(held.lines)")
+                }
+            }
+        }
+
+        @Test func aDeletedPolicyIsolatesNoMore() async throws {
+            try await withShop { shop in
+                let (intruder, db) = (shop.lab.pod("intruder"), shop.lab.pod("db-1"))
+                #expect(try await intruder.ask(db.ipv4, 5432, within: .milliseconds(400)) == .timedOut)
+                for name in ["policy-db.yaml", "policy-default-deny.yaml"] { try shop.agent.manifests.remove(name) }
+                try await eventually("an open door") { try await intruder.ask(db.ipv4, 5432).isAnswered }
+                #expect(try await intruder.ask(db.ipv6, 5432, within: .seconds(5)).isAnswered)
+            }
+        }
+
+        private func openMore(_ shop: Shop) async throws {
+            try await shop.lab.pod("web-1").serve(port: 8081)
+            try await shop.lab.pod("web-1").serve(port: 8080, over: .udp)
+            for host in ["intruder", "outside"] {
+                for ipProtocol in [IPProtocol.tcp, .udp] {
+                    try await shop.lab.host(host).serve(port: 9000, over: ipProtocol)
+                }
+            }
+        }
+
+        private func expectCases(_ shop: Shop) async throws {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for example in Self.cases {
+                    group.addTask {
+                        let (from, to) = (shop.lab.host(example.from), shop.lab.host(example.to))
+                        for address in to.addresses {
+                            let outcome = try await from.ask(
+                                address, example.port, over: example.ipProtocol,
+                                within: example.isAllowed ? .seconds(5) : .milliseconds(500))
+                            #expect(
+                                outcome == (example.isAllowed ? .answered(example.to) : .timedOut),
+                                "\(example) at \(address)")
+                        }
+                    }
+                }
+                try await group.waitForAll()
+            }
+        }
+
+        private func expectServices(_ shop: Shop) async throws {
+            for vip in Shop.webAddresses {
+                for covered in [true, false] {
+                    let report = try await shop.lab.pod("client").load(
+                        vip, 80, options: ["--count", "60", "--timeout-ms", "5000"], covered: covered)
+                    #expect(report.ok == 60 && Set(report.ids.keys) == Set(Shop.webPods), "\(vip) \(covered) \(report)")
+                    let denied = try await shop.lab.pod("intruder").ask(
+                        vip, 80, within: .milliseconds(400), covered: covered)
+                    #expect(denied == .timedOut, "\(vip) \(covered)")
+                }
+            }
+        }
+
+        private func hold(_ addresses: [IPAddress], from host: LabHost, _ port: Port) async throws -> [ChildProcess] {
+            var held: [ChildProcess] = []
+            for address in addresses {
+                for covered in [true, false] {
+                    held.append(try await host.hold(address, port, covered: covered))
+                }
+            }
+            return held
+        }
+    }
+}

@@ -1,0 +1,172 @@
+import Addressing
+import Datapath
+import TestSupport
+import Testing
+
+extension TrafficTests {
+    /// ClusterIP Services, at the socket and per packet.
+    @Suite(.serialized) struct ClusterIPs {
+        @Test(arguments: ["on", "off"])
+        func everyWayReachesAllBackends(redirectPeer: String) async throws {
+            try await withEcho(options: ["--redirect-peer", redirectPeer]) { echo in
+                for path in EchoPath.all { try await echo.expectSpread(path) }
+            }
+        }
+
+        @Test func aServiceWithoutEndpointsRefusesAtTheSocketAndDropsPackets() async throws {
+            try await withEcho { echo in
+                for path in EchoPath.all {
+                    let before = try echo.agent.drops(.noBackend)
+                    let outcome = try await echo.ask(path, Echo.emptyAddresses, within: .milliseconds(400))
+                    let expected = path.covered ? AskOutcome.refused : .timedOut
+                    #expect(outcome == expected, "\(path)")
+                    #expect((try echo.agent.drops(.noBackend) > before) == !path.covered, "\(path)")
+                }
+            }
+        }
+
+        @Test func aChangeOfEndpointsTakesEffect() async throws {
+            try await withEcho { echo in
+                let paths = EchoPath.all.filter { !$0.unconnected }
+                for backends in [["web-2"], [], ["web-1", "web-3"]] {
+                    try echo.setBackends(backends)
+                    for path in paths {
+                        let what = "\(path) to reach \(backends)"
+                        try await eventually(what, within: .seconds(20)) { try await echo.leads(path, to: backends) }
+                    }
+                }
+            }
+        }
+
+        @Test func theClientSeesTheServiceAsItsPeer() async throws {
+            try await withEcho { echo in
+                for path in EchoPath.all where !path.unconnected {
+                    let vip = Echo.addresses[path.family]
+                    let port = path.ipProtocol == .udp ? Echo.udpPort : Echo.tcpPort
+                    let name = try await echo.client.peerName(
+                        after: vip, port, over: path.ipProtocol, covered: path.covered)
+                    #expect(name == "\(vip) \(port)", "\(path)")
+                }
+            }
+        }
+    }
+}
+
+/// A way to ask the Service.
+struct EchoPath: Sendable, CustomStringConvertible {
+    var ipProtocol: IPProtocol
+    /// 0 for IPv4, 1 for IPv6.
+    var family: Int
+    /// Whether the agent's socket programs see the client.
+    var covered: Bool
+    var unconnected: Bool
+
+    static let all = [true, false].flatMap { covered in
+        [0, 1].flatMap { family in
+            [(IPProtocol.tcp, false), (.udp, false), (.udp, true)].map {
+                EchoPath(ipProtocol: $0.0, family: family, covered: covered, unconnected: $0.1)
+            }
+        }
+    }
+
+    var options: [String] { unconnected ? ["--unconnected"] : [] }
+
+    var description: String {
+        "\(ipProtocol) v\(family == 0 ? 4 : 6) \(covered ? "at the socket" : "per packet")"
+            + (unconnected ? " unconnected" : "")
+    }
+}
+
+/// A lab with a Service of three pods over TCP and UDP and one without endpoints, and no policy.
+struct Echo {
+    let lab: Lab
+    let agent: AgentProcess
+
+    static let addresses = [ip("10.96.1.1"), ip("fd00:10:96::1:1")]
+    static let emptyAddresses = [ip("10.96.1.2"), ip("fd00:10:96::1:2")]
+    static let tcpPort: Port = 80
+    static let udpPort: Port = 53
+    static let pods = ["web-1", "web-2", "web-3"]
+    static let ports = [
+        Manifest.ServicePort(ipProtocol: .tcp, port: tcpPort, target: 8080),
+        Manifest.ServicePort(ipProtocol: .udp, port: udpPort, target: 8053),
+    ]
+
+    var client: LabHost { lab.pod("client") }
+
+    /// The file of the Service with some of the pods behind it.
+    static func service(_ lab: Lab, _ backends: [String]) -> String {
+        Manifest.service(
+            "echo", clusterIPs: addresses, ports: ports, endpoints: backends.flatMap { lab.pod($0).addresses })
+    }
+
+    func setBackends(_ backends: [String]) throws {
+        try agent.manifests.write("echo.yaml", Self.service(lab, backends))
+    }
+
+    func ask(_ path: EchoPath, _ vips: [IPAddress], within bound: Duration) async throws -> AskOutcome {
+        try await client.ask(
+            vips[path.family], path.ipProtocol == .udp ? Self.udpPort : Self.tcpPort, over: path.ipProtocol,
+            options: path.options, within: bound, covered: path.covered)
+    }
+
+    func expectSpread(_ path: EchoPath) async throws {
+        let report = try await client.load(
+            Self.addresses[path.family], path.ipProtocol == .udp ? Self.udpPort : Self.tcpPort, over: path.ipProtocol,
+            options: ["--count", "60", "--timeout-ms", "5000"] + path.options, covered: path.covered)
+        #expect(report.ok == 60 && report.failed == 0, "\(path): \(report)")
+        #expect(Set(report.ids.keys) == Set(Self.pods), "\(path): \(report.ids)")
+    }
+
+    /// Whether only these backends answer, or the connection is refused where there are none.
+    func leads(_ path: EchoPath, to backends: [String]) async throws -> Bool {
+        guard !backends.isEmpty else {
+            let outcome = try await ask(path, Self.addresses, within: .milliseconds(300))
+            return outcome == (path.covered ? .refused : .timedOut)
+        }
+        let report = try await client.load(
+            Self.addresses[path.family], path.ipProtocol == .udp ? Self.udpPort : Self.tcpPort, over: path.ipProtocol,
+            options: ["--count", "20", "--timeout-ms", "5000"], covered: path.covered)
+        guard report.failed == 0, Set(report.ids.keys) == Set(backends) else {
+            throw LabError("\(path)", "\(report)")
+        }
+        return true
+    }
+}
+
+/// Lends a lab with the Services and a ready agent.
+func withEcho<Result>(
+    options: [String] = [], more: [String: String] = [:], isolation: isolated (any Actor)? = #isolation,
+    _ body: (Echo) async throws -> Result
+) async throws -> Result {
+    var plan = LabPlan.oneNode(pods: Echo.pods + ["client"])
+    plan.outside = [HostPlan("outside", number: 1, moreAddresses: Shop.internet)]
+    return try await withLab(plan) { lab in
+        var files = more
+        files["pods.yaml"] = Manifest.file((Echo.pods + ["client"]).map { Manifest.pod(lab.pod($0)) })
+        files["echo.yaml"] = Echo.service(lab, Echo.pods)
+        files["empty.yaml"] = Manifest.service(
+            "empty", clusterIPs: Echo.emptyAddresses, ports: Echo.ports, endpoints: [])
+        let agent = try await AgentProcess.started(
+            lab, manifests: try ManifestDirectory(lab, files), options: options)
+        for pod in Echo.pods {
+            try await lab.pod(pod).serve(port: 8080)
+            try await lab.pod(pod).serve(port: 8053, over: .udp)
+        }
+        return try await body(Echo(lab: lab, agent: agent))
+    }
+}
+
+extension LabHost {
+    /// What getpeername says after a request: `ADDRESS PORT`.
+    func peerName(
+        after address: IPAddress, _ port: Port, over ipProtocol: IPProtocol, covered: Bool
+    ) async throws -> String {
+        let command = [
+            try BuiltProducts.path(of: "apus-traffic"), "ask", ipProtocol == .udp ? "--udp" : "--tcp", "--peer-name",
+            "--timeout-ms", "5000", "\(address)", "\(port)",
+        ]
+        let lines = try await output(command, covered: covered).split(separator: "\n")
+        return lines.last.map(String.init) ?? ""
+    }
+}
