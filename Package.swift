@@ -29,6 +29,7 @@ let package = Package(
         .executable(name: "apusd", targets: ["apusd"]),
         .executable(name: "apus", targets: ["apus"]),
         .library(name: "TestSupport", targets: ["TestSupport"]),
+        .library(name: "BenchSupport", targets: ["BenchSupport"]),
         // Benchmarks/Package.swift needs these too.
         .executable(name: "apus-traffic", targets: ["apus-traffic"]),
         .library(name: "Addressing", targets: ["Addressing"]),
@@ -95,6 +96,9 @@ let package = Package(
             swiftSettings: strict),
         .executableTarget(
             name: "apus-demo", dependencies: ["TestSupport", argumentParser], path: "Tests/Demo", swiftSettings: strict),
+        .target(
+            name: "BenchSupport", dependencies: ["Addressing", "BPF", "Datapath", "LoadBalancing"],
+            path: "Tests/BenchSupport", swiftSettings: strict),
         .target(
             name: "PolicyGenerators", dependencies: ["NetworkPolicy", "Addressing"], path: "Tests/PolicyGenerators",
             swiftSettings: strict),

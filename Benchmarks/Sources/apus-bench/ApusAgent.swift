@@ -1,0 +1,84 @@
+import Foundation
+import TestSupport
+
+/// The agent of a lab's node.
+struct ApusAgent: Sendable {
+    let process: ChildProcess
+    let node: LabHost
+    /// Where its maps and links are pinned.
+    let bpffs: String
+    /// From its start until connections to the Service succeed.
+    let startup: Duration
+
+    /// A port of the server that no policy allows.
+    private static let forbiddenPort: UInt16 = 7009
+
+    /// Starts it and waits until it translates Services and enforces policy.
+    init(_ kind: PeerKind, in lab: Lab, node: LabHost, pods: [LabHost], _ fixture: ServiceFixture) async throws {
+        let (client, server) = (pods[0], pods[1])
+        let directory = lab.directory + "/manifests"
+        let manifests = Manifests(
+            node: node.name, nodeAddress: node.ipv4, client: client.ipv4, server: server.ipv4, fixture)
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        for (name, text) in manifests.files {
+            try text.write(toFile: "\(directory)/\(name)", atomically: true, encoding: .utf8)
+        }
+        let started = ContinuousClock.now
+        let process = try node.spawn(Self.command(kind, lab, node, manifests: directory), log: lab.directory + "/log")
+        try await eventually("the Service of \(kind.rawValue)", within: .seconds(60)) {
+            let address = ServiceFixture.clusterIP
+            let isAnswered = try await client.ask(address, Destination.clusterIP.port) == .answered(server.name)
+            return isAnswered || process.result != nil
+        }
+        if process.result != nil { throw LabError("run apusd for \(kind.rawValue)", Self.log(of: lab)) }
+        startup = .now - started
+        self.process = process
+        self.node = node
+        bpffs = Self.bpffs(of: lab)
+        try await Self.requirePolicy(client, server)
+    }
+
+    /// The resident memory of the agent, in MiB.
+    func residentMemory() throws -> Double {
+        let status = try String(contentsOfFile: "/proc/\(process.pid)/status", encoding: .utf8)
+        for line in status.split(separator: "\n") where line.hasPrefix("VmRSS:") {
+            if let kibibytes = line.split(separator: " ").dropLast().last.flatMap({ Double($0) }) {
+                return kibibytes / 1024
+            }
+        }
+        throw LabError("read the memory of apusd", status)
+    }
+
+    /// The CPU time that all its threads have used so far, in seconds (proc(5), fields 14 and 15 of stat).
+    func cpuSeconds() throws -> Double {
+        let stat = try String(contentsOfFile: "/proc/\(process.pid)/stat", encoding: .utf8)
+        let fields = stat.suffix(from: stat.lastIndex(of: ")") ?? stat.startIndex).split(separator: " ")
+        guard fields.count > 13, let user = Double(fields[12]), let system = Double(fields[13]) else {
+            throw LabError("read the CPU time of apusd", stat)
+        }
+        return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
+    }
+
+    private static func command(_ kind: PeerKind, _ lab: Lab, _ node: LabHost, manifests: String) throws -> [String] {
+        [
+            try BuiltProducts.path(of: "apusd"), "--node", node.name, "--manifests", manifests, "--bpffs",
+            Self.bpffs(of: lab),
+            "--cgroup", node.cgroup, "--uplink", node.interface, "--socket", lab.directory + "/apus.sock",
+            "--flow-events", kind == .apusSilent ? "off" : "on",
+        ]
+    }
+
+    private static func bpffs(of lab: Lab) -> String { lab.bpffs + "/apus" }
+
+    private static func log(of lab: Lab) -> String {
+        (try? String(contentsOfFile: lab.directory + "/log", encoding: .utf8)) ?? ""
+    }
+
+    /// Numbers without policy would be worth nothing: a port that no policy allows must not answer.
+    private static func requirePolicy(_ client: LabHost, _ server: LabHost) async throws {
+        let listener = try await server.serve(port: forbiddenPort)
+        let outcome = try await client.ask(server.ipv4, forbiddenPort, within: .milliseconds(300))
+        await listener.stop()
+        guard outcome == .timedOut else { throw LabError("check that policy is enforced", "\(outcome)") }
+    }
+}

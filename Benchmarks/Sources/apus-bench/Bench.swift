@@ -1,0 +1,96 @@
+import ArgumentParser
+import Foundation
+import TestSupport
+
+@main
+struct Main: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "apus-bench", abstract: "Measures Apus next to what it replaces.",
+        subcommands: [Bench.self, PacketCostCommand.self], defaultSubcommand: Bench.self)
+}
+
+/// The whole comparison.
+struct Bench: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "compare",
+        abstract: "Compares Apus with plain kernel routing, a bare veth and kube-proxy's iptables rules.",
+        discussion: """
+            Everything happens inside network namespaces that are made for it and removed afterwards. Run it on a \
+            machine that does nothing else; docs/performance.md says how to read the result.
+            """)
+
+    @Option(help: "Also write the report to this file as JSON.")
+    var json: String?
+
+    @Flag(help: "Measure so shortly that the numbers mean nothing: to see that everything works.")
+    var quick = false
+
+    @Option(help: "How many rounds count.")
+    var rounds: Int?
+
+    @Option(help: Choice<PeerKind>.help("The peers"))
+    var peers = Choice<PeerKind>.all
+
+    @Option(help: Choice<Mode>.help("The modes"))
+    var modes = Choice<Mode>.all
+
+    @Option(help: Choice<Workload>.help("The workloads"))
+    var workloads = Choice<Workload>.all
+
+    @Option(help: .hidden)
+    var commit = "unknown"
+
+    func validate() throws {
+        guard getuid() == 0 else { throw ValidationError("network namespaces need root: run it with sudo") }
+        guard rounds ?? 1 > 0 else { throw ValidationError("--rounds takes a number above 0") }
+        guard ProcessInfo.processInfo.activeProcessorCount > 1 else { throw ValidationError("it takes two CPUs") }
+    }
+
+    func run() async throws {
+        var setup = PeerSetup()
+        do {
+            let report = try await measure(&setup)
+            await setup.tearDown()
+            try publish(report)
+        } catch {
+            await setup.tearDown()
+            throw error
+        }
+    }
+
+    private func measure(_ setup: inout PeerSetup) async throws -> Report {
+        var settings = quick ? Settings.quick : Settings.full
+        settings.rounds = rounds ?? settings.rounds
+        let machine = Machine.current(commit: commit)
+        for kind in peersInOrder {
+            Self.say("setting up \(kind.rawValue)")
+            try await setup.add(kind)
+        }
+        var rounds = Rounds(
+            peers: setup.peers, settings: settings, modes: modes.values, workloads: workloads.values,
+            progress: Self.say)
+        try await rounds.run()
+        let figures = try await Figures(peers: setup.peers, settings: settings).all()
+        return Report(
+            machine: machine, settings: settings, samples: rounds.samples, figures: figures,
+            repeated: rounds.repeated)
+    }
+
+    /// A peer comes after the one whose network it uses, which is measured too.
+    private var peersInOrder: [PeerKind] {
+        let wanted = Set(peers.values + peers.values.map(\.owner))
+        return PeerKind.allCases.filter(wanted.contains)
+    }
+
+    private func publish(_ report: Report) throws {
+        print(ReportText(report: report).text, terminator: "")
+        guard let json else { return }
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        try encoder.encode(report).write(to: URL(fileURLWithPath: json))
+    }
+
+    private static func say(_ text: String) {
+        FileHandle.standardError.write(Data("bench: \(text)\n".utf8))
+    }
+}

@@ -1,0 +1,46 @@
+import BenchSupport
+import TestSupport
+
+/// The numbers that are no rates: taken after the rounds, when every agent has seen all the traffic.
+struct Figures {
+    let peers: [Peer]
+    let settings: Settings
+
+    func all() async throws -> [Report.Figure] {
+        var figures: [Report.Figure] = []
+        for peer in peers where peer.kind == .apusFew || peer.kind == .apusMany {
+            guard let agent = peer.agent else { continue }
+            let services = "\(peer.kind.services) Services"
+            figures += [
+                .init("resident memory of apusd, \(services)", try agent.residentMemory(), "MiB"),
+                .init("start of apusd until a Service answers, \(services)", agent.startup / .milliseconds(1), "ms"),
+            ]
+        }
+        guard let peer = peers.first(where: { $0.kind == .apusFew }), let agent = peer.agent else { return figures }
+        figures.append(try await cpuPerConnection(peer, agent))
+        figures += try programming(bpffs: agent.bpffs + "-cost")
+        return try await figures + EstablishedPackets(peer: peer, agent: agent).figures()
+    }
+
+    /// What the agent does with the two events of a connection, in the pinned mode on the other CPU.
+    private func cpuPerConnection(_ peer: Peer, _ agent: ApusAgent) async throws -> Report.Figure {
+        let metric = Metric(workload: .connections, destination: .pod)
+        try await peer.prepare(for: .pinned)
+        let before = try agent.cpuSeconds()
+        let rate = try await Measurement(peer: peer, metric: metric, mode: .pinned).run(
+            seconds: settings.firstTouch, warmup: 0)
+        try await Task.sleep(for: .milliseconds(300))  // the collector's longest pause, and more
+        let used = try agent.cpuSeconds() - before
+        return .init("CPU time of apusd for a connection", used / (rate * settings.firstTouch) * 1e6, "µs")
+    }
+
+    private func programming(bpffs: String) throws -> [Report.Figure] {
+        let cost = try ProgrammingCost.measure(
+            bpffs: bpffs, services: ServiceCount.many, endpoints: ServiceCount.endpoints)
+        let scale = "\(ServiceCount.many) Services × \(ServiceCount.endpoints) endpoints"
+        return [
+            .init("program \(scale), from objects to maps", cost.all / .milliseconds(1), "ms"),
+            .init("program one changed EndpointSlice among them", cost.oneChange / .microseconds(1), "µs"),
+        ]
+    }
+}

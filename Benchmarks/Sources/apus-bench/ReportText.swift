@@ -1,0 +1,80 @@
+import Foundation
+
+/// The report as tables that are readable in a terminal and valid in a Markdown document.
+struct ReportText {
+    let report: Report
+
+    var text: String {
+        var lines = heading
+        for mode in Mode.allCases where report.rates.contains(where: { $0.mode == mode.rawValue }) {
+            lines += ["", "## \(mode.title.prefix(1).uppercased())\(mode.title.dropFirst())", ""] + rates(mode)
+            lines += [""] + ratios(mode)
+        }
+        if !report.figures.isEmpty { lines += ["", "## More", ""] + figures }
+        if !report.repeated.isEmpty { lines += ["", "Repeated after a failure:"] + report.repeated.map { "- \($0)" } }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    private var heading: [String] {
+        let machine = report.machine
+        let peers = PeerKind.allCases.filter { peer in report.rates.contains { $0.peer == peer.rawValue } }
+        return [
+            "Apus \(machine.commit), \(machine.date), Linux \(machine.kernel), \(machine.cpus) × \(machine.cpu).",
+            "The load before was \(machine.load). Medians of \(report.rounds) alternated rounds of \(report.seconds) s; in brackets the spread.",
+            "",
+        ] + peers.map { "- `\($0.rawValue)`: \($0.explanation)" }
+    }
+
+    private func rates(_ mode: Mode) -> [String] {
+        let rates = report.rates.filter { $0.mode == mode.rawValue }
+        let peers = PeerKind.allCases.map(\.rawValue).filter { peer in rates.contains { $0.peer == peer } }
+        let rows = Metric.all.filter { metric in rates.contains { $0.metric == metric.title } }.map { metric in
+            ["\(metric.title), \(metric.workload.unit)"]
+                + peers.map { peer in
+                    rates.first { $0.metric == metric.title && $0.peer == peer }.map(Self.cell) ?? "–"
+                }
+        }
+        return Self.table([["rate"] + peers] + rows)
+    }
+
+    private func ratios(_ mode: Mode) -> [String] {
+        let ratios = report.ratios.filter { $0.mode == mode.rawValue }
+        let titles = Metric.all.map(\.title).filter { title in ratios.contains { $0.metric == title } }
+        let rows = Comparison.all.compactMap { comparison -> [String]? in
+            let own = ratios.filter {
+                $0.subject == comparison.subject.rawValue && $0.reference == comparison.reference.rawValue
+            }
+            guard !own.isEmpty else { return nil }
+            return [comparison.title] + titles.map { title in own.first { $0.metric == title }.map(Self.cell) ?? "–" }
+        }
+        return Self.table([["ratio"] + titles] + rows)
+    }
+
+    private var figures: [String] {
+        Self.table([["figure", "value"]] + report.figures.map { [$0.name, "\(Self.number($0.value)) \($0.unit)"] })
+    }
+
+    private static func cell(_ rate: Report.Rate) -> String {
+        "\(number(rate.median)) (±\(String(format: "%.1f", rate.deviation * 100)) %)"
+    }
+
+    private static func cell(_ ratio: Report.Ratio) -> String {
+        String(format: "%.2f (%.2f…%.2f)", ratio.median, ratio.minimum, ratio.maximum)
+    }
+
+    /// Three significant digits or more: nobody's noise is smaller.
+    private static func number(_ value: Double) -> String {
+        String(format: value >= 100 ? "%.0f" : value >= 10 ? "%.1f" : "%.2f", value)
+    }
+
+    private static func table(_ rows: [[String]]) -> [String] {
+        guard let header = rows.first else { return [] }
+        let widths = header.indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
+        var lines = rows.map { row in
+            let cells = zip(row, widths).map { $0 + String(repeating: " ", count: $1 - $0.count) }
+            return "| " + cells.joined(separator: " | ") + " |"
+        }
+        lines.insert("|" + widths.map { String(repeating: "-", count: $0 + 2) }.joined(separator: "|") + "|", at: 1)
+        return lines
+    }
+}

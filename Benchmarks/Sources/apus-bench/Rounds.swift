@@ -1,0 +1,72 @@
+import TestSupport
+
+/// Measures all peers in turns, so that what disturbs the machine for a while disturbs all of them alike.
+struct Rounds {
+    let peers: [Peer]
+    let settings: Settings
+    let modes: [Mode]
+    private let metrics: [Metric]
+    /// Told about every round.
+    let progress: (String) -> Void
+
+    private(set) var samples = Samples()
+    /// Measurements that had to be repeated.
+    private(set) var repeated: [String] = []
+
+    init(
+        peers: [Peer], settings: Settings, modes: [Mode], workloads: [Workload], progress: @escaping (String) -> Void
+    ) {
+        self.peers = peers
+        self.settings = settings
+        self.modes = modes
+        metrics = Metric.all.filter { workloads.contains($0.workload) }
+        self.progress = progress
+    }
+
+    mutating func run() async throws {
+        try await touchMemory()
+        for round in 0..<settings.rounds {
+            for mode in modes {
+                progress("round \(round + 1) of \(settings.rounds), \(mode.title)")
+                try await self.round(round, mode)
+            }
+        }
+    }
+
+    /// Runs everything once without counting.
+    private func touchMemory() async throws {
+        progress("warming up")
+        guard let mode = modes.first else { return }
+        for peer in peers { try await peer.prepare(for: mode) }
+        for peer in peers {
+            for metric in metrics where peer.kind.metrics.contains(metric) {
+                let seconds = metric.workload == .connections ? settings.firstTouch : settings.seconds / 4
+                _ = try await Measurement(peer: peer, metric: metric, mode: mode).run(seconds: seconds, warmup: 0)
+            }
+        }
+    }
+
+    /// One metric of all peers next to each other: those are the numbers that get divided. Each round starts with
+    /// another peer.
+    private mutating func round(_ number: Int, _ mode: Mode) async throws {
+        for peer in peers { try await peer.prepare(for: mode) }
+        let first = peers.isEmpty ? 0 : number % peers.count
+        let order = peers[first...] + peers[..<first]
+        for metric in metrics {
+            for peer in order where peer.kind.metrics.contains(metric) {
+                let rate = try await rate(Measurement(peer: peer, metric: metric, mode: mode))
+                samples.add(rate, to: Samples.Key(mode: mode, metric: metric, peer: peer.kind))
+            }
+        }
+    }
+
+    /// A measurement may fail when the machine stands still for a second; twice in a row is an error.
+    private mutating func rate(_ measurement: Measurement) async throws -> Double {
+        do {
+            return try await measurement.run(seconds: settings.seconds, warmup: settings.warmup)
+        } catch {
+            repeated.append("\(error)")
+            return try await measurement.run(seconds: settings.seconds, warmup: settings.warmup)
+        }
+    }
+}

@@ -1,0 +1,24 @@
+/// How long and how often to measure.
+struct Settings: Sendable {
+    /// Rounds that count; in each, every peer is measured once with every metric in every mode.
+    var rounds: Int
+    /// The counted part of one measurement, in seconds.
+    var seconds: Double
+    /// The part before it that is not counted, in seconds: the connection's window opens, caches fill.
+    var warmup: Double
+    /// The length of a measurement in the round before the first, in seconds. It touches maps, slabs and conntrack for
+    /// the first time, which is slow on virtual machines, and goes once through all local ports.
+    var firstTouch: Double
+
+    static let full = Settings(rounds: 5, seconds: 1, warmup: 0.2, firstTouch: 3)
+    /// Enough to see that everything works; its numbers mean nothing.
+    static let quick = Settings(rounds: 1, seconds: 0.2, warmup: 0.05, firstTouch: 0.2)
+}
+
+/// The numbers of Services that are compared.
+enum ServiceCount {
+    static let few = 10
+    static let many = 10_000
+    /// Endpoints of every Service, of which the data path chooses one for each connection.
+    static let endpoints = 10
+}

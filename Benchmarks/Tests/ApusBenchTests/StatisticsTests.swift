@@ -1,0 +1,42 @@
+import Testing
+
+@testable import apus_bench
+
+@Suite struct Summaries {
+    @Test(arguments: [
+        ([3.0], 3.0, 0.0), ([1, 2, 3, 4], 2.5, 1), ([5, 1, 3], 3, 2), ([10, 10, 10, 10, 1000], 10, 0),
+    ])
+    func areTheMedianAndTheMedianOfTheDeviationsFromIt(samples: [Double], median: Double, deviation: Double) {
+        let summary = Summary(samples)
+        #expect(summary?.median == median)
+        #expect(summary?.deviation == deviation)
+    }
+
+    @Test func ofNothingAreNothing() { #expect(Summary([]) == nil) }
+}
+
+@Suite struct Ratios {
+    private let pod = Metric(workload: .connections, destination: .pod)
+    private let clusterIP = Metric(workload: .connections, destination: .clusterIP)
+
+    private func samples(_ series: [(PeerKind, Metric, [Double])]) -> Samples {
+        var samples = Samples()
+        for (peer, metric, values) in series {
+            for value in values { samples.add(value, to: .init(mode: .pinned, metric: metric, peer: peer)) }
+        }
+        return samples
+    }
+
+    @Test func areTakenRoundByRoundSoThatDriftDropsOut() {
+        let samples = samples([(.apusFew, pod, [2, 20, 200]), (.kernel, pod, [1, 10, 100])])
+        let ratio = samples.ratios(of: .apusFew, to: .kernel, .pinned, pod)
+        #expect(ratio == Summary([2, 2, 2]))
+    }
+
+    @Test func compareAServiceWithTheServersOwnAddressWhereThePeerKnowsNoServices() {
+        let samples = samples([(.apusFew, clusterIP, [3]), (.kernel, pod, [2]), (.iptablesFew, clusterIP, [1])])
+        #expect(samples.ratios(of: .apusFew, to: .kernel, .pinned, clusterIP)?.median == 1.5)
+        #expect(samples.ratios(of: .apusFew, to: .iptablesFew, .pinned, clusterIP)?.median == 3)
+        #expect(samples.ratios(of: .apusFew, to: .veth, .pinned, clusterIP) == nil)
+    }
+}
