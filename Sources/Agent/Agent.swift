@@ -25,6 +25,8 @@ public struct Agent: Sendable {
         try Requirements.check()
         try makeSocketDirectory()
         let kernel = try DatapathKernel(configuration.datapathOptions)
+        // Nothing in use has been touched so far.
+        let lock = try AgentLock(directory: configuration.bpffs)
         let directory = FlowDirectory()
         let hub = FlowHub(capacity: configuration.flowCapacity)
         // Watches come before the first look, so that no change falls between them.
@@ -39,6 +41,7 @@ public struct Agent: Sendable {
             "Apus is starting",
             metadata: ["version": "\(AgentConfiguration.version)", "node": "\(configuration.node)"])
         try await group.run()
+        _ = consume lock
         log.info("Apus has stopped; the data path goes on")
     }
 
