@@ -3,9 +3,9 @@
 
 swift_floor=6.3
 
-# Prints the version of the swift at $1, such as 6.3.1; nothing when it does not run.
+# Prints the version of the swift at $1, such as 6.3.1; nothing when it does not run, which is no failure of its own.
 swift_version() {
-    "$1" --version 2>/dev/null | sed -n 's/.*Swift version \([0-9][0-9.]*\).*/\1/p' | head -n 1
+    { "$1" --version 2>/dev/null || true; } | sed -n 's/.*Swift version \([0-9][0-9.]*\).*/\1/p' | head -n 1
 }
 
 # Whether version $1 is at least version $2.
@@ -27,7 +27,10 @@ require_swift() {
     while read -r place; do
         [ -x "$place" ] || continue
         version=$(swift_version "$place")
-        [ -n "$version" ] || continue
+        if [ -z "$version" ]; then
+            found="$place does not run: $("$place" --version 2>&1 | head -n 1 || true)"
+            continue
+        fi
         if version_at_least "$version" "$swift_floor"; then
             PATH="$(dirname "$place"):$PATH"
             export PATH
