@@ -25,6 +25,9 @@ struct Bench: AsyncParsableCommand {
     @Flag(help: "Measure so shortly that the numbers mean nothing: to see that everything works.")
     var quick = false
 
+    @Flag(help: "Exit with 1 when a budget is missed.")
+    var judge = false
+
     @Option(help: "How many rounds count.")
     var rounds: Int?
 
@@ -47,11 +50,17 @@ struct Bench: AsyncParsableCommand {
     }
 
     func run() async throws {
+        let report = try await measureAndTearDown()
+        try publish(report)
+        if judge, report.budgets.contains(where: { !$0.isMet }) { throw ExitCode.failure }
+    }
+
+    private func measureAndTearDown() async throws -> Report {
         var setup = PeerSetup()
         do {
             let report = try await measure(&setup)
             await setup.tearDown()
-            try publish(report)
+            return report
         } catch {
             await setup.tearDown()
             throw error

@@ -33,12 +33,22 @@ struct Report: Codable {
         }
     }
 
+    /// Whether a budget was kept.
+    struct BudgetVerdict: Codable, Equatable {
+        var name: String
+        var bound: String
+        var value: Double
+        var isMet: Bool
+    }
+
     var machine: Machine
     var rounds: Int
     var seconds: Double
     var rates: [Rate]
     var ratios: [Ratio]
     var figures: [Figure]
+    /// The budgets of which something was measured.
+    var budgets: [BudgetVerdict] = []
     /// Measurements that failed once and were repeated.
     var repeated: [String]
 
@@ -54,6 +64,7 @@ struct Report: Codable {
         ratios = Self.everyMetric { mode, metric in
             Comparison.all.compactMap { Self.ratio($0, mode, metric, samples) }
         }
+        budgets = Budget.all.flatMap { $0.verdicts(in: self) }
     }
 
     private static func everyMetric<Element>(_ body: (Mode, Metric) -> [Element]) -> [Element] {

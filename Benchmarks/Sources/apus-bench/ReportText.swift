@@ -11,6 +11,7 @@ struct ReportText {
             lines += [""] + ratios(mode)
         }
         if !report.figures.isEmpty { lines += ["", "## More", ""] + figures }
+        if !report.budgets.isEmpty { lines += ["", "## Budgets", ""] + budgets }
         if !report.repeated.isEmpty { lines += ["", "Repeated after a failure:"] + report.repeated.map { "- \($0)" } }
         return lines.joined(separator: "\n") + "\n"
     }
@@ -52,6 +53,14 @@ struct ReportText {
 
     private var figures: [String] {
         Self.table([["figure", "value"]] + report.figures.map { [$0.name, "\(Self.number($0.value)) \($0.unit)"] })
+    }
+
+    private var budgets: [String] {
+        Self.table(
+            [["budget", "bound", "measured", ""]]
+                + report.budgets.map { budget in
+                    [budget.name, budget.bound, Self.number(budget.value), budget.isMet ? "met" : "missed"]
+                })
     }
 
     private static func cell(_ rate: Report.Rate) -> String {

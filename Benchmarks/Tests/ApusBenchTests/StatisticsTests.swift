@@ -40,3 +40,28 @@ import Testing
         #expect(samples.ratios(of: .apusFew, to: .veth, .pinned, clusterIP) == nil)
     }
 }
+
+@Suite struct Budgets {
+    private func report(connections: Double, programming: Double) -> Report {
+        var samples = Samples()
+        let metric = Metric(workload: .connections, destination: .pod)
+        samples.add(connections, to: .init(mode: .pinned, metric: metric, peer: .apusFew))
+        samples.add(100, to: .init(mode: .pinned, metric: metric, peer: .kernel))
+        samples.add(50, to: .init(mode: .free, metric: metric, peer: .apusFew))
+        samples.add(100, to: .init(mode: .free, metric: metric, peer: .kernel))
+        return Report(
+            machine: Machine.current(commit: "test"), settings: .quick, samples: samples,
+            figures: [.init("program 10000 Services × 10 endpoints, from objects to maps", programming, "ms")],
+            repeated: [])
+    }
+
+    @Test func areJudgedByThePinnedModeAlone() {
+        #expect(report(connections: 100, programming: 400).budgets.map(\.isMet) == [true, true])
+    }
+
+    @Test func areMissedOneByOne() {
+        #expect(report(connections: 99, programming: 400).budgets.map(\.isMet) == [false, true])
+        #expect(report(connections: 101, programming: 1000).budgets.map(\.isMet) == [true, false])
+        #expect(ReportText(report: report(connections: 99, programming: 400)).text.contains("| missed |"))
+    }
+}

@@ -1,0 +1,73 @@
+import Foundation
+
+/// What Apus promises to cost (docs/performance.md), as a number that a report must reach.
+struct Budget: Sendable {
+    /// One of the report's numbers in the pinned mode.
+    enum Measure: Sendable {
+        /// The ratio of two peers in each of the workloads, to a pod and to a ClusterIP.
+        case ratio(Comparison, [Workload])
+        /// A number of its own, by the beginning of its name.
+        case figure(String)
+    }
+
+    enum Bound: Sendable {
+        case atLeast(Double)
+        case above(Double)
+        case below(Double)
+
+        func admits(_ value: Double) -> Bool {
+            switch self {
+            case .atLeast(let bound): value >= bound
+            case .above(let bound): value > bound
+            case .below(let bound): value < bound
+            }
+        }
+
+        var text: String {
+            switch self {
+            case .atLeast(let bound): "at least \(bound)"
+            case .above(let bound): "above \(bound)"
+            case .below(let bound): "below \(bound)"
+            }
+        }
+    }
+
+    var measure: Measure
+    var bound: Bound
+
+    /// Throughput has no budget of its own: on one CPU it is the cost of copying.
+    private static let judged: [Workload] = [.tcpRequests, .udpRequests, .connections]
+
+    static let all = [
+        Budget(.ratio(Comparison(subject: .apusFew, reference: .kernel), judged), .atLeast(1)),
+        Budget(.ratio(Comparison(subject: .apusFew, reference: .iptablesFew), judged), .above(1)),
+        Budget(.ratio(Comparison(subject: .apusMany, reference: .iptablesMany), judged), .above(1)),
+        // As fast, within what two medians of equal rates differ by.
+        Budget(.ratio(Comparison(subject: .apusMany, reference: .apusFew), judged), .atLeast(0.97)),
+        Budget(.ratio(Comparison(subject: .apusFew, reference: .apusSilent), [.connections]), .atLeast(0.97)),
+        Budget(.figure("program \(ServiceCount.many) Services"), .below(1000)),
+    ]
+
+    init(_ measure: Measure, _ bound: Bound) {
+        self.measure = measure
+        self.bound = bound
+    }
+
+    /// What the report says of it; empty where it did not measure that.
+    func verdicts(in report: Report) -> [Report.BudgetVerdict] {
+        switch measure {
+        case .ratio(let comparison, let workloads):
+            let titles = Metric.all.filter { workloads.contains($0.workload) }.map(\.title)
+            return report.ratios.filter { ratio in
+                ratio.mode == Mode.pinned.rawValue && ratio.subject == comparison.subject.rawValue
+                    && ratio.reference == comparison.reference.rawValue && titles.contains(ratio.metric)
+            }.map { verdict("\(comparison.title), \($0.metric)", $0.median) }
+        case .figure(let name):
+            return report.figures.filter { $0.name.hasPrefix(name) }.map { verdict("\($0.name), \($0.unit)", $0.value) }
+        }
+    }
+
+    private func verdict(_ name: String, _ value: Double) -> Report.BudgetVerdict {
+        Report.BudgetVerdict(name: name, bound: bound.text, value: value, isMet: bound.admits(value))
+    }
+}
