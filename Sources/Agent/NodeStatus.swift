@@ -21,7 +21,9 @@ extension NodeController {
         status.programmed.services = Set(state.services.programs.values.map(\.service)).count
         status.programmed.frontends = state.services.programs.count
         status.programmed.backends = Set(state.services.programs.values.flatMap(\.backends)).count
-        status.programmed.policies = state.objectCounts[.networkPolicy] ?? 0
+        status.programmed.policies = [.networkPolicy, .clusterNetworkPolicy].reduce(0) {
+            $0 + (state.objectCounts[$1] ?? 0)
+        }
         status.applying.edits = programming.written
         status.applying.errors = programming.failures
         status.applying.lastDurationNanoseconds = programming.lastDuration

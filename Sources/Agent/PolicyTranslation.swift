@@ -12,6 +12,7 @@ extension PolicyInput {
         case .node(let node): self = .node(node.meta.name, addresses: node.addresses.map(\.address))
         case .pod(let pod): self = .pod(PolicyPod(pod))
         case .networkPolicy(let policy): self = .policy(NetworkPolicyObject(policy))
+        case .clusterNetworkPolicy(let policy): self = .clusterPolicy(ClusterPolicyObject(policy))
         case .service, .endpointSlice: return nil
         }
     }
@@ -23,6 +24,7 @@ extension PolicyInput {
         case .node: self = .nodeRemoved(key.name)
         case .pod: self = .podRemoved(PodKey(namespace: key.namespace, name: key.name))
         case .networkPolicy: self = .policyRemoved(namespace: key.namespace, name: key.name)
+        case .clusterNetworkPolicy: self = .clusterPolicyRemoved(key.name)
         case .service, .endpointSlice: return nil
         }
     }

@@ -7,7 +7,7 @@ extension ServiceInput {
         switch object {
         case .service(let service): self = .upsertService(ServiceDefinition(service))
         case .endpointSlice(let slice): self = .upsertSlice(EndpointSliceDefinition(slice))
-        case .namespace, .node, .pod, .networkPolicy: return nil
+        case .namespace, .node, .pod, .networkPolicy, .clusterNetworkPolicy: return nil
         }
     }
 
@@ -16,7 +16,7 @@ extension ServiceInput {
         switch key.kind {
         case .service: self = .removeService(ServiceName(namespace: key.namespace, name: key.name))
         case .endpointSlice: self = .removeSlice(SliceName(namespace: key.namespace, name: key.name))
-        case .namespace, .node, .pod, .networkPolicy: return nil
+        case .namespace, .node, .pod, .networkPolicy, .clusterNetworkPolicy: return nil
         }
     }
 }

@@ -15,10 +15,13 @@ struct RecordedClusterTests {
         let cluster = try Self.fixture("cluster.yaml")
         let counts = Dictionary(cluster.objects.map { ($0.kind, 1) }, uniquingKeysWith: +)
         #expect(
-            counts == [.namespace: 7, .node: 3, .pod: 29, .service: 21, .endpointSlice: 27, .networkPolicy: 13])
+            counts == [
+                .namespace: 7, .node: 3, .pod: 29, .service: 21, .endpointSlice: 27, .networkPolicy: 13,
+                .clusterNetworkPolicy: 4,
+            ])
         #expect(cluster.diagnostics.allSatisfy { $0.problem == .ignoredKind })
-        #expect(cluster.diagnostics.count == 10)
-        #expect(Set(cluster.diagnostics.compactMap(\.subject)).count == 3)
+        #expect(cluster.diagnostics.count == 6)
+        #expect(Set(cluster.diagnostics.compactMap(\.subject)).count == 2)
     }
 
     @Test(
@@ -26,6 +29,7 @@ struct RecordedClusterTests {
         arguments: [
             ("namespaces", ObjectKind.namespace), ("nodes", .node), ("pods", .pod), ("services", .service),
             ("endpointslices", .endpointSlice), ("networkpolicies", .networkPolicy),
+            ("clusternetworkpolicies", .clusterNetworkPolicy),
         ])
     func listsEqualYAML(resource: String, kind: ObjectKind) throws {
         let list = try Self.fixture("\(resource).json")

@@ -11,6 +11,8 @@ extension KubernetesObject {
         case .endpointSlice: self = .endpointSlice(try EndpointSlice(fields, meta: meta))
         case .pod: self = .pod(try Pod(fields, meta: meta))
         case .networkPolicy: self = .networkPolicy(try NetworkPolicy(fields, meta: meta))
+        case .clusterNetworkPolicy:
+            self = .clusterNetworkPolicy(try ClusterNetworkPolicy(fields, meta: meta))
         }
     }
 }

@@ -6,6 +6,7 @@ public enum ObjectKind: String, Sendable, Hashable, CaseIterable {
     case endpointSlice = "EndpointSlice"
     case pod = "Pod"
     case networkPolicy = "NetworkPolicy"
+    case clusterNetworkPolicy = "ClusterNetworkPolicy"
 
     /// The group and version that the kind is read in.
     public var apiVersion: String {
@@ -13,11 +14,12 @@ public enum ObjectKind: String, Sendable, Hashable, CaseIterable {
         case .namespace, .node, .service, .pod: "v1"
         case .endpointSlice: "discovery.k8s.io/v1"
         case .networkPolicy: "networking.k8s.io/v1"
+        case .clusterNetworkPolicy: "policy.networking.k8s.io/v1alpha2"
         }
     }
 
     /// Whether objects of the kind live in a namespace.
-    public var isNamespaced: Bool { self != .namespace && self != .node }
+    public var isNamespaced: Bool { self != .namespace && self != .node && self != .clusterNetworkPolicy }
 
     /// The kind with this name in this version, nil when Apus does not read it.
     public init?(_ name: String, apiVersion: String) {
@@ -69,6 +71,7 @@ public enum KubernetesObject: Sendable, Hashable {
     case endpointSlice(EndpointSlice)
     case pod(Pod)
     case networkPolicy(NetworkPolicy)
+    case clusterNetworkPolicy(ClusterNetworkPolicy)
 
     /// The object's metadata.
     public var meta: ObjectMeta {
@@ -79,6 +82,7 @@ public enum KubernetesObject: Sendable, Hashable {
         case .endpointSlice(let object): object.meta
         case .pod(let object): object.meta
         case .networkPolicy(let object): object.meta
+        case .clusterNetworkPolicy(let object): object.meta
         }
     }
 
@@ -91,6 +95,7 @@ public enum KubernetesObject: Sendable, Hashable {
         case .endpointSlice: .endpointSlice
         case .pod: .pod
         case .networkPolicy: .networkPolicy
+        case .clusterNetworkPolicy: .clusterNetworkPolicy
         }
     }
 

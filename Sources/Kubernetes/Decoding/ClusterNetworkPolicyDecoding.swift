@@ -1,0 +1,158 @@
+internal import Addressing
+
+extension ClusterNetworkPolicy {
+    init(_ fields: Fields, meta: ObjectMeta) throws(FieldError) {
+        let spec = try fields.required("spec", Fields.init)
+        do throws(FieldError) {
+            self.init(
+                meta: meta, tier: try spec.required("tier", Read.name),
+                priority: try spec.required("priority") { (value) throws(FieldError) in
+                    Int(try Read.integer(0...1000)(value))
+                },
+                ingress: try spec.shortList("ingress") { (value) throws(FieldError) in
+                    try ClusterNetworkPolicyRule(value, peers: "from", ClusterNetworkPolicyPeer.source)
+                },
+                egress: try spec.shortList("egress") { (value) throws(FieldError) in
+                    try ClusterNetworkPolicyRule(value, peers: "to", ClusterNetworkPolicyPeer.destination)
+                })
+            (namespaceSelector, podSelector) = try spec.required("subject", PodSelection.init).selectors
+        } catch { throw error.inside(.field("spec")) }
+    }
+}
+
+/// What subjects and peers share: `namespaces`, or `pods` with both selectors.
+private enum PodSelection {
+    case namespaces(LabelSelector)
+    case pods(LabelSelector, LabelSelector)
+
+    init(_ value: ManifestValue) throws(FieldError) {
+        let fields = try Fields(value)
+        try fields.requireOne(of: ["namespaces", "pods"])
+        if let namespaces = try fields.optional("namespaces", LabelSelector.init) {
+            self = .namespaces(namespaces)
+        } else {
+            self = try fields.required("pods") { (value) throws(FieldError) in
+                let pods = try Fields(value)
+                return .pods(
+                    try pods.required("namespaceSelector", LabelSelector.init),
+                    try pods.required("podSelector", LabelSelector.init))
+            }
+        }
+    }
+
+    var selectors: (LabelSelector, LabelSelector) {
+        switch self {
+        case .namespaces(let namespaces): (namespaces, LabelSelector())
+        case .pods(let namespaces, let pods): (namespaces, pods)
+        }
+    }
+}
+
+extension ClusterNetworkPolicyRule {
+    fileprivate init(
+        _ value: ManifestValue, peers: String, _ peer: Fields.Reader<ClusterNetworkPolicyPeer>
+    ) throws(FieldError) {
+        let fields = try Fields(value)
+        self.init(
+            action: try fields.required("action", Read.name), peers: try fields.shortList(peers, peer),
+            ports: try fields.shortList("protocols", NetworkPolicyPort.ofClusterPolicy).flatMap { $0 })
+        if self.peers.isEmpty { throw FieldError("needs at least one peer").inside(.field(peers)) }
+        for (index, peer) in self.peers.enumerated() where action != .accept {
+            guard case .domainNames = peer else { continue }
+            throw FieldError("only a rule that accepts can have domainNames")
+                .inside(.index(index)).inside(.field(peers))
+        }
+    }
+}
+
+extension ClusterNetworkPolicyPeer {
+    fileprivate static func source(_ value: ManifestValue) throws(FieldError) -> ClusterNetworkPolicyPeer {
+        switch try PodSelection(value) {
+        case .namespaces(let namespaces): .namespaces(namespaces)
+        case .pods(let namespaces, let pods): .pods(namespaces: namespaces, pods: pods)
+        }
+    }
+
+    fileprivate static func destination(_ value: ManifestValue) throws(FieldError) -> ClusterNetworkPolicyPeer {
+        let fields = try Fields(value)
+        try fields.requireOne(of: ["namespaces", "pods", "nodes", "networks", "domainNames"])
+        if let nodes = try fields.optional("nodes", LabelSelector.init) { return .nodes(nodes) }
+        if let networks = try fields.optionalShortList("networks", Read.cidr) { return .networks(networks) }
+        if let names = try fields.optionalShortList("domainNames", Read.nonEmptyString) { return .domainNames(names) }
+        return try source(value)
+    }
+}
+
+extension NetworkPolicyPort {
+    /// An item of `protocols`: ports of one protocol, or a named port, which may be of any of them.
+    fileprivate static func ofClusterPolicy(_ value: ManifestValue) throws(FieldError) -> [NetworkPolicyPort] {
+        let fields = try Fields(value)
+        let names: [(String, IPProtocol)] = [("tcp", .tcp), ("udp", .udp), ("sctp", .sctp)]
+        try fields.requireOne(of: names.map(\.0) + ["destinationNamedPort"])
+        for (name, ipProtocol) in names {
+            let port = try fields.optional(name) { (value) throws(FieldError) in
+                try NetworkPolicyPort(ipProtocol, try Fields(value))
+            }
+            if let port { return [port] }
+        }
+        return try fields.required("destinationNamedPort") { (value) throws(FieldError) in
+            guard case .name(let name) = try Read.portReference(value) else {
+                throw .expected("a port name", got: value)
+            }
+            return names.map { NetworkPolicyPort(protocol: $0.1, port: .name(name)) }
+        }
+    }
+
+    /// The ports of one protocol; without `destinationPort` all of them.
+    private init(_ ipProtocol: IPProtocol, _ fields: Fields) throws(FieldError) {
+        self =
+            try fields.optional("destinationPort") { (value) throws(FieldError) in
+                let port = try Fields(value)
+                try port.requireOne(of: ["number", "range"])
+                if let number = try port.optional("number", Read.port) {
+                    return NetworkPolicyPort(protocol: ipProtocol, port: .number(number))
+                }
+                return try port.required("range") { (value) throws(FieldError) in
+                    try NetworkPolicyPort(ipProtocol, range: try Fields(value))
+                }
+            } ?? NetworkPolicyPort(protocol: ipProtocol)
+    }
+
+    private init(_ ipProtocol: IPProtocol, range: Fields) throws(FieldError) {
+        let first = try range.required("start", Read.port)
+        let last = try range.required("end") { (value) throws(FieldError) in
+            let last = try Read.port(value)
+            if last <= first { throw .expected("an integer above \(first)", got: value) }
+            return last
+        }
+        self.init(protocol: ipProtocol, port: .number(first), endPort: last)
+    }
+}
+
+extension Fields {
+    /// The most entries that the API takes in any list of the kind.
+    private static let longest = 25
+
+    /// As `optionalList`, of up to 25 entries.
+    fileprivate func optionalShortList<T>(_ name: String, _ read: Reader<T>) throws(FieldError) -> [T]? {
+        let entries = try optionalList(name, read)
+        if let entries, entries.count > Self.longest {
+            throw FieldError("has \(entries.count) entries, more than \(Self.longest)").inside(.field(name))
+        }
+        return entries
+    }
+
+    fileprivate func shortList<T>(_ name: String, _ read: Reader<T>) throws(FieldError) -> [T] {
+        try optionalShortList(name, read) ?? []
+    }
+
+    /// Refuses none and several of fields that exclude each other, and any that is none of them: a newer version of the
+    /// kind may say there what must not be overlooked.
+    fileprivate func requireOne(of names: [String]) throws(FieldError) {
+        let given = object.members.filter { !$0.value.isNull }.map(\.name)
+        if let unknown = given.first(where: { !names.contains($0) }) {
+            throw FieldError("is not known").inside(.field(unknown))
+        }
+        guard given.count == 1 else { throw FieldError("expected exactly one of \(names.joined(separator: ", "))") }
+    }
+}
