@@ -1,13 +1,16 @@
+internal import Addressing
 internal import Kubernetes
 internal import NetworkPolicy
 
 extension ClusterPolicyObject {
-    init(_ policy: ClusterNetworkPolicy) {
+    /// The policy with the addresses of the nodes that its peers select, which `nodes` gives.
+    init(_ policy: ClusterNetworkPolicy, nodes: (PolicySelector) -> [IPAddress]) {
         self.init(
             name: policy.meta.name, tier: policy.tier == .admin ? .admin : .baseline, priority: policy.priority,
             namespaceSelector: PolicySelector(policy.namespaceSelector),
-            podSelector: PolicySelector(policy.podSelector), ingress: policy.ingress.map(ClusterPolicyRule.init),
-            egress: policy.egress.map(ClusterPolicyRule.init),
+            podSelector: PolicySelector(policy.podSelector),
+            ingress: policy.ingress.map { ClusterPolicyRule($0, nodes) },
+            egress: policy.egress.map { ClusterPolicyRule($0, nodes) },
             invalidFields: policy.egress.enumerated().flatMap { index, rule in
                 rule.peers.enumerated().compactMap { number, peer in
                     peer.unsupported.map {
@@ -21,9 +24,9 @@ extension ClusterPolicyObject {
 }
 
 extension ClusterPolicyRule {
-    init(_ rule: ClusterNetworkPolicyRule) {
+    fileprivate init(_ rule: ClusterNetworkPolicyRule, _ nodes: (PolicySelector) -> [IPAddress]) {
         self.init(
-            action: PolicyAction(rule.action), peers: rule.peers.flatMap(\.policyPeers),
+            action: PolicyAction(rule.action), peers: rule.peers.flatMap { $0.policyPeers(nodes) },
             ports: rule.ports?.map(PortRule.init))
     }
 }
@@ -42,20 +45,20 @@ extension ClusterNetworkPolicyPeer {
     /// The field of a peer that can't be programmed: the policy that has one fails closed.
     fileprivate var unsupported: String? {
         switch self {
-        case .nodes: "nodes"
         case .domainNames: "domainNames"
-        case .namespaces, .pods, .networks: nil
+        case .namespaces, .pods, .nodes, .networks: nil
         }
     }
 
-    fileprivate var policyPeers: [PolicyPeer] {
+    fileprivate func policyPeers(_ nodes: (PolicySelector) -> [IPAddress]) -> [PolicyPeer] {
         switch self {
         case .namespaces(let namespaces):
             [.pods(namespaceSelector: PolicySelector(namespaces), podSelector: nil)]
         case .pods(let namespaces, let pods):
             [.pods(namespaceSelector: PolicySelector(namespaces), podSelector: PolicySelector(pods))]
         case .networks(let networks): networks.map { .block($0, except: []) }
-        case .nodes, .domainNames: []
+        case .nodes(let selector): [.addresses(nodes(PolicySelector(selector)))]
+        case .domainNames: []
         }
     }
 }

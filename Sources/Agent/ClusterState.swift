@@ -23,6 +23,7 @@ struct ClusterState: Sendable {
     /// How many objects of each kind there are.
     private(set) var objectCounts: [ObjectKind: Int] = [:]
     private var known: Set<ObjectKey> = []
+    private var nodePeers = NodePeers()
 
     init(node: String) {
         self.node = node
@@ -54,6 +55,7 @@ struct ClusterState: Sendable {
                 if let input = ServiceInput(deleted: key) { serviceInputs.append(input) }
             }
         }
+        policyInputs += nodePeers.apply(changes)
         outcome.edits = policies.apply(policyInputs).map(DatapathEdit.policy)
         outcome.edits += services.apply(serviceInputs).map(DatapathEdit.service)
         return outcome

@@ -2,7 +2,8 @@ internal import Kubernetes
 internal import NetworkPolicy
 
 extension PolicyInput {
-    /// What a Kubernetes object says to the policy compiler; nil for kinds that say nothing.
+    /// What a Kubernetes object says to the policy compiler; nil for kinds that say nothing, and for cluster policies,
+    /// which `NodePeers` translates.
     init?(_ object: KubernetesObject) {
         switch object {
         case .namespace(let namespace):
@@ -12,8 +13,7 @@ extension PolicyInput {
         case .node(let node): self = .node(node.meta.name, addresses: node.addresses.map(\.address))
         case .pod(let pod): self = .pod(PolicyPod(pod))
         case .networkPolicy(let policy): self = .policy(NetworkPolicyObject(policy))
-        case .clusterNetworkPolicy(let policy): self = .clusterPolicy(ClusterPolicyObject(policy))
-        case .service, .endpointSlice: return nil
+        case .clusterNetworkPolicy, .service, .endpointSlice: return nil
         }
     }
 

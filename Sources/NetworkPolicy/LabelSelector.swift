@@ -32,4 +32,7 @@ public struct LabelSelector: Sendable, Hashable {
 
     /// The selector that selects everything.
     public static let everything = LabelSelector()
+
+    /// Whether an object with these labels is selected.
+    public func matches(_ labels: [String: String]) -> Bool { CanonicalSelector(self).matches(labels) }
 }

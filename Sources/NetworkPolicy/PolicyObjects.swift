@@ -78,6 +78,8 @@ public enum PolicyPeer: Sendable, Hashable {
     case pods(namespaceSelector: LabelSelector?, podSelector: LabelSelector?)
     /// Addresses of a block, without the exceptions.
     case block(CIDR, except: [CIDR])
+    /// Exactly these addresses, such as those of the nodes that a selector matched; an empty list admits nobody.
+    case addresses([IPAddress])
 }
 
 /// One item of a rule's `ports`.

@@ -179,6 +179,8 @@ extension PolicyOracle {
         switch peer {
         case .block(let block, let except):
             return block.contains(address) && !except.contains { $0.contains(address) }
+        case .addresses(let addresses):
+            return addresses.contains(address)
         case .pods(let namespaceSelector, let podSelector):
             guard let pod = pod(at: address) else { return false }
             if let namespaceSelector {
@@ -256,6 +258,7 @@ private enum WellFormed {
             (namespaces != nil || pods != nil) && [namespaces, pods].compactMap { $0 }.allSatisfy(check)
         case .block(let block, let except):
             except.allSatisfy { $0 != block && block.contains($0) }
+        case .addresses: true
         }
     }
 

@@ -143,7 +143,7 @@ extension SourceRule {
     init(origin: RuleOrigin, action: PolicyAction, peers: [PolicyPeer]?, ports: [PortRule]?, home: NamespaceScope) {
         self.origin = origin
         self.action = action
-        self.peers = peers.flatMap { peers in peers.isEmpty ? nil : peers.map { PeerBase($0, home: home) } }
+        self.peers = peers.flatMap { peers in peers.isEmpty ? nil : peers.flatMap { PeerBase.all($0, home: home) } }
         self.ports = ports.flatMap { $0.isEmpty ? nil : $0 }
     }
 }
@@ -153,14 +153,16 @@ extension NamespaceScope {
 }
 
 extension PeerBase {
-    /// A peer as written; `home` is where a pod selector without a namespace selector looks.
-    init(_ peer: PolicyPeer, home: NamespaceScope) {
+    /// What a peer as written stands for; `home` is where a pod selector without a namespace selector looks.
+    static func all(_ peer: PolicyPeer, home: NamespaceScope) -> [PeerBase] {
         switch peer {
         case .pods(let namespaces, let pods):
             let scope = namespaces.map { NamespaceScope($0) } ?? home
-            self = .pods(PodSet(scope: scope, selector: CanonicalSelector(pods ?? .everything)))
+            return [.pods(PodSet(scope: scope, selector: CanonicalSelector(pods ?? .everything)))]
         case .block(let block, let except):
-            self = .block(AddressBlock(block, except: except))
+            return [.block(AddressBlock(block, except: except))]
+        case .addresses(let addresses):
+            return Set(addresses).sorted().map { .block(AddressBlock(CIDR(host: $0), except: [])) }
         }
     }
 }

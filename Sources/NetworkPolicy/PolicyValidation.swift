@@ -71,6 +71,7 @@ private struct Findings {
         case .pods(let namespaces, let pods):
             if let namespaces { check(namespaces, "\(path).namespaceSelector") }
             if let pods { check(pods, "\(path).podSelector") }
+        case .addresses: break
         case .block(let block, let except):
             for (index, exception) in except.enumerated()
             where !block.contains(exception) || exception.length == block.length {

@@ -244,6 +244,9 @@ extension ClusterGenerator {
         case 0...2: return .pods(namespaceSelector: nil, podSelector: podSelector())
         case 3, 4: return .pods(namespaceSelector: namespaceSelector(), podSelector: nil)
         case 5, 6: return .pods(namespaceSelector: namespaceSelector(), podSelector: podSelector())
+        case 7:
+            let pods = Pools.podAddresses(roll(8), isDualStack: chance(50))
+            return .addresses((pods + Pools.edgeAddresses).filter { _ in chance(20) })
         default: return block()
         }
     }
