@@ -67,6 +67,26 @@ extension TrafficTests {
             }
         }
 
+        @Test func nodesAreTheAddressesOfTheNodeObjectsThatMatch() async throws {
+            try await withShop { shop in
+                let (intruder, node) = (shop.lab.pod("intruder"), shop.lab.host("node-a"))
+                try await node.serve(port: 9000)
+                try await expect(intruder, asking: node, 9000, answered: true)
+                try shop.agent.manifests.write(
+                    Self.file,
+                    Self.policy(
+                        "no-nodes",
+                        """
+                        {tier: Admin, priority: 5, subject: {\(Self.namespace("visitors"))},
+                          egress: [{action: Deny, to: [{nodes: {matchLabels: {kubernetes.io/hostname: node-a}}}]}]}
+                        """))
+                try await expect(intruder, asking: node, 9000, answered: false)
+                try shop.agent.manifests.edit(
+                    "node.yaml", "kubernetes.io/hostname: node-a", to: "kubernetes.io/hostname: node-b")
+                try await expect(intruder, asking: node, 9000, answered: true)
+            }
+        }
+
         @Test func aPeerThatCannotBeProgrammedClosesItsSubjectsAndNobodyElse() async throws {
             try await withShop { shop in
                 try shop.agent.manifests.write(
