@@ -135,8 +135,9 @@ extension PolicyOracle {
                     admitsPort: admitsPort(rule.ports, query, endpoint))
                 seen.append(step)
                 guard step.matches else { continue }
-                if rule.action == .pass { return nil }
-                return Explanation(isAllowed: rule.action == .allow, reason: .rule(origin), considered: seen)
+                // After the last tier comes the cluster's default, which admits everything.
+                if rule.action == .pass, tier == .admin { return nil }
+                return Explanation(isAllowed: rule.action != .deny, reason: .rule(origin), considered: seen)
             }
         }
         return nil
@@ -240,7 +241,6 @@ private enum WellFormed {
         let rules = object.ingress + object.egress
         return object.invalidFields.isEmpty && object.tier != .networkPolicy && 0...1000 ~= object.priority
             && check(object.namespaceSelector) && check(object.podSelector)
-            && !(object.tier == .baseline && rules.contains { $0.action == .pass })
             && rules.allSatisfy { !$0.peers.isEmpty }
             && rules.allSatisfy { $0.peers.allSatisfy(check) && ($0.ports ?? []).allSatisfy(check) }
     }

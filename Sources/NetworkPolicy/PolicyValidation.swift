@@ -29,9 +29,6 @@ enum PolicyValidation {
                 if rule.peers.isEmpty { found.add(peersPath, "needs at least one peer") }
                 for (number, peer) in rule.peers.enumerated() { found.check(peer, "\(peersPath)[\(number)]") }
                 found.check(rule.ports ?? [], path)
-                if object.tier == .baseline, rule.action == .pass {
-                    found.add("\(path).action", "the baseline tier has no next tier to pass to")
-                }
             }
         }
         return found.problems.sorted()

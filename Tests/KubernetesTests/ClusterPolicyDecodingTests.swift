@@ -33,6 +33,8 @@ struct ClusterPolicyDecodingTests {
             """)
         #expect(pods.tier == .baseline && pods.priority == 1000 && pods.namespaceSelector == LabelSelector())
         #expect(pods.podSelector == LabelSelector(matchLabels: ["app": "web"]))
+        let anywhere = try policy("tier: Admin, priority: 1, subject: {pods: {podSelector: {}}}, ingress: []")
+        #expect(anywhere.namespaceSelector == LabelSelector())
     }
 
     @Test(
@@ -57,9 +59,9 @@ struct ClusterPolicyDecodingTests {
     }
 
     @Test(
-        "ports are numbers, ranges or all of a protocol, and a named port is of any protocol",
+        "ports are numbers or ranges, and a named port is of any protocol",
         arguments: [
-            ("[]", []), ("[{udp: {}}]", [NetworkPolicyPort(protocol: .udp)]),
+            ("null", nil),
             ("[{tcp: {destinationPort: {number: 80}}}]", [NetworkPolicyPort(port: .number(80))]),
             (
                 "[{sctp: {destinationPort: {range: {start: 1, end: 9}}}}]",
@@ -69,8 +71,8 @@ struct ClusterPolicyDecodingTests {
                 "[{destinationNamedPort: http}]",
                 [IPProtocol.tcp, .udp, .sctp].map { NetworkPolicyPort(protocol: $0, port: .name("http")) }
             ),
-        ])
-    func ports(text: String, ports: [NetworkPolicyPort]) throws {
+        ] as [(String, [NetworkPolicyPort]?)])
+    func ports(text: String, ports: [NetworkPolicyPort]?) throws {
         #expect(try egress("{action: Pass, to: \(Self.everyone), protocols: \(text)}").ports == ports)
     }
 
@@ -89,8 +91,8 @@ struct ClusterPolicyDecodingTests {
             ("tier: Admin, priority: 1", "spec.subject: required"),
             ("tier: Admin, priority: 1, subject: {}", "spec.subject: expected exactly one of namespaces, pods"),
             (
-                "tier: Admin, priority: 1, subject: {pods: {podSelector: {}}}",
-                "spec.subject.pods.namespaceSelector: required"
+                "tier: Admin, priority: 1, subject: {pods: {namespaceSelector: {}}}",
+                "spec.subject.pods.podSelector: required"
             ),
             ("\(subject), ingress: [{action: Deny}]", "spec.ingress[0].from: needs at least one peer"),
             ("\(subject), ingress: [{from: \(everyone)}]", "spec.ingress[0].action: required"),
@@ -109,6 +111,18 @@ struct ClusterPolicyDecodingTests {
             (
                 "\(subject), egress: [{action: Deny, to: [{networks: [10.0.0.0]}]}]",
                 #"spec.egress[0].to[0].networks[0]: expected a range of the form ADDRESS/LENGTH, got "10.0.0.0""#
+            ),
+            (
+                "\(subject), egress: [{action: Accept, to: \(everyone), protocols: []}]",
+                "spec.egress[0].protocols: needs at least one entry"
+            ),
+            (
+                "\(subject), egress: [{action: Accept, to: \(everyone), protocols: [{tcp: {}}]}]",
+                "spec.egress[0].protocols[0].tcp.destinationPort: required"
+            ),
+            (
+                "\(subject), egress: [{action: Accept, to: [{nodes: {}}], protocols: [{destinationNamedPort: a}]}]",
+                "spec.egress[0].to[0]: only pods have named ports"
             ),
             (
                 "\(subject), egress: [{action: Deny, to: \(everyone), protocols: [{icmp: {}}]}]",

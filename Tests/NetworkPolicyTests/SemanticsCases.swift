@@ -357,6 +357,10 @@ enum SemanticsCases {
                     "shop/db from 8.8.8.8 TCP 80 allowed", "shop/web from shop/db TCP 80 allowed",
                 ]),
             SemanticsCase(
+                "What baseline passes is admitted, as there is no tier after it",
+                inputs: [cluster("b", .baseline, 1, passWeb, deny)],
+                ["shop/db from shop/web TCP 81 allowed", "shop/db from ops/probe TCP 80 denied"]),
+            SemanticsCase(
                 "Isolation leaves nothing to baseline",
                 inputs: [
                     cluster("b", .baseline, 1, allowWeb), .policy(Shop.policy()),

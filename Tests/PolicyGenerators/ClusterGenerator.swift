@@ -233,7 +233,7 @@ extension ClusterGenerator {
     }
 
     private mutating func clusterRule(_ tier: PolicyTier) -> ClusterPolicyRule {
-        let actions: [PolicyAction] = tier == .admin ? [.allow, .deny, .deny, .pass] : [.allow, .deny]
+        let actions: [PolicyAction] = tier == .admin ? [.allow, .deny, .deny, .pass] : [.allow, .deny, .pass]
         return ClusterPolicyRule(
             action: actions.pick(&random), peers: (0...roll(2)).map { _ in peer() },
             ports: chance(40) ? nil : (0...roll(2)).map { _ in portRule() })

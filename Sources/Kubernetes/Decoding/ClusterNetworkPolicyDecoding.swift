@@ -20,7 +20,7 @@ extension ClusterNetworkPolicy {
     }
 }
 
-/// What subjects and peers share: `namespaces`, or `pods` with both selectors.
+/// What subjects and peers share: `namespaces`, or `pods` with a selector of each.
 private enum PodSelection {
     case namespaces(LabelSelector)
     case pods(LabelSelector, LabelSelector)
@@ -34,7 +34,8 @@ private enum PodSelection {
             self = try fields.required("pods") { (value) throws(FieldError) in
                 let pods = try Fields(value)
                 return .pods(
-                    try pods.required("namespaceSelector", LabelSelector.init),
+                    // Missing and empty both mean every namespace.
+                    try pods.optional("namespaceSelector", LabelSelector.init) ?? LabelSelector(),
                     try pods.required("podSelector", LabelSelector.init))
             }
         }
@@ -55,17 +56,27 @@ extension ClusterNetworkPolicyRule {
         let fields = try Fields(value)
         self.init(
             action: try fields.required("action", Read.name), peers: try fields.shortList(peers, peer),
-            ports: try fields.shortList("protocols", NetworkPolicyPort.ofClusterPolicy).flatMap { $0 })
+            ports: try fields.optionalShortList("protocols", NetworkPolicyPort.ofClusterPolicy)?.flatMap { $0 })
         if self.peers.isEmpty { throw FieldError("needs at least one peer").inside(.field(peers)) }
-        for (index, peer) in self.peers.enumerated() where action != .accept {
-            guard case .domainNames = peer else { continue }
-            throw FieldError("only a rule that accepts can have domainNames")
-                .inside(.index(index)).inside(.field(peers))
+        let hasNamedPort = (ports ?? []).contains { if case .name = $0.port { true } else { false } }
+        for (index, peer) in self.peers.enumerated() {
+            if let problem = peer.problem(action, hasNamedPort) {
+                throw FieldError(problem).inside(.index(index)).inside(.field(peers))
+            }
         }
     }
 }
 
 extension ClusterNetworkPolicyPeer {
+    /// Why a rule can't have this peer.
+    fileprivate func problem(_ action: ClusterNetworkPolicyRule.Action, _ hasNamedPort: Bool) -> String? {
+        switch self {
+        case .domainNames where action != .accept: "only a rule that accepts can have domainNames"
+        case .nodes, .networks, .domainNames: hasNamedPort ? "only pods have named ports" : nil
+        case .namespaces, .pods: nil
+        }
+    }
+
     fileprivate static func source(_ value: ManifestValue) throws(FieldError) -> ClusterNetworkPolicyPeer {
         switch try PodSelection(value) {
         case .namespaces(let namespaces): .namespaces(namespaces)
@@ -103,19 +114,17 @@ extension NetworkPolicyPort {
         }
     }
 
-    /// The ports of one protocol; without `destinationPort` all of them.
     private init(_ ipProtocol: IPProtocol, _ fields: Fields) throws(FieldError) {
-        self =
-            try fields.optional("destinationPort") { (value) throws(FieldError) in
-                let port = try Fields(value)
-                try port.requireOne(of: ["number", "range"])
-                if let number = try port.optional("number", Read.port) {
-                    return NetworkPolicyPort(protocol: ipProtocol, port: .number(number))
-                }
-                return try port.required("range") { (value) throws(FieldError) in
-                    try NetworkPolicyPort(ipProtocol, range: try Fields(value))
-                }
-            } ?? NetworkPolicyPort(protocol: ipProtocol)
+        self = try fields.required("destinationPort") { (value) throws(FieldError) in
+            let port = try Fields(value)
+            try port.requireOne(of: ["number", "range"])
+            if let number = try port.optional("number", Read.port) {
+                return NetworkPolicyPort(protocol: ipProtocol, port: .number(number))
+            }
+            return try port.required("range") { (value) throws(FieldError) in
+                try NetworkPolicyPort(ipProtocol, range: try Fields(value))
+            }
+        }
     }
 
     private init(_ ipProtocol: IPProtocol, range: Fields) throws(FieldError) {
@@ -133,17 +142,20 @@ extension Fields {
     /// The most entries that the API takes in any list of the kind.
     private static let longest = 25
 
-    /// As `optionalList`, of up to 25 entries.
+    /// As `optionalList`, of one to 25 entries: an empty one must not stand for everything.
     fileprivate func optionalShortList<T>(_ name: String, _ read: Reader<T>) throws(FieldError) -> [T]? {
         let entries = try optionalList(name, read)
+        if let entries, entries.isEmpty { throw FieldError("needs at least one entry").inside(.field(name)) }
         if let entries, entries.count > Self.longest {
             throw FieldError("has \(entries.count) entries, more than \(Self.longest)").inside(.field(name))
         }
         return entries
     }
 
+    /// As `list`, of up to 25 entries.
     fileprivate func shortList<T>(_ name: String, _ read: Reader<T>) throws(FieldError) -> [T] {
-        try optionalShortList(name, read) ?? []
+        if case .list(let entries) = object[name], entries.isEmpty { return [] }
+        return try optionalShortList(name, read) ?? []
     }
 
     /// Refuses none and several of fields that exclude each other, and any that is none of them: a newer version of the

@@ -53,7 +53,7 @@ public struct ClusterNetworkPolicyRule: Sendable, Hashable {
     public var action: Action
     /// `from` or `to`; at least one.
     public var peers: [ClusterNetworkPolicyPeer]
-    /// Missing and empty both mean every port of every protocol.
+    /// Nil means every port of every protocol.
     public var ports: [NetworkPolicyPort]?
 
     /// A rule.
