@@ -58,6 +58,7 @@ let package = Package(
         .target(name: "LoadBalancing", dependencies: ["Addressing"], swiftSettings: strict),
         .target(name: "NetworkPolicy", dependencies: ["Addressing"], swiftSettings: strict),
         .target(name: "Flows", dependencies: ["Addressing"], swiftSettings: strict),
+        .target(name: "DomainNames", dependencies: ["Addressing"], swiftSettings: strict),
 
         // The seam between domains and kernel, and the outside world.
         .target(
@@ -112,6 +113,9 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "NetworkPolicyTests", dependencies: ["NetworkPolicy", "PolicyGenerators", "Addressing"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "DomainNamesTests", dependencies: ["Addressing", "DomainNames", "PolicyGenerators"],
             swiftSettings: strict),
         .testTarget(name: "FlowsTests", dependencies: ["Addressing", "Flows"], swiftSettings: strict),
         .testTarget(

@@ -1,0 +1,73 @@
+/// All patterns as one deterministic automaton: one step a character, however many patterns there are.
+///
+/// The arrays are what a kernel map can hold as they are. The same patterns give the same arrays, in whatever order they
+/// come and however often each.
+public struct DomainAutomaton: Sendable, Equatable {
+    /// How many states a table may have.
+    public struct Budget: Sendable, Hashable {
+        /// States altogether; a state takes ``DomainAutomaton/bytesPerState``.
+        public var states: Int
+        /// States for the wildcards alone, which multiply where exact names add up.
+        public var wildcardStates: Int
+
+        public init(states: Int = 131_072, wildcardStates: Int = 8_192) {
+            self.states = states
+            self.wildcardStates = wildcardStates
+        }
+    }
+
+    /// A pattern for which there was no room.
+    public struct Refusal: Error, Hashable, Sendable, CustomStringConvertible {
+        public let pattern: DomainPattern
+        /// The number of states that it would have exceeded.
+        public let limit: Int
+
+        public var description: String { "\(pattern) needs more than the \(limit) states that are left for it" }
+    }
+
+    /// The patterns in force, sorted; a pattern's number is its index.
+    public let patterns: [DomainPattern]
+    /// The patterns that are not in force, sorted.
+    public let refusals: [Refusal]
+    /// The next state of state s for class c is at s × ``DomainAlphabet/classCount`` + c. State 0 leads only to itself.
+    public let transitions: [UInt32]
+    /// The pattern set of the names that end in each state: an index of ``patternSets``.
+    public let acceptance: [UInt32]
+    /// Sorted pattern numbers; set 0 is the empty one.
+    public let patternSets: [[Int]]
+    /// Where a walk starts.
+    public let start: UInt32
+
+    /// Bytes of a state: its row of next states and its pattern set.
+    public static let bytesPerState = (DomainAlphabet.classCount + 1) * MemoryLayout<UInt32>.size
+    public var stateCount: Int { acceptance.count }
+    public var byteCount: Int { stateCount * Self.bytesPerState }
+
+    /// Compiles patterns; those that do not fit into the budget are in ``refusals`` and the others are in force.
+    public init(compiling patterns: some Sequence<DomainPattern>, budget: Budget = Budget()) {
+        var build = AutomatonBuild(Set(patterns).sorted(), budget)
+        build.run()
+        refusals = build.refusals
+        self.patterns = build.kept
+        start = build.table.start
+        transitions = build.table.next
+        (acceptance, patternSets) = build.numberedSets()
+    }
+
+    /// The index in ``patternSets`` of the patterns that match a name, given without escapes; a trailing dot and case
+    /// change nothing.
+    public func patternSet(matching name: some Collection<UInt8>) -> Int {
+        let isRooted = name.count > 0 && name.dropFirst(name.count - 1).first == UInt8(ascii: ".")
+        var state = start
+        for byte in name.prefix(name.count - (isRooted ? 1 : 0)) {
+            let index = Int(state) * DomainAlphabet.classCount + Int(DomainAlphabet.classOfByte[Int(byte)])
+            state = transitions[index]
+        }
+        return Int(acceptance[Int(state)])
+    }
+
+    /// The patterns that match a name, sorted.
+    public func patterns(matching name: String) -> [DomainPattern] {
+        patternSets[patternSet(matching: name.utf8)].map { patterns[$0] }
+    }
+}
