@@ -59,6 +59,7 @@ let package = Package(
         .target(name: "NetworkPolicy", dependencies: ["Addressing"], swiftSettings: strict),
         .target(name: "Flows", dependencies: ["Addressing"], swiftSettings: strict),
         .target(name: "DomainNames", dependencies: ["Addressing"], swiftSettings: strict),
+        .target(name: "Wire", dependencies: ["Addressing"], swiftSettings: strict),
 
         // The seam between domains and kernel, and the outside world.
         .target(
@@ -117,6 +118,8 @@ let package = Package(
         .testTarget(
             name: "DomainNamesTests", dependencies: ["Addressing", "DomainNames", "PolicyGenerators"],
             swiftSettings: strict),
+        .testTarget(
+            name: "WireTests", dependencies: ["Addressing", "PolicyGenerators", "Wire"], swiftSettings: strict),
         .testTarget(name: "FlowsTests", dependencies: ["Addressing", "Flows"], swiftSettings: strict),
         .testTarget(
             name: "KubernetesTests", dependencies: ["Kubernetes", "Addressing"], exclude: ["Fixtures"],
