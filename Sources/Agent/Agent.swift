@@ -74,7 +74,7 @@ public struct Agent: Sendable {
             Collector(
                 node: configuration.node, scanInterval: configuration.scanInterval,
                 open: { try await controller.events() }, scanner: { try await controller.scanner() },
-                directory: directory, hub: hub, log: log),
+                denials: { try await controller.denialScanner() }, directory: directory, hub: hub, log: log),
             APIService(
                 path: configuration.socket, handler: APIHandler(hello: hello, controller: controller, hub: hub),
                 log: log),

@@ -17,10 +17,11 @@ struct Collector: Service {
     static let batch = 4096
 
     let node: String
-    /// How often all connections are looked at.
+    /// How often all connections and the denied packets that wait are looked at.
     let scanInterval: Duration
     let open: @Sendable () async throws -> EventSource
     let scanner: @Sendable () async throws -> ConnectionScanner
+    let denials: @Sendable () async throws -> DenialScanner
     let directory: FlowDirectory
     let hub: FlowHub
     let log: Logger
@@ -29,12 +30,12 @@ struct Collector: Service {
         try await untilShutdown {
             var worker = Worker(
                 node: node, scanInterval: scanInterval.nanoseconds, events: try await open(),
-                scanner: try await scanner(), directory: directory, hub: hub)
+                scanner: try await scanner(), denials: try await denials(), directory: directory, hub: hub)
             var pause = Self.quickest
             while !Task.isCancelled {
                 let taken = worker.collect()
                 if let error = worker.scanIfDue() {
-                    log.error("Connections could not be read", metadata: ["error": "\(error)"])
+                    log.error("Connections or denied packets could not be read", metadata: ["error": "\(error)"])
                 }
                 if taken >= Self.batch { continue }
                 pause = taken > 0 ? Self.quickest : min(pause * 2, Self.slowest)
@@ -52,6 +53,7 @@ extension Collector {
         private let scanInterval: UInt64
         private var events: EventSource
         private var scanner: ConnectionScanner
+        private let denials: DenialScanner
         private let directory: FlowDirectory
         private let hub: FlowHub
         /// The batch at hand; kept for its memory.
@@ -61,7 +63,7 @@ extension Collector {
 
         init(
             node: String, scanInterval: UInt64, events: consuming EventSource, scanner: consuming ConnectionScanner,
-            directory: FlowDirectory, hub: FlowHub
+            denials: consuming DenialScanner, directory: FlowDirectory, hub: FlowHub
         ) {
             self.node = node
             self.scanInterval = scanInterval
@@ -71,6 +73,7 @@ extension Collector {
             lost = events.lostCount()
             self.events = events
             self.scanner = scanner
+            self.denials = denials
         }
 
         /// Takes what waits, up to one batch. Returns how many records it took.
@@ -97,17 +100,34 @@ extension Collector {
             lost = now
         }
 
-        /// Reports connections that expired or live long, when it is time to.
+        /// Reports connections that expired or live long and denied packets that nothing else reports, when it is time to.
         mutating func scanIfDue() -> MapError? {
             let now = KernelClock.monotonic()
             guard now - lastScan >= scanInterval else { return nil }
             lastScan = now
             let offset = KernelClock.realtimeOffset()
+            do throws(MapError) {
+                try scanConnections(now: now, offset: offset)
+                try scanDenials(now: now, offset: offset)
+            } catch { return error }
+            return nil
+        }
+
+        private mutating func scanConnections(now: UInt64, offset: Int64) throws(MapError) {
             var found: [ConnectionFinding] = []
-            do throws(MapError) { try scanner.scan(now: now) { found.append($0) } } catch { return error }
+            try scanner.scan(now: now) { found.append($0) }
             flows = found.map { finding in flow(finding, now: now, offset: offset) }
             deliver()
-            return nil
+        }
+
+        private mutating func scanDenials(now: UInt64, offset: Int64) throws(MapError) {
+            var waiting: [DatapathEvent] = []
+            // What was taken is told even when the rest could not be read.
+            defer {
+                flows = waiting.map { event in events.flow(event, node: node, clockOffset: offset) }
+                deliver()
+            }
+            try denials.scan(now: now) { waiting.append($0) }
         }
 
         private mutating func flow(_ finding: ConnectionFinding, now: UInt64, offset: Int64) -> Flow {

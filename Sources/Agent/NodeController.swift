@@ -117,6 +117,12 @@ actor NodeController {
         return try kernel.connectionScanner(interval: configuration.activeInterval.nanoseconds)
     }
 
+    /// The denied packets that wait to be told; likewise.
+    func denialScanner() async throws -> DenialScanner {
+        while !isSynced { try await Task.sleep(for: .milliseconds(50)) }
+        return try kernel.denialScanner()
+    }
+
     // MARK: Writing
 
     /// Writes what the kernel does not hold yet, and attaches programs for endpoints that are in force now. What fails

@@ -64,6 +64,23 @@ struct EventTests {
         #expect(events[2].time_ns - events[1].time_ns >= 50_000_000)
     }
 
+    @Test("Denied packets that are not told yet wait with all that a report needs", arguments: Family.allCases)
+    func waiting(_ family: Family) throws {
+        let datapath = try DatapathFixture()
+        try datapath.set(.denyAll)
+        let (client, server) = (try datapath.addPod(), try datapath.addPod(ingress: HandMadePolicy.denyAll.id))
+        let packet = client.sends(to: server[family]).tcp(from: 40000, to: 80, flags: .syn)
+        for _ in 0..<4 { try datapath.run(packet, on: .fromPod(client)) }
+        let reported = try #require(datapath.events().first)
+        let entries = try datapath.maps.denials.entries(keys: apus_denial_key.self, values: apus_denial.self)
+        let (key, denial) = try #require(entries.first)
+        #expect(entries.count == 1 && denial.reported_ns == reported.time_ns)
+        #expect(denial.packets == 3 && denial.bytes == UInt64(3 * packet.bytes.count))
+        #expect(denial.policy == HandMadePolicy.denyAll.id && denial.rule == isolationRule)
+        #expect(denial.source_port.bigEndian == 40000 && key.destination_port.bigEndian == 80)
+        #expect(denial.tcp_flags == UInt16(TCPFlags.syn.rawValue) && denial.answers == 0)
+    }
+
     @Test("Flows that differ in more than the source port are told apart")
     func toldApart() throws {
         let datapath = try DatapathFixture()

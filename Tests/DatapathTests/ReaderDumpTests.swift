@@ -28,10 +28,10 @@ import Testing
                 padding: (0, 0, 0), seen_ns: 77))
         try maps.write(
             .denials,
-            apus_denial_key(
-                source: Raw.address("10.1.0.1"), destination: Raw.address("10.1.0.2"),
-                destination_port: UInt16(80).bigEndian, protocol: 6, direction: 1, reason: 8, padding: (0, 0, 0)),
-            apus_denial(reported_ns: 5, packets: 3, bytes: 420))
+            Raw.denialKey(),
+            Raw.denial(reported: 5, packets: 3) {
+                ($0.bytes, $0.policy, $0.rule) = (420, 0xc0ffee, APUS_RULE_ISOLATION)
+            })
         try maps.write(.interfaces, UInt32(7), UInt32(3))
         return world
     }
@@ -57,7 +57,12 @@ import Testing
             ("fragments", ["UDP fd00::1 -> fd00::2 identification abc: ports 5 -> 53 seen 77"]),
             (
                 "denials",
-                ["TCP 10.1.0.1 -> 10.1.0.2:80 ingress policy_isolated: reported 5 since then 3 packets 420 bytes"]
+                [
+                    """
+                    TCP 10.1.0.1 -> 10.1.0.2:80 ingress policy_isolated: reported 5 since then 3 packets 420 bytes \
+                    by 00c0ffee/isolation
+                    """
+                ]
             ),
             ("peer_classes", []),
         ])

@@ -172,4 +172,24 @@ enum Raw {
         change(&connection)
         return connection
     }
+    /// TCP to port 80, denied on the way into the destination because a policy isolates it.
+    static func denialKey(_ change: (inout apus_denial_key) -> Void = { _ in }) -> apus_denial_key {
+        var key = apus_denial_key(
+            source: address("10.1.0.1"), destination: address("10.1.0.2"), destination_port: UInt16(80).bigEndian,
+            protocol: 6, direction: 1, reason: 8, padding: (0, 0, 0))
+        change(&key)
+        return key
+    }
+
+    static func denial(
+        reported: UInt64, packets: UInt64, _ change: (inout apus_denial) -> Void = { _ in }
+    ) -> apus_denial {
+        var denial = apus_denial()
+        denial.reported_ns = reported
+        denial.packets = packets
+        denial.bytes = packets * 100
+        denial.rule = APUS_RULE_NONE
+        change(&denial)
+        return denial
+    }
 }

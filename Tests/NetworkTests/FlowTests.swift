@@ -52,6 +52,30 @@ extension AgentLifeTests {
             }
         }
 
+        @Test func everyDeniedPacketIsToldWithoutWaitingForAnother() async throws {
+            try await withShop(options: Self.options) { shop in
+                let (intruder, web) = (shop.lab.pod("intruder"), shop.lab.pod("web-1"))
+                // All within the interval of the first one's report.
+                let load = try intruder.traffic(
+                    ["load", "--udp", "--rate", "50", "--timeout-ms", "1", "--seconds", "0.5", "\(web.ipv4)", "8080"])
+                _ = await load.exit()
+                let dropped = try shop.agent.drops(.policyIsolated)
+                #expect(dropped > 2)
+                try await eventually("the flows to tell of \(dropped) packets", every: .milliseconds(100)) {
+                    let denied = try await shop.agent.flows().filter { $0.dropReason == "policy_isolated" }
+                    guard denied.reduce(0, { $0 + $1.count }) == dropped else {
+                        throw LabError("flows", "\(denied.map(\.count))")
+                    }
+                    return true
+                }
+                let last = try await shop.agent.flow("the rest") { $0.kind == .denied && $0.count > 1 }
+                #expect(last.source.name == "intruder" && last.destination.name == "web-1", "\(last)")
+                let rule = try #require(last.ingressRule?.parts)
+                #expect(["default-deny", "customers-to-web"].contains(rule.name) && rule.index == nil, "\(rule)")
+                #expect(try shop.agent.drops(.policyIsolated) == dropped, "no further packet made it tell")
+            }
+        }
+
         @Test func aLongConnectionIsReportedAgainAndAgain() async throws {
             try await withShop(options: Self.options) { shop in
                 let held = try await shop.lab.pod("client").hold(Shop.webAddresses[0], 80)

@@ -64,13 +64,26 @@ struct apus_denial_key {
 	__u8 padding[3];
 };
 
+// What the data path has not told yet; the agent takes it when no further packet makes the data path tell it.
 struct apus_denial {
-	__u64 reported_ns; // CLOCK_MONOTONIC
+	__u64 reported_ns; // CLOCK_MONOTONIC; 0: not yet
 	__u64 packets; // since then
 	__u64 bytes;
+	// The latest packet besides the key, as it would be in an event.
+	struct apus_address frontend;
+	__u32 policy;
+	__u32 rule;
+	__u16 source_port; // ports in network byte order
+	__u16 frontend_port;
+	__u16 tcp_flags;
+	__u8 icmp_type;
+	__u8 icmp_code;
+	__u8 answers; // the packets went from the destination to the source
+	__u8 padding[7];
 };
 
 _Static_assert(sizeof(struct apus_denial_key) == 40, "denial key layout");
+_Static_assert(sizeof(struct apus_denial) == 64, "denial layout");
 
 // Indexes of the per-CPU array `event_counters` (values: __u64).
 enum APUS_CLOSED_ENUM apus_event_counter {

@@ -114,34 +114,6 @@ GLOBAL int report_connection(const struct apus_connection_key *key, const struct
 	return 0;
 }
 
-// What a denied event has to speak for now; no packets: it was reported a moment ago.
-struct denied_total {
-	__u64 packets;
-	__u64 bytes;
-};
-
-ALWAYS_INLINE struct denied_total denied_total(const struct apus_denial_key *key, __u32 length, __u64 now)
-{
-	struct apus_denial *denial = bpf_map_lookup_elem(&denials, key);
-	struct apus_denial first = {.reported_ns = now};
-	struct denied_total total = {.packets = 1, .bytes = length};
-
-	if (!denial) {
-		bpf_map_update_elem(&denials, key, &first, BPF_ANY);
-		return total;
-	}
-	if (now - denial->reported_ns < config.denial_interval_ns) {
-		count(&denial->packets, 1);
-		count(&denial->bytes, length);
-		return (struct denied_total){};
-	}
-	total.packets += denial->packets;
-	total.bytes += denial->bytes;
-	denial->reported_ns = now;
-	denial->packets = denial->bytes = 0;
-	return total;
-}
-
 // What a denied packet has to say besides its tuple.
 struct denial_context {
 	struct verdict verdict;
@@ -154,6 +126,56 @@ struct denial_context {
 	__u8 direction; // enum apus_direction
 	_Bool answers; // the packet goes to the end that opened: that one is the event's source
 };
+
+// What a denied event has to speak for now; no packets: it was reported a moment ago.
+struct denied_total {
+	__u64 packets;
+	__u64 bytes;
+};
+
+// For whoever reports it later. Another CPU may write the same entry: the two packets differ in little, as the key says
+// most of it.
+ALWAYS_INLINE void denial_describe(struct apus_denial *denial, const struct packet *packet,
+				   const struct denial_context *context)
+{
+	denial->frontend = context->frontend;
+	denial->frontend_port = context->frontend_port;
+	denial->policy = context->verdict.policy;
+	denial->rule = context->verdict.rule;
+	denial->source_port = context->answers ? packet->destination_port : packet->source_port;
+	denial->tcp_flags = packet->tcp_flags;
+	denial->icmp_type = packet->icmp_type;
+	denial->icmp_code = packet->icmp_code;
+	denial->answers = context->answers;
+}
+
+// Never written; in read-only memory, as the stack has little room for it.
+static const struct apus_denial unreported_denial;
+
+ALWAYS_INLINE struct denied_total denied_total(const struct apus_denial_key *key, const struct packet *packet,
+					       const struct denial_context *context, __u64 now)
+{
+	struct apus_denial *denial = bpf_map_lookup_elem(&denials, key);
+	struct denied_total total = {.packets = 1, .bytes = packet->length};
+
+	if (!denial) {
+		bpf_map_update_elem(&denials, key, &unreported_denial, BPF_NOEXIST);
+		denial = bpf_map_lookup_elem(&denials, key);
+		if (!denial)
+			return total;
+	}
+	denial_describe(denial, packet, context);
+	if (denial->reported_ns && now - denial->reported_ns < config.denial_interval_ns) {
+		count(&denial->packets, 1);
+		count(&denial->bytes, packet->length);
+		return (struct denied_total){};
+	}
+	denial->reported_ns = now;
+	// Exchanged and not read: what another CPU adds at the same time is told once.
+	total.packets += __sync_lock_test_and_set(&denial->packets, 0);
+	total.bytes += __sync_lock_test_and_set(&denial->bytes, 0);
+	return total;
+}
 
 GLOBAL int report_denied(const struct packet *packet, const struct denial_context *context, __u64 now)
 {
@@ -169,7 +191,7 @@ GLOBAL int report_denied(const struct packet *packet, const struct denial_contex
 	key.protocol = packet->protocol;
 	key.direction = context->direction;
 	key.reason = context->verdict.reason;
-	total = denied_total(&key, packet->length, now);
+	total = denied_total(&key, packet, context, now);
 	if (!total.packets)
 		return 0;
 	event = event_reserve();

@@ -26,10 +26,7 @@ public struct EventSource: ~Copyable, Sendable {
                 failed += 1
                 return
             }
-            flows.append(Flow(event, node: node, clockOffset: clockOffset))
-            let last = flows.count - 1
-            if let decision = event.egress { flows[last].egressRule = rules.reference(decision) }
-            if let decision = event.ingress { flows[last].ingressRule = rules.reference(decision) }
+            flows.append(rules.flow(event, node: node, clockOffset: clockOffset))
         }
         undecodable += failed
         return count
@@ -43,6 +40,11 @@ public struct EventSource: ~Copyable, Sendable {
     /// Events that found no room in the ring since the maps were made.
     public func lostCount() -> UInt64 {
         (try? counters.lookupSum(apus_event_counter.APUS_EVENTS_LOST.rawValue, as: UInt64.self)) ?? 0
+    }
+
+    /// An event that did not come over the ring as a flow, with the rules that decided and without names of peers.
+    public mutating func flow(_ event: DatapathEvent, node: String, clockOffset: Int64) -> Flow {
+        rules.flow(event, node: node, clockOffset: clockOffset)
     }
 
     /// What decided; nil when nothing names it.
@@ -60,5 +62,19 @@ extension DatapathKernel {
     /// A scanner of the connections; call it when the maps have their place, after `activate`.
     public func connectionScanner(interval: UInt64) throws -> ConnectionScanner {
         try ConnectionScanner(bpffs: options.bpffs, timeouts: options.timeouts, interval: interval)
+    }
+
+    /// A scanner of the denied packets that wait to be told; call it when the maps have their place, after `activate`.
+    public func denialScanner() throws -> DenialScanner {
+        try DenialScanner(bpffs: options.bpffs, interval: options.denialInterval)
+    }
+}
+
+extension RuleNames {
+    fileprivate mutating func flow(_ event: DatapathEvent, node: String, clockOffset: Int64) -> Flow {
+        var flow = Flow(event, node: node, clockOffset: clockOffset)
+        if let decision = event.egress { flow.egressRule = reference(decision) }
+        if let decision = event.ingress { flow.ingressRule = reference(decision) }
+        return flow
     }
 }

@@ -53,8 +53,9 @@ extension PinnedMap {
         else { return nil }
         let destination = SocketAddress(key.destination.address, key.destination_port.bigEndian)
         let ends = "\(key.source.address) -> \(destination)"
+        let decision = PolicyDecision(abiPolicy: value.policy, rule: value.rule).map { " by \($0)" } ?? ""
         return MapRow(
             key: "\(IPProtocol(rawValue: key.protocol)) \(ends) \(direction.text) \(reason.text)",
-            value: "reported \(value.reported_ns) since then \(value.packets) packets \(value.bytes) bytes")
+            value: "reported \(value.reported_ns) since then \(value.packets) packets \(value.bytes) bytes\(decision)")
     }
 }
