@@ -136,6 +136,26 @@ struct DecodingErrorTests {
     ]
 
     static let policies = [
+        Case("NetworkPolicy", "spec: {podSelectr: {matchLabels: {app: web}}}", "spec.podSelectr: is not known"),
+        Case("NetworkPolicy", "spec: {podSelector: {}, egres: null}", "spec.egres: is not known"),
+        Case(
+            "NetworkPolicy", "spec: {podSelector: {matchLabel: {app: web}}}",
+            "spec.podSelector.matchLabel: is not known"),
+        Case(
+            "NetworkPolicy", "spec: {podSelector: {matchExpressions: [{key: a, operator: Exists, value: [b]}]}}",
+            "spec.podSelector.matchExpressions[0].value: is not known"),
+        Case("NetworkPolicy", "spec: {ingress: [{}, {form: []}]}", "spec.ingress[1].form: is not known"),
+        Case("NetworkPolicy", "spec: {ingress: [{to: []}]}", "spec.ingress[0].to: is not known"),
+        Case("NetworkPolicy", "spec: {egress: [{from: []}]}", "spec.egress[0].from: is not known"),
+        Case(
+            "NetworkPolicy", "spec: {ingress: [{from: [{podSelector: {}, nameSpaceSelector: {}}]}]}",
+            "spec.ingress[0].from[0].nameSpaceSelector: is not known"),
+        Case(
+            "NetworkPolicy", "spec: {egress: [{to: [{ipBlock: {cidr: 0.0.0.0/0, exept: [10.0.0.0/8]}}]}]}",
+            "spec.egress[0].to[0].ipBlock.exept: is not known"),
+        Case(
+            "NetworkPolicy", "spec: {ingress: [{ports: [{protocol: TCP, prt: 80}]}]}",
+            "spec.ingress[0].ports[0].prt: is not known"),
         Case(
             "NetworkPolicy", "spec: {policyTypes: [ingress]}",
             #"spec.policyTypes[0]: expected Ingress or Egress, got "ingress""#),

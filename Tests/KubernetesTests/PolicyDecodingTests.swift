@@ -72,6 +72,23 @@ struct PolicyDecodingTests {
         #expect(try policy("ingress: [{ports: [\(text)]}]").ingress == [NetworkPolicyRule(ports: [port])])
     }
 
+    @Test("what kubectl prints around the spec is no mistake")
+    func printed() throws {
+        let text = """
+            apiVersion: networking.k8s.io/v1
+            kind: NetworkPolicy
+            metadata:
+              name: web
+              generation: 3
+              annotations: {example.com/anything: "1"}
+              managedFields: [{manager: kubectl, fieldsV1: {"f:spec": {"f:podSelectr": {}}}}]
+            spec: {podSelector: {}, policyTypes: [Ingress]}
+            status: {conditions: []}
+            """
+        guard case .networkPolicy(let policy) = try onlyObject(text) else { throw WrongKind() }
+        #expect(policy.isolatesIngress && policy.podSelector == LabelSelector())
+    }
+
     @Test("selectors have labels and requirements")
     func selectors() throws {
         let selector = try policy(

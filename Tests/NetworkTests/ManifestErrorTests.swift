@@ -37,6 +37,22 @@ extension AgentLifeTests {
             }
         }
 
+        @Test func aMisspeltFieldOfAPolicyIsAnErrorAndTheLastGoodVersionStaysInForce() async throws {
+            try await withShop { shop in
+                let (client, intruder, web) = (shop.lab.pod("client"), shop.lab.pod("intruder"), shop.lab.pod("web-1"))
+                // Overlooked, it would let everybody in.
+                try shop.agent.manifests.edit("policy-web.yaml", "- from:", to: "- form:")
+                let found = try await diagnostic(shop.agent) { $0.message.contains("is not known") }
+                #expect(found.location == "policy-web.yaml document 1", "\(found)")
+                #expect(found.object == "NetworkPolicy shop/customers-to-web", "\(found)")
+                #expect(found.message == "spec.ingress[0].form: is not known", "\(found)")
+                #expect(try await !intruder.ask(web.ipv4, 8080, within: .seconds(1)).isAnswered)
+                #expect(try await client.ask(web.ipv4, 8080, within: .seconds(5)).isAnswered)
+                try shop.agent.manifests.edit("policy-web.yaml", "- form:", to: "- from:")
+                try await eventually("silence") { try await shop.agent.diagnostics().isEmpty }
+            }
+        }
+
         private func diagnostic(
             _ agent: AgentProcess, where matches: (AgentDiagnostic) -> Bool
         ) async throws -> AgentDiagnostic {

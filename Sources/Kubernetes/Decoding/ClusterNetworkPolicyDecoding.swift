@@ -161,10 +161,9 @@ extension Fields {
     /// Refuses none and several of fields that exclude each other, and any that is none of them: a newer version of the
     /// kind may say there what must not be overlooked.
     fileprivate func requireOne(of names: [String]) throws(FieldError) {
-        let given = object.members.filter { !$0.value.isNull }.map(\.name)
-        if let unknown = given.first(where: { !names.contains($0) }) {
-            throw FieldError("is not known").inside(.field(unknown))
+        try refuseOthers(than: names)
+        guard object.members.count(where: { !$0.value.isNull }) == 1 else {
+            throw FieldError("expected exactly one of \(names.joined(separator: ", "))")
         }
-        guard given.count == 1 else { throw FieldError("expected exactly one of \(names.joined(separator: ", "))") }
     }
 }

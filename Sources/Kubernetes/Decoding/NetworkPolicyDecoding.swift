@@ -4,6 +4,7 @@ extension NetworkPolicy {
     init(_ fields: Fields, meta: ObjectMeta) throws(FieldError) {
         self.init(meta: meta)
         try fields.within("spec") { (spec) throws(FieldError) in
+            try spec.refuseOthers(than: ["podSelector", "policyTypes", "ingress", "egress"])
             podSelector = try spec.optional("podSelector", LabelSelector.init) ?? LabelSelector()
             policyTypes = try spec.optionalList("policyTypes", Read.name)
             ingress = try spec.optionalList("ingress") { (value) throws(FieldError) in
@@ -20,6 +21,7 @@ extension NetworkPolicyRule {
     fileprivate init(_ value: ManifestValue, peers: String) throws(FieldError) {
         // A rule may be written as a bare dash: it is empty, and allows everything.
         let fields = value.isNull ? Fields(ManifestObject()) : try Fields(value)
+        try fields.refuseOthers(than: [peers, "ports"])
         self.init(
             peers: try fields.optionalList(peers, NetworkPolicyPeer.init),
             ports: try fields.optionalList("ports", NetworkPolicyPort.init))
@@ -29,6 +31,7 @@ extension NetworkPolicyRule {
 extension NetworkPolicyPeer {
     fileprivate init(_ value: ManifestValue) throws(FieldError) {
         let fields = try Fields(value)
+        try fields.refuseOthers(than: ["podSelector", "namespaceSelector", "ipBlock"])
         let pods = try fields.optional("podSelector", LabelSelector.init)
         let namespaces = try fields.optional("namespaceSelector", LabelSelector.init)
         let block = try fields.optional("ipBlock", Self.ipBlock)
@@ -46,6 +49,7 @@ extension NetworkPolicyPeer {
 
     private static func ipBlock(_ value: ManifestValue) throws(FieldError) -> NetworkPolicyPeer {
         let fields = try Fields(value)
+        try fields.refuseOthers(than: ["cidr", "except"])
         let range = try fields.required("cidr", Read.cidr)
         let exceptions = try fields.list("except") { (value) throws(FieldError) in
             let inner = try Read.cidr(value)
@@ -61,6 +65,7 @@ extension NetworkPolicyPeer {
 extension NetworkPolicyPort {
     fileprivate init(_ value: ManifestValue) throws(FieldError) {
         let fields = value.isNull ? Fields(ManifestObject()) : try Fields(value)
+        try fields.refuseOthers(than: ["protocol", "port", "endPort"])
         self.init(
             protocol: try fields.optional("protocol", Read.transport) ?? .tcp,
             port: try fields.optional("port", Read.portReference))
@@ -76,6 +81,7 @@ extension NetworkPolicyPort {
 extension LabelSelector {
     init(_ value: ManifestValue) throws(FieldError) {
         let fields = try Fields(value)
+        try fields.refuseOthers(than: ["matchLabels", "matchExpressions"])
         self.init(
             matchLabels: try fields.strings("matchLabels"),
             matchExpressions: try fields.list("matchExpressions", LabelRequirement.init))
@@ -85,6 +91,7 @@ extension LabelSelector {
 extension LabelRequirement {
     fileprivate init(_ value: ManifestValue) throws(FieldError) {
         let fields = try Fields(value)
+        try fields.refuseOthers(than: ["key", "operator", "values"])
         self.init(
             key: try fields.required("key", Read.nonEmptyString),
             operator: try fields.required("operator", Read.name),
