@@ -22,11 +22,13 @@ public struct Agent: Sendable {
 
     /// Runs until SIGTERM or SIGINT, or until a part fails for good.
     public func run() async throws {
+        try Requirements.checkUser()
         try Requirements.check()
         try makeSocketDirectory()
-        let kernel = try DatapathKernel(configuration.datapathOptions)
-        // Nothing in use has been touched so far.
+        try DatapathKernel.prepare(bpffs: configuration.bpffs)
+        // Before the programs are loaded: that makes pins beside those in use, and another agent may be at it.
         let lock = try AgentLock(directory: configuration.bpffs)
+        let kernel = try DatapathKernel(configuration.datapathOptions)
         let directory = FlowDirectory()
         let hub = FlowHub(capacity: configuration.flowCapacity)
         // Watches come before the first look, so that no change falls between them.
@@ -83,6 +85,7 @@ public struct Agent: Sendable {
 
     /// Removes everything that Apus made on the node. Returns what it removed; fails while an agent answers.
     public static func cleanUp(bpffs: String, socket: String) async throws -> [String] {
+        try Requirements.checkUser()
         var limits = AgentClient.Limits()
         limits.helloTime = .seconds(2)
         limits.answerTime = .seconds(2)

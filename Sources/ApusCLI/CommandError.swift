@@ -20,6 +20,10 @@ extension CommandError {
             "no Apus maps under \(directory): is apusd running on this node? Use --bpffs DIR for another directory")
     }
 
+    static func needsRoot(_ directory: String) -> CommandError {
+        CommandError("no Apus maps under \(directory) that this user may see: apus needs root, run it with sudo")
+    }
+
     static func notPermitted(_ directory: String) -> CommandError {
         CommandError("no permission to read the maps under \(directory): run as root")
     }

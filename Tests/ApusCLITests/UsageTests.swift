@@ -1,4 +1,5 @@
 import ArgumentParser
+import Datapath
 import Testing
 
 @testable import ApusCLI
@@ -41,6 +42,14 @@ import Testing
     func `without maps a list has exit code 2`(_ command: [String]) async {
         let outcome = await run(arguments: command, datapath: nil)
         #expect(outcome.code == 2 && outcome.notes.hasPrefix("apus: no Apus maps under"))
+    }
+
+    @Test func `without root the error is that root is needed, whether there are maps or not`() throws {
+        let error = try #require(throws: DatapathReadError.self) { _ = try DatapathReader(bpffs: "/nowhere") }
+        #expect(
+            CommandError(error, "/nowhere", isRoot: false).description
+                == "no Apus maps under /nowhere that this user may see: apus needs root, run it with sudo")
+        #expect(CommandError(error, "/nowhere", isRoot: true).description.hasPrefix("no Apus maps under /nowhere: is"))
     }
 
     @Test func `an unknown map is an error that says where the names are`() async {

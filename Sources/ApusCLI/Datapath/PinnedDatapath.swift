@@ -1,5 +1,6 @@
 internal import Datapath
 package import Flows
+internal import Glibc
 internal import LinuxKernel
 
 /// The pinned maps of this machine.
@@ -108,10 +109,11 @@ package final class PinnedDatapath: DatapathView {
 }
 
 extension CommandError {
-    init(_ error: DatapathReadError, _ directory: String) {
+    init(_ error: DatapathReadError, _ directory: String, isRoot: Bool = geteuid() == 0) {
         self =
             switch error.reason {
-            case .noMaps: .noMaps(directory)
+            // Others see no file in a directory that is root's.
+            case .noMaps: isRoot ? .noMaps(directory) : .needsRoot(directory)
             case .noPermission: .notPermitted(directory)
             case .noSuchMap: .noMap(error.subject)
             case .otherVersion: CommandError("\(error): use the apus of the release that made them")

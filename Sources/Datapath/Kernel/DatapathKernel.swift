@@ -106,6 +106,9 @@ public final class DatapathKernel {
         }
     }
 
+    /// Makes the directories for pins; fails where no bpf file system is mounted.
+    public static func prepare(bpffs: String) throws { try PinDirectory(root: bpffs).prepare() }
+
     /// Removes everything that Apus pinned under a directory; packets are no longer touched. Returns what it removed.
     public static func removeAll(bpffs: String) throws -> [String] {
         try PinDirectory(root: bpffs).removeAll()

@@ -54,13 +54,20 @@ final class AgentProcess: Sendable {
         "1024",
     ]
 
-    /// Starts it, without waiting for anything.
-    func start() throws {
-        let options = state.withLock { $0.options }
-        let command =
-            [try BuiltProducts.path(of: "apusd"), "--node", node.name, "--manifests", manifests.path]
+    private func command(socket: String, options: [String]) throws -> [String] {
+        [try BuiltProducts.path(of: "apusd"), "--node", node.name, "--manifests", manifests.path]
             + ["--bpffs", bpffs, "--cgroup", node.cgroup, "--uplink", node.interface, "--socket", socket] + Self.sizes
             + options
+    }
+
+    /// Runs another one over the same pins, which is to end soon.
+    func runSecond(options: [String]) async throws -> ProcessResult {
+        try await node.run(try command(socket: socket + ".2", options: options), within: .seconds(30), covered: false)
+    }
+
+    /// Starts it, without waiting for anything.
+    func start() throws {
+        let command = try command(socket: socket, options: state.withLock { $0.options })
         // Not among the processes whose sockets it translates.
         let process = try node.spawn(command, covered: false, log: log)
         state.withLock { $0.process = process }

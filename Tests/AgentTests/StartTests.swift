@@ -1,0 +1,37 @@
+import Foundation
+import Testing
+
+@testable import Agent
+
+/// What keeps an agent from starting.
+@Suite struct Starts {
+    @Test func aSecondAgentOfADirectoryIsRefusedUntilTheFirstIsGone() throws {
+        let directory = FileManager.default.temporaryDirectory.appendingPathComponent("apus-lock-\(UUID())").path
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let first = try AgentLock(directory: directory)
+        let error = #expect(throws: AgentFailure.self) { _ = try AgentLock(directory: directory) }
+        #expect(error?.description.contains("another agent works with \(directory)") == true)
+        _ = consume first
+        _ = try AgentLock(directory: directory)
+    }
+
+    @Test func agentsOfOtherDirectoriesDoNotMind() throws {
+        let root = FileManager.default.temporaryDirectory.appendingPathComponent("apus-locks-\(UUID())").path
+        defer { try? FileManager.default.removeItem(atPath: root) }
+        for name in ["a", "b"] {
+            try FileManager.default.createDirectory(atPath: "\(root)/\(name)", withIntermediateDirectories: true)
+        }
+        let first = try AgentLock(directory: "\(root)/a")
+        let second = try AgentLock(directory: "\(root)/b")
+        #expect(throws: AgentFailure.self) { _ = try AgentLock(directory: "\(root)/none") }
+        _ = consume first
+        _ = consume second
+    }
+
+    @Test func withoutRootItSaysThatRootIsNeeded() throws {
+        let error = #expect(throws: AgentFailure.self) { try Requirements.checkUser(isRoot: false) }
+        #expect(error?.description.hasPrefix("apusd needs root") == true)
+        try Requirements.checkUser(isRoot: true)
+    }
+}
