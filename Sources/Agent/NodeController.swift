@@ -156,6 +156,7 @@ actor NodeController {
     }
 
     private func repair() {
+        repairPins()
         let links = checkLinks()
         for name in links.missing {
             log.warning("A program was not attached any more; repaired", metadata: ["link": "\(name)"])
@@ -169,6 +170,16 @@ actor NodeController {
             if !found.isEmpty { program() }
         } catch {
             log.error("The maps could not be read", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private func repairPins() {
+        do {
+            for name in try kernel.repairPins() {
+                log.warning("A map was not pinned any more; repaired", metadata: ["map": "\(name)"])
+            }
+        } catch {
+            log.error("A map could not be pinned again", metadata: ["error": "\(error)"])
         }
     }
 }

@@ -82,8 +82,18 @@ extension NodeController {
         let missing = links.missing.map { name in
             AgentAPI.DriftItem(table: "links", key: name, kind: .missing, desired: "attached")
         }
-        return VerifyReport(
-            tables: checked + [VerifyReport.Table(name: "links", checked: links.count)], drift: drift + missing)
+        let pins = kernel.checkPins()
+        let others = [("links", links.count), ("pins", pins.count)].map(VerifyReport.Table.init(name:checked:))
+        return VerifyReport(tables: checked + others, drift: drift + missing + pins.wrong.map(AgentAPI.DriftItem.init))
+    }
+}
+
+extension AgentAPI.DriftItem {
+    fileprivate init(_ pin: WrongPin) {
+        self.init(
+            table: "pins", key: pin.name, kind: pin.found == nil ? .missing : .different,
+            desired: "leads to map \(pin.wanted), which the agent writes",
+            actual: pin.found.map { "leads to map \($0), which it does not" })
     }
 }
 

@@ -73,6 +73,35 @@ extension AgentLifeTests {
             }
         }
 
+        @Test func mapsWhosePinsAreGoneAreNamedAndPinnedAgain() async throws {
+            try await withShop(options: ["--drift-interval", "0"]) { shop in
+                for name in ["services", "denials"] { #expect(try unpin("\(shop.agent.bpffs)/maps/\(name)")) }
+                // In its place one that nobody uses.
+                let shape = try open("endpoint_addresses", shop.agent).shape
+                #expect(try unpin("\(shop.agent.bpffs)/maps/endpoint_addresses"))
+                let other = try BPFMap.create(shape, name: "other")
+                try other.pin(at: "\(shop.agent.bpffs)/maps/endpoint_addresses")
+                let drift = try await shop.agent.client.verify().drift
+                #expect(drift.map(\.table) == ["pins", "pins", "pins"], "\(drift)")
+                #expect(drift.map(\.key) == ["denials", "endpoint_addresses", "services"])
+                #expect(drift.map(\.kind) == [.missing, .different, .missing])
+                let verify = try await shop.agent.apus("verify")
+                #expect(verify.status == 1 && verify.output.contains("pins services: missing"), "\(verify.output)")
+
+                try await shop.agent.restart(options: ["--drift-interval", "0.5"])
+                #expect(try await shop.agent.client.verify().isClean, "a start makes what is missing")
+                let maps = try DatapathReader(bpffs: shop.agent.bpffs).maps().map(\.name)
+                for name in maps { #expect(try unpin("\(shop.agent.bpffs)/maps/\(name)")) }
+                try await eventually("the repair", within: .seconds(10)) {
+                    try await shop.agent.client.verify().isClean
+                }
+                #expect(try !DatapathReader(bpffs: shop.agent.bpffs).services().isEmpty)
+                let outcome = try await shop.lab.pod("intruder").ask(
+                    Shop.webAddresses[0], 80, within: .milliseconds(500))
+                #expect(outcome == .timedOut)
+            }
+        }
+
         private func open(_ name: String, _ agent: AgentProcess) throws -> BPFMap {
             try BPFMap.open(pinned: "\(agent.bpffs)/maps/\(name)")
         }
