@@ -68,6 +68,7 @@ actor NodeController {
         directory.apply(changes)
         tables.apply(outcome.edits)
         locate(outcome.changedPods)
+        programming.startAnew()
         if isSynced { program() }
     }
 

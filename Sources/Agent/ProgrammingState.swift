@@ -20,7 +20,7 @@ struct ProgrammingState: Sendable {
     mutating func note(_ report: ProgrammingReport, started: UInt64, ended: UInt64) {
         written += UInt64(report.written)
         lastDuration = ended - started
-        problems = report.problems
+        problems = Self.distinct(report.problems)
         let refused = report.problems.count { if case .refused = $0.reason { true } else { false } }
         failures += UInt64(refused)
         if report.problems.isEmpty {
@@ -32,11 +32,20 @@ struct ProgrammingState: Sendable {
         }
     }
 
+    /// Something else is wanted now, and what failed may find room: the waits start anew.
+    mutating func startAnew() { delay = Self.firstDelay }
+
     /// The problems that have not been told yet; one that goes away and comes back is news again.
     mutating func news(in report: ProgrammingReport) -> [DatapathProblem] {
         let now = Set(report.problems)
         defer { reported = now }
-        return report.problems.filter { !reported.contains($0) }
+        return Self.distinct(report.problems).filter { !reported.contains($0) }
+    }
+
+    /// One of each in order: every entry of an object that was refused is a problem, and they read alike.
+    private static func distinct(_ problems: [DatapathProblem]) -> [DatapathProblem] {
+        var seen: Set<DatapathProblem> = []
+        return problems.filter { seen.insert($0).inserted }
     }
 
     /// Whether a pass is due.

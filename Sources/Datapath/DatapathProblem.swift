@@ -12,6 +12,8 @@ public struct DatapathProblem: Error, Sendable, Hashable, CustomStringConvertibl
         case refused(DatapathTable, MapError)
         /// It waits for something else that was refused.
         case waiting(DatapathTable)
+        /// The policy of an endpoint could not be written in full, so that the programs drop what it would judge.
+        case closed(TrafficDirection, policy: String)
     }
 
     /// A reason as an error.
@@ -37,10 +39,11 @@ extension DatapathProblem.Reason: CustomStringConvertible {
         case .slotsExhausted: "no room in map slots for its backends"
         case .backendsExhausted: "map backends is full"
         case .endpointsExhausted: "map endpoints is full"
-        // E2BIG is what a hash map answers when it is full, ENOSPC what a prefix map does.
-        case .refused(let table, let error) where error.code == 7 || error.code == 28: "map \(table.rawValue) is full"
+        case .refused(let table, let error) where error.saysFull: "map \(table.rawValue) is full"
         case .refused(let table, let error): "map \(table.rawValue): \(error)"
         case .waiting(let table): "map \(table.rawValue) waits for what it leads to"
+        case .closed(let direction, let policy):
+            "closed: its \(direction.text) is dropped, as policy \(policy) could not be written in full"
         }
     }
 }

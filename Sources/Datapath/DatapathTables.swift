@@ -129,6 +129,20 @@ public struct DatapathTables: Sendable {
         }
         return (frontends + pods).sorted { $0.object < $1.object }
     }
+
+    /// Endpoints that were put in force without their policy, in order.
+    var closed: [DatapathProblem] {
+        let absent = policies.absent
+        if absent.isEmpty { return [] }
+        let closed = endpoints.records.values.flatMap { record -> [DatapathProblem] in
+            guard let endpoint = record.actual, let pod = record.name?.pod else { return [] }
+            let sides = [(TrafficDirection.ingress, endpoint.ingress_policy), (.egress, endpoint.egress_policy)]
+            return sides.filter { absent.contains($0.1) }.map { direction, policy in
+                DatapathProblem(object: "endpoint \(pod)", reason: .closed(direction, policy: policyName(policy)))
+            }
+        }
+        return closed.sorted { ($0.object, "\($0.reason)") < ($1.object, "\($1.reason)") }
+    }
 }
 
 extension PolicyEdit {

@@ -72,6 +72,11 @@ package struct HashTable: Sendable {
         return actual.value != nil || actual.isDrift
     }
 
+    /// The kernel was made to let go of a wanted entry: it is to be written again.
+    mutating func evict(_ key: Bytes) {
+        if entries[key] != nil { dirty[key] = Actual(value: nil) }
+    }
+
     /// The kernel was seen to hold `value` for the key: it becomes dirty unless that is what is wanted.
     mutating func observe(_ key: Bytes, _ value: Bytes?) {
         dirty[key] = entries[key] == value ? nil : Actual(value: value, isDrift: true)
@@ -92,8 +97,16 @@ package struct HashTable: Sendable {
     }
 
     /// Turns leaving entries whose time has come into pending deletes, and starts the time of the others.
-    mutating func expireLeaving(now: UInt64, grace: UInt64, unless isHeld: (Bytes) -> Bool) {
-        for (key, deadline) in leaving where !isHeld(key) && !(isDirty(key) && entries[key] != nil) {
+    ///
+    /// - Parameter dropsUnwritten: what was never written is not wanted any more, instead of being written first.
+    mutating func expireLeaving(
+        now: UInt64, grace: UInt64, dropsUnwritten: Bool = false, unless isHeld: (Bytes) -> Bool
+    ) {
+        for (key, deadline) in leaving where !isHeld(key) {
+            if isDirty(key), entries[key] != nil {
+                if dropsUnwritten, isMissing(key) { remove(key) }
+                continue
+            }
             let due = deadline ?? now + grace
             if due <= now { remove(key) } else { leaving[key] = due }
         }

@@ -9,6 +9,9 @@ public struct MapError: Error, Sendable, Hashable, CustomStringConvertible {
         self.code = code
         self.description = description
     }
+
+    /// Whether the map has no room: E2BIG is what a hash map answers, ENOSPC what a prefix map does.
+    var saysFull: Bool { code == 7 || code == 28 }
 }
 
 /// How far a batch got.

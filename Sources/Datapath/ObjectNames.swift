@@ -23,7 +23,7 @@ extension DatapathTables {
     }
 
     /// A policy by the object of its first rule.
-    private func policyName(_ id: UInt32) -> String {
+    func policyName(_ id: UInt32) -> String {
         let candidates = [NameKey.rule(policy: id, 0), .rule(policy: id, APUS_RULE_ISOLATION)]
         let name = candidates.lazy.compactMap { names[$0.key] }.first.map(NameKey.text)
         return [name, "\(PolicyID(rawValue: id))"].compactMap { $0 }.joined(separator: " ")

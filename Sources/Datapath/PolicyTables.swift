@@ -65,12 +65,14 @@ struct PolicyTables: Sendable {
 
     private mutating func setPeers(_ policy: UInt32, _ classID: UInt32, _ bits: RuleBits) {
         let key = PeersKey(policy: policy, classID: classID)
-        func pageKey(_ page: Int) -> Bytes {
-            Bytes(of: apus_policy_peers_key(policy: policy, class_id: classID, page: UInt32(page)))
-        }
+        func pageKey(_ page: Int) -> Bytes { Self.peersKey(policy, classID, page: page) }
         for (page, bits) in bits.pages.enumerated() { peers.put(pageKey(page), Bytes(of: apus_rule_bits(bits))) }
         for page in bits.pages.count..<max(pagesOfPeers[key] ?? 0, bits.pages.count) { peers.retire(pageKey(page)) }
         pagesOfPeers[key] = bits.pages.isEmpty ? nil : bits.pages.count
+    }
+
+    private static func peersKey(_ policy: UInt32, _ classID: UInt32, page: Int) -> Bytes {
+        Bytes(of: apus_policy_peers_key(policy: policy, class_id: classID, page: UInt32(page)))
     }
 
     // MARK: Programming
@@ -84,9 +86,14 @@ struct PolicyTables: Sendable {
         for key in peers.pendingPuts {
             let (policy, classID) = PolicyTables.owners(ofPeers: key)
             policies.insert(policy)
-            classes.insert(classID)
+            // Nothing is judged by a policy without pages, and its pages come last.
+            if !hasNoPages(policy) { classes.insert(classID) }
         }
         return (policies, classes)
+    }
+
+    private func hasNoPages(_ policy: UInt32) -> Bool {
+        keysOfPolicy[PolicyID(rawValue: policy)]?.pages.allSatisfy(pages.isMissing) ?? false
     }
 
     /// Pages to write now and those to hold back: a policy whose peers or ports are not all there must not come into
@@ -103,19 +110,47 @@ struct PolicyTables: Sendable {
         return (pending.filter { !isHeld($0) }, pending.filter(isHeld))
     }
 
+    /// Keys to write, those of small policies first: where there is no room for all, as many as can should fit.
+    func pendingPuts(_ table: KeyPath<PolicyTables, HashTable>, of owner: KeyPath<Bytes, UInt32>) -> [Bytes] {
+        let keys = self[keyPath: table].pendingPuts
+        var sizes: [UInt32: Int] = [:]
+        for key in keys { sizes[key[keyPath: owner], default: 0] += 1 }
+        if sizes.count < 2 { return keys }
+        return keys.enumerated().map { (sizes[$1[keyPath: owner]] ?? 0, $0, $1) }.sorted { ($0.0, $0.1) < ($1.0, $1.1) }
+            .map(\.2)
+    }
+
+    /// The peers and ports in the kernel of a policy that has no page there, so that nothing is judged by them.
+    func useless(_ policy: UInt32) -> (peers: [Bytes], ports: [Bytes]) {
+        guard hasNoPages(policy), let keys = keysOfPolicy[PolicyID(rawValue: policy)] else { return ([], []) }
+        let peers = pagesOfPeers.filter { $0.key.policy == policy }.flatMap { owner, count in
+            (0..<count).map { Self.peersKey(policy, owner.classID, page: $0) }
+        }
+        return (peers.filter { !self.peers.isDirty($0) }, keys.ports.filter { !ports.isDirty($0) })
+    }
+
+    /// Policies that are wanted and lack pages in the kernel: all that they would judge is dropped.
+    var absent: Set<UInt32> {
+        Set(pages.pendingPuts.filter { pages.isMissing($0) }.map { PolicyTables.policy(ofPage: $0) })
+    }
+
     /// Classes that something leads to, in the kernel or as it is wanted.
     private var classesInUse: Set<UInt32> {
         let wanted = Array(classes.entries.values) + Array(prefixes.entries.values)
         return Set((wanted + classes.outdatedValues + prefixes.outdatedValues).compactMap { $0.load(UInt32.self) })
     }
 
-    /// Lets content go that nothing in the kernel leads to.
+    /// Lets content go that nothing in the kernel leads to. What found no room until now must not take it any more.
     mutating func expireLeaving(now: UInt64, grace: UInt64, policiesInUse: Set<UInt32>) {
-        pages.expireLeaving(now: now, grace: grace) { policiesInUse.contains(PolicyTables.policy(ofPage: $0)) }
-        ports.expireLeaving(now: now, grace: grace) { policiesInUse.contains(PolicyTables.policy(ofPorts: $0)) }
+        pages.expireLeaving(now: now, grace: grace, dropsUnwritten: true) {
+            policiesInUse.contains(PolicyTables.policy(ofPage: $0))
+        }
+        ports.expireLeaving(now: now, grace: grace, dropsUnwritten: true) {
+            policiesInUse.contains(PolicyTables.policy(ofPorts: $0))
+        }
         if peers.leavingCount == 0 { return }
         let classesInUse = self.classesInUse
-        peers.expireLeaving(now: now, grace: grace) { key in
+        peers.expireLeaving(now: now, grace: grace, dropsUnwritten: true) { key in
             let (policy, classID) = PolicyTables.owners(ofPeers: key)
             return policiesInUse.contains(policy) && classesInUse.contains(classID)
         }

@@ -27,7 +27,7 @@ extension DatapathTables {
                 object: object(miss.table, miss.key),
                 reason: miss.error.map { .refused(miss.table, $0) } ?? .waiting(miss.table))
         }
-        report.problems += exhausted
+        report.problems += exhausted + closed
         report.nextDeadline =
             [names.nextDeadline, policies.nextDeadline, services.nextDeadline, endpoints.nextDeadline]
             .compactMap { $0 }.min()
@@ -74,11 +74,12 @@ extension DatapathTables {
         updateInfo()
         for run in pass.store(info, info.pendingRuns()) { info.confirm(run) }
         for key in pass.put(names, names.pendingPuts) { names.confirm(key) }
-        putPolicies(\.peers, policies.peers.pendingPuts, \.policyOfPeers, &pass)
-        putPolicies(\.ports, policies.ports.pendingPuts, \.policyOfPorts, &pass)
+        putPolicies(\.peers, policies.pendingPuts(\.peers, of: \.policyOfPeers), \.policyOfPeers, &pass)
+        putPolicies(\.ports, policies.pendingPuts(\.ports, of: \.policyOfPorts), \.policyOfPorts, &pass)
         let pages = policies.pendingPages
         putPolicies(\.pages, pages.ready, \.policyOfPage, &pass)
         for key in pages.held { pass.hold(.policyPages, key) }
+        giveBackRoom(&pass)
         let backends = services.backends
         let inUse = backends.pendingRuns { backends.load(apus_backend.self, at: $0)?.in_use != 0 }
         for run in pass.store(backends, inUse) { services.backends.confirm(run) }
@@ -95,6 +96,23 @@ extension DatapathTables {
         guard !repaired.isEmpty else { return }
         let changed = Set(repaired.map { $0[keyPath: owner] })
         endpoints.requireGenerations { changed.contains($0.ingress_policy) || changed.contains($0.egress_policy) }
+    }
+
+    /// Takes back what was written of policies that found no room for the rest: others may fit there.
+    private mutating func giveBackRoom<Writer>(_ pass: inout ProgrammingPass<Writer>) {
+        let refused = pass.misses.filter { $0.error?.saysFull ?? false }.compactMap { miss in
+            switch miss.table {
+            case .policyPages: miss.key.policyOfPage
+            case .policyPeers: miss.key.policyOfPeers
+            case .policyPorts: miss.key.policyOfPorts
+            default: nil as UInt32?
+            }
+        }
+        for policy in Set(refused).sorted() {
+            let useless = policies.useless(policy)
+            for key in pass.delete(policies.peers, useless.peers) { policies.peers.evict(key) }
+            for key in pass.delete(policies.ports, useless.ports) { policies.ports.evict(key) }
+        }
     }
 
     private mutating func writePointers<Writer>(_ pass: inout ProgrammingPass<Writer>) {

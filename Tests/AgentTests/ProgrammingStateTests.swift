@@ -50,6 +50,14 @@ import Testing
         #expect(news == [[refusal], [], [], [refusal]])
     }
 
+    @Test func entriesOfOneObjectThatFailAlikeAreOneProblem() {
+        var state = ProgrammingState()
+        let report = report([refusal, refusal, refusal])
+        state.note(report, started: 1, ended: 2)
+        #expect(state.problems == [refusal] && state.failures == 3)
+        #expect(state.news(in: report) == [refusal])
+    }
+
     @Test func theKernelIsComparedOnceAnInterval() {
         var state = ProgrammingState()
         let interval = Duration.seconds(1)

@@ -1,3 +1,6 @@
+import Addressing
+import Datapath
+import NetworkPolicy
 import Testing
 
 @testable import ApusCLI
@@ -13,6 +16,17 @@ import Testing
 
                 """)
         #expect(outcome.code == 0 && outcome.notes.isEmpty)
+    }
+
+    @Test func `a direction whose policy is not in the maps is closed`() throws {
+        let endpoint = EndpointReading(
+            slot: 1, addresses: [], interface: 5, hostMAC: MACAddress(bits: 0), identity: 1, generation: 1,
+            ingress: PolicyID(rawValue: 0xc0ffee), egress: PolicyID(rawValue: 0xbadcafe), canRedirect: true)
+        let row = EndpointRow(endpoint, interface: nil, policies: [PolicyID(rawValue: 0xbadcafe)])
+        #expect(row.closed == ["ingress"])
+        let columns = EndpointRow.columns.suffix(2).map { $0.text(row) }
+        #expect(columns == ["00c0ffee (closed)", "0badcafe"])
+        #expect(EndpointRow(endpoint, interface: nil, policies: []).closed == ["ingress", "egress"])
     }
 
     @Test func `services with their first backends`() async {

@@ -51,7 +51,10 @@ import Testing
                 #expect(!rig.program().isComplete)
                 #expect(rig.kernel.load(apus_endpoint.self, .endpoints, 1)?.ifindex ?? 0 == 0, "\(table)")
             }
-            #expect(!rig.program().isComplete, "what is missing is still said")
+            let problems = rig.program().problems.map(\.description)
+            #expect(problems.contains { $0.hasPrefix("policy NetworkPolicy/shop/n1/") }, "\(table): \(problems)")
+            let closed = problems.filter { $0.hasPrefix("endpoint shop/p1: closed: its ingress is dropped") }
+            #expect(closed.count == 1 && problems.count { $0.contains("closed") } == 1, "\(table): \(problems)")
             let written = rig.kernel.load(apus_endpoint.self, .endpoints, 1)
             let policy = try #require(written?.ingress_policy)
             #expect(policy != 0 && written?.ifindex == 101, "\(table)")
@@ -101,5 +104,37 @@ import Testing
         rig.kernel.limits = [:]
         #expect(rig.program().isComplete)
         #expect(rig.kernel.load(apus_endpoint.self, .endpoints, 1)?.ingress_policy != before)
+    }
+    @Test("A policy that does not fit takes no room from those that do, and none when it is gone")
+    func roomForOthers() throws {
+        for table in [DatapathTable.policyPeers, .policyPorts] {
+            var (rig, world) = isolated()
+            let before = rig.kernel.hashes[table]?.count ?? 0
+            rig.kernel.limits[table] = before + 2
+            let many = (1...5).map { PolicyWorld.policy(10 + $0, to: "red", from: "c\($0)", port: 100 + UInt16($0)) }
+            let peers = (1...5).map { PolicyWorld.pod(10 + $0, labels: ["color": "c\($0)"], isLocal: false) }
+            rig.tables.apply(world.apply(many + peers))
+            for _ in 0..<6 { rig.program() }
+            #expect(!rig.program().isComplete && (rig.kernel.hashes[table]?.count ?? 0) <= before, "\(table)")
+
+            // Another pod's small policy finds room, while the large one still waits.
+            rig.tables.apply(
+                world.apply([
+                    PolicyWorld.pod(2, labels: ["color": "blue"]),
+                    PolicyWorld.policy(2, to: "blue", from: "c1", port: 90),
+                ]) + [.endpoint(.upsert(endpoint(2)))])
+            for _ in 0..<6 { rig.program() }
+            #expect(rig.tables.isProgrammed(pod(2)), "\(table)")
+            let blue = try #require(rig.kernel.load(apus_endpoint.self, .endpoints, 2)?.ingress_policy)
+            #expect(blue != 0 && !rig.tables.policies.absent.contains(blue), "\(table)")
+            let peer = IPAddress(v4: 0x0a01_0000 + 11).key  // of both policies
+            #expect(rig.kernel.hashes[.peerClasses]?[peer] == rig.tables.policies.classes[peer], "\(table)")
+            let closed = rig.program().problems.filter { if case .closed = $0.reason { true } else { false } }
+            #expect(closed.map(\.object) == ["endpoint shop/p1"], "\(table)")
+
+            rig.tables.apply(
+                world.apply((1...5).map { PolicyInput.policyRemoved(namespace: "shop", name: "n\(10 + $0)") }))
+            #expect(rig.settle().isComplete, "\(table)")
+        }
     }
 }

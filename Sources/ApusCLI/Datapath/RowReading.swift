@@ -12,13 +12,17 @@ extension DatapathStatus.Drop {
 }
 
 extension EndpointRow {
-    init(_ endpoint: EndpointReading, interface: String?) {
+    /// - Parameter policies: those that are in the maps.
+    init(_ endpoint: EndpointReading, interface: String?, policies: Set<PolicyID>) {
+        let sides = [("ingress", endpoint.ingress), ("egress", endpoint.egress)]
+        let closed = sides.filter { $0.1.map { !policies.contains($0) } ?? false }.map(\.0)
         self.init(
             namespace: endpoint.name?.namespace, pod: endpoint.name?.name, uid: endpoint.name?.uid,
             addresses: endpoint.addresses.map(\.description), interface: interface,
             interfaceIndex: endpoint.interface, mac: endpoint.mac.map(\.description), identity: endpoint.identity,
             slot: Int(endpoint.slot), generation: endpoint.generation, ingressPolicy: endpoint.ingress.map { "\($0)" },
-            egressPolicy: endpoint.egress.map { "\($0)" }, redirect: endpoint.canRedirect)
+            egressPolicy: endpoint.egress.map { "\($0)" }, redirect: endpoint.canRedirect,
+            closed: closed.isEmpty ? nil : closed)
     }
 }
 

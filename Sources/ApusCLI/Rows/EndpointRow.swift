@@ -1,7 +1,7 @@
 /// A pod of this node.
 package struct EndpointRow: TableRow, Codable, Equatable {
     enum CodingKeys: String, CodingKey {
-        case namespace, pod, uid, addresses, interface, mac, identity, slot, generation, redirect
+        case namespace, pod, uid, addresses, interface, mac, identity, slot, generation, redirect, closed
         case interfaceIndex = "interface_index"
         case ingressPolicy = "ingress_policy"
         case egressPolicy = "egress_policy"
@@ -26,11 +26,13 @@ package struct EndpointRow: TableRow, Codable, Equatable {
     package var egressPolicy: String?
     /// Whether packets are delivered without the host's stack.
     package var redirect: Bool
+    /// The directions in which everything is dropped, as their policy is not in the maps; nil when there are none.
+    package var closed: [String]?
 
     package init(
         namespace: String?, pod: String?, uid: String?, addresses: [String], interface: String?, interfaceIndex: UInt32,
         mac: String?, identity: UInt32, slot: Int, generation: UInt32, ingressPolicy: String?, egressPolicy: String?,
-        redirect: Bool
+        redirect: Bool, closed: [String]? = nil
     ) {
         self.namespace = namespace
         self.pod = pod
@@ -45,6 +47,7 @@ package struct EndpointRow: TableRow, Codable, Equatable {
         self.ingressPolicy = ingressPolicy
         self.egressPolicy = egressPolicy
         self.redirect = redirect
+        self.closed = closed
     }
 
     package static let absence = "no endpoints: no pod of this node is known to the data path"
@@ -55,7 +58,12 @@ package struct EndpointRow: TableRow, Codable, Equatable {
         Column("ADDRESSES") { $0.addresses.joined(separator: ",") },
         Column("INTERFACE") { $0.interface ?? "#\($0.interfaceIndex)" },
         Column("IDENTITY", number: true) { "\($0.identity)" },
-        Column("INGRESS") { $0.ingressPolicy ?? "open" },
-        Column("EGRESS") { $0.egressPolicy ?? "open" },
+        Column("INGRESS") { $0.verdicts($0.ingressPolicy, "ingress") },
+        Column("EGRESS") { $0.verdicts($0.egressPolicy, "egress") },
     ]
+
+    private func verdicts(_ policy: String?, _ direction: String) -> String {
+        guard let policy else { return "open" }
+        return closed?.contains(direction) == true ? "\(policy) (closed)" : policy
+    }
 }

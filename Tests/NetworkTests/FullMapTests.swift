@@ -1,0 +1,86 @@
+import Addressing
+import AgentAPI
+import Datapath
+import TestSupport
+import Testing
+
+extension AgentLifeTests {
+    /// What does not fit into the maps is closed and named, and nothing else suffers.
+    @Suite(.serialized) struct FullMaps {
+        private static let options = ["--map-size-policy", "64"]
+        private static let file = "policy-ports.yaml"
+
+        /// One policy of the database with more ports than the map of ports has entries.
+        private static var policy: String {
+            let ports = (0..<100).map { "{port: \(10_000 + 2 * $0)}" }.joined(separator: ", ")
+            return """
+                apiVersion: networking.k8s.io/v1
+                kind: NetworkPolicy
+                metadata: {name: many-ports, namespace: shop}
+                spec:
+                  podSelector: {matchLabels: {app: db}}
+                  ingress: [{ports: [\(ports)]}]
+
+                """
+        }
+
+        @Test func anEndpointInForceIsClosedAndNamedAndOpensAgainWithRoom() async throws {
+            try await withShop(options: Self.options) { shop in
+                let (web, db) = (shop.lab.pod("web-1"), shop.lab.pod("db-1"))
+                let held = try await web.hold(db.ipv4, 5432)
+                try shop.agent.manifests.write(Self.file, Self.policy)
+                try await expectClosed(shop)
+                try await held.reaches("stalled")
+
+                try shop.agent.manifests.remove(Self.file)
+                try await eventually("silence", within: .seconds(20)) { try await shop.agent.diagnostics().isEmpty }
+                #expect(try await web.ask(db.ipv6, 5432, within: .seconds(5)).isAnswered)
+                try await held.reaches("resumed")
+                let list = try await shop.agent.apus("endpoint", "list").output
+                #expect(!list.contains("closed"), "\(list)")
+                #expect(try await shop.agent.apus("verify").succeeded)
+            }
+        }
+
+        @Test func anEndpointThatIsNewIsNeverOpen() async throws {
+            try await withLab(Shop.plan) { lab in
+                let manifests = try ManifestDirectory.shop(lab)
+                try manifests.write(Self.file, Self.policy)
+                let agent = AgentProcess(lab, manifests: manifests, options: Self.options)
+                let shop = Shop(lab: lab, agent: agent)
+                try await shop.openShop()
+                try agent.start()
+                try await expectClosed(shop)
+            }
+        }
+
+        private func expectClosed(_ shop: Shop) async throws {
+            try await eventually("the pod to be named", within: .seconds(20)) {
+                let found = try await shop.agent.diagnostics()
+                guard found.contains(where: { $0.object == "endpoint shop/db-1" && $0.message.hasPrefix("closed") })
+                else { throw LabError("diagnostics", "\(found)\n\(shop.agent.logged.suffix(2000))") }
+                return true
+            }
+            let found = try await shop.agent.diagnostics()
+            #expect(Set(found).count == found.count && found.count <= 4, "\(found)")
+            #expect(found.contains { $0.object.hasPrefix("policy NetworkPolicy/shop/") && $0.message.contains("full") })
+            let status = try await shop.agent.apus("status").output
+            #expect(status.contains("endpoint shop/db-1: closed: its ingress is dropped"), "\(status)")
+            let rows = try await shop.agent.apus("endpoint", "list").output.split(separator: "\n")
+            #expect(rows.filter { $0.contains("closed") }.map { $0.contains(" db-1 ") } == [true], "\(rows)")
+
+            let (client, intruder) = (shop.lab.pod("client"), shop.lab.pod("intruder"))
+            for address in shop.lab.pod("db-1").addresses {
+                for host in ["web-1", "intruder"] {
+                    let outcome = try await shop.lab.pod(host).ask(address, 5432, within: .milliseconds(500))
+                    #expect(outcome == .timedOut, "\(host) \(address)")
+                }
+            }
+            #expect(try shop.agent.drops(.policyMissing) > 0)
+            for vip in Shop.webAddresses {
+                #expect(try await client.ask(vip, 80, within: .seconds(5)).isAnswered)
+                #expect(try await intruder.ask(vip, 80, within: .milliseconds(500)) == .timedOut)
+            }
+        }
+    }
+}
