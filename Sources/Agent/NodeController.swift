@@ -112,7 +112,7 @@ actor NodeController {
     /// The events of the data path; there may be one consumer. They can be read before the first sync.
     func events() throws -> EventSource { try kernel.events() }
 
-    /// The connections, whose maps have their final place after the first sync.
+    /// The connections; before the first sync the programs of an earlier start may run, with other maps.
     func scanner() async throws -> ConnectionScanner {
         while !isSynced { try await Task.sleep(for: .milliseconds(50)) }
         return try kernel.connectionScanner(interval: configuration.activeInterval.nanoseconds)

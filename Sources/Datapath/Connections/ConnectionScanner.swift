@@ -48,6 +48,12 @@ public struct ConnectionScanner: ~Copyable, Sendable {
         // Both or none: the compiler destroys no half-made value.
         let established = try Self.open(.connections, bpffs)
         let halfOpen = try Self.open(.halfOpen, bpffs)
+        self.init(established: established, halfOpen: halfOpen, timeouts: timeouts, interval: interval)
+    }
+
+    init(
+        established: consuming BPFMap, halfOpen: consuming BPFMap, timeouts: DatapathTimeouts, interval: UInt64
+    ) {
         self.established = established
         self.halfOpen = halfOpen
         self.timeouts = timeouts

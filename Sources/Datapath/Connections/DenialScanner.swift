@@ -16,11 +16,17 @@ public struct DenialScanner: ~Copyable, Sendable {
     ///
     /// - Parameter interval: nanoseconds, as the data path was loaded with.
     public init(bpffs: String, interval: UInt64) throws(MapError) {
+        let denials: BPFMap
         do throws(BPFError) {
             denials = try BPFMap.open(pinned: PinDirectory(root: bpffs).map(PinnedMap.denials.rawValue))
         } catch {
             throw MapError(error)
         }
+        self.init(denials: denials, interval: interval)
+    }
+
+    init(denials: consuming BPFMap, interval: UInt64) {
+        self.denials = denials
         self.interval = interval
     }
 

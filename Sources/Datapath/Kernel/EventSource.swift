@@ -59,14 +59,17 @@ extension DatapathKernel {
             names: try box("names").map.duplicate())
     }
 
-    /// A scanner of the connections; call it when the maps have their place, after `activate`.
+    /// A scanner of the connections of the loaded programs, wherever their maps are pinned. Before `activate` others may
+    /// still run.
     public func connectionScanner(interval: UInt64) throws -> ConnectionScanner {
-        try ConnectionScanner(bpffs: options.bpffs, timeouts: options.timeouts, interval: interval)
+        ConnectionScanner(
+            established: try box("connections").map.duplicate(), halfOpen: try box("half_open").map.duplicate(),
+            timeouts: options.timeouts, interval: interval)
     }
 
-    /// A scanner of the denied packets that wait to be told; call it when the maps have their place, after `activate`.
+    /// A scanner of the denied packets that wait to be told; likewise.
     public func denialScanner() throws -> DenialScanner {
-        try DenialScanner(bpffs: options.bpffs, interval: options.denialInterval)
+        DenialScanner(denials: try box("denials").map.duplicate(), interval: options.denialInterval)
     }
 }
 
