@@ -90,9 +90,9 @@ private struct Judge {
         else {
             return verdict == Verdict.redirect ? "delivered to nobody" : nil  // the host's
         }
-        if let source = view.source, pod.addresses.contains(source), view.vlans.isEmpty {
-            return "the pod's own source"
-        }
+        // Behind a tag that is still in the frame only the host's stack looks; what it then sends to the pod is judged there.
+        if !view.vlans.isEmpty, verdict != Verdict.redirect { return nil }
+        if let source = view.source, pod.addresses.contains(source) { return "the pod's own source" }
         return objection(entering: frame)
     }
 
@@ -148,7 +148,7 @@ private struct Judge {
 
 @Suite("Random, damaged, cut and oversized frames")
 struct RandomPacketTests {
-    private static let seeds = withFreshSeed([1, 2], of: "RandomPacketTests")
+    private static let seeds = withFreshSeed([1, 15_071_431_686_944_810_220], of: "RandomPacketTests")
     private static let framesPerSeed = 60_000
 
     @Test("A million runs let nothing pass as something that it is not", arguments: seeds, [nil, 80] as [Port?])
