@@ -89,6 +89,15 @@ struct ClusterPolicyDecodingTests {
                 "spec.priority: expected an integer from 0 to 1000, got 1001"
             ),
             ("tier: Admin, priority: 1", "spec.subject: required"),
+            ("\(subject), ingres: []", "spec.ingres: is not known"),
+            (
+                "\(subject), ingress: [{action: Deny, from: \(everyone), ports: []}]",
+                "spec.ingress[0].ports: is not known"
+            ),
+            (
+                "tier: Admin, priority: 1, subject: {pods: {podSelectr: {}, podSelector: {}}}",
+                "spec.subject.pods.podSelectr: is not known"
+            ),
             ("tier: Admin, priority: 1, subject: {}", "spec.subject: expected exactly one of namespaces, pods"),
             (
                 "tier: Admin, priority: 1, subject: {pods: {namespaceSelector: {}}}",

@@ -69,7 +69,7 @@ struct apus_denial {
 	__u64 reported_ns; // CLOCK_MONOTONIC; 0: not yet
 	__u64 packets; // since then
 	__u64 bytes;
-	// The latest packet besides the key, as it would be in an event.
+	// The first packet that waits besides the key, as it would be in an event.
 	struct apus_address frontend;
 	__u32 policy;
 	__u32 rule;

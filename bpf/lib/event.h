@@ -133,8 +133,9 @@ struct denied_total {
 	__u64 bytes;
 };
 
-// For whoever reports it later. Another CPU may write the same entry: the two packets differ in little, as the key says
-// most of it.
+// The first packet that waits stands for those after it, for whoever reports them: the key says most of it, and a flood
+// of denied packets writes no more than their number. Another CPU may write the same entry; the two packets differ in
+// little.
 ALWAYS_INLINE void denial_describe(struct apus_denial *denial, const struct packet *packet,
 				   const struct denial_context *context)
 {
@@ -164,8 +165,9 @@ ALWAYS_INLINE struct denied_total denied_total(const struct apus_denial_key *key
 		if (!denial)
 			return total;
 	}
-	denial_describe(denial, packet, context);
 	if (denial->reported_ns && now - denial->reported_ns < config.denial_interval_ns) {
+		if (!*(const volatile __u64 *)&denial->packets)
+			denial_describe(denial, packet, context);
 		count(&denial->packets, 1);
 		count(&denial->bytes, packet->length);
 		return (struct denied_total){};

@@ -35,14 +35,14 @@ struct Budget: Sendable {
     var measure: Measure
     var bound: Bound
 
-    /// Throughput has no budget of its own: on one CPU it is the cost of copying.
+    /// Throughput is measured and has no budget.
     private static let judged: [Workload] = [.tcpRequests, .udpRequests, .connections]
 
     static let all = [
         Budget(.ratio(Comparison(subject: .apusFew, reference: .kernel), judged), .atLeast(1)),
         Budget(.ratio(Comparison(subject: .apusFew, reference: .iptablesFew), judged), .above(1)),
         Budget(.ratio(Comparison(subject: .apusMany, reference: .iptablesMany), judged), .above(1)),
-        // As fast, within what two medians of equal rates differ by.
+        // As fast, with an allowance for noise.
         Budget(.ratio(Comparison(subject: .apusMany, reference: .apusFew), judged), .atLeast(0.97)),
         Budget(.ratio(Comparison(subject: .apusFew, reference: .apusSilent), [.connections]), .atLeast(0.97)),
         Budget(.figure("program \(ServiceCount.many) Services"), .below(1000)),

@@ -4,6 +4,7 @@ extension ClusterNetworkPolicy {
     init(_ fields: Fields, meta: ObjectMeta) throws(FieldError) {
         let spec = try fields.required("spec", Fields.init)
         do throws(FieldError) {
+            try spec.refuseOthers(than: ["tier", "priority", "subject", "ingress", "egress"])
             self.init(
                 meta: meta, tier: try spec.required("tier", Read.name),
                 priority: try spec.required("priority") { (value) throws(FieldError) in
@@ -33,6 +34,7 @@ private enum PodSelection {
         } else {
             self = try fields.required("pods") { (value) throws(FieldError) in
                 let pods = try Fields(value)
+                try pods.refuseOthers(than: ["namespaceSelector", "podSelector"])
                 return .pods(
                     // Missing and empty both mean every namespace.
                     try pods.optional("namespaceSelector", LabelSelector.init) ?? LabelSelector(),
@@ -54,6 +56,7 @@ extension ClusterNetworkPolicyRule {
         _ value: ManifestValue, peers: String, _ peer: Fields.Reader<ClusterNetworkPolicyPeer>
     ) throws(FieldError) {
         let fields = try Fields(value)
+        try fields.refuseOthers(than: ["name", "action", peers, "protocols"])
         self.init(
             action: try fields.required("action", Read.name), peers: try fields.shortList(peers, peer),
             ports: try fields.optionalShortList("protocols", NetworkPolicyPort.ofClusterPolicy)?.flatMap { $0 })
@@ -115,6 +118,7 @@ extension NetworkPolicyPort {
     }
 
     private init(_ ipProtocol: IPProtocol, _ fields: Fields) throws(FieldError) {
+        try fields.refuseOthers(than: ["destinationPort"])
         self = try fields.required("destinationPort") { (value) throws(FieldError) in
             let port = try Fields(value)
             try port.requireOne(of: ["number", "range"])
@@ -128,6 +132,7 @@ extension NetworkPolicyPort {
     }
 
     private init(_ ipProtocol: IPProtocol, range: Fields) throws(FieldError) {
+        try range.refuseOthers(than: ["start", "end"])
         let first = try range.required("start", Read.port)
         let last = try range.required("end") { (value) throws(FieldError) in
             let last = try Read.port(value)

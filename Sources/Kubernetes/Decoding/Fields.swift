@@ -67,6 +67,7 @@ struct Fields {
         let inner = try fields(name)
         do throws(FieldError) { return try read(inner) } catch { throw error.inside(.field(name)) }
     }
+
     /// Refuses a field that is none of these, whatever its value: without an API server to refuse it, a misspelt one is
     /// as good as missing, and a missing one may allow more.
     func refuseOthers(than known: [String]) throws(FieldError) {
