@@ -54,7 +54,7 @@ struct ConnectionTests {
         try datapath.setEndpoint(of: client) { $0.generation = 5 }
         #expect(try datapath.client(.syn, talk) == .delivered)
         let found = try #require(try datapath.connection(of: talk.fromClient(.syn)))
-        #expect(found.isHalfOpen)
+        #expect(found.isHalfOpen && found.isInHalfOpenMap)
         let opener = found.entry.openerSide
         let responder = found.entry.responderSide
         #expect(opener.endpoint == client.slot && opener.identity == 1000 + client.slot && opener.generation == 5)
@@ -73,7 +73,7 @@ struct ConnectionTests {
         try datapath.establish(talk)
         for _ in 0..<3 { try datapath.server([.ack, .psh], talk) }
         let found = try #require(try datapath.connection(of: talk.fromClient(.ack)))
-        #expect(!found.isHalfOpen)
+        #expect(!found.isHalfOpen && !found.isInHalfOpenMap)
         #expect(try datapath.connectionCount() == 1)
         let size = UInt64(talk.fromClient(.ack).bytes.count)
         #expect(found.entry.openerSide.packets == 2 && found.entry.openerSide.bytes == 2 * size)
@@ -201,7 +201,7 @@ struct ConnectionTests {
         #expect(try #require(try datapath.connection(of: talk.fromClient(.syn))).entry.openerSide.packets == 3)
     }
 
-    @Test("A SYN after the end opens a new connection with the same ports")
+    @Test("A SYN after the end opens a new connection with the same ports, which takes over the ended one's entry")
     func replacesClosed() throws {
         let datapath = try DatapathFixture()
         let talk = try datapath.conversation()
@@ -212,7 +212,11 @@ struct ConnectionTests {
         #expect(datapath.events().map(\.kind) == [.opened])
         let found = try #require(try datapath.connection(of: talk.fromClient(.syn)))
         #expect(found.isHalfOpen && found.entry.openerSide.packets == 1 && found.entry.responderSide.packets == 0)
+        #expect(!found.isInHalfOpenMap)
         #expect(try datapath.connectionCount() == 1)
+        try datapath.server([.syn, .ack], talk)
+        let answered = try #require(try datapath.connection(of: talk.fromClient(.ack)))
+        #expect(!answered.isHalfOpen && answered.entry.responderSide.packets == 1)
     }
 
     @Test("A SYN from the other end replaces the connection and turns it around")

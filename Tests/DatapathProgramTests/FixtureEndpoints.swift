@@ -64,8 +64,10 @@ extension DatapathFixture {
 
 /// A connection and the map that it is in.
 struct FoundConnection {
-    let isHalfOpen: Bool
+    let isInHalfOpenMap: Bool
     let entry: apus_connection
+
+    var isHalfOpen: Bool { entry.has(APUS_CONNECTION_UNANSWERED) }
 }
 
 extension DatapathFixture {
@@ -74,10 +76,10 @@ extension DatapathFixture {
         guard let tuple = PacketView(packet.bytes)?.connectionTuple else { return nil }
         let key = apus_connection_key(tuple)
         if let entry = try maps.connections.lookup(key, as: apus_connection.self) {
-            return FoundConnection(isHalfOpen: false, entry: entry)
+            return FoundConnection(isInHalfOpenMap: false, entry: entry)
         }
         return try maps.halfOpen.lookup(key, as: apus_connection.self).map {
-            FoundConnection(isHalfOpen: true, entry: $0)
+            FoundConnection(isInHalfOpenMap: true, entry: $0)
         }
     }
 

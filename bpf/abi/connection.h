@@ -21,6 +21,7 @@ enum apus_connection_flag {
 	APUS_CONNECTION_SOCKET_TRANSLATED = 2, // at the socket: `frontend` is only a record of what was asked for
 	APUS_CONNECTION_CLOSED = 4, // a reset, or both ends finished: the closed event was sent
 	APUS_CONNECTION_RESET = 8, // one end reset it
+	APUS_CONNECTION_UNANSWERED = 16, // half open, whichever map it is in
 };
 
 // One end of a connection and what it sent.

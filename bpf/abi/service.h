@@ -39,7 +39,7 @@ struct apus_socket_translation {
 	__u32 backend_index; // 0: unused entry
 };
 
-// What was translated at one socket; an unconnected UDP socket may talk to several frontends.
+// What was translated at an unconnected UDP socket, which may talk to several frontends.
 struct apus_socket_translations {
 	struct apus_socket_translation entries[APUS_SOCKET_TRANSLATIONS];
 	__u32 next; // the entry that the next frontend takes

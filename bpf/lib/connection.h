@@ -29,7 +29,7 @@ struct {
 // A connection as one packet of it finds it.
 struct found_connection {
 	struct apus_connection *connection; // NULL: none
-	_Bool half_open;
+	_Bool half_open; // the map that it is in
 	_Bool from_high; // the packet's sender is the high end
 };
 
@@ -59,11 +59,11 @@ ALWAYS_INLINE struct apus_connection_side *connection_side(struct apus_connectio
 	return high ? &connection->sides[1] : &connection->sides[0];
 }
 
-ALWAYS_INLINE __u64 connection_timeout(const struct apus_connection *connection, __u8 protocol, _Bool is_half_open)
+ALWAYS_INLINE __u64 connection_timeout(const struct apus_connection *connection, __u8 protocol)
 {
 	if (connection->flags & APUS_CONNECTION_CLOSED)
 		return config.closing_timeout_ns;
-	if (is_half_open)
+	if (connection->flags & APUS_CONNECTION_UNANSWERED)
 		return config.half_open_timeout_ns;
 	if (protocol == IPPROTO_TCP || protocol == IPPROTO_SCTP)
 		return config.established_timeout_ns;
@@ -75,7 +75,7 @@ ALWAYS_INLINE _Bool connection_is_expired(const struct found_connection *found, 
 	// Another CPU may have seen a packet after this one took its time.
 	__s64 idle = now - found->connection->last_seen_ns;
 
-	return idle > (__s64)connection_timeout(found->connection, protocol, found->half_open);
+	return idle > (__s64)connection_timeout(found->connection, protocol);
 }
 
 // Finds a packet's connection and writes its key. Answered ones first: an established packet costs this one lookup.
@@ -96,21 +96,30 @@ ALWAYS_INLINE _Bool is_from_opener(const struct found_connection *found)
 	return found->connection->opener == found->from_high;
 }
 
-ALWAYS_INLINE void connection_delete(const struct apus_connection_key *key, _Bool is_half_open)
+// Records a connection that opens. Where one has ended under the same key it takes that entry over: this evicts
+// nothing, so a flood of openings can do no harm, and spares both maps the work on their lists that a new entry and its
+// move take. Whoever reads the entry meanwhile judges anew, as its sides don't fit.
+ALWAYS_INLINE int connection_record(const struct apus_connection_key *key, const struct apus_connection *connection,
+				    struct apus_connection *ended)
 {
-	if (is_half_open)
-		bpf_map_delete_elem(&half_open, key);
-	else
-		bpf_map_delete_elem(&connections, key);
+	if (!ended)
+		return bpf_map_update_elem(&half_open, key, connection, BPF_ANY);
+	*ended = *connection;
+	return 0;
 }
 
-// The first answer: the connection moves to the map that a flood of openings can't touch.
-ALWAYS_INLINE int connection_answered(const struct apus_connection_key *key, const struct apus_connection *connection)
+// The first answer: the connection moves to the map that a flood of openings can't touch, if it isn't there.
+ALWAYS_INLINE void connection_answered(const struct apus_connection_key *key, const struct found_connection *found)
 {
+	struct apus_connection *connection = found->connection;
+
+	connection->flags &= ~APUS_CONNECTION_UNANSWERED;
+	if (!found->half_open)
+		return;
 	if (bpf_map_update_elem(&connections, key, connection, BPF_ANY) < 0)
-		return -1; // stays where it is, the next answer tries again
-	bpf_map_delete_elem(&half_open, key);
-	return 0;
+		connection->flags |= APUS_CONNECTION_UNANSWERED; // the next answer tries again
+	else
+		bpf_map_delete_elem(&half_open, key);
 }
 
 // Whether both ends are done with the connection, seen to the last packet or not.

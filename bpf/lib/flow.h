@@ -85,8 +85,8 @@ ALWAYS_INLINE void leave_connection(struct flow *flow)
 	flow->found.connection = NULL;
 }
 
-// Removes the connection that was left, with a record of its end unless that was sent already.
-COLD int forget_connection(struct flow *flow)
+// Reports the end of the connection that was left, unless that was done already.
+COLD int report_replaced(struct flow *flow)
 {
 	__u32 ending = APUS_ENDING_REPLACED;
 
@@ -96,7 +96,6 @@ COLD int forget_connection(struct flow *flow)
 		ending = APUS_ENDING_EXPIRED;
 	if (!(flow->ended.connection->flags & APUS_CONNECTION_CLOSED))
 		report_connection(&flow->key, flow->ended.connection, flow->now, ending);
-	connection_delete(&flow->key, flow->ended.half_open);
 	return 0;
 }
 
@@ -242,18 +241,18 @@ COLD int open_connection(struct flow *flow)
 			return 1;
 		record_judgement(destination, flow, generation);
 	}
-	forget_connection(flow);
+	report_replaced(flow);
 	connection->opened_ns = connection->last_seen_ns = flow->now;
 	connection->opener = high;
 	connection->frontend = flow->frontend;
 	connection->frontend_port = flow->frontend_port;
-	connection->flags = flow->connection_flags;
+	connection->flags = flow->connection_flags | APUS_CONNECTION_UNANSWERED;
 	connection->icmp_type = flow->packet.icmp_type;
 	connection->icmp_code = flow->packet.icmp_code;
 	source->packets = 1;
 	source->bytes = flow->packet.length;
 	source->tcp_flags = flow->packet.tcp_flags;
-	if (bpf_map_update_elem(&half_open, &flow->key, connection, BPF_ANY) < 0) {
+	if (connection_record(&flow->key, connection, flow->ended.connection) < 0) {
 		flow->judgement.verdict =
 			(struct verdict){.reason = APUS_REASON_CONNECTION_FAILED, .rule = APUS_RULE_NONE};
 		return 1;
@@ -284,8 +283,8 @@ ALWAYS_INLINE void follow_connection(struct flow *flow, struct route *route)
 		report_connection(&flow->key, connection, flow->now,
 				  connection->flags & APUS_CONNECTION_RESET ? APUS_ENDING_RESET : APUS_ENDING_FINISHED);
 	// A refusal answers nothing: it stays among the half-open ones.
-	if (unlikely(flow->found.half_open) && answer && !(flow->packet.tcp_flags & TCP_RST))
-		connection_answered(&flow->key, connection);
+	if (unlikely(connection->flags & APUS_CONNECTION_UNANSWERED) && answer && !(flow->packet.tcp_flags & TCP_RST))
+		connection_answered(&flow->key, &flow->found);
 }
 
 // Takes a packet through its connection. 0: it passes; otherwise flow->judgement.verdict says why not.

@@ -12,6 +12,15 @@ struct {
 	__type(value, struct apus_socket_translations);
 } socket_translations SEC(".maps");
 
+// Where a socket is connected to. Most sockets connect and live for a moment, and the dearest part of a translation is
+// the memory for its record: so this is one of its own.
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct apus_socket_translation);
+} connected_sockets SEC(".maps");
+
 enum socket_result {
 	SOCKET_UNCHANGED,
 	SOCKET_TRANSLATED,
@@ -23,6 +32,19 @@ struct socket_destination {
 	__u16 port; // network byte order
 };
 
+ALWAYS_INLINE _Bool is_frontend_of(const struct apus_socket_translation *entry,
+				   const struct socket_destination *frontend)
+{
+	return entry->backend_index && entry->frontend_port == frontend->port &&
+	       address_equal(&entry->frontend, &frontend->address);
+}
+
+ALWAYS_INLINE _Bool is_backend_of(const struct apus_socket_translation *entry, const struct socket_destination *backend)
+{
+	return entry->backend_index && entry->backend_port == backend->port &&
+	       address_equal(&entry->backend, &backend->address);
+}
+
 ALWAYS_INLINE struct apus_socket_translation *translation_of_frontend(struct apus_socket_translations *translations,
 								      const struct socket_destination *frontend)
 {
@@ -30,50 +52,86 @@ ALWAYS_INLINE struct apus_socket_translation *translation_of_frontend(struct apu
 	for (int i = 0; i < APUS_SOCKET_TRANSLATIONS; i++) {
 		struct apus_socket_translation *entry = &translations->entries[i];
 
-		if (entry->backend_index && entry->frontend_port == frontend->port &&
-		    address_equal(&entry->frontend, &frontend->address))
+		if (is_frontend_of(entry, frontend))
 			return entry;
 	}
 	return NULL;
 }
 
-ALWAYS_INLINE struct apus_socket_translation *translation_of_backend(struct apus_socket_translations *translations,
-								     const struct socket_destination *backend)
+// The record of a socket's translation to a backend, NULL: there was none.
+ALWAYS_INLINE const struct apus_socket_translation *translation_of_backend(void *socket,
+									   const struct socket_destination *backend)
 {
+	const struct apus_socket_translation *connected = bpf_sk_storage_get(&connected_sockets, socket, NULL, 0);
+	struct apus_socket_translations *translations;
+
+	if (connected && is_backend_of(connected, backend))
+		return connected;
+	translations = bpf_sk_storage_get(&socket_translations, socket, NULL, 0);
+	if (!translations)
+		return NULL;
 #pragma unroll
 	for (int i = 0; i < APUS_SOCKET_TRANSLATIONS; i++) {
-		struct apus_socket_translation *entry = &translations->entries[i];
-
-		if (entry->backend_index && entry->backend_port == backend->port &&
-		    address_equal(&entry->backend, &backend->address))
-			return entry;
+		if (is_backend_of(&translations->entries[i], backend))
+			return &translations->entries[i];
 	}
 	return NULL;
 }
 
-ALWAYS_INLINE void remember(struct apus_socket_translations *translations, const struct socket_destination *frontend,
-			    const struct apus_backend *backend, __u32 index)
+ALWAYS_INLINE void remember(struct apus_socket_translation *entry, const struct socket_destination *frontend,
+			    const struct picked_backend *picked)
 {
-	__u32 place = translations->next++ % APUS_SOCKET_TRANSLATIONS;
-	struct apus_socket_translation *entry = &translations->entries[place];
-
 	entry->frontend = frontend->address;
 	entry->frontend_port = frontend->port;
-	entry->backend = backend->address;
-	entry->backend_port = backend->port;
-	entry->backend_index = index;
+	entry->backend = picked->backend->address;
+	entry->backend_port = picked->backend->port;
+	entry->backend_index = picked->index;
 }
 
-// An unconnected socket stays with the backend it had for a frontend, as a connected one would.
-ALWAYS_INLINE const struct apus_backend *backend_used_before(struct apus_socket_translations *translations,
-							     const struct socket_destination *frontend)
+// The backend of an earlier translation, if it still is one.
+ALWAYS_INLINE const struct apus_backend *backend_used_before(const struct apus_socket_translation *entry)
 {
-	const struct apus_socket_translation *entry = translation_of_frontend(translations, frontend);
-	const struct apus_backend *backend = entry ? backend_at(entry->backend_index) : NULL;
+	const struct apus_backend *backend = backend_at(entry->backend_index);
 
 	if (backend && backend->port == entry->backend_port && address_equal(&backend->address, &entry->backend))
 		return backend;
 	return NULL;
+}
+
+// Where a socket connects to. NULL: no record could be made, and without one replies could not be given their frontend
+// back.
+ALWAYS_INLINE const struct apus_backend *connect_to(void *socket, const struct socket_destination *frontend,
+						    const struct picked_backend *picked)
+{
+	struct apus_socket_translation *entry =
+		bpf_sk_storage_get(&connected_sockets, socket, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+
+	if (!entry)
+		return NULL;
+	remember(entry, frontend, picked);
+	return picked->backend;
+}
+
+// Where a datagram goes: an unconnected socket stays with the backend it had for a frontend, as a connected one does.
+ALWAYS_INLINE const struct apus_backend *send_to(void *socket, const struct socket_destination *frontend,
+						 const struct picked_backend *picked)
+{
+	struct apus_socket_translation *entry = bpf_sk_storage_get(&connected_sockets, socket, NULL, 0);
+	struct apus_socket_translations *translations;
+	const struct apus_backend *backend;
+
+	if (entry && is_frontend_of(entry, frontend) && (backend = backend_used_before(entry)))
+		return backend;
+	translations = bpf_sk_storage_get(&socket_translations, socket, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!translations)
+		return NULL;
+	entry = translation_of_frontend(translations, frontend);
+	if (entry && (backend = backend_used_before(entry)))
+		return backend;
+	if (entry)
+		entry->backend_index = 0;
+	remember(&translations->entries[translations->next++ % APUS_SOCKET_TRANSLATIONS], frontend, picked);
+	return picked->backend;
 }
 
 // Replaces a frontend in `destination` by one of its backends and notes it in the socket's storage.
@@ -81,28 +139,21 @@ ALWAYS_INLINE enum socket_result socket_translate(struct bpf_sock_addr *context,
 						  _Bool connects)
 {
 	const struct apus_service *service;
-	struct apus_socket_translations *translations;
 	const struct apus_backend *backend;
 	struct picked_backend picked;
 
 	service = service_find(&destination->address, destination->port, context->protocol);
-	if (!service)
+	if (!service) {
+		if (connects)
+			bpf_sk_storage_delete(&connected_sockets, context->sk);
 		return SOCKET_UNCHANGED;
+	}
 	picked = service_pick(service, bpf_get_prandom_u32(), 0);
 	if (!picked.backend)
 		return SOCKET_REFUSED;
-	translations = bpf_sk_storage_get(&socket_translations, context->sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!translations)
-		return SOCKET_REFUSED; // without a record, replies could not be given their frontend back
-	backend = connects ? NULL : backend_used_before(translations, destination);
-	if (!backend) {
-		struct apus_socket_translation *old = translation_of_frontend(translations, destination);
-
-		if (old)
-			old->backend_index = 0;
-		backend = picked.backend;
-		remember(translations, destination, backend, picked.index);
-	}
+	backend = connects ? connect_to(context->sk, destination, &picked) : send_to(context->sk, destination, &picked);
+	if (!backend)
+		return SOCKET_REFUSED;
 	destination->address = backend->address;
 	destination->port = backend->port;
 	return SOCKET_TRANSLATED;
@@ -111,10 +162,8 @@ ALWAYS_INLINE enum socket_result socket_translate(struct bpf_sock_addr *context,
 // Gives an answer of a backend (recvmsg) or a peer's name (getpeername) the frontend that was asked for.
 ALWAYS_INLINE _Bool socket_reverse(struct bpf_sock_addr *context, struct socket_destination *peer)
 {
-	struct apus_socket_translations *translations = bpf_sk_storage_get(&socket_translations, context->sk, NULL, 0);
-	const struct apus_socket_translation *entry;
+	const struct apus_socket_translation *entry = translation_of_backend(context->sk, peer);
 
-	entry = translations ? translation_of_backend(translations, peer) : NULL;
 	if (!entry)
 		return 0;
 	peer->address = entry->frontend;

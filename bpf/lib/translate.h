@@ -145,24 +145,22 @@ ALWAYS_INLINE enum apus_reason translate_packet(struct __sk_buff *skb, struct fl
 }
 
 // The frontend that was asked for at the sending socket, if it was translated there: a record for the flow event.
-ALWAYS_INLINE void note_socket_frontend(struct __sk_buff *skb, struct flow *flow)
+COLD int note_socket_frontend(struct __sk_buff *skb, struct flow *flow)
 {
-	struct socket_destination backend = {
-		.address = flow->packet.destination,
-		.port = flow->packet.destination_port,
-	};
-	struct apus_socket_translations *translations;
+	struct socket_destination backend;
 	const struct apus_socket_translation *entry;
 	struct bpf_sock *socket = skb->sk;
 
 	socket = socket ? bpf_sk_fullsock(socket) : NULL;
-	if (!socket)
-		return;
-	translations = bpf_sk_storage_get(&socket_translations, socket, NULL, 0);
-	entry = translations ? translation_of_backend(translations, &backend) : NULL;
+	if (!flow || !socket)
+		return 0;
+	backend.address = flow->packet.destination;
+	backend.port = flow->packet.destination_port;
+	entry = translation_of_backend(socket, &backend);
 	if (!entry)
-		return;
+		return 0;
 	flow->frontend = entry->frontend;
 	flow->frontend_port = entry->frontend_port;
 	flow->connection_flags = APUS_CONNECTION_SOCKET_TRANSLATED;
+	return 0;
 }

@@ -33,7 +33,8 @@ extension ConnectionRecord {
         let hasFinished = ipProtocol == .tcp && (source.tcpFlags | destination.tcpFlags) & Self.fin != 0
         state =
             value.has(APUS_CONNECTION_CLOSED)
-            ? .closed : isHalfOpen ? .halfOpen : hasFinished ? .closing : .established
+            ? .closed
+            : isHalfOpen || value.has(APUS_CONNECTION_UNANSWERED) ? .halfOpen : hasFinished ? .closing : .established
     }
 }
 

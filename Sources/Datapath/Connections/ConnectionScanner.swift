@@ -132,7 +132,10 @@ public struct ConnectionScanner: ~Copyable, Sendable {
 private struct RawConnection {
     let key: apus_connection_key
     let value: apus_connection
+    /// Which of the two maps it is in.
     let isHalfOpen: Bool
+
+    var isUnanswered: Bool { isHalfOpen || value.has(APUS_CONNECTION_UNANSWERED) }
 
     init(key: apus_connection_key, value: apus_connection, isHalfOpen: Bool) {
         self.key = key
@@ -167,7 +170,7 @@ private struct ScanWindow {
     func judge(_ raw: RawConnection) -> Judgement {
         let value = raw.value
         if now > value.last_seen_ns, now - value.last_seen_ns > timeout(raw) { return .expire }
-        guard let last, !raw.isHalfOpen, !value.has(APUS_CONNECTION_CLOSED) else { return .leave }
+        guard let last, !raw.isUnanswered, !value.has(APUS_CONNECTION_CLOSED) else { return .leave }
         // An idle connection has nothing new to report.
         guard now < value.last_seen_ns &+ interval else { return .leave }
         return periods(from: value.opened_ns, to: now) > periods(from: value.opened_ns, to: last) ? .report : .leave
@@ -178,7 +181,7 @@ private struct ScanWindow {
 
     private func timeout(_ raw: RawConnection) -> UInt64 {
         if raw.value.has(APUS_CONNECTION_CLOSED) { return timeouts.closing }
-        if raw.isHalfOpen { return timeouts.halfOpen }
+        if raw.isUnanswered { return timeouts.halfOpen }
         return timeouts.answered(IPProtocol(rawValue: raw.key.protocol))
     }
 }

@@ -28,7 +28,7 @@ extension DatapathReader {
     public func dump(map name: String) throws(DatapathReadError) -> [MapRow] {
         guard let map = PinnedMap(rawValue: name) else { throw DatapathReadError(.noSuchMap, name) }
         switch map {
-        case .socketTranslations: throw DatapathReadError(.notListable, name)
+        case .socketTranslations, .connectedSockets: throw DatapathReadError(.notListable, name)
         case .events: return try eventRows()
         case .drops: return try dropRows()
         case .eventCounters: return try counterRows()

@@ -19,6 +19,7 @@ public enum PinnedMap: String, Sendable, Hashable, CaseIterable {
     case fragments
     case denials
     case socketTranslations = "socket_translations"
+    case connectedSockets = "connected_sockets"
     case events
     case eventCounters = "event_counters"
     case drops
