@@ -149,7 +149,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "AgentTests",
-            dependencies: ["Addressing", "Agent", "Datapath", "Kubernetes", "NetworkPolicy"],
+            dependencies: ["Addressing", "Agent", "Datapath", "Kubernetes", "LoadBalancing", "NetworkPolicy"],
             swiftSettings: strict),
         .testTarget(
             name: "NetworkTests",

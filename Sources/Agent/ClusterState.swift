@@ -48,11 +48,11 @@ struct ClusterState: Sendable {
             case .upsert(let object):
                 note(object, &outcome)
                 if let input = PolicyInput(object) { policyInputs.append(input) }
-                if let input = ServiceInput(object) { serviceInputs.append(input) }
+                if let input = ServiceInput(object, on: node) { serviceInputs.append(input) }
             case .delete(let key):
                 forget(key, &outcome)
                 if let input = PolicyInput(deleted: key) { policyInputs.append(input) }
-                if let input = ServiceInput(deleted: key) { serviceInputs.append(input) }
+                if let input = ServiceInput(deleted: key, on: node) { serviceInputs.append(input) }
             }
         }
         policyInputs += nodePeers.apply(changes)

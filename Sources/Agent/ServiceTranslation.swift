@@ -2,20 +2,22 @@ internal import Kubernetes
 internal import LoadBalancing
 
 extension ServiceInput {
-    /// What a Kubernetes object says to load balancing; nil for kinds that say nothing.
-    init?(_ object: KubernetesObject) {
+    /// What a Kubernetes object says to load balancing on a node; nil for those that say nothing.
+    init?(_ object: KubernetesObject, on node: String) {
         switch object {
         case .service(let service): self = .upsertService(ServiceDefinition(service))
         case .endpointSlice(let slice): self = .upsertSlice(EndpointSliceDefinition(slice))
+        case .node(let object) where object.meta.name == node: self = .nodeZone(object.zone)
         case .namespace, .node, .pod, .networkPolicy, .clusterNetworkPolicy: return nil
         }
     }
 
-    /// What the deletion of an object says to load balancing.
-    init?(deleted key: ObjectKey) {
+    /// What the deletion of an object says to load balancing on a node.
+    init?(deleted key: ObjectKey, on node: String) {
         switch key.kind {
         case .service: self = .removeService(ServiceName(namespace: key.namespace, name: key.name))
         case .endpointSlice: self = .removeSlice(SliceName(namespace: key.namespace, name: key.name))
+        case .node where key.name == node: self = .nodeZone(nil)
         case .namespace, .node, .pod, .networkPolicy, .clusterNetworkPolicy: return nil
         }
     }
@@ -67,6 +69,7 @@ extension EndpointSliceDefinition.Endpoint {
     init(_ endpoint: Kubernetes.Endpoint) {
         self.init(
             addresses: endpoint.addresses, ready: endpoint.conditions.ready, serving: endpoint.conditions.serving,
-            terminating: endpoint.conditions.terminating, nodeName: endpoint.nodeName, zone: endpoint.zone)
+            terminating: endpoint.conditions.terminating, nodeName: endpoint.nodeName, zone: endpoint.zone,
+            nodeHints: endpoint.nodeHints, zoneHints: endpoint.zoneHints)
     }
 }

@@ -2,20 +2,27 @@ internal import Addressing
 
 /// The choice of backends for one frontend from the EndpointSlices of its Service, in any order of slices.
 struct BackendSelection {
+    /// An endpoint of the right family with the right port: conditions, place and hints decide about it.
+    private struct Candidate {
+        let backend: Backend
+        let endpoint: EndpointSliceDefinition.Endpoint
+    }
+
     let isIPv4: Bool
     let ipProtocol: IPProtocol
     let portName: String
-    /// Not nil: only endpoints of this node count (an unknown node, the inner nil, has none).
-    let onlyNode: String??
+    let place: NodePlace
+    /// Whether only endpoints of this node count (on an unknown node there are none).
+    let staysOnNode: Bool
 
-    private var ready: [Backend] = []
-    private var terminating: [Backend] = []
+    private var candidates: [Candidate] = []
 
-    init(isIPv4: Bool, ipProtocol: IPProtocol, portName: String, onlyNode: String??) {
+    init(isIPv4: Bool, ipProtocol: IPProtocol, portName: String, place: NodePlace, staysOnNode: Bool) {
         self.isIPv4 = isIPv4
         self.ipProtocol = ipProtocol
         self.portName = portName
-        self.onlyNode = onlyNode
+        self.place = place
+        self.staysOnNode = staysOnNode
     }
 
     /// Adds the endpoints of a slice that serve the frontend's port.
@@ -26,22 +33,18 @@ struct BackendSelection {
         guard !slice.isHeadless, slice.family == (isIPv4 ? .ipv4 : .ipv6) else { return }
         for port in slice.ports where port.name == portName && port.ipProtocol == ipProtocol {
             guard let number = port.port, number != 0 else { continue }
-            for endpoint in slice.endpoints { add(endpoint, number) }
+            for endpoint in slice.endpoints {
+                guard let address = endpoint.addresses.first, address.isIPv4 == isIPv4 else { continue }
+                let backend = Backend(address: SocketAddress(address, number))
+                candidates.append(Candidate(backend: backend, endpoint: endpoint))
+            }
         }
     }
 
-    /// The ready endpoints; without any, those that still serve while they shut down. Sorted and unique.
-    var backends: [Backend] { Self.sortedUnique(ready.isEmpty ? terminating : ready) }
-
-    private mutating func add(_ endpoint: EndpointSliceDefinition.Endpoint, _ port: Port) {
-        guard let address = endpoint.addresses.first, address.isIPv4 == isIPv4 else { return }
-        if let onlyNode, endpoint.nodeName == nil || endpoint.nodeName != onlyNode { return }
-        let backend = Backend(address: SocketAddress(address, port))
-        if endpoint.isReady {
-            ready.append(backend)
-        } else if endpoint.isServingTerminating {
-            terminating.append(backend)
-        }
+    /// The endpoints that serve, sorted and unique.
+    var backends: [Backend] {
+        let rule = SelectionRule(candidates.lazy.map(\.endpoint), at: place, staysOnNode: staysOnNode)
+        return Self.sortedUnique(candidates.filter { rule.exclusion(of: $0.endpoint) == nil }.map(\.backend))
     }
 
     private static func sortedUnique(_ backends: [Backend]) -> [Backend] {

@@ -49,10 +49,13 @@ public struct EndpointSliceDefinition: Sendable, Equatable {
         public var terminating: Bool?
         public var nodeName: String?
         public var zone: String?
+        /// The nodes and the zones whose clients should use it; empty without a hint.
+        public var nodeHints: [String]
+        public var zoneHints: [String]
 
         public init(
             addresses: [IPAddress], ready: Bool? = nil, serving: Bool? = nil, terminating: Bool? = nil,
-            nodeName: String? = nil, zone: String? = nil
+            nodeName: String? = nil, zone: String? = nil, nodeHints: [String] = [], zoneHints: [String] = []
         ) {
             self.addresses = addresses
             self.ready = ready
@@ -60,6 +63,8 @@ public struct EndpointSliceDefinition: Sendable, Equatable {
             self.terminating = terminating
             self.nodeName = nodeName
             self.zone = zone
+            self.nodeHints = nodeHints
+            self.zoneHints = zoneHints
         }
 
         /// Whether new connections go to it; an absent condition counts as ready.

@@ -31,7 +31,7 @@ public struct LoadBalancer: Sendable {
     /// What every frontend must do now.
     public private(set) var programs: [Frontend: ServiceProgram] = [:]
 
-    private let node: String?
+    private var place: NodePlace
     private var services: [ServiceName: ServiceDefinition] = [:]
     private var slices: [SliceName: EndpointSliceDefinition] = [:]
     private var slicesOfService: [ServiceName: Set<SliceName>] = [:]
@@ -44,7 +44,7 @@ public struct LoadBalancer: Sendable {
     /// A load balancer without any Service.
     ///
     /// - Parameter node: this node's name, needed for Services whose traffic stays on the node.
-    public init(node: String? = nil) { self.node = node }
+    public init(node: String? = nil) { place = NodePlace(node: node) }
 
     /// Takes in one change and answers what the data path must change, sorted by frontend.
     public mutating func apply(_ input: ServiceInput) -> [ServiceEdit] { apply([input]) }
@@ -58,6 +58,7 @@ public struct LoadBalancer: Sendable {
             case .removeService(let name): replace(name, with: nil, &changes)
             case .upsertSlice(let slice): replace(slice.name, with: slice, &changes)
             case .removeSlice(let name): replace(name, with: nil, &changes)
+            case .nodeZone(let zone): move(to: zone, &changes)
             }
         }
         return edits(for: changes)
@@ -106,6 +107,15 @@ public struct LoadBalancer: Sendable {
         if let service = new?.service { slicesOfService[service, default: []].insert(name) }
         for service in [old?.service, new?.service] {
             if let service { changes.services.insert(service) }
+        }
+    }
+
+    /// The node is in another zone: only where endpoints have hints for zones this can make a difference.
+    private mutating func move(to zone: String?, _ changes: inout Changes) {
+        guard place.zone != zone else { return }
+        place.zone = zone
+        for slice in slices.values where slice.endpoints.contains(where: { !$0.zoneHints.isEmpty }) {
+            if let service = slice.service { changes.services.insert(service) }
         }
     }
 
@@ -171,8 +181,8 @@ public struct LoadBalancer: Sendable {
 
     private func backends(of service: ServiceDefinition, portName: String, for frontend: Frontend) -> [Backend] {
         var selection = BackendSelection(
-            isIPv4: frontend.address.isIPv4, ipProtocol: frontend.ipProtocol, portName: portName,
-            onlyNode: service.isInternalTrafficLocal ? .some(node) : nil)
+            isIPv4: frontend.address.isIPv4, ipProtocol: frontend.ipProtocol, portName: portName, place: place,
+            staysOnNode: service.isInternalTrafficLocal)
         for name in slicesOfService[service.name] ?? [] {
             if let slice = slices[name] { selection.add(slice) }
         }

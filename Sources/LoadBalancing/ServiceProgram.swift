@@ -51,6 +51,8 @@ public enum ServiceInput: Sendable, Equatable {
     case removeService(ServiceName)
     case upsertSlice(EndpointSliceDefinition)
     case removeSlice(SliceName)
+    /// The zone of this node, as its Node object says; nil without one.
+    case nodeZone(String?)
 }
 
 /// A change of what the data path must do; each frontend occurs at most once in one answer.

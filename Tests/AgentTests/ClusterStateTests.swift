@@ -1,5 +1,6 @@
 import Addressing
 import Kubernetes
+import LoadBalancing
 import NetworkPolicy
 import Testing
 
@@ -74,6 +75,40 @@ import Testing
         let moved = manifests[7].replacing("10.1.0.8]", with: "10.1.1.8]")
         #expect(state.apply(changes(in: moved)).edits.count == 1)
         #expect(state.apply(changes(in: moved)).edits.isEmpty)
+    }
+
+    @Test func aNewZoneOfThisNodeLeadsToOtherEndpoints() throws {
+        var state = ClusterState(node: "node-1")
+        func node(_ name: String, zone: String) -> ObjectChange {
+            let labels = ["topology.kubernetes.io/zone": zone]
+            return .upsert(.node(Node(meta: ObjectMeta(name: name, namespace: "", labels: labels))))
+        }
+        func backends(_ changes: [ObjectChange]) -> [String] {
+            state.apply(changes).edits.compactMap { edit in
+                if case .service(.set(_, let program)) = edit { program.backends.map { "\($0)" }.joined() } else { nil }
+            }
+        }
+        let service = """
+            kind: Service
+            apiVersion: v1
+            metadata: {name: web, namespace: shop}
+            spec: {clusterIP: 10.96.0.1, clusterIPs: [10.96.0.1], ports: [{port: 80}]}
+            ---
+            kind: EndpointSlice
+            apiVersion: discovery.k8s.io/v1
+            addressType: IPv4
+            metadata: {name: web-v4, namespace: shop, labels: {kubernetes.io/service-name: web}}
+            ports: [{port: 80}]
+            endpoints:
+            - {addresses: [10.1.0.1], hints: {forZones: [{name: north}]}}
+            - {addresses: [10.1.0.2], hints: {forZones: [{name: south}]}}
+
+            """
+        #expect(backends(changes(in: service) + [node("node-1", zone: "north")]) == ["10.1.0.1:80"])
+        #expect(backends([node("node-2", zone: "south")]) == [], "another node")
+        #expect(backends([node("node-1", zone: "south")]) == ["10.1.0.2:80"])
+        #expect(backends([node("node-1", zone: "south")]) == [], "nothing has changed")
+        #expect(backends([.delete(ObjectKey(.node, namespace: "", name: "node-1"))]) == ["10.1.0.1:8010.1.0.2:80"])
     }
 
     private func changes(in text: String) -> [ObjectChange] {

@@ -87,14 +87,19 @@ private struct World {
     private var services: [ServiceName: ServiceDefinition] = [:]
     private var slices: [SliceName: EndpointSliceDefinition] = [:]
 
+    private var zone: String?
+
     var inputs: [ServiceInput] {
-        services.values.map { .upsertService($0) } + slices.values.map { .upsertSlice($0) }
+        [.nodeZone(zone)] + services.values.map { .upsertService($0) } + slices.values.map { .upsertSlice($0) }
     }
 
     mutating func change(_ random: inout SplitMix) -> ServiceInput {
         let service = ServiceName(namespace: "shop", name: "s\(Int.random(in: 0..<5, using: &random))")
         let slice = SliceName(namespace: "shop", name: "e\(Int.random(in: 0..<8, using: &random))")
-        switch Int.random(in: 0..<10, using: &random) {
+        switch Int.random(in: 0..<11, using: &random) {
+        case 10:
+            zone = [nil, "a", "b"].randomElement(using: &random)!
+            return .nodeZone(zone)
         case 0:
             services[service] = nil
             return .removeService(service)
@@ -141,7 +146,9 @@ private struct World {
                 addresses: [IPAddress(text)!], ready: conditions.randomElement(using: &random)!,
                 serving: conditions.randomElement(using: &random)!,
                 terminating: conditions.randomElement(using: &random)!,
-                nodeName: [nil, "node-a", "node-b"].randomElement(using: &random)!)
+                nodeName: [nil, "node-a", "node-b"].randomElement(using: &random)!,
+                nodeHints: [[], ["node-a"], ["node-b"]].randomElement(using: &random)!,
+                zoneHints: [["a"], ["b"], ["a", "b"]].randomElement(using: &random)!)
         }
         let ports = (0..<Int.random(in: 0...3, using: &random)).map { _ in
             EndpointSliceDefinition.Port(

@@ -7,8 +7,10 @@ import LoadBalancing
 ///     slice shop/cart-1 of=shop/cart family=IPv4 ports=http:TCP:8080 endpoints=10.244.0.5,10.244.0.6/r-t+@node-b
 ///     delete service shop/cart
 ///     delete slice shop/cart-1
+///     zone north-1
 ///
-/// Conditions are letters with a sign: `r` ready, `s` serving, `t` terminating; a port number `-` is none.
+/// Conditions are letters with a sign: `r` ready, `s` serving, `t` terminating; a port number `-` is none. Hints come
+/// last: `10.244.0.5@node-a~n:node-a+node-b~z:north-1`. `zone` alone takes this node's zone away.
 struct Script {
     struct Failure: Error {
         let line: String
@@ -25,6 +27,7 @@ struct Script {
 
     private static func input(_ line: String) -> ServiceInput? {
         let words = line.split(separator: " ").map(String.init)
+        if words.first == "zone" { return .nodeZone(words.count > 1 ? words[1] : nil) }
         guard words.count >= 2 else { return nil }
         let isDeletion = words[0] == "delete"
         let name = words[isDeletion ? 2 : 1].split(separator: "/").map(String.init)
@@ -81,7 +84,8 @@ struct Script {
     }
 
     private static func endpoint(_ text: String) -> EndpointSliceDefinition.Endpoint {
-        let placed = text.split(separator: "@").map(String.init)
+        let hinted = text.split(separator: "~").map(String.init)
+        let placed = hinted[0].split(separator: "@").map(String.init)
         let parts = placed[0].split(separator: "/").map(String.init)
         var endpoint = EndpointSliceDefinition.Endpoint(
             addresses: IPAddress(parts[0]).map { [$0] } ?? [], nodeName: placed.count > 1 ? placed[1] : nil)
@@ -92,6 +96,10 @@ struct Script {
             case "s": endpoint.serving = sign == "+"
             default: endpoint.terminating = sign == "+"
             }
+        }
+        for hint in hinted.dropFirst() {
+            let names = hint.dropFirst(2).split(separator: "+").map(String.init)
+            if hint.hasPrefix("n:") { endpoint.nodeHints = names } else { endpoint.zoneHints = names }
         }
         return endpoint
     }

@@ -1,0 +1,50 @@
+import TestSupport
+import Testing
+
+extension TrafficTests {
+    /// Hints of EndpointSlices, as the control plane writes them for a Service's traffic distribution.
+    @Suite(.serialized) struct Topology {
+        private static func node(zone: String) -> String {
+            """
+            apiVersion: v1
+            kind: Node
+            metadata: {name: node-a, labels: {topology.kubernetes.io/zone: \(zone)}}
+
+            """
+        }
+
+        /// The Service with a hint for each pod, `forZones` or `forNodes`.
+        private static func service(_ lab: Lab, _ kind: String, _ hints: [String: String]) -> String {
+            hints.reduce(Echo.service(lab, Echo.pods)) { text, hint in
+                lab.pod(hint.key).addresses.reduce(text) { text, address in
+                    text.replacing(
+                        "{addresses: [\"\(address)\"],",
+                        with: "{addresses: [\"\(address)\"], hints: {\(kind): [{name: \(hint.value)}]},")
+                }
+            }
+        }
+
+        @Test func clientsAreLedToTheEndpointsMeantForTheirZoneOrNode() async throws {
+            try await withEcho(more: ["node.yaml": Self.node(zone: "north")]) { echo in
+                let zones = ["web-1": "north", "web-2": "south", "web-3": "south"]
+                try echo.agent.manifests.write("echo.yaml", Self.service(echo.lab, "forZones", zones))
+                try await expect(echo, ["web-1"])
+                try echo.agent.manifests.write("node.yaml", Self.node(zone: "south"))
+                try await expect(echo, ["web-2", "web-3"])
+                try echo.agent.manifests.write("node.yaml", Self.node(zone: "east"))
+                try await expect(echo, Echo.pods)
+                let nodes = ["web-1": "node-b", "web-2": "node-b", "web-3": "node-a"]
+                try echo.agent.manifests.write("echo.yaml", Self.service(echo.lab, "forNodes", nodes))
+                try await expect(echo, ["web-3"])
+                #expect(try await echo.agent.apus("verify").succeeded)
+            }
+        }
+
+        private func expect(_ echo: Echo, _ backends: [String]) async throws {
+            for path in EchoPath.all where !path.unconnected {
+                let what = "\(path) to reach \(backends)"
+                try await eventually(what, within: .seconds(20)) { try await echo.leads(path, to: backends) }
+            }
+        }
+    }
+}
