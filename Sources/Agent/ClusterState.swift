@@ -23,7 +23,7 @@ struct ClusterState: Sendable {
     /// How many objects of each kind there are.
     private(set) var objectCounts: [ObjectKind: Int] = [:]
     private var known: Set<ObjectKey> = []
-    private var nodePeers = NodePeers()
+    private var policyInputs = PolicyInputs()
 
     init(node: String) {
         self.node = node
@@ -41,22 +41,18 @@ struct ClusterState: Sendable {
     /// Takes in a batch of changes.
     mutating func apply(_ changes: [ObjectChange]) -> Outcome {
         var outcome = Outcome()
-        var policyInputs: [PolicyInput] = []
         var serviceInputs: [ServiceInput] = []
         for change in changes {
             switch change {
             case .upsert(let object):
                 note(object, &outcome)
-                if let input = PolicyInput(object) { policyInputs.append(input) }
                 if let input = ServiceInput(object, on: node) { serviceInputs.append(input) }
             case .delete(let key):
                 forget(key, &outcome)
-                if let input = PolicyInput(deleted: key) { policyInputs.append(input) }
                 if let input = ServiceInput(deleted: key, on: node) { serviceInputs.append(input) }
             }
         }
-        policyInputs += nodePeers.apply(changes)
-        outcome.edits = policies.apply(policyInputs).map(DatapathEdit.policy)
+        outcome.edits = policies.apply(policyInputs.apply(changes)).map(DatapathEdit.policy)
         outcome.edits += services.apply(serviceInputs).map(DatapathEdit.service)
         return outcome
     }

@@ -2,30 +2,25 @@ internal import Kubernetes
 internal import NetworkPolicy
 
 extension PolicyInput {
-    /// What a Kubernetes object says to the policy compiler; nil for kinds that say nothing, and for cluster policies,
-    /// which `NodePeers` translates.
+    /// What a Kubernetes object says to the policy compiler; nil for kinds that say nothing, and for those that
+    /// `NamespaceLabels` and `NodePeers` translate.
     init?(_ object: KubernetesObject) {
         switch object {
-        case .namespace(let namespace):
-            // The API server sets this label on every namespace; manifests written by hand may lack it.
-            let name = ["kubernetes.io/metadata.name": namespace.meta.name]
-            self = .namespace(namespace.meta.name, labels: namespace.meta.labels.merging(name) { $1 })
         case .node(let node): self = .node(node.meta.name, addresses: node.addresses.map(\.address))
         case .pod(let pod): self = .pod(PolicyPod(pod))
         case .networkPolicy(let policy): self = .policy(NetworkPolicyObject(policy))
-        case .clusterNetworkPolicy, .service, .endpointSlice: return nil
+        case .namespace, .clusterNetworkPolicy, .service, .endpointSlice: return nil
         }
     }
 
     /// What the deletion of an object says to the policy compiler.
     init?(deleted key: ObjectKey) {
         switch key.kind {
-        case .namespace: self = .namespaceRemoved(key.name)
         case .node: self = .nodeRemoved(key.name)
         case .pod: self = .podRemoved(PodKey(namespace: key.namespace, name: key.name))
         case .networkPolicy: self = .policyRemoved(namespace: key.namespace, name: key.name)
         case .clusterNetworkPolicy: self = .clusterPolicyRemoved(key.name)
-        case .service, .endpointSlice: return nil
+        case .namespace, .service, .endpointSlice: return nil
         }
     }
 }
