@@ -102,7 +102,10 @@ let package = Package(
             name: "BenchSupport", dependencies: ["Addressing", "BPF", "Datapath", "LoadBalancing"],
             path: "Tests/BenchSupport", swiftSettings: strict),
         .target(
-            name: "PolicyGenerators", dependencies: ["NetworkPolicy", "Addressing"], path: "Tests/PolicyGenerators",
+            name: "PolicyGenerators", dependencies: ["NetworkPolicy", "Addressing", "Kubernetes"],
+            path: "Tests/PolicyGenerators", swiftSettings: strict),
+        .target(
+            name: "DocumentationOracle", dependencies: ["Addressing", "Kubernetes"], path: "Tests/DocumentationOracle",
             swiftSettings: strict),
         .testTarget(name: "AddressingTests", dependencies: ["Addressing"], swiftSettings: strict),
         .testTarget(name: "LinuxKernelTests", dependencies: ["LinuxKernel", "Addressing"], swiftSettings: strict),
@@ -149,7 +152,10 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "AgentTests",
-            dependencies: ["Addressing", "Agent", "Datapath", "Kubernetes", "LoadBalancing", "NetworkPolicy"],
+            dependencies: [
+                "Addressing", "Agent", "Datapath", "DocumentationOracle", "Kubernetes", "LoadBalancing",
+                "NetworkPolicy", "PolicyGenerators",
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "NetworkTests",

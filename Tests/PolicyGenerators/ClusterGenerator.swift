@@ -111,10 +111,9 @@ public struct ClusterGenerator: Sendable {
         return Pools.edgeAddresses.pick(&random)
     }
 
-    mutating func roll(_ sides: Int) -> Int { Int.random(in: 0..<sides, using: &random) }
+    mutating func roll(_ sides: Int) -> Int { random.roll(sides) }
 
-    /// True `percent` times in a hundred.
-    mutating func chance(_ percent: Int) -> Bool { roll(100) < percent }
+    mutating func chance(_ percent: Int) -> Bool { random.chance(percent) }
 }
 
 // MARK: - Objects
@@ -150,14 +149,17 @@ extension ClusterGenerator {
         pod.isTerminated = chance(8)
         pod.isHostNetwork = !pod.isTerminated && chance(6)
         let owner = pod.isTerminated || (shape.includesSharedAddresses && chance(4)) ? roll(shape.pods) : number
-        pod.addresses = chance(95) ? Pools.podAddresses(owner, isDualStack: chance(70)) : []
+        pod.addresses = chance(95) ? Pools.podAddresses(owner, random.families()) : []
         if pod.isHostNetwork { pod.addresses = nodes["n1"] ?? [] }
         pod.node = chance(65) ? Self.node : chance(90) ? "n2" : nil
         for name in Pools.portNames where chance(50) {
-            pod.namedPorts.append(
-                NamedPort(
-                    name: name, ipProtocol: [.tcp, .tcp, .udp, .sctp].pick(&random),
-                    port: Pools.containerPorts.pick(&random)))
+            // Two containers may give one name to ports of two protocols, or to two ports of one.
+            for _ in 0...(chance(20) ? 1 : 0) {
+                pod.namedPorts.append(
+                    NamedPort(
+                        name: name, ipProtocol: [.tcp, .tcp, .udp, .sctp].pick(&random),
+                        port: Pools.containerPorts.pick(&random)))
+            }
         }
         pods[key] = pod
         return .pod(pod)
@@ -245,7 +247,7 @@ extension ClusterGenerator {
         case 3, 4: return .pods(namespaceSelector: namespaceSelector(), podSelector: nil)
         case 5, 6: return .pods(namespaceSelector: namespaceSelector(), podSelector: podSelector())
         case 7:
-            let pods = Pools.podAddresses(roll(8), isDualStack: chance(50))
+            let pods = Pools.podAddresses(roll(8), random.families())
             return .addresses((pods + Pools.edgeAddresses).filter { _ in chance(20) })
         default: return block()
         }
@@ -279,7 +281,7 @@ extension ClusterGenerator {
         if chance(20) {
             return LabelSelector(matchLabels: ["kubernetes.io/metadata.name": Pools.namespaces.pick(&random)])
         }
-        return selector([("env", ["prod", "dev"]), ("team", ["red", "blue"])])
+        return selector(Pools.namespaceLabels)
     }
 
     private mutating func selector(_ labels: [(key: String, values: [String])]) -> LabelSelector {
@@ -287,8 +289,8 @@ extension ClusterGenerator {
         for _ in 0...roll(2) {
             let (key, values) = labels.pick(&random)
             switch roll(9) {
-            case 0: result.matchExpressions.append(LabelRequirement(key, .isIn, pickSome(values)))
-            case 1: result.matchExpressions.append(LabelRequirement(key, .notIn, pickSome(values)))
+            case 0: result.matchExpressions.append(LabelRequirement(key, .isIn, random.some(of: values)))
+            case 1: result.matchExpressions.append(LabelRequirement(key, .notIn, random.some(of: values)))
             case 2: result.matchExpressions.append(LabelRequirement(key, .exists))
             case 3: result.matchExpressions.append(LabelRequirement(key, .doesNotExist))
             default: result.matchLabels[key] = values.pick(&random)
@@ -296,13 +298,4 @@ extension ClusterGenerator {
         }
         return result
     }
-
-    private mutating func pickSome(_ values: [String]) -> [String] {
-        (0...roll(values.count)).map { _ in values.pick(&random) }
-    }
-}
-
-extension Array {
-    /// A random element; the array must not be empty.
-    func pick(_ random: inout RandomSource) -> Element { self[Int.random(in: 0..<count, using: &random)] }
 }

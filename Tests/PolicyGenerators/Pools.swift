@@ -7,22 +7,31 @@ enum Pools {
     static let podLabels: [(key: String, values: [String])] = [
         ("app", ["web", "db", "api"]), ("tier", ["front", "back"]), ("track", ["stable", "canary"]),
     ]
+    static let namespaceLabels: [(key: String, values: [String])] = [
+        ("env", ["prod", "dev"]), ("team", ["red", "blue"]),
+    ]
+    static let nodeLabels: [(key: String, values: [String])] = [
+        ("pool", ["edge", "core"]), ("topology.kubernetes.io/zone", ["a", "b"]),
+    ]
     static let portNames = ["http", "dns", "metrics"]
     static let containerPorts: [Port] = [53, 80, 81, 443, 8080]
     static let packetPorts: [Port] = [
         0, 1, 52, 53, 54, 79, 80, 81, 82, 442, 443, 1023, 1024, 8079, 8080, 8081, 32768, 65534, 65535,
     ]
 
+    enum Family { case v4, v6 }
+
     static func podKey(_ number: Int) -> PodKey {
         PodKey(namespace: namespaces[number % namespaces.count], name: "pod\(number)")
     }
 
-    static func podAddresses(_ number: Int, isDualStack: Bool) -> [IPAddress] {
+    /// The addresses that belong to a pod's number, of the families that it has.
+    static func podAddresses(_ number: Int, _ families: Set<Family>) -> [IPAddress] {
         // Neighbouring pods lie in different /24, /30 and /126.
         let host = UInt32(number / 2 + 2)
         let v4 = IPAddress(v4: 0x0a00_0000 | UInt32(number % 2) << 8 | host)
         let v6 = IPAddress(high: 0xfd00 << 48, low: UInt64(number % 2) << 16 | UInt64(host))
-        return isDualStack ? [v4, v6] : [v4]
+        return (families.contains(.v4) ? [v4] : []) + (families.contains(.v6) ? [v6] : [])
     }
 
     static let blocks: [CIDR] = [

@@ -13,3 +13,29 @@ public struct RandomSource: RandomNumberGenerator, Sendable {
         return value ^ value >> 31
     }
 }
+
+extension RandomSource {
+    mutating func roll(_ sides: Int) -> Int { Int.random(in: 0..<sides, using: &self) }
+
+    /// True `percent` times in a hundred.
+    mutating func chance(_ percent: Int) -> Bool { roll(100) < percent }
+
+    /// Mostly both families, sometimes one of them.
+    mutating func families() -> Set<Pools.Family> {
+        switch roll(10) {
+        case 0...1: [.v4]
+        case 2...3: [.v6]
+        default: [.v4, .v6]
+        }
+    }
+
+    /// One element or more, in random order and perhaps some of them twice.
+    mutating func some<Element>(of elements: [Element]) -> [Element] {
+        (0...roll(elements.count)).map { _ in elements.pick(&self) }
+    }
+}
+
+extension Array {
+    /// A random element; the array must not be empty.
+    func pick(_ random: inout RandomSource) -> Element { self[Int.random(in: 0..<count, using: &random)] }
+}
