@@ -1,6 +1,7 @@
 internal import Addressing
 internal import BPF
 internal import DatapathABI
+internal import FoundationEssentials
 internal import NetworkPolicy
 internal import PolicyGenerators
 internal import TestSupport
@@ -157,15 +158,20 @@ extension RandomCluster {
 @Suite("Random policies and packets, in the kernel and in the oracle")
 struct RandomPolicyTests {
     private static let seeds = withFreshSeed(Array(1...7), of: "RandomPolicyTests")
+    /// Openings to compare; `APUS_POLICY_OPENINGS` sets another number.
+    private static let openings =
+        ProcessInfo.processInfo.environment["APUS_POLICY_OPENINGS"].flatMap(Int.init) ?? 100_000
 
     @Test("They agree on the verdict and on the rule, of 100,000 openings", arguments: seeds)
     func openings(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
         var cases = 0
-        while cases < 12_500 {
+        while cases < Self.openings / Self.seeds.count {
             let clusterSeed = random.next()
             let cluster = try RandomCluster(seed: clusterSeed)
-            for _ in 0..<250 {
+            for step in 1...250 {
+                // What changes left behind or forgot shows in what is opened after them.
+                if step.isMultiple(of: 50) { try cluster.change(Int.random(in: 1...4, using: &random)) }
                 guard let opening = cluster.opening() else { continue }
                 let difference = try cluster.difference(opening, isNew: true)
                 try #require(difference == nil, "seed \(seed), cluster \(clusterSeed)")
