@@ -26,8 +26,8 @@ extension ClusterPolicyObject {
 extension ClusterPolicyRule {
     fileprivate init(_ rule: ClusterNetworkPolicyRule, _ nodes: (PolicySelector) -> [IPAddress]) {
         self.init(
-            action: PolicyAction(rule.action), peers: rule.peers.flatMap { $0.policyPeers(nodes) },
-            ports: rule.ports?.map(PortRule.init))
+            name: rule.name, action: PolicyAction(rule.action),
+            peers: rule.peers.flatMap { $0.policyPeers(nodes) }, ports: rule.ports?.map(PortRule.init))
     }
 }
 

@@ -31,7 +31,9 @@ struct EncodedPolicy {
 
     private static func names(of policy: CompiledPolicy) -> [TableEntry] {
         var names = policy.rules.enumerated().map { index, rule in
-            name(policy, UInt32(index), rule.origin.policy, rule.origin.direction, String(rule.origin.index))
+            name(
+                policy, UInt32(index), rule.origin.policy, rule.origin.direction,
+                ([String(rule.origin.index)] + [rule.origin.ruleName].compactMap { $0 }).joined(separator: "/"))
         }
         if let isolating = policy.isolatedBy.first {
             names.append(name(policy, APUS_RULE_ISOLATION, isolating, policy.direction, "isolation"))
@@ -39,11 +41,12 @@ struct EncodedPolicy {
         return names
     }
 
-    /// `kind/namespace/name/direction/index`; the namespace of a cluster-scoped policy is empty.
+    /// `kind/namespace/name/direction/index`, and `/rule name` where it has one, which comes last as too long a text
+    /// loses its end; the namespace of a cluster-scoped policy is empty.
     private static func name(
-        _ policy: CompiledPolicy, _ rule: UInt32, _ object: PolicyName, _ direction: PolicyDirection, _ index: String
+        _ policy: CompiledPolicy, _ rule: UInt32, _ object: PolicyName, _ direction: PolicyDirection, _ place: String
     ) -> TableEntry {
-        let text = "\(object.kind.rawValue)/\(object.namespace)/\(object.name)/\(direction.rawValue)/\(index)"
+        let text = "\(object.kind.rawValue)/\(object.namespace)/\(object.name)/\(direction.rawValue)/\(place)"
         return TableEntry(
             key: NameKey.rule(policy: policy.id.rawValue, rule).key, value: NameKey.value(text))
     }

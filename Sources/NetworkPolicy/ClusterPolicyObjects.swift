@@ -17,11 +17,14 @@ public enum PolicyTier: UInt8, Sendable, Hashable, CaseIterable, Comparable {
 
 /// One item of a cluster policy's `ingress` or `egress`; a nil `ports` admits every protocol and port.
 public struct ClusterPolicyRule: Sendable, Hashable {
+    /// What the author calls the rule; it decides nothing.
+    public var name: String?
     public var action: PolicyAction
     public var peers: [PolicyPeer]
     public var ports: [PortRule]?
 
-    public init(action: PolicyAction, peers: [PolicyPeer], ports: [PortRule]? = nil) {
+    public init(name: String? = nil, action: PolicyAction, peers: [PolicyPeer], ports: [PortRule]? = nil) {
+        self.name = name
         self.action = action
         self.peers = peers
         self.ports = ports

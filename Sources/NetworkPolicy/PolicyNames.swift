@@ -29,18 +29,24 @@ public struct PolicyName: Sendable, Hashable, Comparable, CustomStringConvertibl
     }
 }
 
-/// The item of a policy object that a rule comes from: `NetworkPolicy/shop/frontend/ingress/0`.
+/// The item of a policy object that a rule comes from: `NetworkPolicy/shop/frontend/ingress/0`, with its name behind
+/// that if it has one: `ClusterNetworkPolicy/guard/ingress/0/allow-monitoring`.
 public struct RuleOrigin: Sendable, Hashable, CustomStringConvertible {
     public var policy: PolicyName
     public var direction: PolicyDirection
     /// The index in the object's `ingress` or `egress`.
     public var index: Int
+    /// What the author calls the rule; it decides nothing.
+    public var ruleName: String?
 
-    public init(policy: PolicyName, direction: PolicyDirection, index: Int) {
+    public init(policy: PolicyName, direction: PolicyDirection, index: Int, ruleName: String? = nil) {
         self.policy = policy
         self.direction = direction
         self.index = index
+        self.ruleName = ruleName
     }
 
-    public var description: String { "\(policy)/\(direction.rawValue)/\(index)" }
+    public var description: String {
+        "\(policy)/\(direction.rawValue)/\(index)" + (ruleName.map { "/\($0)" } ?? "")
+    }
 }

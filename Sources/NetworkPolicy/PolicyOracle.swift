@@ -128,7 +128,8 @@ extension PolicyOracle {
         for object in objects where object.tier == tier {
             let rules = query.direction == .ingress ? object.ingress : object.egress
             for (index, rule) in rules.enumerated() {
-                let origin = RuleOrigin(policy: name(of: object), direction: query.direction, index: index)
+                let origin = RuleOrigin(
+                    policy: name(of: object), direction: query.direction, index: index, ruleName: rule.name)
                 let step = Explanation.Consideration(
                     origin: origin, tier: tier, action: rule.action,
                     admitsPeer: rule.peers.contains { admits($0, query.peer, home: nil) },

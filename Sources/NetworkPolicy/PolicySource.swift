@@ -121,7 +121,10 @@ extension PolicySource {
         isolates = []
         self.problems = problems
         rules = Self.rules(name, ingress: object.ingress, egress: object.egress) { origin, rule in
-            SourceRule(origin: origin, action: rule.action, peers: rule.peers, ports: rule.ports, home: .everywhere)
+            var origin = origin
+            origin.ruleName = rule.name
+            return SourceRule(
+                origin: origin, action: rule.action, peers: rule.peers, ports: rule.ports, home: .everywhere)
         }
         // A broken object may have lost rules, so it concerns both directions.
         directions = problems.isEmpty ? Set(rules.map(\.origin.direction)) : [.ingress, .egress]

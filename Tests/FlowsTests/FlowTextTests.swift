@@ -113,6 +113,11 @@ import Testing
         ("NetworkPolicy/shop/allow-web/ingress/0", "NetworkPolicy shop/allow-web ingress[0]"),
         ("NetworkPolicy/shop/default-deny/egress/isolation", "NetworkPolicy shop/default-deny isolates egress"),
         ("ClusterNetworkPolicy//admin/egress/3", "ClusterNetworkPolicy admin egress[3]"),
+        (
+            "ClusterNetworkPolicy//guard/ingress/0/allow-monitoring",
+            #"ClusterNetworkPolicy guard ingress[0] "allow-monitoring""#
+        ),
+        ("ClusterNetworkPolicy//guard/ingress/0/a/b \u{1b}[31m", #"ClusterNetworkPolicy guard ingress[0] "a/b \u{1B}[31m""#),
         ("something else", "something else"), ("a/b/c/d/e", "a/b/c/d/e"), ("a/b/c/ingress/x", "a/b/c/ingress/x"),
     ])
     func referencesReadWell(text: String, description: String) {

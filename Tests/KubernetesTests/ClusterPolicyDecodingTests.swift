@@ -76,6 +76,18 @@ struct ClusterPolicyDecodingTests {
         #expect(try egress("{action: Pass, to: \(Self.everyone), protocols: \(text)}").ports == ports)
     }
 
+    @Test("a rule may have a name of up to 100 characters, and an empty one is none")
+    func names() throws {
+        let longest = String(repeating: "é", count: 100)
+        let texts: [(String, String?)] = [
+            ("name: allow-monitoring, ", "allow-monitoring"), ("name: '', ", nil), ("", nil),
+            ("name: \(longest), ", longest),
+        ]
+        for (text, name) in texts {
+            #expect(try egress("{\(text)action: Deny, to: \(Self.everyone)}").name == name, "\(text)")
+        }
+    }
+
     @Test(
         "what the API would refuse is an error that names the field",
         arguments: [
@@ -104,6 +116,14 @@ struct ClusterPolicyDecodingTests {
                 "spec.subject.pods.podSelector: required"
             ),
             ("\(subject), ingress: [{action: Deny}]", "spec.ingress[0].from: needs at least one peer"),
+            (
+                "\(subject), ingress: [{name: \(String(repeating: "x", count: 101)), action: Deny, from: \(everyone)}]",
+                "spec.ingress[0].name: has 101 characters, more than 100"
+            ),
+            (
+                "\(subject), ingress: [{name: 7, action: Deny, from: \(everyone)}]",
+                "spec.ingress[0].name: expected a string, got 7 (put it in quotes)"
+            ),
             ("\(subject), ingress: [{from: \(everyone)}]", "spec.ingress[0].action: required"),
             (
                 "\(subject), ingress: [{action: Deny, from: [{networks: [10.0.0.0/8]}]}]",

@@ -42,6 +42,25 @@ struct CompilerTests {
                 """)
     }
 
+    @Test("A rule's name belongs to what a policy id stands for, and decides nothing")
+    func ruleNames() throws {
+        func object(_ name: String?) -> PolicyInput {
+            let rule = ClusterPolicyRule(name: name, action: .deny, peers: [Shop.pods(in: .everything)])
+            return .clusterPolicy(ClusterPolicyObject(name: "guard", tier: .admin, priority: 1, ingress: [rule]))
+        }
+        let names = [nil, "allow-monitoring", "a/b"]
+        let policies = try names.map { name -> CompiledPolicy in
+            var compiler = compiler()
+            _ = compiler.apply(object(name))
+            let id = try #require(compiler.endpoint(Shop.db.key)).ingress
+            return try #require(compiler.policy(id))
+        }
+        #expect(Set(policies.map(\.id)).count == names.count)
+        #expect(Set(policies.map(\.pages)).count == 1)
+        #expect(policies.map { $0.rules.first?.origin.ruleName } == names)
+        #expect(policies[1].rules.first?.origin.description == "ClusterNetworkPolicy/guard/ingress/0/allow-monitoring")
+    }
+
     @Test("A changed rule is new content, a switch and a removal, and no class is left behind")
     func changedRule() throws {
         var compiler = compiler()

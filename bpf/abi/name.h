@@ -8,7 +8,9 @@
 enum APUS_CLOSED_ENUM apus_name_kind {
 	APUS_NAME_ENDPOINT, // id: slot; text: namespace/name/uid
 	APUS_NAME_SERVICE, // id: service id; text: namespace/name/port name
-	APUS_NAME_RULE, // id: policy id, index: rule; text: kind/namespace/name/direction/index
+	// id: policy id, index: rule; text: kind/namespace/name/direction/index, and /rule name where it has one. The
+	// longest name of an object leaves room for the first 94 bytes of it.
+	APUS_NAME_RULE,
 };
 
 struct apus_name_key {

@@ -73,7 +73,7 @@ extension PolicyRow.Rule {
         }
         self.init(
             number: Int(rule.index), kind: parts?.kind, namespace: parts?.namespace, name: parts?.name, rule: place,
-            tier: rule.tierText, action: "\(rule.action)")
+            ruleName: parts?.ruleName, tier: rule.tierText, action: "\(rule.action)")
     }
 }
 

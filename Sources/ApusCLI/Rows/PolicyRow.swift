@@ -9,6 +9,7 @@ package struct PolicyRow: Codable, Equatable, Sendable {
     package struct Rule: Codable, Equatable, Sendable {
         enum CodingKeys: String, CodingKey {
             case number, kind, namespace, name, rule, tier, action
+            case ruleName = "rule_name"
         }
 
         /// The rule's bit.
@@ -19,6 +20,8 @@ package struct PolicyRow: Codable, Equatable, Sendable {
         package var name: String?
         /// The rule's place in that object, `ingress[0]`.
         package var rule: String?
+        /// What the author calls it; only rules of a ClusterNetworkPolicy may have a name.
+        package var ruleName: String?
         /// `admin`, `network_policy` or `baseline`.
         package var tier: String
         /// `allow`, `deny` or `pass`.
@@ -26,22 +29,23 @@ package struct PolicyRow: Codable, Equatable, Sendable {
 
         package init(
             number: Int, kind: String? = nil, namespace: String? = nil, name: String? = nil, rule: String? = nil,
-            tier: String, action: String
+            ruleName: String? = nil, tier: String, action: String
         ) {
             self.number = number
             self.kind = kind
             self.namespace = namespace
             self.name = name
             self.rule = rule
+            self.ruleName = ruleName
             self.tier = tier
             self.action = action
         }
 
-        /// `NetworkPolicy shop/allow-web ingress[0]`.
+        /// `NetworkPolicy shop/allow-web ingress[0]`, `ClusterNetworkPolicy guard ingress[0] "allow-monitoring"`.
         var text: String {
             guard let kind, let name else { return "rule \(number)" }
             let object = [namespace, name].compactMap { $0 }.filter { !$0.isEmpty }.joined(separator: "/")
-            return [kind, object, rule].compactMap { $0 }.joined(separator: " ")
+            return [kind, object, rule, ruleName?.debugDescription].compactMap { $0 }.joined(separator: " ")
         }
     }
 

@@ -5,7 +5,7 @@ public import NetworkPolicy
 
 /// Names of what events and connections refer to by number; nil when the maps don't have them.
 extension DatapathReader {
-    /// The rule that decided, `kind/namespace/name/direction/index`.
+    /// The rule that decided, `kind/namespace/name/direction/index` and `/rule name` if it has one.
     public func ruleText(policy: PolicyID, rule: DecidingRule) -> String? {
         rule == .noRule ? nil : text(of: .rule(policy: policy.rawValue, rule.abi))
     }

@@ -110,7 +110,7 @@ public struct ServiceReading: Sendable, Hashable {
 /// A rule of a policy in the maps.
 public struct PolicyRuleReading: Sendable, Hashable {
     public var index: UInt32
-    /// `kind/namespace/name/direction/index`; nil when its name is not in the maps.
+    /// `kind/namespace/name/direction/index` and `/rule name` if it has one; nil when its name is not in the maps.
     public var text: String?
     public var tier: PolicyTier
     public var action: PolicyAction

@@ -58,7 +58,8 @@ extension ClusterNetworkPolicyRule {
         let fields = try Fields(value)
         try fields.refuseOthers(than: ["name", "action", peers, "protocols"])
         self.init(
-            action: try fields.required("action", Read.name), peers: try fields.shortList(peers, peer),
+            name: try fields.optional("name", Self.ruleName) ?? nil, action: try fields.required("action", Read.name),
+            peers: try fields.shortList(peers, peer),
             ports: try fields.optionalShortList("protocols", NetworkPolicyPort.ofClusterPolicy)?.flatMap { $0 })
         if self.peers.isEmpty { throw FieldError("needs at least one peer").inside(.field(peers)) }
         let hasNamedPort = (ports ?? []).contains { if case .name = $0.port { true } else { false } }
@@ -67,6 +68,17 @@ extension ClusterNetworkPolicyRule {
                 throw FieldError(problem).inside(.index(index)).inside(.field(peers))
             }
         }
+    }
+
+    /// The longest name in characters, as the API counts them: code points.
+    private static let longestName = 100
+
+    /// A name; an empty one is none.
+    private static func ruleName(_ value: ManifestValue) throws(FieldError) -> String? {
+        let name = try Read.string(value)
+        let length = name.unicodeScalars.count
+        if length > longestName { throw FieldError("has \(length) characters, more than \(longestName)") }
+        return name.isEmpty ? nil : name
     }
 }
 

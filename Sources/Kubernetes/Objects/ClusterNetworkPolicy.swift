@@ -49,6 +49,8 @@ public struct ClusterNetworkPolicyRule: Sendable, Hashable {
         case pass = "Pass"
     }
 
+    /// What the author calls the rule; it decides nothing.
+    public var name: String?
     /// What happens to the traffic.
     public var action: Action
     /// `from` or `to`; at least one.
@@ -57,7 +59,10 @@ public struct ClusterNetworkPolicyRule: Sendable, Hashable {
     public var ports: [NetworkPolicyPort]?
 
     /// A rule.
-    public init(action: Action, peers: [ClusterNetworkPolicyPeer], ports: [NetworkPolicyPort]? = nil) {
+    public init(
+        name: String? = nil, action: Action, peers: [ClusterNetworkPolicyPeer], ports: [NetworkPolicyPort]? = nil
+    ) {
+        self.name = name
         self.action = action
         self.peers = peers
         self.ports = ports
