@@ -153,10 +153,10 @@ let package = Package(
         .testTarget(
             name: "AgentTests",
             dependencies: [
-                "Addressing", "Agent", "Datapath", "DocumentationOracle", "Kubernetes", "LoadBalancing",
-                "NetworkPolicy", "PolicyGenerators",
+                "Addressing", "Agent", "AgentAPI", "ApusCLI", "Datapath", "DocumentationOracle", "Kubernetes",
+                "LoadBalancing", "NetworkPolicy", "PolicyGenerators",
             ],
-            swiftSettings: strict),
+            exclude: ["Fixtures"], swiftSettings: strict),
         .testTarget(
             name: "NetworkTests",
             dependencies: [

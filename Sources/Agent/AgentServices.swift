@@ -90,6 +90,8 @@ struct APIHandler: AgentHandler {
 
     func verify() async throws -> VerifyReport { try await controller.verify() }
 
+    func explain(_ question: PolicyQuestion) async throws -> [PolicyPath] { try await controller.explain(question) }
+
     func flows(_ query: FlowQuery, send: (Flow) async throws -> Void) async throws {
         guard query.follow else {
             for flow in hub.last(query.last, query.filter) { try await send(flow) }

@@ -18,6 +18,8 @@ struct ClusterState: Sendable {
     let node: String
     private(set) var policies: PolicyCompiler
     private(set) var services: ServiceBalancer
+    /// The policy objects as the compiler got them, for explanations.
+    private(set) var policyObjects: [PolicyName: PolicyInput] = [:]
     /// The pods of this node that have addresses of their own.
     private(set) var localPods: [PodKey: LocalPod] = [:]
     /// How many objects of each kind there are.
@@ -52,7 +54,9 @@ struct ClusterState: Sendable {
                 if let input = ServiceInput(deleted: key, on: node) { serviceInputs.append(input) }
             }
         }
-        outcome.edits = policies.apply(policyInputs.apply(changes)).map(DatapathEdit.policy)
+        let changed = policyInputs.apply(changes)
+        for input in changed { keep(input) }
+        outcome.edits = policies.apply(changed).map(DatapathEdit.policy)
         outcome.edits += services.apply(serviceInputs).map(DatapathEdit.service)
         return outcome
     }
@@ -60,6 +64,11 @@ struct ClusterState: Sendable {
     /// Takes in the addresses of this node's own interfaces.
     mutating func setLocalAddresses(_ addresses: Set<IPAddress>) -> [DatapathEdit] {
         policies.apply(.localAddresses(addresses)).map(DatapathEdit.policy)
+    }
+
+    private mutating func keep(_ input: PolicyInput) {
+        guard let name = input.policy else { return }
+        policyObjects[name] = input.isRemoval ? nil : input
     }
 
     private mutating func note(_ object: KubernetesObject, _ outcome: inout Outcome) {

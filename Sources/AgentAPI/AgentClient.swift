@@ -41,6 +41,11 @@ public struct AgentClient: Sendable {
         try await one(AgentRequest(kind: .verify)) { $0.verify }
     }
 
+    /// What the policies of this node say of a packet, for each way that it can take.
+    public func explain(_ question: PolicyQuestion) async throws(AgentError) -> [PolicyPath] {
+        try await one(AgentRequest(kind: .explain, question: question)) { $0.paths }
+    }
+
     /// Hands over flows one by one, until the agent has no more; a query that follows has no end but cancellation.
     ///
     /// - Throws: ``AgentError``, `CancellationError`, or what `receive` throws.

@@ -60,6 +60,11 @@ struct AgentConnection: Sendable {
         case .version: break
         case .status: try await send(AgentResponse(status: handler.status()))
         case .verify: try await send(AgentResponse(verify: handler.verify()))
+        case .explain:
+            guard let question = request.question else {
+                throw AgentError(.badRequest, "the request has no question")
+            }
+            try await send(AgentResponse(paths: handler.explain(question)))
         case .flows:
             try await handler.flows(request.query ?? FlowQuery()) { flow in
                 try Task.checkCancellation()

@@ -12,6 +12,8 @@ public struct AgentError: Error, Sendable, Equatable, Codable, CustomStringConve
         case busy
         /// The agent did not understand the request.
         case badRequest = "bad_request"
+        /// What the request names is not there.
+        case notFound = "not_found"
         /// The agent can't answer now, e.g. before its first synchronisation.
         case unavailable
         /// The other side broke the protocol, or the connection broke.

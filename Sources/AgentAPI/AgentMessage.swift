@@ -48,16 +48,18 @@ public enum AgentProtocol {
 /// The one line that a client sends.
 struct AgentRequest: Sendable, Equatable, Codable {
     enum Kind: String, Sendable, Codable {
-        case version, status, verify, flows
+        case version, status, verify, flows, explain
     }
 
     var protocolVersion = AgentProtocol.version
     var kind: Kind
     /// With `flows` only.
     var query: FlowQuery?
+    /// With `explain` only.
+    var question: PolicyQuestion?
 
     private enum CodingKeys: String, CodingKey {
-        case query
+        case query, question
         case protocolVersion = "protocol"
         case kind = "request"
     }
@@ -69,6 +71,7 @@ struct AgentResponse: Sendable, Codable {
     var status: AgentStatus?
     var verify: VerifyReport?
     var flow: Flow?
+    var paths: [PolicyPath]?
     var error: AgentError?
     /// True on the last line.
     var end: Bool?

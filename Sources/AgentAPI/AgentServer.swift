@@ -15,6 +15,10 @@ public protocol AgentHandler: Sendable {
     /// Compares the data path with what should be in it.
     func verify() async throws -> VerifyReport
 
+    /// What the policies of this node say of a packet, for each way that it can take; throws ``AgentError/Code/notFound``
+    /// when an end is not known.
+    func explain(_ question: PolicyQuestion) async throws -> [PolicyPath]
+
     /// Sends the flows of a query one after the other; `send` waits for a slow reader, so what is behind it must be
     /// bounded, as a ``FlowHub``'s followers are. The task is cancelled when the client leaves.
     func flows(_ query: FlowQuery, send: (Flow) async throws -> Void) async throws

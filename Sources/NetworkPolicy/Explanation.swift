@@ -50,11 +50,26 @@ public struct Explanation: Sendable, Hashable {
         public var origin: RuleOrigin
         public var tier: PolicyTier
         public var action: PolicyAction
+        /// What the rule admits, as written; empty lists admit everything.
+        public var peers: [PolicyPeer] = []
+        public var ports: [PortRule] = []
         public var admitsPeer: Bool
         public var admitsPort: Bool
 
         /// Whether the rule matches the packet.
         public var matches: Bool { admitsPeer && admitsPort }
+
+        /// The peers for people: `pods app=web in namespace shop, block 10.0.0.0/8`.
+        public var peerText: String {
+            // A pod selector alone looks in the policy's own namespace; a cluster policy has none, and looks in all.
+            let namespace = origin.policy.namespace
+            return PolicyPeer.text(peers, home: namespace.isEmpty ? .everywhere : .named(namespace))
+        }
+
+        /// The ports for people: `TCP 80, UDP`.
+        public var portText: String {
+            ports.isEmpty ? "every port" : ports.map(\.description).joined(separator: ", ")
+        }
     }
 
     public var isAllowed: Bool

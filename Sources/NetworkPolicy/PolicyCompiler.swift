@@ -88,6 +88,16 @@ public struct PolicyCompiler: Sendable {
         return result.sorted()
     }
 
+    /// The reference verdict over the same cluster, judged by these policies: it shares the pods and namespaces, not the
+    /// rules made of them. Making it costs the policies.
+    public func oracle(_ policies: some Sequence<PolicyInput>) -> PolicyOracle {
+        var oracle = PolicyOracle(
+            node: node, pods: directory.pods, namespaces: directory.namespaces,
+            nodeAddresses: addresses.nodeAddresses, interfaceAddresses: addresses.interfaceAddresses)
+        for policy in policies { oracle.apply(policy) }
+        return oracle
+    }
+
     /// A policy in force.
     public func policy(_ id: PolicyID) -> CompiledPolicy? { tables.policy(id) }
 

@@ -16,3 +16,25 @@ public enum PolicyInput: Sendable, Hashable {
     /// The addresses on this node's own interfaces, replacing the set given before.
     case localAddresses(Set<IPAddress>)
 }
+
+extension PolicyInput {
+    /// The policy object that this is about, nil for other kinds of objects.
+    public var policy: PolicyName? {
+        switch self {
+        case .policy(let object): PolicyName(kind: .networkPolicy, namespace: object.namespace, name: object.name)
+        case .policyRemoved(let namespace, let name):
+            PolicyName(kind: .networkPolicy, namespace: namespace, name: name)
+        case .clusterPolicy(let object): PolicyName(kind: .clusterNetworkPolicy, namespace: "", name: object.name)
+        case .clusterPolicyRemoved(let name): PolicyName(kind: .clusterNetworkPolicy, namespace: "", name: name)
+        case .pod, .podRemoved, .namespace, .namespaceRemoved, .node, .nodeRemoved, .localAddresses: nil
+        }
+    }
+
+    /// Whether an object is gone.
+    public var isRemoval: Bool {
+        switch self {
+        case .podRemoved, .namespaceRemoved, .policyRemoved, .clusterPolicyRemoved, .nodeRemoved: true
+        case .pod, .namespace, .policy, .clusterPolicy, .node, .localAddresses: false
+        }
+    }
+}

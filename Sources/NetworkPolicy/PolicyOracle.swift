@@ -16,6 +16,18 @@ public struct PolicyOracle: Sendable {
     /// An oracle that knows no object yet.
     public init(node: String) { self.node = node }
 
+    /// An oracle of pods and namespaces that somebody keeps already; policies are still to come.
+    init(
+        node: String, pods: [PodKey: PolicyPod], namespaces: [String: [String: String]], nodeAddresses: Set<IPAddress>,
+        interfaceAddresses: Set<IPAddress>
+    ) {
+        self.init(node: node)
+        self.pods = pods
+        self.namespaces = namespaces
+        self.nodeAddresses = nodeAddresses.sorted()
+        self.interfaceAddresses = interfaceAddresses
+    }
+
     /// Takes one change.
     public mutating func apply(_ input: PolicyInput) {
         switch input {
@@ -37,6 +49,9 @@ public struct PolicyOracle: Sendable {
     public var endpoints: [PolicyPod] {
         pods.values.filter { $0.node == node && isOnPodNetwork($0) }.sorted { $0.key < $1.key }
     }
+
+    /// A pod with addresses of its own, wherever it runs.
+    public func pod(_ key: PodKey) -> PolicyPod? { pods[key].flatMap { isOnPodNetwork($0) ? $0 : nil } }
 
     /// The pod that an address belongs to: a running one, the first by name if there are several.
     public func pod(at address: IPAddress) -> PolicyPod? {
@@ -131,7 +146,7 @@ extension PolicyOracle {
                 let origin = RuleOrigin(
                     policy: name(of: object), direction: query.direction, index: index, ruleName: rule.name)
                 let step = Explanation.Consideration(
-                    origin: origin, tier: tier, action: rule.action,
+                    origin: origin, tier: tier, action: rule.action, peers: rule.peers, ports: rule.ports ?? [],
                     admitsPeer: rule.peers.contains { admits($0, query.peer, home: nil) },
                     admitsPort: admitsPort(rule.ports, query, endpoint))
                 seen.append(step)
@@ -154,7 +169,7 @@ extension PolicyOracle {
                 let origin = RuleOrigin(policy: name(of: object), direction: query.direction, index: index)
                 let peers = rule.peers ?? []
                 let step = Explanation.Consideration(
-                    origin: origin, tier: .networkPolicy, action: .allow,
+                    origin: origin, tier: .networkPolicy, action: .allow, peers: peers, ports: rule.ports ?? [],
                     admitsPeer: peers.isEmpty || peers.contains { admits($0, query.peer, home: object.namespace) },
                     admitsPort: admitsPort(rule.ports, query, endpoint))
                 seen.append(step)

@@ -25,6 +25,32 @@ extension Array where Element == PortPrefix {
     }
 }
 
+extension PortRule: CustomStringConvertible {
+    /// `TCP`, `TCP 80`, `TCP 80-90` or `TCP http`.
+    public var description: String {
+        switch ports {
+        case .any: "\(ipProtocol)"
+        case .number(let number): "\(ipProtocol) \(number)"
+        case .range(let first, let last): "\(ipProtocol) \(first)-\(last)"
+        case .name(let name): "\(ipProtocol) \(name)"
+        }
+    }
+}
+
+extension PolicyPeer {
+    /// Peers for people; `home` is where a pod selector without a namespace selector looks.
+    static func text(_ peers: [PolicyPeer], home: NamespaceScope) -> String {
+        if peers.isEmpty { return "every peer" }
+        return peers.map { peer in
+            if case .addresses(let addresses) = peer {
+                let list = Set(addresses).sorted().map(\.description).joined(separator: " ")
+                return "addresses \(list.isEmpty ? "of no node" : list)"
+            }
+            return PeerBase.all(peer, home: home).map(\.description).joined(separator: ", ")
+        }.joined(separator: ", ")
+    }
+}
+
 extension RuleBits: CustomStringConvertible {
     /// The numbers of the set rules.
     public var description: String { rules.map(String.init).joined(separator: " ") }

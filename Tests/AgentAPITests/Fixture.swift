@@ -43,6 +43,19 @@ final class FakeAgent: AgentHandler {
             drift: (0..<20_000).map { DriftItem(table: "services", key: "key \($0)", kind: .missing, desired: "x") })
     }
 
+    func explain(_ question: PolicyQuestion) async throws -> [PolicyPath] {
+        if let failure { throw failure }
+        let rule = PolicyJudgement.Rule(
+            rule: "ClusterNetworkPolicy guard ingress[0]", ruleName: "no \"visitors\"", tier: .admin, action: "deny",
+            admits: .init(peers: "every peer", ports: "TCP \(question.port?.description ?? "")"), admitsPeer: true,
+            admitsPort: true)
+        var path = PolicyPath(
+            source: .init(address: "\(question.source)"), destination: .init(address: "\(question.destination)"),
+            ipProtocol: "\(question.ipProtocol)", port: 80)
+        path.ingress = PolicyJudgement(allowed: false, reason: .rule, rules: [rule])
+        return [path]
+    }
+
     func flows(_ query: FlowQuery, send: (Flow) async throws -> Void) async throws {
         running.increment()
         defer { running.decrement() }

@@ -20,6 +20,24 @@ import Testing
         }
     }
 
+    @Test(
+        arguments: [
+            ("shop/web", "10.0.0.1", .tcp, "http"), ("fd00::1", "shop/web", .udp, "53"),
+            ("10.0.0.1", "10.0.0.2", .icmp, nil),
+        ] as [(String, String, IPProtocol, String?)])
+    func aQuestionAboutPoliciesTravels(source: String, destination: String, ipProtocol: IPProtocol, port: String?)
+        async throws
+    {
+        let agent = FakeAgent()
+        let question = PolicyQuestion(
+            source: try #require(PolicyEnd(source)), destination: try #require(PolicyEnd(destination)),
+            ipProtocol: ipProtocol, port: port.flatMap { PolicyPort($0) })
+        try await withServer(agent) { _, path in
+            let expected = try await agent.explain(question)
+            #expect(try await AgentClient(path: path).explain(question) == expected)
+        }
+    }
+
     @Test func aFilterTravelsWithTheQuery() async throws {
         let agent = FakeAgent()
         agent.produce(2, port: 80)

@@ -1,5 +1,6 @@
 import Addressing
 import AgentAPI
+import struct Datapath.VerdictQuestion
 import Flows
 import Foundation
 import Synchronization
@@ -85,6 +86,7 @@ struct FixedProbe: NodeProbe {
 struct FakeDatapath: DatapathView {
     static let now: UInt64 = 1_772_360_000_000_000_000
     var isEmpty = false
+    var judgements: [VerdictQuestion: PolicyJudgement] = [:]
 
     func status() throws -> DatapathStatus {
         DatapathStatus(
@@ -139,6 +141,8 @@ struct FakeDatapath: DatapathView {
                 policy: "0badcafe", direction: nil, isolates: false, isolatedBy: nil, endpoints: [], rules: []),
         ]
     }
+
+    func judge(_ question: VerdictQuestion) throws -> PolicyJudgement? { judgements[question] }
 
     func connections() throws -> [ConnectionRow] {
         if isEmpty { return [] }
@@ -195,10 +199,15 @@ final class FakeAgent: AgentHandler {
     let hello = AgentHello(version: "1.2.3", node: "node-a")
     let drift: [DriftItem]
     let failure: AgentError?
+    let answers: @Sendable (PolicyQuestion) throws -> [PolicyPath]
 
-    init(drift: [DriftItem] = [], failure: AgentError? = nil) {
+    init(
+        drift: [DriftItem] = [], failure: AgentError? = nil,
+        answers: @escaping @Sendable (PolicyQuestion) throws -> [PolicyPath] = { _ in [] }
+    ) {
         self.drift = drift
         self.failure = failure
+        self.answers = answers
     }
 
     func status() async throws -> AgentStatus {
@@ -228,6 +237,11 @@ final class FakeAgent: AgentHandler {
         if let failure { throw failure }
         return VerifyReport(
             tables: [.init(name: "services", checked: 20), .init(name: "slots", checked: 5)], drift: drift)
+    }
+
+    func explain(_ question: PolicyQuestion) async throws -> [PolicyPath] {
+        if let failure { throw failure }
+        return try answers(question)
     }
 
     func flows(_ query: FlowQuery, send: (Flow) async throws -> Void) async throws {

@@ -55,6 +55,8 @@ final class ReaderMaps {
         try open(map).update(key, value)
     }
 
+    func remove<Key: BitwiseCopyable>(_ map: PinnedMap, _ key: Key) throws { _ = try open(map).delete(key) }
+
     /// Writes bytes that need not make sense.
     func write(_ map: PinnedMap, bytes key: Bytes, _ value: Bytes) throws {
         try open(map).update(key.span.bytes, value.span.bytes)

@@ -117,7 +117,10 @@ import Testing
             "ClusterNetworkPolicy//guard/ingress/0/allow-monitoring",
             #"ClusterNetworkPolicy guard ingress[0] "allow-monitoring""#
         ),
-        ("ClusterNetworkPolicy//guard/ingress/0/a/b \u{1b}[31m", #"ClusterNetworkPolicy guard ingress[0] "a/b \u{1B}[31m""#),
+        (
+            "ClusterNetworkPolicy//guard/ingress/0/a/b \u{1b}[31m",
+            #"ClusterNetworkPolicy guard ingress[0] "a/b \u{1B}[31m""#
+        ),
         ("something else", "something else"), ("a/b/c/d/e", "a/b/c/d/e"), ("a/b/c/ingress/x", "a/b/c/ingress/x"),
     ])
     func referencesReadWell(text: String, description: String) {

@@ -1,3 +1,5 @@
+package import AgentAPI
+package import Datapath
 package import Flows
 
 /// What the pinned maps tell, as the rows that the commands print.
@@ -8,6 +10,8 @@ package protocol DatapathView: Sendable {
     func endpoints() throws -> [EndpointRow]
     func services() throws -> [ServiceRow]
     func policies() throws -> [PolicyRow]
+    /// What an endpoint's policy says of a packet; nil when no endpoint of this node has the address.
+    func judge(_ question: VerdictQuestion) throws -> PolicyJudgement?
     func connections() throws -> [ConnectionRow]
     func maps() throws -> [MapRow]
     /// The entries of a map; throws when there is no such map.

@@ -1,4 +1,5 @@
-internal import Datapath
+package import AgentAPI
+package import Datapath
 package import Flows
 internal import Glibc
 internal import LinuxKernel
@@ -58,6 +59,10 @@ package final class PinnedDatapath: DatapathView {
 
     package func policies() throws -> [PolicyRow] {
         try reading { () throws(DatapathReadError) in try reader.policies() }.map { PolicyRow($0) }
+    }
+
+    package func judge(_ question: VerdictQuestion) throws -> PolicyJudgement? {
+        try reading { () throws(DatapathReadError) in try reader.verdict(question) }.map { PolicyJudgement($0) }
     }
 
     package func connections() throws -> [ConnectionRow] {

@@ -50,14 +50,8 @@ extension PolicyRow {
             .compactMap { $0?.parts?.direction.rawValue }
         self.init(
             policy: "\(policy.id)", direction: directions.first, isolates: policy.isolates,
-            isolatedBy: isolation.map(Self.object),
+            isolatedBy: isolation?.object,
             endpoints: policy.uses.map { $0.name?.description ?? "slot \($0.slot)" }.sorted(), rules: rules)
-    }
-
-    /// `NetworkPolicy shop/cart`; the whole text when it has another form.
-    private static func object(_ reference: RuleReference) -> String {
-        guard let parts = reference.parts else { return reference.text }
-        return "\(parts.kind) " + (parts.namespace.isEmpty ? parts.name : "\(parts.namespace)/\(parts.name)")
     }
 }
 

@@ -91,15 +91,17 @@ extension DatapathReader {
         let isolates = pages.contains { $0.page.flags & UInt32(APUS_POLICY_ISOLATES.rawValue) != 0 }
         return PolicyReading(
             id: id, isolates: isolates, isolationText: isolates ? ruleText(policy: id, rule: .isolation) : nil,
-            rules: pages.flatMap { rules(of: $0.page, number: $0.number, id) }, uses: uses)
+            rules: pages.flatMap { rules(of: $0.page, number: $0.number, id).map(\.rule) }, uses: uses)
     }
 
-    private func rules(of page: apus_policy_page, number: UInt32, _ id: PolicyID) -> [PolicyRuleReading] {
+    /// The rules of a page with their bits in it.
+    func rules(of page: apus_policy_page, number: UInt32, _ id: PolicyID) -> [(bit: Int, rule: PolicyRuleReading)] {
         (0..<PageBits.width).compactMap { bit in
             guard let tier = page.tier(of: bit) else { return nil }
             let index = number * UInt32(APUS_POLICY_PAGE_BITS) + UInt32(bit)
-            return PolicyRuleReading(
+            let rule = PolicyRuleReading(
                 index: index, text: ruleText(policy: id, rule: .rule(index)), tier: tier, action: page.action(of: bit))
+            return (bit, rule)
         }
     }
 

@@ -1,0 +1,129 @@
+internal import Addressing
+internal import AgentAPI
+internal import Flows
+internal import LoadBalancing
+internal import NetworkPolicy
+
+/// Answers what policies say of a packet, straight from the objects: the oracle's verdict, not the compiler's.
+struct PolicyExplainer: AgentAPI.PolicyNames {
+    private let node: String
+    private let oracle: PolicyOracle
+    private let problems: [PolicyName: [PolicyProblem]]
+    let frontends: [PolicyFrontend]
+
+    init(_ state: ClusterState) {
+        node = state.node
+        oracle = state.policies.oracle(state.policyObjects.values)
+        problems = Dictionary(grouping: state.policies.problems, by: \.object)
+        frontends = state.services.programs.sorted { $0.key < $1.key }.map { PolicyFrontend($0.key, $0.value) }
+    }
+
+    /// The ways that the packet can take, judged at the ends that are pods of this node.
+    func explain(_ question: PolicyQuestion) throws(AgentError) -> [PolicyPath] {
+        var paths = try question.paths(self)
+        for index in paths.indices {
+            let path = paths[index]
+            paths[index].egress = judge(.egress, path.source, path.destination, question.ipProtocol, path.port)
+            paths[index].ingress = judge(.ingress, path.destination, path.source, question.ipProtocol, path.port)
+        }
+        return paths
+    }
+
+    private func judge(
+        _ direction: PolicyDirection, _ end: PolicyPath.End, _ peer: PolicyPath.End, _ ipProtocol: IPProtocol,
+        _ port: Port?
+    ) -> PolicyJudgement? {
+        guard let address = IPAddress(end.address), let other = IPAddress(peer.address),
+            let pod = oracle.pod(at: address), pod.node == node
+        else { return nil }
+        let query = PolicyQuery(
+            endpoint: pod.key, direction: direction, peer: other, ipProtocol: ipProtocol, port: port ?? 0)
+        return PolicyJudgement(oracle.explain(query), problems)
+    }
+
+    // MARK: Names
+
+    let reach = "that the agent knows of (one on the host's network shares its node's address: give that)"
+
+    func addresses(ofPod namespace: String, _ name: String) -> [IPAddress]? {
+        oracle.pod(PodKey(namespace: namespace, name: name))?.addresses
+    }
+
+    func end(at address: IPAddress) -> PolicyPath.End {
+        let pod = oracle.pod(at: address)
+        return PolicyPath.End(address: "\(address)", pod: pod?.key.description, node: pod?.node)
+    }
+
+    func ports(named name: String, _ ipProtocol: IPProtocol, at address: IPAddress) -> [Port]? {
+        let ports = oracle.pod(at: address)?.namedPorts ?? []
+        return Set(ports.filter { $0.name == name && $0.ipProtocol == ipProtocol }.map(\.port)).sorted()
+    }
+}
+
+extension NodeController {
+    /// What the policies of this node say of a packet.
+    func explain(_ question: PolicyQuestion) throws(AgentError) -> [PolicyPath] {
+        guard isSynced else { throw AgentError(.unavailable, "the agent is still reading its sources: try again") }
+        return try PolicyExplainer(state).explain(question)
+    }
+}
+
+extension PolicyFrontend {
+    fileprivate init(_ frontend: Frontend, _ program: ServiceProgram) {
+        self.init(
+            namespace: program.service.namespace, service: program.service.name, portName: program.portName,
+            address: SocketAddress(frontend.address, frontend.port), ipProtocol: frontend.ipProtocol,
+            backends: program.backends.map(\.address))
+    }
+}
+
+extension PolicyJudgement {
+    fileprivate init(_ explanation: Explanation, _ problems: [PolicyName: [PolicyProblem]]) {
+        let (reason, policies) = Self.reason(explanation.reason)
+        let isBroken = reason == .broken
+        self.init(
+            allowed: explanation.isAllowed, reason: reason, policies: policies.map(\.text),
+            problems: isBroken ? policies.flatMap { problems[$0] ?? [] }.map { "\($0.field): \($0.message)" } : [],
+            rules: explanation.considered.map(Rule.init))
+    }
+
+    private static func reason(_ reason: Explanation.Reason) -> (Reason, [PolicyName]) {
+        switch reason {
+        case .ownTraffic: (.ownTraffic, [])
+        case .localNode: (.localNode, [])
+        case .rule: (.rule, [])
+        case .isolation(let names): (.isolation, names)
+        case .broken(let names): (.broken, names)
+        case .nothing: (.nothing, [])
+        }
+    }
+}
+
+extension PolicyJudgement.Rule {
+    fileprivate init(_ step: Explanation.Consideration) {
+        let origin = step.origin
+        let parts = RuleReference.Parts(
+            kind: origin.policy.kind.rawValue, namespace: origin.policy.namespace, name: origin.policy.name,
+            direction: origin.direction == .ingress ? .ingress : .egress, index: origin.index)
+        self.init(
+            rule: RuleReference(parts).description, ruleName: origin.ruleName,
+            tier: PolicyJudgement.Tier.Name(step.tier), action: step.action.rawValue,
+            admits: PolicyJudgement.Admission(peers: step.peerText, ports: step.portText), admitsPeer: step.admitsPeer,
+            admitsPort: step.admitsPort)
+    }
+}
+
+extension PolicyJudgement.Tier.Name {
+    fileprivate init(_ tier: PolicyTier) {
+        switch tier {
+        case .admin: self = .admin
+        case .networkPolicy: self = .networkPolicy
+        case .baseline: self = .baseline
+        }
+    }
+}
+
+extension PolicyName {
+    /// For people: `NetworkPolicy shop/web`, `ClusterNetworkPolicy guard`.
+    fileprivate var text: String { "\(kind.rawValue) " + (namespace.isEmpty ? name : "\(namespace)/\(name)") }
+}

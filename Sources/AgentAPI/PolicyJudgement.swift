@@ -1,0 +1,169 @@
+/// What the policies of one pod say of a packet in one direction, and why.
+public struct PolicyJudgement: Sendable, Hashable, Codable {
+    /// What decided.
+    public enum Reason: String, Sendable, Codable, CaseIterable {
+        /// A pod always reaches itself.
+        case ownTraffic = "own_traffic"
+        /// A node always reaches its pods.
+        case localNode = "local_node"
+        /// The last of `rules`.
+        case rule
+        /// No rule of the NetworkPolicy tier admits the packet, and `policies` isolate the pod.
+        case isolation
+        /// `policies` can't be put in force as written: everything is denied.
+        case broken
+        /// The policy that should judge is not in the maps: everything is dropped.
+        case closed
+        /// No policy says anything about the packet.
+        case nothing = "no_policy"
+    }
+
+    /// One rule that was looked at.
+    public struct Rule: Sendable, Hashable, Codable {
+        private enum CodingKeys: String, CodingKey {
+            case rule, number, tier, action, admits
+            case ruleName = "rule_name"
+            case admitsPeer = "admits_peer"
+            case admitsPort = "admits_port"
+        }
+
+        /// For people: `NetworkPolicy shop/web ingress[0]`; nil when the maps have no name for it.
+        public var rule: String?
+        /// What the rule's author calls it.
+        public var ruleName: String?
+        /// The rule's bit in the maps; nil when the judgement is not made of them.
+        public var number: Int?
+        public var tier: Tier.Name
+        /// `allow`, `deny` or `pass`.
+        public var action: String
+        /// The peers and ports that it matches as text; nil when only the maps are there, which hold no selectors.
+        public var admits: Admission?
+        public var admitsPeer: Bool
+        public var admitsPort: Bool
+
+        public init(
+            rule: String?, ruleName: String? = nil, number: Int? = nil, tier: Tier.Name, action: String,
+            admits: Admission? = nil, admitsPeer: Bool, admitsPort: Bool
+        ) {
+            self.rule = rule
+            self.ruleName = ruleName
+            self.number = number
+            self.tier = tier
+            self.action = action
+            self.admits = admits
+            self.admitsPeer = admitsPeer
+            self.admitsPort = admitsPort
+        }
+
+        /// Whether the rule matches the packet.
+        public var matches: Bool { admitsPeer && admitsPort }
+
+        /// The rule and its name, or its number where there is neither.
+        public var text: String {
+            guard let rule else { return "rule \(number.map(String.init) ?? "without a name")" }
+            // Any character may be in a name: quoted as a literal, it can't do anything to a terminal.
+            return rule + (ruleName.map { " \($0.debugDescription)" } ?? "")
+        }
+    }
+
+    /// What a rule matches, as text.
+    public struct Admission: Sendable, Hashable, Codable {
+        public var peers: String
+        public var ports: String
+
+        public init(peers: String, ports: String) {
+            self.peers = peers
+            self.ports = ports
+        }
+    }
+
+    /// How one tier was gone through.
+    public struct Tier: Sendable, Hashable, Codable {
+        /// The tiers in the order in which they are judged.
+        public enum Name: String, Sendable, Codable, CaseIterable {
+            case admin
+            case networkPolicy = "network-policy"
+            case baseline
+        }
+
+        /// What came of it.
+        public enum Outcome: String, Sendable, Codable, CaseIterable {
+            /// It has no rules for this pod and direction.
+            case noRules = "no_rules"
+            /// None of its rules matches.
+            case noMatch = "no_match"
+            /// A rule left the decision to the next tier.
+            case passed
+            /// A rule decided.
+            case decided
+            /// No rule admits the packet, and the pod is isolated.
+            case isolated
+            /// It was not asked.
+            case notReached = "not_reached"
+        }
+
+        public var tier: Name
+        public var outcome: Outcome
+
+        public init(tier: Name, outcome: Outcome) {
+            self.tier = tier
+            self.outcome = outcome
+        }
+    }
+
+    public var allowed: Bool
+    public var reason: Reason
+    /// The policy objects that isolate or are broken, `NetworkPolicy shop/default-deny`.
+    public var policies: [String]
+    /// What is wrong with broken ones, by their fields.
+    public var problems: [String]
+    /// Every tier, in order.
+    public var tiers: [Tier]
+    /// The rules looked at, in order, up to the deciding one.
+    public var rules: [Rule]
+
+    /// A judgement; the tiers follow from the rest.
+    public init(
+        allowed: Bool, reason: Reason, policies: [String] = [], problems: [String] = [], rules: [Rule] = []
+    ) {
+        self.allowed = allowed
+        self.reason = reason
+        self.policies = policies
+        self.problems = problems
+        self.rules = rules
+        tiers = Self.tiers(reason, rules)
+    }
+
+    /// The rule that decided.
+    public var decidingRule: Rule? { reason == .rule ? rules.last : nil }
+
+    /// Whether two judgements come to the same by the same rule. What the maps may not know is not compared: the name of
+    /// a rule, and which objects isolate beside the first.
+    public func agrees(with other: PolicyJudgement) -> Bool {
+        guard allowed == other.allowed, reasonClass == other.reasonClass else { return false }
+        guard let rule = decidingRule?.rule, let others = other.decidingRule?.rule else { return true }
+        return rule == others
+    }
+
+    /// A broken policy is programmed as one that isolates and has no rules.
+    private var reasonClass: Reason { reason == .broken ? .isolation : reason }
+
+    private static func tiers(_ reason: Reason, _ rules: [Rule]) -> [Tier] {
+        let end: Tier.Name? =
+            switch reason {
+            case .rule: rules.last?.tier
+            case .isolation: .networkPolicy
+            case .ownTraffic, .localNode, .broken, .closed, .nothing: nil
+            }
+        let isJudged = reason == .rule || reason == .isolation || reason == .nothing
+        var isReached = isJudged
+        return Tier.Name.allCases.map { name in
+            defer { if name == end { isReached = false } }
+            guard isReached else { return Tier(tier: name, outcome: .notReached) }
+            if name == end { return Tier(tier: name, outcome: reason == .isolation ? .isolated : .decided) }
+            let own = rules.filter { $0.tier == name }
+            let outcome: Tier.Outcome = own.isEmpty ? .noRules : own.last?.matches == true ? .passed : .noMatch
+            return Tier(tier: name, outcome: outcome)
+        }
+    }
+}

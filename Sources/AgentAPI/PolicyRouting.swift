@@ -1,0 +1,148 @@
+public import Addressing
+
+/// A Service's address and port, and where it leads to.
+public struct PolicyFrontend: Sendable, Hashable {
+    public var namespace: String
+    public var service: String
+    /// Empty for a port without a name.
+    public var portName: String
+    public var address: SocketAddress
+    public var ipProtocol: IPProtocol
+    public var backends: [SocketAddress]
+
+    public init(
+        namespace: String, service: String, portName: String, address: SocketAddress, ipProtocol: IPProtocol,
+        backends: [SocketAddress]
+    ) {
+        self.namespace = namespace
+        self.service = service
+        self.portName = portName
+        self.address = address
+        self.ipProtocol = ipProtocol
+        self.backends = backends
+    }
+
+    /// For people: `shop/web:http 10.96.0.10:80`.
+    public var text: String {
+        "\(namespace)/\(service)" + (portName.isEmpty ? "" : ":\(portName)") + " \(address)"
+    }
+}
+
+/// What names and addresses mean to whoever answers a ``PolicyQuestion``: the agent, or the maps alone.
+public protocol PolicyNames {
+    /// The addresses of a pod; nil when there is none of that name.
+    func addresses(ofPod namespace: String, _ name: String) -> [IPAddress]?
+    /// The pod that has an address.
+    func end(at address: IPAddress) -> PolicyPath.End
+    /// The numbers that a pod's port of that name has; nil when names of ports are not known here at all.
+    func ports(named name: String, _ ipProtocol: IPProtocol, at address: IPAddress) -> [Port]?
+    /// The Services' addresses.
+    var frontends: [PolicyFrontend] { get }
+    /// Why a name may be unknown here, as an end of a sentence.
+    var reach: String { get }
+}
+
+extension PolicyQuestion {
+    /// The ways that a packet can take, not judged yet: every pair of addresses of one family, and behind a Service
+    /// every backend, as policies judge the backend.
+    public func paths(_ names: some PolicyNames) throws(AgentError) -> [PolicyPath] {
+        let sources = try addresses(of: source, names)
+        let targets = try targets(names)
+        let paths = sources.flatMap { source in
+            targets.filter { fits(source, $0.address) }.map { target in
+                PolicyPath(
+                    source: names.end(at: source), destination: names.end(at: target.address),
+                    ipProtocol: "\(ipProtocol)", port: target.port, service: target.service)
+            }
+        }
+        if paths.isEmpty {
+            throw AgentError(
+                .notFound, "\(source) and \(destination) have no addresses of one family for \(ipProtocol)")
+        }
+        return paths
+    }
+
+    private func fits(_ source: IPAddress, _ destination: IPAddress) -> Bool {
+        switch ipProtocol {
+        case .icmp: source.isIPv4 && destination.isIPv4
+        case .icmpv6: !source.isIPv4 && !destination.isIPv4
+        default: source.isIPv4 == destination.isIPv4
+        }
+    }
+
+    private struct Target {
+        var address: IPAddress
+        var port: Port?
+        var service: String?
+    }
+
+    private func addresses(of end: PolicyEnd, _ names: some PolicyNames) throws(AgentError) -> [IPAddress] {
+        switch end {
+        case .address(let address): return [address]
+        case .named(let namespace, let name):
+            if let addresses = names.addresses(ofPod: namespace, name) { return addresses }
+            throw AgentError(.notFound, "there is no pod \(end) \(names.reach)")
+        }
+    }
+
+    private func targets(_ names: some PolicyNames) throws(AgentError) -> [Target] {
+        switch destination {
+        case .address(let address):
+            let frontends = names.frontends.filter { $0.address.address == address }
+            if !frontends.isEmpty { return try backends(frontends) }
+            return try targets(at: address, names)
+        case .named(let namespace, let name):
+            if let addresses = names.addresses(ofPod: namespace, name) {
+                var targets: [Target] = []
+                for address in addresses { targets += try self.targets(at: address, names) }
+                return targets
+            }
+            let frontends = names.frontends.filter { $0.namespace == namespace && $0.service == name }
+            if !frontends.isEmpty { return try backends(frontends) }
+            throw AgentError(.notFound, "there is neither a pod nor a Service \(destination) \(names.reach)")
+        }
+    }
+
+    private func targets(at address: IPAddress, _ names: some PolicyNames) throws(AgentError) -> [Target] {
+        switch port {
+        case nil: return [Target(address: address)]
+        case .number(let number): return [Target(address: address, port: number)]
+        case .name(let name):
+            guard let ports = names.ports(named: name, ipProtocol, at: address) else {
+                throw AgentError(.notFound, "the number of port \(name) is not known \(names.reach): give the number")
+            }
+            if ports.isEmpty {
+                throw AgentError(.notFound, "\(names.end(at: address).text) has no \(ipProtocol) port named \(name)")
+            }
+            return ports.map { Target(address: address, port: $0) }
+        }
+    }
+
+    /// The backends of those frontends that are asked for.
+    private func backends(_ frontends: [PolicyFrontend]) throws(AgentError) -> [Target] {
+        let asked = frontends.filter { frontend in
+            guard frontend.ipProtocol == ipProtocol else { return false }
+            switch port {
+            case nil: return false
+            case .number(let number): return frontend.address.port == number
+            case .name(let name): return frontend.portName == name
+            }
+        }
+        guard !asked.isEmpty else {
+            let ports = Set(frontends.map { "\($0.ipProtocol) \($0.address.port)" }).sorted().joined(separator: ", ")
+            let wanted = "\(ipProtocol)" + (port.map { " port \($0)" } ?? "")
+            throw AgentError(.notFound, "Service \(Self.name(frontends)) has no \(wanted): it has \(ports)")
+        }
+        let targets = asked.flatMap { frontend in
+            frontend.backends.map { Target(address: $0.address, port: $0.port, service: frontend.text) }
+        }
+        if targets.isEmpty {
+            throw AgentError(.notFound, "Service \(Self.name(asked)) has no backends: it refuses every connection")
+        }
+        return targets
+    }
+
+    private static func name(_ frontends: [PolicyFrontend]) -> String {
+        frontends.first.map { "\($0.namespace)/\($0.service)" } ?? ""
+    }
+}

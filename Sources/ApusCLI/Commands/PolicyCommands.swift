@@ -1,0 +1,28 @@
+internal import ArgumentParser
+
+/// `apus policy`.
+struct PolicyCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "policy", abstract: "The policies of this node's pods: what is in force, and why.",
+        subcommands: [List.self, PolicyExplainCommand.self], aliases: ["policies"])
+
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Lists each policy with its rules, in the order in which they are tried.",
+            discussion: """
+                Pods with the same rules share a policy. Each rule names the object that it comes from.
+
+                Examples:
+                  apus policy list
+                  apus policy list -o json | jq '.[] | select(.endpoints | index("shop/cart-0"))'
+                """)
+
+        @OptionGroup var options: GlobalOptions
+
+        func run() throws {
+            let rows = try options.datapath().policies()
+            if rows.isEmpty, options.output == .table { return options.console.note(PolicyRow.absence) }
+            try options.console.answer(rows, as: options.output) { PolicyRow.text($0) }
+        }
+    }
+}

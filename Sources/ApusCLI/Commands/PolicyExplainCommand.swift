@@ -1,0 +1,118 @@
+internal import Addressing
+internal import AgentAPI
+internal import ArgumentParser
+internal import Datapath
+
+/// `apus policy explain`.
+struct PolicyExplainCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "explain", abstract: "Tells what policies say of a connection, rule by rule.",
+        discussion: """
+            Judges a packet that opens a connection at both ends, as far as they are pods of this node: the egress of \
+            the source and the ingress of the destination. It asks the agent, which goes by the objects, and the pinned \
+            maps, which the kernel goes by, and says where the two differ. While apusd is stopped the maps answer alone; \
+            they name pods of this node and Services, and hold no selectors. Behind a Service policies judge the backend: \
+            every one is explained.
+
+            Exit codes: 0 allowed on every way; 1 denied on one, or agent and maps differ; 2 no answer, as when an end \
+            is not known.
+
+            Examples:
+              apus policy explain --from shop/web-1 --to shop/db-1 --port 5432
+              apus policy explain --from 192.0.2.7 --to shop/web-1 --port http
+              apus policy explain --from shop/web-1 --to shop/db --port store
+              apus policy explain --from shop/web-1 --to fd00::53 --port 53 --protocol UDP
+              apus policy explain --from shop/web-1 --to 10.96.0.10 --port 80 -o json | jq .allowed
+            """)
+
+    @Option(help: "Where it comes from: NAMESPACE/POD or an address.", transform: Self.end)
+    var from: PolicyEnd
+
+    @Option(help: "Where it goes to: NAMESPACE/POD, NAMESPACE/SERVICE or an address.", transform: Self.end)
+    var to: PolicyEnd
+
+    @Option(help: "Destination port: a number, or the name of a port of the pod or the Service.", transform: Self.port)
+    var port: PolicyPort?
+
+    @Option(
+        name: .customLong("protocol"), help: "TCP, UDP, SCTP, ICMP or ICMPv6. (default: TCP)",
+        transform: Self.ipProtocol)
+    var ipProtocol: IPProtocol = .tcp
+
+    @OptionGroup var options: GlobalOptions
+
+    func validate() throws {
+        if ipProtocol.hasPorts, port == nil { throw ValidationError("--port is needed for \(ipProtocol)") }
+        if !ipProtocol.hasPorts, port != nil { throw ValidationError("\(ipProtocol) has no ports: leave --port away") }
+    }
+
+    func run() async throws {
+        let question = PolicyQuestion(source: from, destination: to, ipProtocol: ipProtocol, port: port)
+        let judged = try await askAgent(question)
+        let datapath = try openMaps(isNeeded: judged == nil)
+        let paths = try judged ?? datapath.map { try question.paths(MapPolicyNames($0)) } ?? []
+        let explanation = PolicyExplanation(
+            try paths.map { try explain($0, judged: judged != nil, datapath) }, agent: judged != nil,
+            maps: datapath != nil)
+        let text = PolicyExplanationText(console: options.console)
+        try options.console.answer(explanation, as: options.output, table: text.text)
+        if !explanation.allowed || explanation.differs { throw ExitCode.checkFailed }
+    }
+
+    /// The agent's verdicts; nil when it gives none.
+    private func askAgent(_ question: PolicyQuestion) async throws -> [PolicyPath]? {
+        do throws(AgentError) {
+            return try await options.agent.explain(question)
+        } catch {
+            if error.code == .notFound { throw error }
+            options.console.note("apus: \(error); this is what the maps tell")
+            return nil
+        }
+    }
+
+    private func openMaps(isNeeded: Bool) throws -> (any DatapathView)? {
+        do {
+            return try options.datapath()
+        } catch let error as CommandError where !isNeeded {
+            options.console.note("apus: \(error); this is what the agent tells")
+            return nil
+        }
+    }
+
+    private func explain(
+        _ path: PolicyPath, judged: Bool, _ datapath: (any DatapathView)?
+    ) throws -> PolicyExplanation.Path {
+        func side(
+            _ direction: TrafficDirection, _ own: PolicyPath.End, _ peer: PolicyPath.End, _ agent: PolicyJudgement?
+        ) throws -> PolicyExplanation.Side? {
+            guard let endpoint = IPAddress(own.address), let other = IPAddress(peer.address) else { return nil }
+            let question = VerdictQuestion(
+                endpoint: endpoint, direction: direction, peer: other, ipProtocol: ipProtocol, port: path.port ?? 0)
+            let maps = try datapath?.judge(question)
+            return PolicyExplanation.Side(
+                agent: agent, maps: maps, isCompared: judged && datapath != nil, peer: peer.text, port: path.portText)
+        }
+        return PolicyExplanation.Path(
+            path, egress: try side(.egress, path.source, path.destination, path.egress),
+            ingress: try side(.ingress, path.destination, path.source, path.ingress))
+    }
+
+    private static func end(_ text: String) throws -> PolicyEnd {
+        guard let end = PolicyEnd(text) else {
+            throw ValidationError("an end is NAMESPACE/NAME or an address like 10.0.0.1 or fd00::1")
+        }
+        return end
+    }
+
+    private static func port(_ text: String) throws -> PolicyPort {
+        guard let port = PolicyPort(text) else { throw ValidationError("a port is a number from 1 to 65535 or a name") }
+        return port
+    }
+
+    private static func ipProtocol(_ text: String) throws -> IPProtocol {
+        guard let ipProtocol = IPProtocol(text) else {
+            throw ValidationError("a protocol is TCP, UDP, SCTP, ICMP or ICMPv6")
+        }
+        return ipProtocol
+    }
+}

@@ -1,0 +1,59 @@
+internal import AgentAPI
+internal import Datapath
+internal import Flows
+internal import NetworkPolicy
+
+extension PolicyJudgement {
+    /// A verdict of the maps.
+    init(_ verdict: PolicyVerdict) {
+        let isolating = verdict.isolationText.map { RuleReference($0).object }
+        self.init(
+            allowed: verdict.isAllowed, reason: Reason(verdict.reason),
+            policies: verdict.reason == .isolation ? [isolating].compactMap { $0 } : [],
+            rules: verdict.rules.map(Rule.init))
+    }
+}
+
+extension PolicyJudgement.Reason {
+    fileprivate init(_ reason: PolicyVerdict.Reason) {
+        switch reason {
+        case .ownTraffic: self = .ownTraffic
+        case .localNode: self = .localNode
+        case .rule: self = .rule
+        case .isolation: self = .isolation
+        case .missing: self = .closed
+        case .nothing: self = .nothing
+        }
+    }
+}
+
+extension PolicyJudgement.Rule {
+    fileprivate init(_ step: PolicyVerdict.Rule) {
+        let reference = step.rule.text.map { RuleReference($0) }
+        var place = reference?.parts
+        place?.ruleName = nil
+        self.init(
+            rule: place.map { RuleReference($0).description } ?? reference?.text,
+            ruleName: reference?.parts?.ruleName, number: Int(step.rule.index),
+            tier: PolicyJudgement.Tier.Name(step.rule.tier), action: "\(step.rule.action)",
+            admitsPeer: step.admitsPeer, admitsPort: step.admitsPort)
+    }
+}
+
+extension PolicyJudgement.Tier.Name {
+    fileprivate init(_ tier: PolicyTier) {
+        switch tier {
+        case .admin: self = .admin
+        case .networkPolicy: self = .networkPolicy
+        case .baseline: self = .baseline
+        }
+    }
+}
+
+extension RuleReference {
+    /// `NetworkPolicy shop/cart`; the whole text when it has another form.
+    var object: String {
+        guard let parts else { return text }
+        return "\(parts.kind) " + (parts.namespace.isEmpty ? parts.name : "\(parts.namespace)/\(parts.name)")
+    }
+}

@@ -1,0 +1,42 @@
+internal import Addressing
+internal import AgentAPI
+
+/// What names mean by the maps alone: pods of this node and Services.
+struct MapPolicyNames: PolicyNames {
+    private let endpoints: [EndpointRow]
+    let frontends: [PolicyFrontend]
+
+    init(_ datapath: any DatapathView) throws {
+        endpoints = try datapath.endpoints()
+        frontends = try datapath.services().compactMap { PolicyFrontend($0) }
+    }
+
+    let reach = "in the maps, which are all there is without apusd: they name pods of this node and Services"
+
+    func addresses(ofPod namespace: String, _ name: String) -> [IPAddress]? {
+        let pod = endpoints.first { $0.namespace == namespace && $0.pod == name }
+        return pod?.addresses.compactMap { IPAddress($0) }
+    }
+
+    func end(at address: IPAddress) -> PolicyPath.End {
+        let pod = endpoints.first { $0.addresses.contains("\(address)") }
+        let name = pod.flatMap { pod in pod.namespace.flatMap { namespace in pod.pod.map { "\(namespace)/\($0)" } } }
+        return PolicyPath.End(address: "\(address)", pod: name)
+    }
+
+    func ports(named name: String, _ ipProtocol: IPProtocol, at address: IPAddress) -> [Port]? { nil }
+}
+
+extension PolicyFrontend {
+    fileprivate init?(_ row: ServiceRow) {
+        guard let namespace = row.namespace, let service = row.service, let address = IPAddress(row.address),
+            let ipProtocol = IPProtocol(row.ipProtocol)
+        else { return nil }
+        self.init(
+            namespace: namespace, service: service, portName: row.portName ?? "",
+            address: SocketAddress(address, row.port), ipProtocol: ipProtocol,
+            backends: row.backends.compactMap { backend in
+                IPAddress(backend.address).map { SocketAddress($0, backend.port) }
+            })
+    }
+}

@@ -1,0 +1,116 @@
+internal import AgentAPI
+
+/// `apus policy explain` for people.
+struct PolicyExplanationText {
+    let console: Console
+
+    /// Ways that are judged alike, as those to the backends of a Service often are, share one explanation.
+    func text(_ explanation: PolicyExplanation) -> String {
+        var groups: [[PolicyExplanation.Path]] = []
+        for path in explanation.paths {
+            if let index = groups.firstIndex(where: { Self.isAlike($0.first, path) }) {
+                groups[index].append(path)
+            } else {
+                groups.append([path])
+            }
+        }
+        return groups.map { group($0, isCompared: explanation.agent && explanation.maps) }.joined(separator: "\n")
+    }
+
+    private static func isAlike(_ left: PolicyExplanation.Path?, _ right: PolicyExplanation.Path) -> Bool {
+        func judgements(_ path: PolicyExplanation.Path) -> [PolicyJudgement?] {
+            [path.egress?.agent, path.egress?.maps, path.ingress?.agent, path.ingress?.maps]
+        }
+        func nodes(_ path: PolicyExplanation.Path) -> [String?] {
+            [path.source, path.destination].map { $0.pod == nil ? nil : $0.node ?? "" }
+        }
+        return left.map { judgements($0) == judgements(right) && nodes($0) == nodes(right) } ?? false
+    }
+
+    private func group(_ paths: [PolicyExplanation.Path], isCompared: Bool) -> String {
+        let heads = paths.map { path in
+            let service = path.service.map { " (service \($0))" } ?? ""
+            let port = [path.ipProtocol, path.port.map(String.init)].compactMap { $0 }.joined(separator: " ")
+            return "\(path.source.text) -> \(path.destination.text) \(port)\(service): \(verdict(path.allowed))\n"
+        }
+        guard let path = paths.first else { return "" }
+        return heads.joined() + side("egress", "source", path.source, path.egress, isCompared)
+            + side("ingress", "destination", path.destination, path.ingress, isCompared)
+    }
+
+    private func side(
+        _ direction: String, _ role: String, _ end: PolicyPath.End, _ side: PolicyExplanation.Side?, _ isCompared: Bool
+    ) -> String {
+        guard let side else {
+            let reason = end.pod == nil ? "is no pod of this node" : "is judged on its node"
+            return "  \(direction): not judged here, the \(role) \(reason)\(end.node.map { " \($0)" } ?? "")\n"
+        }
+        var text = "  \(direction): "
+        if let agent = side.agent { text += judgement(agent) }
+        if !isCompared || side.differs {
+            if side.agent != nil, isCompared { text += "    " + console.paint("the maps differ", .red) + ": " }
+            if let maps = side.maps {
+                text += judgement(maps)
+            } else if side.agent != nil, isCompared {
+                text += "they have no endpoint with the address \(end.address)\n"
+            }
+        }
+        if side.agent == nil, isCompared { text += "    the agent knows no pod of this node there\n" }
+        return text + (side.missing.map { "    missing: \($0)\n" } ?? "")
+    }
+
+    private func judgement(_ judgement: PolicyJudgement) -> String {
+        var text = "\(verdict(judgement.allowed)), \(Self.reason(judgement))\n"
+        text += judgement.problems.map { "    \($0)\n" }.joined()
+        if judgement.tiers.contains(where: { $0.outcome != .notReached }) {
+            let tiers = judgement.tiers.map { "\($0.tier.rawValue): \(Self.words($0.outcome))" }
+            text += "    \(tiers.joined(separator: "; "))\n"
+        }
+        if judgement.rules.isEmpty { return text }
+        let lines = Table.text(judgement.rules, Self.columns).split(separator: "\n")
+        return text + lines.map { "    \($0)\n" }.joined()
+    }
+
+    private func verdict(_ allowed: Bool) -> String {
+        allowed ? console.paint("allowed", .green) : console.paint("denied", .red)
+    }
+
+    private static func reason(_ judgement: PolicyJudgement) -> String {
+        let policies = judgement.policies.joined(separator: ", ")
+        let isolating =
+            switch judgement.policies.count {
+            case 0: "the policy isolates"
+            case 1: "\(policies) isolates"
+            default: "\(policies) isolate"
+            }
+        return switch judgement.reason {
+        case .ownTraffic: "a pod always reaches itself"
+        case .localNode: "its own node always reaches a pod"
+        case .rule: "by \(judgement.decidingRule?.text ?? "a rule")"
+        case .isolation: "no rule matches and \(isolating)"
+        case .broken: "\(policies) can't be put in force as written"
+        case .closed: "its policy is not in the maps: all that it would judge is dropped"
+        case .nothing: "no policy says anything about it"
+        }
+    }
+
+    private static func words(_ outcome: PolicyJudgement.Tier.Outcome) -> String {
+        switch outcome {
+        case .noRules: "no rules"
+        case .noMatch: "no rule matches"
+        case .passed: "passed on"
+        case .decided: "decided"
+        case .isolated: "isolated"
+        case .notReached: "not reached"
+        }
+    }
+
+    private static let columns: [Column<PolicyJudgement.Rule>] = [
+        Column("TIER") { $0.tier.rawValue },
+        Column("ACTION") { $0.action },
+        Column("RULE") { $0.text },
+        Column("PEER") { $0.admitsPeer ? "yes" : "no" },
+        Column("PORT") { $0.admitsPort ? "yes" : "no" },
+        Column("MATCHES") { $0.admits.map { "\($0.peers); \($0.ports)" } ?? "" },
+    ]
+}

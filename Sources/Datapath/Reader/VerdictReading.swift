@@ -1,0 +1,187 @@
+public import Addressing
+internal import BPF
+internal import DatapathABI
+internal import NetworkPolicy
+
+/// A packet that opens a connection, as one endpoint's policy judges it.
+public struct VerdictQuestion: Sendable, Hashable {
+    /// An address of the endpoint.
+    public var endpoint: IPAddress
+    public var direction: TrafficDirection
+    public var peer: IPAddress
+    public var ipProtocol: IPProtocol
+    /// The destination port, 0 for a protocol without ports.
+    public var port: Port
+
+    public init(
+        endpoint: IPAddress, direction: TrafficDirection, peer: IPAddress, ipProtocol: IPProtocol, port: Port
+    ) {
+        self.endpoint = endpoint
+        self.direction = direction
+        self.peer = peer
+        self.ipProtocol = ipProtocol
+        self.port = port
+    }
+}
+
+/// What the programs would decide: the lookups and steps of `bpf/lib/policy.h`, over the same maps.
+extension DatapathReader {
+    /// The verdict on a packet; nil when no endpoint of this node has the address.
+    public func verdict(_ question: VerdictQuestion) throws(DatapathReadError) -> PolicyVerdict? {
+        // A policy may be replaced and removed while it is read: an endpoint that points elsewhere by then is read anew.
+        for _ in 0..<4 {
+            guard let endpoint = try rawEndpoint(at: question.endpoint) else { return nil }
+            let verdict = try judge(question, endpoint.raw, endpoint.slot)
+            if verdict.reason != .missing { return verdict }
+            let now = try rawEndpoint(at: question.endpoint)
+            if now?.raw.policies == endpoint.raw.policies { return verdict }
+        }
+        throw DatapathReadError(.failed(errno: 0), "the policy of \(question.endpoint)", detail: "it changes too often")
+    }
+
+    private func rawEndpoint(at address: IPAddress) throws(DatapathReadError) -> (slot: UInt32, raw: apus_endpoint)? {
+        let addresses = try open(.endpointAddresses)
+        return try reading(.endpointAddresses) { () throws(BPFError) in
+            guard let slot = try addresses.value(of: address.key, as: UInt32.self), slot != 0,
+                let raw = try endpointMap.value(of: Bytes(of: slot), as: apus_endpoint.self), raw.ifindex != 0
+            else { return nil }
+            return (slot, raw)
+        }
+    }
+
+    private func judge(
+        _ question: VerdictQuestion, _ endpoint: apus_endpoint, _ slot: UInt32
+    ) throws(DatapathReadError) -> PolicyVerdict {
+        let policies = endpoint.policies
+        let policy = question.direction == .ingress ? policies.ingress : policies.egress
+        var verdict = PolicyVerdict(policy: policy == .none ? nil : policy)
+        if try rawEndpoint(at: question.peer)?.slot == slot {
+            verdict.decide(.ownTraffic, isAllowed: true)
+            return verdict
+        }
+        let (classID, isLocalNode) = try peer(question.peer)
+        verdict.peerClass = ClassID(rawValue: classID)
+        if question.direction == .ingress, isLocalNode {
+            verdict.decide(.localNode, isAllowed: true)
+            return verdict
+        }
+        if policy == .none { return verdict }
+        try judge(
+            PolicyPageReader(self, policy, verdict.peerClass, question.ipProtocol, question.port), policy, &verdict)
+        return verdict
+    }
+
+    /// Goes through the pages of a policy until a rule decides.
+    private func judge(
+        _ pages: consuming PolicyPageReader, _ policy: PolicyID, _ verdict: inout PolicyVerdict
+    ) throws(DatapathReadError) {
+        var passed = false
+        var count: UInt32 = 1
+        var number: UInt32 = 0
+        while number < count {
+            guard let page = try pages.page(number), page.page.page_count <= UInt32(APUS_POLICY_PAGES_MAX) else {
+                return verdict.decide(.missing, isAllowed: false)
+            }
+            count = page.page.page_count
+            if page.isolates { verdict.isolationText = ruleText(policy: policy, rule: .isolation) }
+            if add(page, number, &verdict, &passed) { return }
+            number += 1
+            if number >= count, page.isolates { verdict.decide(.isolation, isAllowed: false) }
+        }
+    }
+
+    /// Goes through the rules of a page; true when one decided.
+    private func add(
+        _ page: JudgedPage, _ number: UInt32, _ verdict: inout PolicyVerdict, _ passed: inout Bool
+    ) -> Bool {
+        guard let policy = verdict.policy else { return false }
+        for (bit, rule) in rules(of: page.page, number: number, policy) {
+            if rule.tier == .admin && passed || rule.tier == .baseline && page.isolates { continue }
+            let step = PolicyVerdict.Rule(
+                rule: rule, admitsPeer: page.peers[bit], admitsPort: page.ports[bit])
+            verdict.rules.append(step)
+            guard step.matches else { continue }
+            if rule.tier == .admin, rule.action == .pass {
+                passed = true
+                continue
+            }
+            verdict.decide(.rule, isAllowed: rule.action != .deny)
+            return true
+        }
+        return false
+    }
+
+    /// The class of an address, and whether it is this node's own.
+    private func peer(_ address: IPAddress) throws(DatapathReadError) -> (classID: UInt32, isLocalNode: Bool) {
+        let classes = try open(.peerClasses)
+        let exact = try reading(.peerClasses) { () throws(BPFError) in
+            try classes.value(of: address.key, as: apus_peer.self)
+        }
+        if let exact { return (exact.class_id, exact.flags & UInt32(APUS_PEER_LOCAL_NODE.rawValue) != 0) }
+        let prefixes = try open(.peerPrefixes)
+        let classID = try reading(.peerPrefixes) { () throws(BPFError) in
+            try prefixes.value(of: CIDR(host: address).key, as: UInt32.self)
+        }
+        return (classID ?? 0, false)
+    }
+}
+
+/// A page and which of its rules admit the packet's two sides.
+private struct JudgedPage {
+    let page: apus_policy_page
+    let peers: PageBits
+    let ports: PageBits
+
+    var isolates: Bool { page.flags & UInt32(APUS_POLICY_ISOLATES.rawValue) != 0 }
+}
+
+/// Reads the pages of a policy for one packet.
+private struct PolicyPageReader: ~Copyable {
+    private let pages: BPFMap
+    private let peers: BPFMap
+    private let ports: BPFMap
+    private let policy: UInt32
+    private let peerClass: ClassID
+    private let portKey: (UInt32) -> apus_policy_ports_key
+
+    init(
+        _ reader: borrowing DatapathReader, _ policy: PolicyID, _ peerClass: ClassID, _ ipProtocol: IPProtocol,
+        _ port: Port
+    ) throws(DatapathReadError) {
+        let pages = try reader.open(.policyPages)
+        let peers = try reader.open(.policyPeers)
+        let ports = try reader.open(.policyPorts)
+        self.pages = pages
+        self.peers = peers
+        self.ports = ports
+        self.policy = policy.rawValue
+        self.peerClass = peerClass
+        portKey = { page in
+            apus_policy_ports_key(
+                policy: policy.rawValue, page: Int(page), PortPrefix(ipProtocol, port: port, length: 16))
+        }
+    }
+
+    /// A page; nil when it is not there.
+    func page(_ number: UInt32) throws(DatapathReadError) -> JudgedPage? {
+        do {
+            let key = apus_policy_page_key(policy: policy, page: number)
+            guard let page = try pages.value(of: Bytes(of: key), as: apus_policy_page.self) else { return nil }
+            let peersKey = apus_policy_peers_key(policy: policy, class_id: peerClass.rawValue, page: number)
+            let peerBits =
+                peerClass == .anyone ? nil : try peers.value(of: Bytes(of: peersKey), as: apus_rule_bits.self)
+            let portBits = try ports.value(of: Bytes(of: portKey(number)), as: apus_rule_bits.self)
+            return JudgedPage(
+                page: page, peers: PageBits(any: page.any_peer, or: peerBits),
+                ports: PageBits(any: page.any_port, or: portBits))
+        } catch {
+            throw DatapathReadError(error, PinnedMap.policyPages.rawValue)
+        }
+    }
+}
+
+extension PageBits {
+    fileprivate init(any: apus_rule_bits, or some: apus_rule_bits?) {
+        self.init(words: any.pageBits.words | (some?.pageBits.words ?? .zero))
+    }
+}
