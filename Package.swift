@@ -146,8 +146,8 @@ let package = Package(
         .testTarget(
             name: "DatapathProgramTests",
             dependencies: [
-                "Addressing", "BPF", "DatapathABI", "DatapathObjects", "NetworkPolicy", "PolicyGenerators",
-                "TestSupport",
+                "Addressing", "BPF", "DatapathABI", "DatapathObjects", "LinuxKernel", "NetworkPolicy",
+                "PolicyGenerators", "TestSupport",
             ],
             swiftSettings: strict),
         .testTarget(

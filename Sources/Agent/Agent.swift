@@ -109,7 +109,7 @@ extension AgentConfiguration {
             capacities: TableCapacities(
                 endpoints: mapSizes.endpoints, services: mapSizes.services, slots: mapSizes.slots,
                 backends: mapSizes.backends, policyEntries: mapSizes.policyEntries, connections: mapSizes.connections,
-                halfOpen: mapSizes.halfOpen, eventBytes: mapSizes.eventRing))
+                halfOpen: mapSizes.halfOpen, affinities: mapSizes.affinities, eventBytes: mapSizes.eventRing))
         options.redirectsToPeer = redirectsToPeer
         options.reportsFlows = reportsFlows
         options.denialInterval = denialInterval.nanoseconds

@@ -36,6 +36,7 @@ public struct AgentConfiguration: Sendable {
     public struct MapSizes: Sendable, Hashable {
         public var connections = 262_144
         public var halfOpen = 65_536
+        public var affinities = 65_536
         public var endpoints = 4_096
         public var services = 65_536
         public var backends = 262_144

@@ -29,7 +29,18 @@ extension ServiceDefinition {
             name: ServiceName(namespace: service.meta.namespace, name: service.meta.name), uid: service.meta.uid,
             kind: Kind(service.type), clusterIPs: service.isHeadless ? [] : service.clusterIPs,
             ports: service.ports.map { Port(name: $0.name, ipProtocol: $0.ipProtocol, port: $0.port) },
-            proxyName: service.proxyName, isInternalTrafficLocal: service.internalTrafficPolicy == .local)
+            proxyName: service.proxyName, isInternalTrafficLocal: service.internalTrafficPolicy == .local,
+            affinitySeconds: service.sessionAffinity.seconds)
+    }
+}
+
+extension SessionAffinity {
+    /// How long a client keeps its backend; nil: it keeps none.
+    fileprivate var seconds: UInt32? {
+        switch self {
+        case .none: nil
+        case .clientIP(let timeoutSeconds): UInt32(clamping: timeoutSeconds)
+        }
     }
 }
 

@@ -75,13 +75,16 @@ public struct TableCapacities: Sendable, Hashable {
     public var connections: Int
     /// Entries of `half_open`.
     public var halfOpen: Int
+    /// Clients of Services with affinity, those of all Services together.
+    public var affinities: Int
     /// Bytes of the ring buffer, a power of two.
     public var eventBytes: Int
 
     public init(
         endpoints: Int = 1024, services: Int = 65536, slots: Int = 524_288, backends: Int = 262_144,
         peerClasses: Int = 65536, peerPrefixes: Int = 16384, policyEntries: Int = 65536, names: Int = 131_072,
-        connections: Int = 262_144, halfOpen: Int = 65536, eventBytes: Int = 8 << 20
+        connections: Int = 262_144, halfOpen: Int = 65536, affinities: Int = 65536,
+        eventBytes: Int = 8 << 20
     ) {
         self.endpoints = endpoints
         self.services = services
@@ -93,6 +96,7 @@ public struct TableCapacities: Sendable, Hashable {
         self.names = names
         self.connections = connections
         self.halfOpen = halfOpen
+        self.affinities = affinities
         self.eventBytes = eventBytes
     }
 }

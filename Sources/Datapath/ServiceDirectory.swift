@@ -1,6 +1,21 @@
+internal import DatapathABI
 internal import LoadBalancing
 
-/// The id of each Service port, which its frontends of both families share.
+/// What a frontend refers to by number.
+struct ServiceIDs: Sendable, Equatable {
+    /// Its Service port.
+    var port: UInt32
+    /// Its Service where clients keep their backend on all ports, else 0.
+    var affinity: UInt32
+
+    var all: [UInt32] { [port, affinity] }
+}
+
+extension apus_service {
+    var ids: ServiceIDs { ServiceIDs(port: service, affinity: affinity) }
+}
+
+/// The id of each Service port, which its frontends of both families share, and of each whole Service with affinity.
 struct ServiceDirectory: Sendable {
     private var allocator: RangeAllocator
     private var ids: [String: UInt32] = [:]
@@ -11,8 +26,15 @@ struct ServiceDirectory: Sendable {
     /// `namespace/name/port name`.
     static func name(_ program: ServiceProgram) -> String { "\(program.service)/\(program.portName)" }
 
-    /// The id of a Service port with one more reference; 0, which has no name, when all are taken.
-    mutating func acquire(_ name: String, names: inout HashTable) -> UInt32 {
+    /// The ids of the program's Service port and, with affinity, of its Service, each with one more reference.
+    mutating func acquire(_ program: ServiceProgram, names: inout HashTable) -> ServiceIDs {
+        ServiceIDs(
+            port: acquire(Self.name(program), names: &names),
+            affinity: program.affinitySeconds == nil ? 0 : acquire("\(program.service)", names: &names))
+    }
+
+    /// The id of a name with one more reference; 0, which has no name, when all are taken.
+    private mutating func acquire(_ name: String, names: inout HashTable) -> UInt32 {
         if let id = ids[name] {
             holders[id]?.references += 1
             // An id that is adopted, or on its way out, is asked for now.
@@ -26,9 +48,15 @@ struct ServiceDirectory: Sendable {
         return id
     }
 
-    mutating func retain(_ id: UInt32) { holders[id]?.references += 1 }
+    mutating func retain(_ ids: ServiceIDs) {
+        for id in ids.all { holders[id]?.references += 1 }
+    }
 
-    mutating func release(_ id: UInt32, names: inout HashTable) {
+    mutating func release(_ ids: ServiceIDs, names: inout HashTable) {
+        for id in ids.all { release(id, names: &names) }
+    }
+
+    private mutating func release(_ id: UInt32, names: inout HashTable) {
         guard let holder = holders[id] else { return }
         if holder.references > 1 { holders[id]?.references -= 1 } else { drop(id, holder.name, names: &names) }
     }

@@ -19,6 +19,15 @@ extension Frontend {
     }
 }
 
+extension apus_service {
+    /// The value of `services` that leads to a range of slots.
+    init(_ range: Range<Int>, _ ids: ServiceIDs, affinitySeconds: UInt32?) {
+        self.init(
+            first_slot: UInt32(range.lowerBound), slot_count: UInt32(range.count), service: ids.port, flags: 0,
+            affinity: ids.affinity, affinity_seconds: ids.affinity == 0 ? 0 : affinitySeconds ?? 0)
+    }
+}
+
 extension apus_backend {
     init(_ address: SocketAddress, _ ipProtocol: IPProtocol) {
         self.init(

@@ -6,7 +6,7 @@ internal import LoadBalancing
 struct ServiceTables: Sendable {
     /// A frontend that is programmed.
     private struct Programmed {
-        var id: UInt32
+        var ids: ServiceIDs
         var range: Range<Int>
         /// Nil for one that was found in the kernel and not asked for yet.
         var program: ServiceProgram?
@@ -47,7 +47,7 @@ struct ServiceTables: Sendable {
     private mutating func set(_ frontend: Frontend, _ program: ServiceProgram, names: inout HashTable) {
         waiting[frontend] = nil
         let old = programmed[frontend]
-        let id = ids.acquire(ServiceDirectory.name(program), names: &names)
+        let fresh = ids.acquire(program, names: &names)
         let range: Range<Int>
         if let old, (old.program?.backends ?? resolve(old.range, of: frontend)) == program.backends {
             range = old.range
@@ -56,23 +56,22 @@ struct ServiceTables: Sendable {
             case .success(let placed): range = placed
             case .failure(let full):
                 waiting[frontend] = (program, full.reason)
-                if old != nil { return ids.release(id, names: &names) }
+                if old != nil { return ids.release(fresh, names: &names) }
                 range = 0..<0
             }
         }
         programmed[frontend] = Programmed(
-            id: id, range: range, program: waiting[frontend] == nil ? program : program.withoutBackends)
-        let value = apus_service(
-            first_slot: UInt32(range.lowerBound), slot_count: UInt32(range.count), service: id, flags: 0)
+            ids: fresh, range: range, program: waiting[frontend] == nil ? program : program.withoutBackends)
+        let value = apus_service(range, fresh, affinitySeconds: program.affinitySeconds)
         change(frontend, to: Bytes(of: value), old: old?.range == range ? nil : old?.range)
-        if let old { ids.release(old.id, names: &names) }
+        if let old { ids.release(old.ids, names: &names) }
     }
 
     private mutating func remove(_ frontend: Frontend, names: inout HashTable) {
         waiting[frontend] = nil
         guard let old = programmed.removeValue(forKey: frontend) else { return }
         change(frontend, to: nil, old: old.range)
-        ids.release(old.id, names: &names)
+        ids.release(old.ids, names: &names)
     }
 
     private mutating func change(_ frontend: Frontend, to value: Bytes?, old: Range<Int>?) {
@@ -200,8 +199,8 @@ struct ServiceTables: Sendable {
         var range = first..<first + Int(service.slot_count)
         if range.isEmpty || resolve(range, of: frontend) == nil || !ranges.reserve(range) { range = 0..<0 }
         for slot in range { directory.retain(Int(slots.load(UInt32.self, at: slot) ?? 0)) }
-        ids.retain(service.service)
-        programmed[frontend] = Programmed(id: service.service, range: range, program: nil)
+        ids.retain(service.ids)
+        programmed[frontend] = Programmed(ids: service.ids, range: range, program: nil)
     }
 
     /// Lets go of what no edit has asked for.
@@ -219,5 +218,7 @@ struct ServiceTables: Sendable {
 
 extension ServiceProgram {
     /// The same Service, refusing.
-    var withoutBackends: ServiceProgram { ServiceProgram(service: service, portName: portName, backends: []) }
+    var withoutBackends: ServiceProgram {
+        ServiceProgram(service: service, portName: portName, backends: [], affinitySeconds: affinitySeconds)
+    }
 }

@@ -127,9 +127,10 @@ extension apus_peer {
 
 extension apus_service {
     fileprivate var text: String {
-        slot_count == 0
-            ? "refuses, service \(service)"
-            : "slots \(first_slot)-\(UInt64(first_slot) + UInt64(slot_count) - 1) service \(service)"
+        let stays = affinity == 0 ? "" : " affinity \(affinity) for \(affinity_seconds) s"
+        return slot_count == 0
+            ? "refuses, service \(service)\(stays)"
+            : "slots \(first_slot)-\(UInt64(first_slot) + UInt64(slot_count) - 1) service \(service)\(stays)"
     }
 }
 

@@ -173,7 +173,9 @@ public struct LoadBalancer: Sendable {
             return programs.removeValue(forKey: frontend) == nil ? nil : .remove(frontend)
         }
         let backends = backends(of: service, portName: claim.portName, for: frontend)
-        let program = ServiceProgram(service: claim.service, portName: claim.portName, backends: backends)
+        let program = ServiceProgram(
+            service: claim.service, portName: claim.portName, backends: backends,
+            affinitySeconds: service.affinitySeconds)
         guard programs[frontend] != program else { return nil }
         programs[frontend] = program
         return .set(frontend, program)

@@ -54,11 +54,13 @@ public struct ServiceDefinition: Sendable, Equatable {
     public var proxyName: String?
     /// Whether `internalTrafficPolicy` is `Local`: only endpoints of this node serve.
     public var isInternalTrafficLocal: Bool
+    /// For how many seconds after its last new connection a client keeps its backend, on all ports; nil: it keeps none.
+    public var affinitySeconds: UInt32?
 
     public init(
         name: ServiceName, uid: String? = nil, creationTimestamp: String? = nil, kind: Kind = .clusterIP,
         clusterIPs: [IPAddress] = [], ports: [Port] = [], proxyName: String? = nil,
-        isInternalTrafficLocal: Bool = false
+        isInternalTrafficLocal: Bool = false, affinitySeconds: UInt32? = nil
     ) {
         self.name = name
         self.uid = uid
@@ -68,5 +70,6 @@ public struct ServiceDefinition: Sendable, Equatable {
         self.ports = ports
         self.proxyName = proxyName
         self.isInternalTrafficLocal = isInternalTrafficLocal
+        self.affinitySeconds = affinitySeconds
     }
 }

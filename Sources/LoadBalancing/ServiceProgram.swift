@@ -37,11 +37,14 @@ public struct ServiceProgram: Sendable, Equatable {
     public let portName: String
     /// The backends, sorted and unique; empty means that connections are refused.
     public let backends: [Backend]
+    /// For how many seconds after its last new connection a client keeps its backend, on all ports; nil: it keeps none.
+    public let affinitySeconds: UInt32?
 
-    public init(service: ServiceName, portName: String, backends: [Backend]) {
+    public init(service: ServiceName, portName: String, backends: [Backend], affinitySeconds: UInt32? = nil) {
         self.service = service
         self.portName = portName
         self.backends = backends
+        self.affinitySeconds = affinitySeconds
     }
 }
 

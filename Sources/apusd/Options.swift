@@ -59,6 +59,11 @@ struct MapSizeOptions: ParsableArguments {
         help: .flag(
             "map-size-half-open", "Entries for connections without an answer yet.", default: Self.defaults.halfOpen))
     var mapSizeHalfOpen: Int?
+    @Option(
+        help: .flag(
+            "map-size-affinities", "Clients of Services with session affinity, of all together.",
+            default: Self.defaults.affinities))
+    var mapSizeAffinities: Int?
     @Option(help: .flag("map-size-endpoints", "Pods of this node.", default: Self.defaults.endpoints))
     var mapSizeEndpoints: Int?
     @Option(
@@ -82,6 +87,7 @@ struct MapSizeOptions: ParsableArguments {
         var sizes = Self.defaults
         sizes.connections = try size("connections", mapSizeConnections, sizes.connections)
         sizes.halfOpen = try size("half-open", mapSizeHalfOpen, sizes.halfOpen)
+        sizes.affinities = try size("affinities", mapSizeAffinities, sizes.affinities)
         sizes.endpoints = try size("endpoints", mapSizeEndpoints, sizes.endpoints)
         sizes.services = try size("services", mapSizeServices, sizes.services)
         sizes.backends = try size("backends", mapSizeBackends, sizes.backends)

@@ -119,7 +119,7 @@ struct FakeDatapath: DatapathView {
         return [
             ServiceRow(
                 namespace: "shop", service: "cart", portName: "http", address: "10.96.0.10", port: 80,
-                ipProtocol: "TCP", backends: backends),
+                ipProtocol: "TCP", backends: backends, affinitySeconds: 600),
             ServiceRow(
                 namespace: "shop", service: "gone", portName: nil, address: "fd00:10:96::11", port: 53,
                 ipProtocol: "UDP", backends: []),

@@ -32,9 +32,9 @@ import Testing
         let outcome = await node.run("service", "list")
         #expect(
             outcome.output == """
-                NAMESPACE  SERVICE    FRONTEND           BACKENDS
-                shop       cart:http  10.96.0.10:80/TCP  10.244.0.5:8080, 10.244.1.9:8080
-                shop       empty      10.96.0.11:53/UDP  none: refuses
+                NAMESPACE  SERVICE    FRONTEND           AFFINITY  BACKENDS
+                shop       cart:http  10.96.0.10:80/TCP  600 s     10.244.0.5:8080, 10.244.1.9:8080
+                shop       empty      10.96.0.11:53/UDP  -         none: refuses
 
                 """)
         let rows = try PinnedDatapath(directory: node.directory).services()
@@ -213,7 +213,8 @@ final class PinnedNode: Sendable {
             Backend(address: SocketAddress(IPAddress(v4: $0), 8080))
         }
         let cart = ServiceProgram(
-            service: ServiceName(namespace: "shop", name: "cart"), portName: "http", backends: backends)
+            service: ServiceName(namespace: "shop", name: "cart"), portName: "http", backends: backends,
+            affinitySeconds: 600)
         let empty = ServiceProgram(
             service: ServiceName(namespace: "shop", name: "empty"), portName: "", backends: [])
         return [

@@ -18,6 +18,7 @@ final class DatapathMaps {
     let connections: BPFMap
     let halfOpen: BPFMap
     let translations: BPFMap
+    let affinities: BPFMap
     let fragments: BPFMap
     let denials: BPFMap
     let events: BPFMap
@@ -39,6 +40,7 @@ final class DatapathMaps {
         connections = try object.map("connections")
         halfOpen = try object.map("half_open")
         translations = try object.map("translations")
+        affinities = try object.map("affinities")
         fragments = try object.map("fragments")
         denials = try object.map("denials")
         events = try object.map("events")

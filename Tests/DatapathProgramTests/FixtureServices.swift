@@ -22,9 +22,12 @@ struct Service {
 
 extension DatapathFixture {
     /// Adds a Service in slots of its own; ids start at 1.
+    ///
+    /// - Parameter affinity: The id of the Service on all of whose ports a client keeps its backend; 0: it keeps none.
     @discardableResult
     func addService(
-        _ frontend: SocketAddress, _ ipProtocol: IPProtocol = .tcp, to backends: [SocketAddress]
+        _ frontend: SocketAddress, _ ipProtocol: IPProtocol = .tcp, to backends: [SocketAddress],
+        affinity: UInt32 = 0, seconds: UInt32 = 600
     ) throws -> Service {
         let first = UInt32(serviceSlots + 1)
         serviceSlots += backends.count
@@ -38,7 +41,9 @@ extension DatapathFixture {
         }
         let service = Service(
             id: first, frontend: frontend, ipProtocol: ipProtocol, backends: first..<first + UInt32(backends.count))
-        let value = apus_service(first_slot: first, slot_count: UInt32(backends.count), service: first, flags: 0)
+        let value = apus_service(
+            first_slot: first, slot_count: UInt32(backends.count), service: first, flags: 0, affinity: affinity,
+            affinity_seconds: seconds)
         try maps.services.update(service.key, value)
         return service
     }

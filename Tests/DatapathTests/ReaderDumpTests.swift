@@ -19,6 +19,14 @@ import Testing
             apus_translation(
                 backend: Raw.address("10.1.0.2"), backend_port: UInt16(8080).bigEndian, padding: (0, 0, 0, 0, 0, 0)))
         try maps.write(
+            .affinities, apus_affinity_key(client: Raw.address("10.1.0.1"), service: 5, padding: 0),
+            apus_affinity(backend: Raw.address("10.1.0.2"), seen_ns: 77))
+        try maps.write(
+            .affinities,
+            apus_affinity_key(client: apus_address(high: .max, low: 4026), service: 5, padding: 0),
+            apus_affinity(backend: Raw.address("10.1.0.3"), seen_ns: 78))
+        try maps.write(.networkNamespaces, UInt64(4027), apus_namespace(endpoint: 3, identity: 1003))
+        try maps.write(
             .fragments,
             apus_fragment_key(
                 source: Raw.address("fd00::1"), destination: Raw.address("fd00::2"),
@@ -54,6 +62,14 @@ import Testing
                 ]
             ),
             ("translations", ["UDP 10.1.0.1:5 -> 10.96.0.10:80: backend 10.1.0.2:8080"]),
+            (
+                "affinities",
+                [
+                    "client 10.1.0.1 service 5: backend 10.1.0.2 seen 77",
+                    "client namespace 4026 service 5: backend 10.1.0.3 seen 78",
+                ]
+            ),
+            ("network_namespaces", ["namespace 4027: endpoint 3 identity 1003"]),
             ("fragments", ["UDP fd00::1 -> fd00::2 identification abc: ports 5 -> 53 seen 77"]),
             (
                 "denials",

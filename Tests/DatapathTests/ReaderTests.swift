@@ -92,7 +92,7 @@ private func reason<Value: ~Copyable>(_ body: () throws(DatapathReadError) -> Va
                     backends: [
                         SocketAddress(address("10.1.0.2"), 8080), SocketAddress(address("10.1.0.3"), 8080),
                         SocketAddress(address("10.1.0.2"), 8080),
-                    ]),
+                    ], affinitySeconds: 600),
                 ServiceReading(frontend: SocketAddress(address("10.96.0.11"), 80), ipProtocol: .tcp, backends: []),
                 ServiceReading(frontend: SocketAddress(address("10.96.0.12"), 80), ipProtocol: .tcp, backends: []),
             ])

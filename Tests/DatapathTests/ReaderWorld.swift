@@ -48,13 +48,19 @@ final class ReaderWorld {
         try maps.write(.backends, UInt32(2), backend("10.1.0.3", 6, inUse: 1))
         try maps.write(.backends, UInt32(3), backend("10.1.0.4", 6, inUse: 0))
         try maps.write(.backends, UInt32(4), backend("10.1.0.4", 17, inUse: 1))
-        try maps.write(.services, key("10.96.0.10"), apus_service(first_slot: 8, slot_count: 6, service: 4, flags: 0))
+        try maps.write(.services, key("10.96.0.10"), service(first: 8, count: 6, id: 4, affinity: 5))
         try maps.write(.services, key("10.96.0.11"), apus_service())
         // More slots than there are: as a write in progress or a broken one leaves it.
-        let broken = apus_service(first_slot: .max, slot_count: .max, service: 9, flags: 0)
+        let broken = service(first: .max, count: .max, id: 9)
         try maps.write(.services, key("10.96.0.12"), broken)
         try maps.name(.service(4), "shop/cart/http")
         try maps.name(.service(9), "")
+    }
+
+    private func service(first: UInt32, count: UInt32, id: UInt32, affinity: UInt32 = 0) -> apus_service {
+        apus_service(
+            first_slot: first, slot_count: count, service: id, flags: 0, affinity: affinity,
+            affinity_seconds: affinity == 0 ? 0 : 600)
     }
 
     private func key(_ text: String) -> apus_service_key {

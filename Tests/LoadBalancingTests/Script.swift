@@ -4,6 +4,7 @@ import LoadBalancing
 /// The text form of inputs in fixtures, one command a line:
 ///
 ///     service shop/cart ips=10.96.0.10,fd00::10 ports=http:TCP:80 [type=NodePort] [created=T] [proxy=P] [internal=Local]
+///         [affinity=SECONDS]
 ///     slice shop/cart-1 of=shop/cart family=IPv4 ports=http:TCP:8080 endpoints=10.244.0.5,10.244.0.6/r-t+@node-b
 ///     delete service shop/cart
 ///     delete slice shop/cart-1
@@ -60,7 +61,8 @@ struct Script {
                 ports: ports.map {
                     ServiceDefinition.Port(name: $0.name, ipProtocol: $0.ipProtocol, port: $0.number ?? 0)
                 },
-                proxyName: options["proxy"], isInternalTrafficLocal: options["internal"] == "Local"))
+                proxyName: options["proxy"], isInternalTrafficLocal: options["internal"] == "Local",
+                affinitySeconds: options["affinity"].flatMap { UInt32($0) }))
     }
 
     private static func slice(_ name: SliceName, _ options: [String: String]) -> ServiceInput? {
@@ -116,7 +118,9 @@ enum Rendering {
 
     static func text(_ frontend: Frontend, _ program: ServiceProgram) -> String {
         let backends = program.backends.map(\.description).joined(separator: ", ")
-        return "\(frontend) = \(program.service):\(program.portName) -> \(backends.isEmpty ? "refused" : backends)"
+        let stays = program.affinitySeconds.map { ", for \($0) s the same" } ?? ""
+        return "\(frontend) = \(program.service):\(program.portName) -> "
+            + (backends.isEmpty ? "refused" : backends) + stays
     }
 
     static func state(_ balancer: LoadBalancer) -> String {

@@ -16,6 +16,8 @@ struct apus_service {
 	__u32 slot_count; // 0: no backend, connections are refused
 	__u32 service; // id in `names`
 	__u32 flags;
+	__u32 affinity; // id of the whole Service in `names`: a client keeps its backend on all ports; 0: it keeps none
+	__u32 affinity_seconds; // for so long after its last new connection
 };
 
 // One element of the memory-mapped array `backends`; `slots` holds indexes into it. Index 0 stays unused.
@@ -25,6 +27,27 @@ struct apus_backend {
 	__u8 protocol;
 	__u8 padding;
 	__u32 in_use; // 0: free
+};
+
+// Which client of a Service; the key of `affinities`. A network namespace of which no address is known, as the node's
+// own, is a client too: ones in the high half, its cookie in the low one.
+struct apus_affinity_key {
+	struct apus_address client;
+	__u32 service; // `affinity` of the frontend
+	__u32 padding;
+};
+
+// The backend that the client had last: its address only, as each port of the Service leads to another port of it.
+struct apus_affinity {
+	struct apus_address backend;
+	__u64 seen_ns; // CLOCK_MONOTONIC, of the last new connection
+};
+
+// The pod in a network namespace, by the namespace's cookie: learned from what its sockets send, as a socket has no
+// address yet when it connects. Another identity in the slot: the pod is gone.
+struct apus_namespace {
+	__u32 endpoint; // slot
+	__u32 identity;
 };
 
 enum {
@@ -37,6 +60,9 @@ struct apus_socket_translation {
 	__u16 frontend_port; // network byte order
 	__u16 backend_port;
 	__u32 backend_index; // 0: unused entry
+	__u32 affinity; // of the frontend
+	__u32 padding;
+	__u64 network_namespace; // cookie of the socket's
 };
 
 // What was translated at an unconnected UDP socket, which may talk to several frontends.
@@ -47,6 +73,10 @@ struct apus_socket_translations {
 };
 
 _Static_assert(sizeof(struct apus_service_key) == 24, "service key layout");
-_Static_assert(sizeof(struct apus_service) == 16, "service layout");
+_Static_assert(sizeof(struct apus_service) == 24, "service layout");
+_Static_assert(sizeof(struct apus_affinity_key) == 24, "affinity key layout");
+_Static_assert(sizeof(struct apus_affinity) == 24, "affinity layout");
+_Static_assert(sizeof(struct apus_namespace) == 8, "namespace layout");
 _Static_assert(sizeof(struct apus_backend) == 24, "backend layout");
-_Static_assert(sizeof(struct apus_socket_translation) == 40, "socket translation layout");
+// With what the kernel adds, 128 bytes: a larger one would cost each connection the next size of memory.
+_Static_assert(sizeof(struct apus_socket_translation) == 56, "socket translation layout");

@@ -14,7 +14,9 @@ struct flow {
 	struct found_connection ended; // under the same key: what a new connection takes the place of
 	struct local_endpoint source; // the sender, where it is an endpoint of this node
 	struct local_endpoint destination; // the receiver, likewise
-	struct apus_address frontend; // of a new connection: the Service address that was asked for
+	const struct apus_service *service; // that the packet asks for, if it opens a connection
+	// Of a new connection and of an answer to a translated one: the Service address that was asked for.
+	struct apus_address frontend;
 	struct judgement judgement;
 	__u16 frontend_port;
 	__u8 connection_flags; // of a new connection: enum apus_connection_flag
@@ -22,6 +24,7 @@ struct flow {
 	__u64 now;
 	__u32 random;
 	_Bool counts; // this hook is the one that counts the packet
+	_Bool reverse; // an answer of a backend: its source becomes the frontend again
 	_Bool answers; // denied while its connection lived, on the way to the end that opened it
 };
 
@@ -261,23 +264,17 @@ COLD int open_connection(struct flow *flow)
 	return 0;
 }
 
-// What the rest of the path needs to know of the connection, read before its entry may move to another map.
-struct route {
-	struct apus_address frontend;
-	__u16 frontend_port;
-	_Bool reverse; // an answer of a backend: its source becomes the frontend again
-};
-
-// Records a packet of the found connection.
-ALWAYS_INLINE void follow_connection(struct flow *flow, struct route *route)
+// Records a packet of the found connection. What the rest of the path needs to know of it is read before its entry may
+// move to another map.
+ALWAYS_INLINE void follow_connection(struct flow *flow)
 {
 	struct apus_connection *connection = flow->found.connection;
 	_Bool answer = !is_from_opener(&flow->found);
 
 	if (unlikely(connection->flags & APUS_CONNECTION_TRANSLATED) && answer) {
-		route->reverse = 1;
-		route->frontend = connection->frontend;
-		route->frontend_port = connection->frontend_port;
+		flow->reverse = 1;
+		flow->frontend = connection->frontend;
+		flow->frontend_port = connection->frontend_port;
 	}
 	if (unlikely(connection_follow(&flow->found, &flow->packet, flow->now, flow->counts)))
 		report_connection(&flow->key, connection, flow->now,
@@ -288,13 +285,13 @@ ALWAYS_INLINE void follow_connection(struct flow *flow, struct route *route)
 }
 
 // Takes a packet through its connection. 0: it passes; otherwise flow->judgement.verdict says why not.
-ALWAYS_INLINE int track(struct flow *flow, struct route *route)
+ALWAYS_INLINE int track(struct flow *flow)
 {
 	if (flow->found.connection) {
 		enum side_state state = check_sides(flow);
 
 		if (likely(state == SIDE_ALLOWED)) {
-			follow_connection(flow, route);
+			follow_connection(flow);
 			return 0;
 		}
 		if (state == SIDE_DENIED)
@@ -304,14 +301,16 @@ ALWAYS_INLINE int track(struct flow *flow, struct route *route)
 	return open_connection(flow);
 }
 
-ALWAYS_INLINE int reverse_translate(struct __sk_buff *skb, const struct flow *flow, const struct route *route)
+// Gives an answer of a backend the frontend as its source again. Not inlined, as `rewrite` would crowd the stack.
+COLD int reverse_translate(struct __sk_buff *skb, const struct flow *flow)
 {
-	struct rewrite rewrite = {
-		.from = flow->packet.source,
-		.from_port = flow->packet.source_port,
-		.to = route->frontend,
-		.to_port = route->frontend_port,
-	};
+	struct rewrite rewrite = {};
 
+	if (!flow)
+		return -1;
+	rewrite.from = flow->packet.source;
+	rewrite.from_port = flow->packet.source_port;
+	rewrite.to = flow->frontend;
+	rewrite.to_port = flow->frontend_port;
 	return rewrite_packet(skb, &flow->packet, &rewrite);
 }

@@ -43,14 +43,14 @@ ALWAYS_INLINE _Bool handle_special(struct __sk_buff *skb, struct flow *flow, int
 }
 
 // To a pod of this node without the host's stack where that is possible; the stack is the way for everything else.
-ALWAYS_INLINE int forward_to_pod(struct __sk_buff *skb, struct flow *flow, const struct route *route)
+ALWAYS_INLINE int forward_to_pod(struct __sk_buff *skb, struct flow *flow)
 {
 	if (!can_redirect(flow->destination.endpoint) || flow->destination.slot == flow->source.slot)
 		return TCX_NEXT_PROGRAM;
-	if (unlikely(route->reverse)) {
+	if (unlikely(flow->reverse)) {
 		if (ends_here(skb, &flow->packet))
 			return TCX_NEXT_PROGRAM;
-		if (reverse_translate(skb, flow, route) < 0)
+		if (reverse_translate(skb, flow) < 0)
 			return drop_flow(flow, APUS_REASON_MALFORMED, APUS_DIRECTION_INGRESS);
 	}
 	return deliver(skb, &flow->packet, flow->destination.endpoint);

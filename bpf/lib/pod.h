@@ -28,7 +28,6 @@ ALWAYS_INLINE enum apus_reason prepare_opening(struct __sk_buff *skb, struct flo
 ALWAYS_INLINE int handle_from_pod(struct __sk_buff *skb, __u64 now, __u32 random)
 {
 	struct flow flow = {.now = now, .random = random, .counts = 1, .direction = APUS_DIRECTION_EGRESS};
-	struct route route = {};
 	enum apus_reason reason;
 	int parsed = parse_packet(skb, &flow.packet);
 	int result;
@@ -51,9 +50,9 @@ ALWAYS_INLINE int handle_from_pod(struct __sk_buff *skb, __u64 now, __u32 random
 		if (unlikely(reason))
 			return drop_flow(&flow, reason, APUS_DIRECTION_EGRESS);
 	}
-	if (unlikely(track(&flow, &route)))
+	if (unlikely(track(&flow)))
 		return drop_denied(&flow);
-	return forward_to_pod(skb, &flow, &route);
+	return forward_to_pod(skb, &flow);
 }
 
 // What the host's stack sends to a pod: from the node itself, from outside, and from local pods that were not
@@ -61,7 +60,6 @@ ALWAYS_INLINE int handle_from_pod(struct __sk_buff *skb, __u64 now, __u32 random
 ALWAYS_INLINE int handle_to_pod(struct __sk_buff *skb, __u64 now)
 {
 	struct flow flow = {.now = now, .direction = APUS_DIRECTION_INGRESS};
-	struct route route = {};
 	int parsed = parse_packet(skb, &flow.packet);
 	int result;
 
@@ -76,9 +74,9 @@ ALWAYS_INLINE int handle_to_pod(struct __sk_buff *skb, __u64 now)
 		return result;
 	find_connection(&flow);
 	flow.counts = flow.found.connection && !connection_side(flow.found.connection, flow.found.from_high)->endpoint;
-	if (unlikely(track(&flow, &route)))
+	if (unlikely(track(&flow)))
 		return drop_denied(&flow);
-	if (unlikely(route.reverse) && reverse_translate(skb, &flow, &route) < 0)
+	if (unlikely(flow.reverse) && reverse_translate(skb, &flow) < 0)
 		return drop_flow(&flow, APUS_REASON_MALFORMED, APUS_DIRECTION_INGRESS);
 	return TCX_NEXT_PROGRAM;
 }

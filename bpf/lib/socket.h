@@ -1,7 +1,7 @@
 // Service translation at the socket: once per connection instead of once per packet.
 #pragma once
 
-#include "service.h"
+#include "affinity.h"
 
 #include <linux/errno.h>
 
@@ -78,14 +78,38 @@ ALWAYS_INLINE const struct apus_socket_translation *translation_of_backend(void 
 	return NULL;
 }
 
-ALWAYS_INLINE void remember(struct apus_socket_translation *entry, const struct socket_destination *frontend,
-			    const struct picked_backend *picked)
+// One call for a socket that opens a connection or sends its first datagram to a Service.
+struct socket_opening {
+	const struct apus_service *service;
+	const struct socket_destination *frontend;
+	__u64 network_namespace; // cookie of the socket's
+};
+
+// Picks a backend and notes it in the socket's storage.
+ALWAYS_INLINE const struct apus_backend *pick_and_remember(struct apus_socket_translation *entry,
+							   const struct socket_opening *opening)
 {
+	const struct apus_service *service = opening->service;
+	const struct socket_destination *frontend = opening->frontend;
+	struct picked_backend picked;
+
+	if (unlikely(service->affinity)) {
+		struct apus_address client = client_of_namespace(opening->network_namespace, &frontend->address);
+
+		picked = affinity_pick(service, &client, bpf_get_prandom_u32(), bpf_ktime_get_ns());
+	} else {
+		picked = service_pick(service, bpf_get_prandom_u32(), 0);
+	}
+	if (!picked.backend)
+		return NULL;
 	entry->frontend = frontend->address;
 	entry->frontend_port = frontend->port;
-	entry->backend = picked->backend->address;
-	entry->backend_port = picked->backend->port;
-	entry->backend_index = picked->index;
+	entry->backend = picked.backend->address;
+	entry->backend_port = picked.backend->port;
+	entry->backend_index = picked.index;
+	entry->affinity = service->affinity;
+	entry->network_namespace = opening->network_namespace;
+	return picked.backend;
 }
 
 // The backend of an earlier translation, if it still is one.
@@ -98,24 +122,20 @@ ALWAYS_INLINE const struct apus_backend *backend_used_before(const struct apus_s
 	return NULL;
 }
 
-// Where a socket connects to. NULL: no record could be made, and without one replies could not be given their frontend
-// back.
-ALWAYS_INLINE const struct apus_backend *connect_to(void *socket, const struct socket_destination *frontend,
-						    const struct picked_backend *picked)
+// Where a socket connects to. NULL: there is no backend, or no record could be made, and without one replies could not
+// be given their frontend back.
+ALWAYS_INLINE const struct apus_backend *connect_to(void *socket, const struct socket_opening *opening)
 {
 	struct apus_socket_translation *entry =
 		bpf_sk_storage_get(&connected_sockets, socket, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 
-	if (!entry)
-		return NULL;
-	remember(entry, frontend, picked);
-	return picked->backend;
+	return entry ? pick_and_remember(entry, opening) : NULL;
 }
 
 // Where a datagram goes: an unconnected socket stays with the backend it had for a frontend, as a connected one does.
-ALWAYS_INLINE const struct apus_backend *send_to(void *socket, const struct socket_destination *frontend,
-						 const struct picked_backend *picked)
+ALWAYS_INLINE const struct apus_backend *send_to(void *socket, const struct socket_opening *opening)
 {
+	const struct socket_destination *frontend = opening->frontend;
 	struct apus_socket_translation *entry = bpf_sk_storage_get(&connected_sockets, socket, NULL, 0);
 	struct apus_socket_translations *translations;
 	const struct apus_backend *backend;
@@ -130,8 +150,7 @@ ALWAYS_INLINE const struct apus_backend *send_to(void *socket, const struct sock
 		return backend;
 	if (entry)
 		entry->backend_index = 0;
-	remember(&translations->entries[translations->next++ % APUS_SOCKET_TRANSLATIONS], frontend, picked);
-	return picked->backend;
+	return pick_and_remember(&translations->entries[translations->next++ % APUS_SOCKET_TRANSLATIONS], opening);
 }
 
 // Replaces a frontend in `destination` by one of its backends and notes it in the socket's storage.
@@ -140,7 +159,7 @@ ALWAYS_INLINE enum socket_result socket_translate(struct bpf_sock_addr *context,
 {
 	const struct apus_service *service;
 	const struct apus_backend *backend;
-	struct picked_backend picked;
+	struct socket_opening opening;
 
 	service = service_find(&destination->address, destination->port, context->protocol);
 	if (!service) {
@@ -148,10 +167,12 @@ ALWAYS_INLINE enum socket_result socket_translate(struct bpf_sock_addr *context,
 			bpf_sk_storage_delete(&connected_sockets, context->sk);
 		return SOCKET_UNCHANGED;
 	}
-	picked = service_pick(service, bpf_get_prandom_u32(), 0);
-	if (!picked.backend)
+	if (!service->slot_count)
 		return SOCKET_REFUSED;
-	backend = connects ? connect_to(context->sk, destination, &picked) : send_to(context->sk, destination, &picked);
+	opening.service = service;
+	opening.frontend = destination;
+	opening.network_namespace = bpf_get_netns_cookie(context);
+	backend = connects ? connect_to(context->sk, &opening) : send_to(context->sk, &opening);
 	if (!backend)
 		return SOCKET_REFUSED;
 	destination->address = backend->address;

@@ -12,6 +12,13 @@ struct {
 	__type(value, struct apus_translation);
 } translations SEC(".maps");
 
+enum translation_state {
+	TRANSLATION_NONE, // the packet is not to a Service
+	TRANSLATION_KNOWN, // it continues a connection to one
+	TRANSLATION_FRESH, // it opens one to flow->service
+	TRANSLATION_GONE, // it continues none, and its Service is gone
+};
+
 enum {
 	BACKEND_TRIES = 4,
 };
@@ -40,24 +47,6 @@ ALWAYS_INLINE _Bool is_live(const struct flow *flow)
 	       !connection_is_expired(&flow->found, flow->key.protocol, flow->now);
 }
 
-// Tries backends until one is found towards which the client's port is free and which is not the client itself.
-ALWAYS_INLINE enum apus_reason search_backend(struct flow *flow, const struct apus_service *service)
-{
-	enum apus_reason reason = APUS_REASON_NO_BACKEND;
-
-	for (int i = 0; i < BACKEND_TRIES; i++) {
-		struct picked_backend picked = service_pick(service, flow->random, i);
-
-		if (!picked.backend)
-			return reason;
-		aim_at(flow, &picked.backend->address, picked.backend->port);
-		if (!is_live(flow) && !address_equal(&flow->packet.source, &flow->packet.destination))
-			return APUS_REASON_NONE;
-		reason = APUS_REASON_SOURCE_PORT;
-	}
-	return reason;
-}
-
 // Whether the found connection was opened through the packet's frontend. The client's port may have gone to a
 // connection of its own to the backend, or to one through another frontend: neither is this packet's.
 ALWAYS_INLINE _Bool came_through_frontend(const struct flow *flow)
@@ -68,83 +57,130 @@ ALWAYS_INLINE _Bool came_through_frontend(const struct flow *flow)
 	       address_equal(&connection->frontend, &flow->frontend);
 }
 
-// Chooses where the packet goes: the backend of its live connection, or a fresh one.
-ALWAYS_INLINE enum apus_reason choose_backend(struct flow *flow, const struct apus_service *service,
-					      const struct apus_translation_key *key)
+// Whether the packet belongs to a translated connection, whose backend it is pointed at then, or should open one.
+COLD int find_translation(struct flow *flow)
 {
-	const struct apus_translation *known = bpf_map_lookup_elem(&translations, key);
-	struct apus_translation fresh = {};
-	enum apus_reason reason;
+	struct apus_translation_key key;
+	const struct apus_translation *known;
 
+	if (!flow)
+		return TRANSLATION_NONE;
+	translation_key(&flow->packet, &key);
+	flow->service = service_find(&key.frontend, key.frontend_port, key.protocol);
+	known = bpf_map_lookup_elem(&translations, &key);
+	// A connection outlives its Service, but no connection opens without one.
+	if (!flow->service && (is_connection_opening(&flow->packet) || !known))
+		return TRANSLATION_NONE;
+	flow->frontend = key.frontend;
+	flow->frontend_port = key.frontend_port;
 	if (known) {
 		aim_at(flow, &known->backend, known->backend_port);
 		// A closed one has stragglers: they go where the connection was, not to another backend.
 		if (flow->found.connection && came_through_frontend(flow) && continues(flow))
-			return APUS_REASON_NONE;
+			return TRANSLATION_KNOWN;
 	}
-	if (!service)
+	return flow->service ? TRANSLATION_FRESH : TRANSLATION_GONE;
+}
+
+// Tries backends until one is found towards which the client's port is free and which is not the client itself. The
+// one of a client with affinity comes first, and its port being taken is no reason for another: that would be wrong.
+ALWAYS_INLINE enum apus_reason search_backend(struct flow *flow, const struct apus_service *service,
+					      struct picked_backend picked)
+{
+	enum apus_reason reason = APUS_REASON_NO_BACKEND;
+
+	for (int i = 0; i < BACKEND_TRIES; i++) {
+		if (i || !picked.backend)
+			picked = service_pick(service, flow->random, i);
+		if (!picked.backend)
+			return reason;
+		aim_at(flow, &picked.backend->address, picked.backend->port);
+		reason = APUS_REASON_SOURCE_PORT;
+		if (address_equal(&flow->packet.source, &flow->packet.destination))
+			continue;
+		if (!is_live(flow))
+			return APUS_REASON_NONE;
+		if (service->affinity)
+			return reason;
+	}
+	return reason;
+}
+
+// Points a packet that opens a connection to flow->service at a backend.
+//
+// `preferred`: index of the backend that the client has already, 0 for none.
+COLD int open_translation(struct flow *flow, __u32 preferred)
+{
+	struct apus_translation_key key;
+	struct apus_translation fresh = {};
+	struct picked_backend picked = {.index = preferred};
+	enum apus_reason reason;
+
+	if (!flow || !flow->service)
 		return APUS_REASON_NO_BACKEND;
-	reason = search_backend(flow, service);
+	picked.backend = backend_at(preferred);
+	flow->packet.destination = flow->frontend;
+	flow->packet.destination_port = flow->frontend_port;
+	translation_key(&flow->packet, &key);
+	reason = search_backend(flow, flow->service, picked);
 	if (reason)
 		return reason;
 	fresh.backend = flow->packet.destination;
 	fresh.backend_port = flow->packet.destination_port;
-	return bpf_map_update_elem(&translations, key, &fresh, BPF_ANY) < 0 ? APUS_REASON_CONNECTION_FAILED
-									    : APUS_REASON_NONE;
+	return bpf_map_update_elem(&translations, &key, &fresh, BPF_ANY) < 0 ? APUS_REASON_CONNECTION_FAILED
+									     : APUS_REASON_NONE;
 }
 
-COLD int rewrite_to_backend(struct __sk_buff *skb, const struct flow *flow)
+// Finds the connection of a packet that was pointed at a backend, and rewrites the packet.
+COLD int follow_translation(struct __sk_buff *skb, struct flow *flow)
 {
 	struct rewrite rewrite = {.destination = 1};
 
 	if (!flow)
-		return -1;
+		return APUS_REASON_MALFORMED;
+	flow->connection_flags = APUS_CONNECTION_TRANSLATED;
+	find_connection(flow);
 	rewrite.from = flow->frontend;
 	rewrite.from_port = flow->frontend_port;
 	rewrite.to = flow->packet.destination;
 	rewrite.to_port = flow->packet.destination_port;
-	return rewrite_packet(skb, &flow->packet, &rewrite);
+	return rewrite_packet(skb, &flow->packet, &rewrite) < 0 ? APUS_REASON_MALFORMED : APUS_REASON_NONE;
 }
 
-// Points a packet to a Service at a backend, and finds its connection there; flow->connection_flags says whether it was
-// one. Returns APUS_REASON_NONE, or why the packet can't go on.
-COLD int aim_at_backend(struct flow *flow)
+// As open_translation, for a client that keeps its backend.
+ALWAYS_INLINE enum apus_reason open_affine_translation(struct flow *flow)
 {
-	struct apus_translation_key key;
-	const struct apus_service *service;
-	enum apus_reason reason;
+	const struct apus_service *service = flow->service;
+	enum apus_reason reason = open_translation(flow, affinity_find(service, &flow->packet.source, flow->now));
 
-	if (!flow)
-		return APUS_REASON_MALFORMED;
-	service = service_find(&flow->packet.destination, flow->packet.destination_port, flow->packet.protocol);
-	translation_key(&flow->packet, &key);
-	// A connection outlives its Service, but no connection opens without one.
-	if (!service && (is_connection_opening(&flow->packet) || !bpf_map_lookup_elem(&translations, &key)))
+	if (!reason)
+		affinity_note(&flow->packet.source, service->affinity, &flow->packet.destination, flow->now);
+	return reason;
+}
+
+// Translates a packet to a Service and finds its connection to the backend; flow->connection_flags says whether it was
+// one. Anything else stays as it is. Returns APUS_REASON_NONE, or why the packet can't go on.
+ALWAYS_INLINE enum apus_reason translate_packet(struct __sk_buff *skb, struct flow *flow)
+{
+	enum apus_reason reason = APUS_REASON_NONE;
+	int state = find_translation(flow);
+
+	if (state == TRANSLATION_NONE)
 		return APUS_REASON_NONE;
-	flow->frontend = flow->packet.destination;
-	flow->frontend_port = flow->packet.destination_port;
-	reason = choose_backend(flow, service, &key);
+	if (state == TRANSLATION_GONE)
+		reason = APUS_REASON_NO_BACKEND;
+	else if (state == TRANSLATION_FRESH && flow->service)
+		reason = flow->service->affinity ? open_affine_translation(flow) : open_translation(flow, 0);
 	if (reason) {
 		flow->packet.destination = flow->frontend;
 		flow->packet.destination_port = flow->frontend_port;
 		return reason;
 	}
-	flow->connection_flags = APUS_CONNECTION_TRANSLATED;
-	find_connection(flow);
-	return APUS_REASON_NONE;
+	return follow_translation(skb, flow);
 }
 
-// Translates a packet to a Service; anything else stays as it is.
-ALWAYS_INLINE enum apus_reason translate_packet(struct __sk_buff *skb, struct flow *flow)
-{
-	enum apus_reason reason = aim_at_backend(flow);
-
-	if (!reason && flow->connection_flags & APUS_CONNECTION_TRANSLATED && rewrite_to_backend(skb, flow) < 0)
-		return APUS_REASON_MALFORMED;
-	return reason;
-}
-
-// The frontend that was asked for at the sending socket, if it was translated there: a record for the flow event.
+// The frontend that was asked for at the sending socket, if it was translated there: a record for the flow event. The
+// socket's choice holds for packets of the same client too, and its namespace is that of the pod from here on.
 COLD int note_socket_frontend(struct __sk_buff *skb, struct flow *flow)
 {
 	struct socket_destination backend;
@@ -152,7 +188,7 @@ COLD int note_socket_frontend(struct __sk_buff *skb, struct flow *flow)
 	struct bpf_sock *socket = skb->sk;
 
 	socket = socket ? bpf_sk_fullsock(socket) : NULL;
-	if (!flow || !socket)
+	if (!socket || !flow || !flow->source.endpoint)
 		return 0;
 	backend.address = flow->packet.destination;
 	backend.port = flow->packet.destination_port;
@@ -162,5 +198,8 @@ COLD int note_socket_frontend(struct __sk_buff *skb, struct flow *flow)
 	flow->frontend = entry->frontend;
 	flow->frontend_port = entry->frontend_port;
 	flow->connection_flags = APUS_CONNECTION_SOCKET_TRANSLATED;
+	learn_namespace(entry->network_namespace, flow->source.slot, flow->source.endpoint->identity);
+	if (unlikely(entry->affinity))
+		affinity_note(&flow->packet.source, entry->affinity, &entry->backend, flow->now);
 	return 0;
 }

@@ -22,7 +22,6 @@ ALWAYS_INLINE int drop_spoofed(struct flow *flow)
 ALWAYS_INLINE int handle_from_network(struct __sk_buff *skb, __u64 now)
 {
 	struct flow flow = {.now = now, .counts = 1, .direction = APUS_DIRECTION_INGRESS};
-	struct route route = {};
 	int parsed = parse_packet(skb, &flow.packet);
 	int result;
 
@@ -43,7 +42,7 @@ ALWAYS_INLINE int handle_from_network(struct __sk_buff *skb, __u64 now)
 	find_connection(&flow);
 	if (unlikely(claims_local_source(&flow)))
 		return drop_spoofed(&flow);
-	if (unlikely(track(&flow, &route)))
+	if (unlikely(track(&flow)))
 		return drop_denied(&flow);
-	return forward_to_pod(skb, &flow, &route);
+	return forward_to_pod(skb, &flow);
 }

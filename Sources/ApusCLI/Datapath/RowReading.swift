@@ -36,7 +36,7 @@ extension ServiceRow {
             backends: service.backends.map {
                 Backend(
                     address: "\($0.address)", port: $0.port, pod: names.pod(at: $0.address).map(\.description))
-            })
+            }, affinitySeconds: service.affinitySeconds)
     }
 }
 

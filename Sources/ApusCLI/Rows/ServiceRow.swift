@@ -3,6 +3,7 @@ package struct ServiceRow: TableRow, Codable, Equatable {
     enum CodingKeys: String, CodingKey {
         case namespace, service, address, port, backends
         case portName = "port_name"
+        case affinitySeconds = "affinity_seconds"
         case ipProtocol = "protocol"
     }
 
@@ -29,10 +30,12 @@ package struct ServiceRow: TableRow, Codable, Equatable {
     package var ipProtocol: String
     /// Empty: connections are refused.
     package var backends: [Backend]
+    /// For how many seconds after its last new connection a client keeps its backend; nil: it keeps none.
+    package var affinitySeconds: UInt32?
 
     package init(
         namespace: String?, service: String?, portName: String?, address: String, port: UInt16, ipProtocol: String,
-        backends: [Backend]
+        backends: [Backend], affinitySeconds: UInt32? = nil
     ) {
         self.namespace = namespace
         self.service = service
@@ -41,6 +44,7 @@ package struct ServiceRow: TableRow, Codable, Equatable {
         self.port = port
         self.ipProtocol = ipProtocol
         self.backends = backends
+        self.affinitySeconds = affinitySeconds
     }
 
     package static let absence = "no services: the data path knows no frontend"
@@ -49,6 +53,7 @@ package struct ServiceRow: TableRow, Codable, Equatable {
         Column("NAMESPACE") { $0.namespace ?? "" },
         Column("SERVICE") { ($0.service ?? "-") + ($0.portName.map { ":\($0)" } ?? "") },
         Column("FRONTEND") { "\(EndText.text($0.address, $0.port))/\($0.ipProtocol)" },
+        Column("AFFINITY") { $0.affinitySeconds.map { "\($0) s" } ?? "" },
         Column("BACKENDS") { row in
             let backends = row.backends.map { EndText.text($0.address, $0.port) }
             return backends.isEmpty ? "none: refuses" : Quantity.few(backends, 2)

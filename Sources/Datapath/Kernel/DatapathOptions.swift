@@ -49,7 +49,8 @@ public struct DatapathOptions: Sendable {
             "peer_prefixes": capacities.peerPrefixes, "policy_pages": capacities.policyEntries,
             "policy_peers": capacities.policyEntries, "policy_ports": capacities.policyEntries,
             "names": capacities.names, "connections": capacities.connections, "half_open": capacities.halfOpen,
-            "translations": capacities.connections, "events": capacities.eventBytes,
+            "translations": capacities.connections, "affinities": capacities.affinities,
+            "network_namespaces": capacities.endpoints, "events": capacities.eventBytes,
         ]
     }
 }

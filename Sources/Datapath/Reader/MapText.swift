@@ -12,6 +12,8 @@ extension PinnedMap {
             case .connections: connectionRow(entry, isHalfOpen: false)
             case .halfOpen: connectionRow(entry, isHalfOpen: true)
             case .translations: translationRow(entry)
+            case .affinities: affinityRow(entry)
+            case .networkNamespaces: namespaceRow(entry)
             case .fragments: fragmentRow(entry)
             case .denials: denialRow(entry)
             default: nil
@@ -35,6 +37,22 @@ extension PinnedMap {
             ipProtocol: IPProtocol(rawValue: key.protocol))
         return MapRow(
             key: "\(tuple)", value: "backend \(SocketAddress(value.backend.address, value.backend_port.bigEndian))")
+    }
+
+    private func affinityRow(_ entry: TableEntry) -> MapRow? {
+        guard let key = entry.key.load(apus_affinity_key.self), let value = entry.value.load(apus_affinity.self)
+        else { return nil }
+        // Not an address but a namespace: see client_without_address in bpf/lib/affinity.h.
+        let client = key.client.high == .max ? "namespace \(key.client.low)" : "\(key.client.address)"
+        return MapRow(
+            key: "client \(client) service \(key.service)",
+            value: "backend \(value.backend.address) seen \(value.seen_ns)")
+    }
+
+    private func namespaceRow(_ entry: TableEntry) -> MapRow? {
+        guard let cookie = entry.key.load(UInt64.self), let value = entry.value.load(apus_namespace.self)
+        else { return nil }
+        return MapRow(key: "namespace \(cookie)", value: "endpoint \(value.endpoint) identity \(value.identity)")
     }
 
     private func fragmentRow(_ entry: TableEntry) -> MapRow? {

@@ -16,6 +16,8 @@ public enum PinnedMap: String, Sendable, Hashable, CaseIterable {
     case connections
     case halfOpen = "half_open"
     case translations
+    case affinities
+    case networkNamespaces = "network_namespaces"
     case fragments
     case denials
     case socketTranslations = "socket_translations"

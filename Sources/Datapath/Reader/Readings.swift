@@ -96,14 +96,18 @@ public struct ServiceReading: Sendable, Hashable {
     public var name: ServicePortName?
     /// Where connections go, in the order of the slots; empty when they are refused.
     public var backends: [SocketAddress]
+    /// For how many seconds after its last new connection a client keeps its backend; nil: it keeps none.
+    public var affinitySeconds: UInt32?
 
     public init(
-        frontend: SocketAddress, ipProtocol: IPProtocol, name: ServicePortName? = nil, backends: [SocketAddress]
+        frontend: SocketAddress, ipProtocol: IPProtocol, name: ServicePortName? = nil, backends: [SocketAddress],
+        affinitySeconds: UInt32? = nil
     ) {
         self.frontend = frontend
         self.ipProtocol = ipProtocol
         self.name = name
         self.backends = backends
+        self.affinitySeconds = affinitySeconds
     }
 }
 
