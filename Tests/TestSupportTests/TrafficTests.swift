@@ -22,6 +22,28 @@ import Testing
         }
     }
 
+    @Test func aMeshAsksByEveryProtocolAndTellsWhoAnswers() async throws {
+        try await withLab(LabPlan(pairs: [PairPlan("left", "right", number: 1)])) { lab in
+            let (left, right) = (lab.host("left"), lab.host("right"))
+            let options = ["mesh", "--port", "80", "--interval-ms", "20", "--timeout-ms", "5000"]
+            let (asks, answers) = (try left.traffic(options), try right.traffic(options))
+            for member in [asks, answers] {
+                try await eventually("a member of the mesh") { member.lines == ["listening"] }
+            }
+            asks.write(right.addresses.map { "target \($0)\n" }.joined())
+            let all = String(repeating: "1", count: 12)
+            asks.write(all + "\n")
+            try await eventually("all answers") { asks.lines.last == all }
+            // Also where no answer was expected it is told.
+            asks.write("000000111111\n")
+            try await eventually("all answers") { asks.lines == ["listening", all, all] }
+            await answers.stop()
+            let none = String(repeating: "0", count: 12)
+            asks.write(none + "\n")
+            try await eventually("no answer") { asks.lines.last == none }
+        }
+    }
+
     @Test func aLoadCountsWhoAnsweredAndWhatFailed() async throws {
         try await withLab(LabPlan(pairs: [PairPlan("left", "right", number: 1)])) { lab in
             let (left, right) = (lab.host("left"), lab.host("right"))

@@ -22,6 +22,8 @@ static const struct mode {
 	{"crr", run_crr, true,
 	 "connect/request/response/close rate; [--udp] [--close reset|server] [--ports LOW-HIGH]"},
 	{"stream", run_stream, true, "bulk throughput to the peer; [--seconds T] [--warmup T] [--congestion NAME]"},
+	{"mesh", run_mesh, false,
+	 "serves --port N and N+1 by TCP, UDP and SCTP; asks them of others as its input says; [--interval-ms N]"},
 	{"inject", run_inject, false, "sends frames, read as lines of hex digits, out of --interface NAME"},
 };
 
