@@ -107,6 +107,9 @@ let package = Package(
         .target(
             name: "DocumentationOracle", dependencies: ["Addressing", "Kubernetes"], path: "Tests/DocumentationOracle",
             swiftSettings: strict),
+        .target(
+            name: "PolicyCases", dependencies: ["Addressing", "DocumentationOracle", "Kubernetes", yams],
+            path: "Tests/PolicyCases", exclude: ["Cases", "README.md"], swiftSettings: strict),
         .testTarget(name: "AddressingTests", dependencies: ["Addressing"], swiftSettings: strict),
         .testTarget(name: "LinuxKernelTests", dependencies: ["LinuxKernel", "Addressing"], swiftSettings: strict),
         .testTarget(
@@ -154,13 +157,13 @@ let package = Package(
             name: "AgentTests",
             dependencies: [
                 "Addressing", "Agent", "AgentAPI", "ApusCLI", "Datapath", "DocumentationOracle", "Kubernetes",
-                "LoadBalancing", "NetworkPolicy", "PolicyGenerators",
+                "LoadBalancing", "NetworkPolicy", "PolicyCases", "PolicyGenerators",
             ],
             exclude: ["Fixtures"], swiftSettings: strict),
         .testTarget(
             name: "NetworkTests",
             dependencies: [
-                "Addressing", "AgentAPI", "BPF", "Datapath", "Flows", "LinuxKernel", "TestSupport",
+                "Addressing", "AgentAPI", "BPF", "Datapath", "Flows", "LinuxKernel", "PolicyCases", "TestSupport",
                 "apus", "apus-traffic", "apusd",
             ],
             swiftSettings: strict),

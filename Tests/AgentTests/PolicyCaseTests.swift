@@ -1,0 +1,34 @@
+import Kubernetes
+import PolicyCases
+import Testing
+
+/// The fixtures of the connectivity matrix, without a lab: what they say by hand, and what the documentation says.
+@Suite("The policy cases")
+struct PolicyCaseTests {
+    @Test("There are as many as there should be, each with a name of its own")
+    func count() throws {
+        let steps = try PolicyCaseFile.all().flatMap(\.steps)
+        #expect(steps.count >= 200, "\(steps.count) cases")
+        #expect(steps.count { $0.written != nil } >= 40)
+        let repeated = Dictionary(grouping: steps, by: \.name).filter { $1.count > 1 }.keys
+        #expect(repeated.isEmpty)
+    }
+
+    @Test("Every manifest is read without a complaint")
+    func manifests() throws {
+        for step in try PolicyCaseFile.all().flatMap(\.steps) {
+            let manifest = Manifest(source: "case.json", bytes: Array(try CaseCluster.manifest(step).utf8))
+            #expect(manifest.diagnostics.isEmpty, "\(step.name)")
+        }
+    }
+
+    @Test("What is written by hand is what the documentation's oracle says")
+    func written() throws {
+        for step in try PolicyCaseFile.all().flatMap(\.steps) {
+            guard let lines = step.written else { continue }
+            let documented = ConnectivityMatrix(documentationOf: try CaseCluster.manifest(step))
+            let differences = try ConnectivityMatrix(written: lines).differences(from: documented)
+            #expect(differences == [], "\(step.name)")
+        }
+    }
+}
