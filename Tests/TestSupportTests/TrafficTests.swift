@@ -31,14 +31,14 @@ import Testing
                 try await eventually("a member of the mesh") { member.lines == ["listening"] }
             }
             asks.write(right.addresses.map { "target \($0)\n" }.joined())
-            let all = String(repeating: "1", count: 12)
+            let all = String(repeating: "1", count: 16)
             asks.write(all + "\n")
             try await eventually("all answers") { asks.lines.last == all }
             // Also where no answer was expected it is told.
-            asks.write("000000111111\n")
+            asks.write("0000000011111111\n")
             try await eventually("all answers") { asks.lines == ["listening", all, all] }
             await answers.stop()
-            let none = String(repeating: "0", count: 12)
+            let none = String(repeating: "0", count: 16)
             asks.write(none + "\n")
             try await eventually("no answer") { asks.lines.last == none }
         }

@@ -5,7 +5,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,8 @@
 
 /* What woke the loop: kinds of descriptors, in the upper half of an event's data; a probe's number in the lower. */
 enum source { SOURCE_COMMANDS, SOURCE_TCP, SOURCE_UDP, SOURCE_SCTP, SOURCE_PROBE };
+
+#define REPEAT_SECONDS 0.3
 
 static struct {
 	const struct options *options;
@@ -25,6 +26,7 @@ static struct {
 	size_t probe_count, unanswered; /* expected answers that have not come */
 	bool is_asking;
 	double deadline; /* of the whole round */
+	double repeat_at; /* when datagrams whose answers are missing are sent again: a busy host loses some */
 	double quiet_since; /* when the last expected answer came */
 	uint16_t next_source_port;
 } mesh = {.next_source_port = 1024};
@@ -55,24 +57,6 @@ static void open_servers(void)
 	watch(mesh.sctp.v6, SOURCE_SCTP, (uint32_t)mesh.sctp.v6);
 }
 
-static void serve_tcp(int listener)
-{
-	int descriptor = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (descriptor < 0)
-		return;
-	send(descriptor, "!", 1, MSG_NOSIGNAL);
-	close(descriptor);
-}
-
-static void serve_udp(int descriptor)
-{
-	char byte;
-	struct sockaddr_storage sender;
-	socklen_t length = sizeof(sender);
-	if (recvfrom(descriptor, &byte, 1, 0, (struct sockaddr *)&sender, &length) == 1)
-		sendto(descriptor, "!", 1, MSG_NOSIGNAL, (struct sockaddr *)&sender, length);
-}
-
 /* ---- Asking: all questions of a round at once, those that nobody should answer first. */
 
 static void note_answer(struct mesh_probe *probe)
@@ -84,35 +68,48 @@ static void note_answer(struct mesh_probe *probe)
 		mesh.quiet_since = now_seconds();
 }
 
-static void open_probe(struct mesh_probe *probe, uint32_t number)
+static void ask_by_sctp(struct mesh_probe *probe)
 {
-	if (probe->protocol == MESH_SCTP) {
+	if (probe->source_port == 0) {
 		if (mesh.next_source_port < 1024)
 			mesh.next_source_port = 1024;
 		probe->source_port = mesh.next_source_port++;
-		mesh_sctp_ask(&mesh.sctp, probe);
-		return;
 	}
-	int type = probe->protocol == MESH_TCP ? SOCK_STREAM : SOCK_DGRAM;
-	probe->descriptor = socket(probe->address.ss_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (probe->descriptor < 0)
-		fail("socket");
-	watch(probe->descriptor, SOURCE_PROBE, number);
-	close_with_reset(probe->descriptor);
-	/* Errors show as an answer that does not come. */
-	connect(probe->descriptor, (const struct sockaddr *)&probe->address, probe->length);
-	if (probe->protocol == MESH_UDP)
+	mesh_sctp_ask(&mesh.sctp, probe);
+}
+
+/* A connection that is being opened repeats its question by itself. */
+static void send_question(struct mesh_probe *probe)
+{
+	if (probe->protocol == MESH_SCTP)
+		ask_by_sctp(probe);
+	else if (probe->protocol == MESH_UDP)
 		send(probe->descriptor, "?", 1, MSG_NOSIGNAL);
+}
+
+static void open_probe(struct mesh_probe *probe, uint32_t number)
+{
+	if (probe->protocol != MESH_SCTP) {
+		if (probe->descriptor < 0)
+			mesh_probe_connect(probe);
+		watch(probe->descriptor, SOURCE_PROBE, number);
+	}
+	send_question(probe);
+}
+
+static void repeat_questions(void)
+{
+	mesh.repeat_at = now_seconds() + REPEAT_SECONDS;
+	for (size_t i = 0; i < mesh.probe_count; i++) {
+		if (mesh.probes[i].is_expected && !mesh.probes[i].is_answered)
+			send_question(&mesh.probes[i]);
+	}
 }
 
 static void set_probe(size_t number, char mark)
 {
 	struct mesh_probe *probe = &mesh.probes[number];
-	size_t target = number / (3 * MESH_PORTS), port = number % MESH_PORTS;
-	*probe = (struct mesh_probe){.address = mesh.targets[target], .descriptor = -1};
-	probe->length = probe->address.ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
-	((struct sockaddr_in *)&probe->address)->sin_port = htons((uint16_t)(mesh.options->port + port));
-	probe->protocol = (enum mesh_protocol)(number / MESH_PORTS % 3);
+	mesh_probe_prepare(probe, number % MESH_QUESTIONS, &mesh.targets[number / MESH_QUESTIONS], mesh.options->port);
 	probe->is_expected = mark == '1';
 	mesh.unanswered += probe->is_expected;
 }
@@ -121,9 +118,9 @@ static void set_probe(size_t number, char mark)
 static void begin_round(const char *marks)
 {
 	mesh.probe_count = strlen(marks);
-	if (mesh.is_asking || mesh.probe_count != mesh.target_count * 3 * MESH_PORTS) {
+	if (mesh.is_asking || mesh.probe_count != mesh.target_count * MESH_QUESTIONS) {
 		fprintf(stderr, "apus-traffic: a round of %zu marks, not %zu, or too early\n", mesh.probe_count,
-			mesh.target_count * 3 * MESH_PORTS);
+			mesh.target_count * MESH_QUESTIONS);
 		exit(EXIT_USAGE);
 	}
 	mesh.unanswered = 0;
@@ -137,7 +134,21 @@ static void begin_round(const char *marks)
 	}
 	mesh.is_asking = true;
 	mesh.quiet_since = now_seconds();
+	mesh.repeat_at = mesh.quiet_since + REPEAT_SECONDS;
 	mesh.deadline = mesh.quiet_since + mesh.options->timeout_ms / 1000.0;
+}
+
+/* What has come too late must not be taken for an answer of the next round. */
+static void stop_watching(struct mesh_probe *probe)
+{
+	char byte;
+	if (probe->descriptor < 0)
+		return;
+	epoll_ctl(mesh.epoll, EPOLL_CTL_DEL, probe->descriptor, NULL);
+	while (probe->is_held && (recv(probe->descriptor, &byte, 1, 0) >= 0 || errno != EAGAIN)) {
+	}
+	if (!probe->is_held)
+		close(probe->descriptor);
 }
 
 static void end_round(void)
@@ -145,25 +156,37 @@ static void end_round(void)
 	char marks[MESH_PROBES + 1];
 	for (size_t i = 0; i < mesh.probe_count; i++) {
 		marks[i] = mesh.probes[i].is_answered ? '1' : '0';
-		if (mesh.probes[i].descriptor >= 0)
-			close(mesh.probes[i].descriptor);
+		stop_watching(&mesh.probes[i]);
 	}
 	marks[mesh.probe_count] = '\0';
 	mesh.is_asking = false;
 	puts(marks);
 }
 
-/* Milliseconds until the round is over: when all expected answers have come and nothing else for the interval, or at
- * the time-out. */
+/* When the round is over: all expected answers have come and nothing else for the interval, or it takes too long. */
+static double round_end(void)
+{
+	return mesh.unanswered == 0 ? mesh.quiet_since + mesh.options->interval_ms / 1000.0 : mesh.deadline;
+}
+
 static int remaining_ms(void)
 {
 	if (!mesh.is_asking)
 		return WAKE_MS;
-	double end = mesh.deadline;
-	if (mesh.unanswered == 0)
-		end = mesh.quiet_since + mesh.options->interval_ms / 1000.0;
-	double left = (end - now_seconds()) * 1000;
+	double next = mesh.unanswered > 0 && mesh.repeat_at < mesh.deadline ? mesh.repeat_at : round_end();
+	double left = (next - now_seconds()) * 1000;
 	return left <= 0 ? 0 : (int)left + 1;
+}
+
+static void go_on(void)
+{
+	if (!mesh.is_asking)
+		return;
+	double now = now_seconds();
+	if (now >= round_end())
+		end_round();
+	else if (mesh.unanswered > 0 && now >= mesh.repeat_at)
+		repeat_questions();
 }
 
 /* ---- Commands and events. */
@@ -211,9 +234,12 @@ static void read_commands(void)
 static void take_answer(struct mesh_probe *probe)
 {
 	char byte;
-	if (recv(probe->descriptor, &byte, 1, 0) == 1)
+	ssize_t count = recv(probe->descriptor, &byte, 1, 0);
+	if (count == 1)
 		note_answer(probe);
-	epoll_ctl(mesh.epoll, EPOLL_CTL_DEL, probe->descriptor, NULL);
+	/* A connection that is refused or at its end would wake the loop for ever. */
+	if (probe->protocol == MESH_TCP)
+		epoll_ctl(mesh.epoll, EPOLL_CTL_DEL, probe->descriptor, NULL);
 }
 
 static void take_sctp(int descriptor)
@@ -231,9 +257,9 @@ static void handle(enum source source, uint32_t number)
 	case SOURCE_COMMANDS:
 		return read_commands();
 	case SOURCE_TCP:
-		return serve_tcp((int)number);
+		return mesh_serve_tcp((int)number);
 	case SOURCE_UDP:
-		return serve_udp((int)number);
+		return mesh_serve_udp((int)number);
 	case SOURCE_SCTP:
 		return take_sctp((int)number);
 	case SOURCE_PROBE:
@@ -253,8 +279,7 @@ int run_mesh(const struct options *options)
 		int count = epoll_wait(mesh.epoll, events, 64, remaining_ms());
 		for (int i = 0; i < count; i++)
 			handle((enum source)(events[i].data.u64 >> 32), (uint32_t)events[i].data.u64);
-		if (mesh.is_asking && remaining_ms() == 0)
-			end_round();
+		go_on();
 	}
 	return EXIT_OK;
 }
