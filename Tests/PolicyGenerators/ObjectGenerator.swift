@@ -24,14 +24,17 @@ package struct ObjectGenerator: Sendable {
 
     /// Fills an empty cluster; returns the changes that make it.
     package mutating func fill() -> [ObjectChange] {
-        let all: [KubernetesObject] =
-            (1...2).map { .node(random.node($0)) }
-            + Pools.namespaces.filter { _ in random.chance(90) }.map { .namespace(random.namespace($0)) }
-            + (0..<Self.podCount).map { .pod(pod($0)) }
-            + (0..<Self.policyCount).map { .networkPolicy(random.networkPolicy($0)) }
-            + (0..<Self.clusterPolicyCount).map { .clusterNetworkPolicy(random.clusterPolicy($0)) }
-        let changes = all.map(ObjectChange.upsert)
-        for change in changes { note(change) }
+        var changes: [ObjectChange] = []
+        func add(_ object: KubernetesObject) {
+            changes.append(.upsert(object))
+            note(.upsert(object))
+        }
+        // The nodes first: host-network pods have their addresses.
+        for number in 1...2 { add(.node(random.node(number))) }
+        for name in Pools.namespaces where random.chance(90) { add(.namespace(random.namespace(name))) }
+        for number in 0..<Self.podCount { add(.pod(pod(number))) }
+        for number in 0..<Self.policyCount { add(.networkPolicy(random.networkPolicy(number))) }
+        for number in 0..<Self.clusterPolicyCount { add(.clusterNetworkPolicy(random.clusterPolicy(number))) }
         findPodAddresses()
         return changes
     }
