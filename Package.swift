@@ -70,6 +70,12 @@ let package = Package(
             ],
             swiftSettings: strict),
         .target(name: "Kubernetes", dependencies: ["Addressing", yams], swiftSettings: strict),
+        .target(
+            name: "PolicyTranslation", dependencies: ["Addressing", "Kubernetes", "NetworkPolicy"],
+            swiftSettings: strict),
+        .target(
+            name: "ManifestLint", dependencies: ["Addressing", "Kubernetes", "NetworkPolicy", "PolicyTranslation"],
+            swiftSettings: strict),
         .target(name: "AgentAPI", dependencies: ["Addressing", "Flows"] + nio, swiftSettings: strict),
 
         // The binaries.
@@ -77,15 +83,15 @@ let package = Package(
             name: "Agent",
             dependencies: [
                 "Addressing", "AgentAPI", "BPF", "Datapath", "Flows", "Kubernetes", "LinuxKernel", "LoadBalancing",
-                "NetworkPolicy", logging,
+                "NetworkPolicy", "PolicyTranslation", logging,
             ] + lifecycle,
             swiftSettings: strict),
         .executableTarget(name: "apusd", dependencies: ["Agent", argumentParser, logging], swiftSettings: strict),
         .target(
             name: "ApusCLI",
             dependencies: [
-                "Addressing", "AgentAPI", "BPF", "Datapath", "Flows", "LinuxKernel", "NetworkPolicy", argumentParser,
-                yams,
+                "Addressing", "AgentAPI", "BPF", "Datapath", "Flows", "LinuxKernel", "ManifestLint", "NetworkPolicy",
+                argumentParser, yams,
             ],
             swiftSettings: strict),
         .executableTarget(name: "apus", dependencies: ["ApusCLI"], swiftSettings: strict),
@@ -130,6 +136,11 @@ let package = Package(
         .testTarget(
             name: "KubernetesTests", dependencies: ["Kubernetes", "Addressing"], exclude: ["Fixtures"],
             swiftSettings: strict),
+        .testTarget(
+            name: "PolicyTranslationTests",
+            dependencies: ["Addressing", "Kubernetes", "NetworkPolicy", "PolicyTranslation"], swiftSettings: strict),
+        .testTarget(
+            name: "ManifestLintTests", dependencies: ["ManifestLint"], exclude: ["Fixtures"], swiftSettings: strict),
         .testTarget(name: "AgentAPITests", dependencies: ["Addressing", "AgentAPI", "Flows"], swiftSettings: strict),
         .testTarget(
             name: "DatapathTests",
@@ -157,7 +168,7 @@ let package = Package(
             name: "AgentTests",
             dependencies: [
                 "Addressing", "Agent", "AgentAPI", "ApusCLI", "Datapath", "DocumentationOracle", "Kubernetes",
-                "LoadBalancing", "NetworkPolicy", "PolicyCases", "PolicyGenerators",
+                "LoadBalancing", "NetworkPolicy", "PolicyCases", "PolicyGenerators", "PolicyTranslation",
             ],
             exclude: ["Fixtures"], swiftSettings: strict),
         .testTarget(

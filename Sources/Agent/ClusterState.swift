@@ -3,6 +3,7 @@ internal import Datapath
 internal import Kubernetes
 internal import LoadBalancing
 internal import NetworkPolicy
+internal import PolicyTranslation
 
 /// A pod of this node that needs an endpoint.
 struct LocalPod: Sendable, Hashable {

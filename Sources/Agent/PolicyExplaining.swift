@@ -1,6 +1,5 @@
 internal import Addressing
 internal import AgentAPI
-internal import Flows
 internal import LoadBalancing
 internal import NetworkPolicy
 
@@ -102,11 +101,8 @@ extension PolicyJudgement {
 extension PolicyJudgement.Rule {
     fileprivate init(_ step: Explanation.Consideration) {
         let origin = step.origin
-        let parts = RuleReference.Parts(
-            kind: origin.policy.kind.rawValue, namespace: origin.policy.namespace, name: origin.policy.name,
-            direction: origin.direction == .ingress ? .ingress : .egress, index: origin.index)
         self.init(
-            rule: RuleReference(parts).description, ruleName: origin.ruleName,
+            rule: "\(origin.policy.text) \(origin.place)", ruleName: origin.ruleName,
             tier: PolicyJudgement.Tier.Name(step.tier), action: step.action.rawValue,
             admits: PolicyJudgement.Admission(peers: step.peerText, ports: step.portText), admitsPeer: step.admitsPeer,
             admitsPort: step.admitsPort)
@@ -121,9 +117,4 @@ extension PolicyJudgement.Tier.Name {
         case .baseline: self = .baseline
         }
     }
-}
-
-extension PolicyName {
-    /// For people: `NetworkPolicy shop/web`, `ClusterNetworkPolicy guard`.
-    fileprivate var text: String { "\(kind.rawValue) " + (namespace.isEmpty ? name : "\(namespace)/\(name)") }
 }

@@ -27,6 +27,9 @@ public struct PolicyName: Sendable, Hashable, Comparable, CustomStringConvertibl
     public var description: String {
         namespace.isEmpty ? "\(kind.rawValue)/\(name)" : "\(kind.rawValue)/\(namespace)/\(name)"
     }
+
+    /// For people: `NetworkPolicy shop/frontend`, `ClusterNetworkPolicy guard`.
+    public var text: String { "\(kind.rawValue) " + (namespace.isEmpty ? name : "\(namespace)/\(name)") }
 }
 
 /// The item of a policy object that a rule comes from: `NetworkPolicy/shop/frontend/ingress/0`, with its name behind
@@ -49,4 +52,7 @@ public struct RuleOrigin: Sendable, Hashable, CustomStringConvertible {
     public var description: String {
         "\(policy)/\(direction.rawValue)/\(index)" + (ruleName.map { "/\($0)" } ?? "")
     }
+
+    /// The rule's place in the object: `ingress[0]`.
+    public var place: String { "\(direction.rawValue)[\(index)]" }
 }

@@ -4,9 +4,8 @@ import Foundation
 import Kubernetes
 import NetworkPolicy
 import PolicyGenerators
+import PolicyTranslation
 import Testing
-
-@testable import Agent
 
 /// One cluster as the two oracles see it: the objects themselves, and what the agent of a node makes of them.
 private struct JudgedCluster {

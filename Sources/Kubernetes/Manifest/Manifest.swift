@@ -12,6 +12,9 @@ public struct Manifest: Sendable {
     private let source: String
     private var documentOfKey: [ObjectKey: Int] = [:]
 
+    /// The document that a good object stands in, counted from 1.
+    public func document(of key: ObjectKey) -> Int? { documentOfKey[key] }
+
     /// Decodes a text.
     /// - Parameters:
     ///   - source: its name in diagnostics.

@@ -3,7 +3,7 @@ import Kubernetes
 import NetworkPolicy
 import Testing
 
-@testable import Agent
+@testable import PolicyTranslation
 
 @Suite struct NodePeerTranslation {
     private static let rule = ClusterNetworkPolicyRule(

@@ -1,5 +1,5 @@
-internal import Kubernetes
-internal import NetworkPolicy
+package import Kubernetes
+package import NetworkPolicy
 
 extension PolicyInput {
     /// What a Kubernetes object says to the policy compiler; nil for kinds that say nothing, and for those that
@@ -76,7 +76,8 @@ extension PortRule {
 }
 
 extension PolicySelector {
-    init(_ selector: Kubernetes.LabelSelector) {
+    /// A selector as policies know it.
+    package init(_ selector: Kubernetes.LabelSelector) {
         self.init(
             matchLabels: selector.matchLabels,
             matchExpressions: selector.matchExpressions.map { requirement in

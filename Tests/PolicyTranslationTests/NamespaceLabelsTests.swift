@@ -2,7 +2,7 @@ import Kubernetes
 import NetworkPolicy
 import Testing
 
-@testable import Agent
+@testable import PolicyTranslation
 
 @Suite struct NamespacesOfPods {
     private static let byName = ["kubernetes.io/metadata.name": "shop"]

@@ -1,9 +1,6 @@
 // `Kubernetes` has types with names of other modules and their types, and hides them: these names need no module.
-internal import LoadBalancing
-internal import NetworkPolicy
+package import NetworkPolicy
 
-typealias ServiceBalancer = LoadBalancer
-
-typealias PolicySelector = LabelSelector
+package typealias PolicySelector = LabelSelector
 typealias PolicyRequirement = LabelRequirement
 typealias PolicyNamedPort = NamedPort

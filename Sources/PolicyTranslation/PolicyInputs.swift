@@ -1,13 +1,16 @@
-internal import Kubernetes
-internal import NetworkPolicy
+package import Kubernetes
+package import NetworkPolicy
 
 /// What the objects of the cluster say to the policy compiler, batch by batch.
-struct PolicyInputs: Sendable {
+package struct PolicyInputs: Sendable {
     private var namespaces = NamespaceLabels()
     private var nodePeers = NodePeers()
 
+    /// The inputs of no object yet.
+    package init() {}
+
     /// What a batch of changes says.
-    mutating func apply(_ changes: [ObjectChange]) -> [PolicyInput] {
+    package mutating func apply(_ changes: [ObjectChange]) -> [PolicyInput] {
         let direct = changes.compactMap { change in
             switch change {
             case .upsert(let object): PolicyInput(object)

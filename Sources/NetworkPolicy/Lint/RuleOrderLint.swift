@@ -1,0 +1,129 @@
+/// A rule or policy that has no effect, whatever pods there are or will be.
+public struct IdleRule: Sendable, Hashable {
+    /// Why it has none.
+    public enum Reason: Sendable, Hashable {
+        /// The same rule stands in the same policy already.
+        case repeats(RuleOrigin)
+        /// Another rule of the same policy allows all that it allows.
+        case within(RuleOrigin)
+        /// A rule that is judged earlier decides all that it matches.
+        case decidedBy(RuleOrigin)
+        /// A NetworkPolicy isolates all pods that it speaks of, so the Baseline tier is not asked.
+        case isolatedBy(PolicyName)
+    }
+
+    public var origin: RuleOrigin
+    public var reason: Reason
+
+    public init(origin: RuleOrigin, reason: Reason) {
+        self.origin = origin
+        self.reason = reason
+    }
+}
+
+/// Finds rules without effect by the order in which policies are judged.
+///
+/// Only what follows from the objects is found: one rule must cover the other by itself, as a proof over selectors, blocks
+/// and ports. Policies that can't be put in force are left out.
+public struct RuleOrderLint {
+    private struct Candidate {
+        let source: PolicySource
+        let rule: SourceRule
+    }
+
+    private let sources: [PolicySource]
+    private let coverage: RuleCoverage
+
+    /// - Parameter inputs: all objects, each once.
+    public init(_ inputs: some Sequence<PolicyInput>) {
+        var sources: [PolicySource] = []
+        var labels: [String: [String: String]] = [:]
+        for input in inputs {
+            switch input {
+            case .policy(let object): sources.append(PolicySource(object))
+            case .clusterPolicy(let object): sources.append(PolicySource(object))
+            case .namespace(let name, let own): labels[name] = own
+            default: break
+            }
+        }
+        self.sources = sources.filter(\.problems.isEmpty).sorted { $0.key < $1.key }
+        coverage = RuleCoverage(namespaces: NamespaceCoverage(labels: labels))
+    }
+
+    /// The rules without effect, in the order in which they are judged.
+    public func idleRules() -> [IdleRule] { PolicyDirection.allCases.flatMap { idleRules($0) } }
+
+    private func idleRules(_ direction: PolicyDirection) -> [IdleRule] {
+        let all = sources.flatMap { source in
+            // One that matches nobody, as by nodes that are not there, is in nobody's way.
+            source.rules(direction).filter { $0.peers?.isEmpty != true }.map { Candidate(source: source, rule: $0) }
+        }
+        let tiers = Dictionary(grouping: all, by: \.source.key.tier)
+        let admin = tiers[.admin] ?? []
+        return all.compactMap { candidate in
+            let reason: IdleRule.Reason? =
+                switch candidate.source.key.tier {
+                case .admin: earlier(in: admin, candidate)
+                case .networkPolicy: decided(by: admin, candidate) ?? redundant(tiers[.networkPolicy] ?? [], candidate)
+                case .baseline:
+                    decided(by: admin, candidate) ?? isolated(direction, candidate)
+                        ?? earlier(in: tiers[.baseline] ?? [], candidate)
+                }
+            return reason.map { IdleRule(origin: candidate.rule.origin, reason: $0) }
+        }
+    }
+
+    /// A rule of the same tier before this one that matches all that it does.
+    private func earlier(in tier: [Candidate], _ candidate: Candidate) -> IdleRule.Reason? {
+        let origin = candidate.rule.origin
+        for other in tier {
+            if other.rule.origin == origin { return nil }
+            guard covers(other, candidate) else { continue }
+            let isSame = other.rule.origin.policy == origin.policy && other.rule.action == candidate.rule.action
+            return isSame && coverage.covers(candidate.rule, other.rule)
+                ? .repeats(other.rule.origin) : .decidedBy(other.rule.origin)
+        }
+        return nil
+    }
+
+    /// A rule of the admin tier that decides all that this one of a later tier matches. A rule before it that may pass on
+    /// some of that leaves the question open.
+    private func decided(by admin: [Candidate], _ candidate: Candidate) -> IdleRule.Reason? {
+        for other in admin {
+            let isPass = other.rule.action == .pass
+            if isPass, mayMeet(other, candidate) { return nil }
+            if !isPass, covers(other, candidate) { return .decidedBy(other.rule.origin) }
+        }
+        return nil
+    }
+
+    /// Another rule of the same NetworkPolicy that allows as much or more; of equal ones the first counts.
+    private func redundant(_ tier: [Candidate], _ candidate: Candidate) -> IdleRule.Reason? {
+        let origin = candidate.rule.origin
+        for other in tier where other.rule.origin.policy == origin.policy && other.rule.origin != origin {
+            guard coverage.covers(other.rule, candidate.rule) else { continue }
+            let isEqual = coverage.covers(candidate.rule, other.rule)
+            if isEqual, other.rule.origin.index > origin.index { continue }
+            return isEqual ? .repeats(other.rule.origin) : .within(other.rule.origin)
+        }
+        return nil
+    }
+
+    private func isolated(_ direction: PolicyDirection, _ candidate: Candidate) -> IdleRule.Reason? {
+        let isolating = sources.first { source in
+            source.isolates.contains(direction)
+                && coverage.namespaces.covers(source.subject, candidate.source.subject)
+        }
+        return isolating.map { .isolatedBy($0.key.name) }
+    }
+
+    private func covers(_ other: Candidate, _ candidate: Candidate) -> Bool {
+        coverage.namespaces.covers(other.source.subject, candidate.source.subject)
+            && coverage.covers(other.rule, candidate.rule)
+    }
+
+    private func mayMeet(_ other: Candidate, _ candidate: Candidate) -> Bool {
+        !coverage.namespaces.excludes(other.source.subject, candidate.source.subject)
+            && !coverage.excludes(other.rule, candidate.rule)
+    }
+}
