@@ -42,10 +42,7 @@ public struct BPFObject: ~Copyable {
     ) -> (object: OpaquePointer?, errno: Errno, log: [String]) {
         let (opened, log) = LibraryLog.capture { () -> (OpaquePointer?, Int32) in
             name.withCString { name in
-                var options = bpf_object_open_opts()
-                options.sz = MemoryLayout<bpf_object_open_opts>.size
-                options.object_name = name
-                let object = bpf_object__open_mem(image.baseAddress, image.count, &options)
+                let object = clibbpf_object_open(image.baseAddress, image.count, name)
                 return (object, errno)
             }
         }

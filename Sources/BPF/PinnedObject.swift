@@ -13,10 +13,8 @@ enum PinnedKind: String {
     func open(_ path: String, readOnly: Bool = false) throws(BPFError) -> FileDescriptor {
         LibraryLog.install()
         let operation = "open pinned \(self)"
-        var options = bpf_obj_get_opts()
-        options.sz = MemoryLayout<bpf_obj_get_opts>.size
-        options.file_flags = readOnly ? UInt32(BPF_F_RDONLY) : 0
-        let descriptor = FileDescriptor(owning: try checkBPF(bpf_obj_get_opts(path, &options), operation, path))
+        let flags = readOnly ? UInt32(BPF_F_RDONLY) : 0
+        let descriptor = FileDescriptor(owning: try checkBPF(clibbpf_object_get(path, flags), operation, path))
         var buffer = [CChar](repeating: 0, count: 64)
         let count = try checkBPF(
             clinux_read_link("/proc/self/fd/\(descriptor.number)", &buffer, buffer.count), operation, path)

@@ -24,3 +24,20 @@ struct clibbpf_tcx_link_info {
 _Static_assert(__builtin_offsetof(struct bpf_link_info, cgroup) ==
 		       __builtin_offsetof(struct clibbpf_tcx_link_info, ifindex),
 	       "the tcx member lies where the union of bpf_link_info begins");
+
+/* libbpf refuses options with anything but zeros behind their last field, and Swift leaves what it finds in the padding
+ * there. So those that end in padding are made here.
+ */
+static inline struct bpf_object *clibbpf_object_open(const void *image, size_t size, const char *name)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = name);
+
+	return bpf_object__open_mem(image, size, &options);
+}
+
+static inline int clibbpf_object_get(const char *path, __u32 file_flags)
+{
+	LIBBPF_OPTS(bpf_obj_get_opts, options, .file_flags = file_flags);
+
+	return bpf_obj_get_opts(path, &options);
+}

@@ -27,6 +27,31 @@ public struct PacketCost: Sendable {
         return PacketCost(nanoseconds: own - empty, verdict: verdict)
     }
 
+    /// Measures a program with packets that each open a connection: the median of one run of each.
+    ///
+    /// - Parameters:
+    ///   - link: The path of the link's pin.
+    ///   - interface: The index of the interface that the packets came from.
+    ///   - packets: Packets of different connections.
+    /// - Returns: The median, and the verdict that was not `delivered` if there was one.
+    public static func measure(link: String, interface: UInt32, openings packets: [[UInt8]]) throws -> PacketCost {
+        let program = try BPFProgram.open(id: BPFLink.open(pinned: link).info().programID)
+        let nothing = try BPFProgram.load(.classifier, instructions: BPFInstruction.returning(0), name: "nothing")
+        var verdict = delivered
+        var (own, empty): ([UInt32], [UInt32]) = ([], [])
+        for packet in packets {
+            let result = try run(program, interface, packet)
+            if result.returnValue != delivered { verdict = result.returnValue }
+            own.append(result.duration)
+            empty.append(try run(nothing, interface, packet).duration)
+        }
+        return PacketCost(nanoseconds: median(own) - median(empty), verdict: verdict)
+    }
+
+    private static func median(_ durations: [UInt32]) -> Double {
+        durations.isEmpty ? 0 : Double(durations.sorted()[durations.count / 2])
+    }
+
     private static let runs = 20_000
     private static let repetitions = 1_000_000
 
@@ -41,7 +66,7 @@ public struct PacketCost: Sendable {
         }
         var durations: [UInt32] = []
         for _ in 0..<runs { durations.append(try run(program, interface, packet).duration) }
-        return Double(durations.sorted()[runs / 2])
+        return median(durations)
     }
 
     private static func run(

@@ -7,11 +7,13 @@ struct ApusAgent: Sendable {
     let node: LabHost
     /// Where its maps and links are pinned.
     let bpffs: String
+    /// The directory of its objects.
+    let manifests: String
     /// From its start until connections to the Service succeed.
     let startup: Duration
 
     /// A port of the server that no policy allows.
-    private static let forbiddenPort: UInt16 = 7009
+    static let forbiddenPort: UInt16 = 7009
 
     /// Starts it and waits until it translates Services and enforces policy.
     init(_ kind: PeerKind, in lab: Lab, node: LabHost, pods: [LabHost], _ fixture: ServiceFixture) async throws {
@@ -34,6 +36,7 @@ struct ApusAgent: Sendable {
         startup = .now - started
         self.process = process
         self.node = node
+        self.manifests = directory
         bpffs = Self.bpffs(of: lab)
         try await Self.requirePolicy(client, server)
     }

@@ -8,17 +8,21 @@ struct Budget: Sendable {
         case ratio(Comparison, [Workload])
         /// A number of its own, by the beginning of its name.
         case figure(String)
+        /// One number as a multiple of another, by their names.
+        case multiple(String, of: String)
     }
 
     enum Bound: Sendable {
         case atLeast(Double)
         case above(Double)
+        case atMost(Double)
         case below(Double)
 
         func admits(_ value: Double) -> Bool {
             switch self {
             case .atLeast(let bound): value >= bound
             case .above(let bound): value > bound
+            case .atMost(let bound): value <= bound
             case .below(let bound): value < bound
             }
         }
@@ -27,6 +31,7 @@ struct Budget: Sendable {
             switch self {
             case .atLeast(let bound): "at least \(bound)"
             case .above(let bound): "above \(bound)"
+            case .atMost(let bound): "at most \(bound)"
             case .below(let bound): "below \(bound)"
             }
         }
@@ -38,15 +43,24 @@ struct Budget: Sendable {
     /// Throughput is measured and has no budget.
     private static let judged: [Workload] = [.tcpRequests, .udpRequests, .connections]
 
-    static let all = [
-        Budget(.ratio(Comparison(subject: .apusFew, reference: .kernel), judged), .atLeast(1)),
-        Budget(.ratio(Comparison(subject: .apusFew, reference: .iptablesFew), judged), .above(1)),
-        Budget(.ratio(Comparison(subject: .apusMany, reference: .iptablesMany), judged), .above(1)),
-        // As fast, with an allowance for noise.
-        Budget(.ratio(Comparison(subject: .apusMany, reference: .apusFew), judged), .atLeast(0.97)),
-        Budget(.ratio(Comparison(subject: .apusFew, reference: .apusSilent), [.connections]), .atLeast(0.97)),
-        Budget(.figure("program \(ServiceCount.many) Services"), .below(1000)),
-    ]
+    static let all =
+        [
+            Budget(.ratio(Comparison(subject: .apusFew, reference: .kernel), judged), .atLeast(1)),
+            Budget(.ratio(Comparison(subject: .apusFew, reference: .iptablesFew), judged), .above(1)),
+            Budget(.ratio(Comparison(subject: .apusMany, reference: .iptablesMany), judged), .above(1)),
+            // As fast, with an allowance for noise.
+            Budget(.ratio(Comparison(subject: .apusMany, reference: .apusFew), judged), .atLeast(0.97)),
+            Budget(.ratio(Comparison(subject: .apusFew, reference: .apusSilent), [.connections]), .atLeast(0.97)),
+            Budget(.figure("program \(ServiceCount.many) Services"), .below(1000)),
+        ] + policyRules
+
+    /// The rules of a policy cost a new connection little, and nothing later but for noise.
+    private static let policyRules = PolicyRules.counts.dropFirst().flatMap { rules in
+        [("new TCP connection", 1.5), ("established TCP packet", 1.05)].map { what, most in
+            Budget(
+                .multiple(PolicyRules.title(what, rules: rules), of: PolicyRules.title(what, rules: 0)), .atMost(most))
+        }
+    }
 
     init(_ measure: Measure, _ bound: Bound) {
         self.measure = measure
@@ -64,6 +78,9 @@ struct Budget: Sendable {
             }.map { verdict("\(comparison.title), \($0.metric)", $0.median) }
         case .figure(let name):
             return report.figures.filter { $0.name.hasPrefix(name) }.map { verdict("\($0.name), \($0.unit)", $0.value) }
+        case .multiple(let name, let other):
+            guard let value = report.figure(name), let reference = report.figure(other) else { return [] }
+            return [verdict("\(name), as a multiple of none", value / reference)]
         }
     }
 

@@ -10,13 +10,6 @@ struct EstablishedPackets {
     private static let clientPort: Port = 40_001
     private static let serverPort = Destination.pod.port
 
-    /// A packet of a live connection, and the pod that sends it.
-    private struct Probe {
-        var title: String
-        var sender: LabHost
-        var packet: Packet
-    }
-
     /// Opens connections between the pods, and from a pod to its node, and measures their packets.
     func figures() async throws -> [Report.Figure] {
         let (client, server, node) = (peer.client, peer.server.host, agent.node)
@@ -31,7 +24,7 @@ struct EstablishedPackets {
             probe(.udp, "delivered, request", client, Self.clientPort, server, Self.serverPort),
         ]
         var figures: [Report.Figure] = []
-        for probe in probes { figures.append(.init(probe.title, try await cost(of: probe), "ns")) }
+        for probe in probes { figures.append(.init(probe.title, try await probe.cost(agent), "ns")) }
         return figures
     }
 
@@ -57,27 +50,9 @@ struct EstablishedPackets {
     private func probe(
         _ ipProtocol: IPProtocol, _ title: String, _ source: LabHost, _ sourcePort: Port, _ destination: LabHost,
         _ port: Port
-    ) -> Probe {
-        let packet = Packet.ethernet(from: source.macAddress, to: mac("ee:ee:ee:ee:ee:ee"))
-            .ip(from: source.ipv4, to: destination.ipv4)
-        let segment =
-            ipProtocol == .tcp
-            ? packet.tcp(from: sourcePort, to: port, flags: .ack) : packet.udp(from: sourcePort, to: port)
-        return Probe(
-            title: "from_pod, established \(ipProtocol) packet, \(title)", sender: source,
-            packet: segment.payload([UInt8](repeating: 0x78, count: 64)))
-    }
-
-    /// Runs this program again inside the node: the kernel looks for the packet's interface there.
-    private func cost(of probe: Probe) async throws -> Double {
-        let command = [
-            try BuiltProducts.path(of: "apus-bench"), "packet-cost", "--bpffs", agent.bpffs, "--interface",
-            probe.sender.hostInterface ?? "", "--packet", probe.packet.hexadecimal,
-        ]
-        let result = try await agent.node.run(command, within: .seconds(60))
-        guard result.succeeded, let cost = Double(result.output.dropLast()) else {
-            throw LabError("measure \(probe.title)", result.errors)
-        }
-        return cost
+    ) -> PacketProbe {
+        PacketProbe(
+            "from_pod, established \(ipProtocol) packet, \(title)", ipProtocol, flags: .ack,
+            from: source, sourcePort, to: destination, port)
     }
 }

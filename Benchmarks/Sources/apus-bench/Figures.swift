@@ -19,7 +19,8 @@ struct Figures {
         guard let peer = peers.first(where: { $0.kind == .apusFew }), let agent = peer.agent else { return figures }
         figures.append(try await cpuPerConnection(peer, agent))
         figures += try programming(bpffs: agent.bpffs + "-cost")
-        return try await figures + EstablishedPackets(peer: peer, agent: agent).figures()
+        figures += try await EstablishedPackets(peer: peer, agent: agent).figures()
+        return try await figures + PolicyRules(peer: peer, agent: agent).figures()
     }
 
     /// What the agent does with the two events of a connection, in the pinned mode on the other CPU.

@@ -13,7 +13,7 @@ struct Manifests {
                 Self.node(node, nodeAddress), Self.namespaceObject, Self.pod("client", client, on: node, nodeAddress),
                 Self.pod("server", server, on: node, nodeAddress),
             ]),
-            "policies.json": Self.list([Self.serverPolicy, Self.clientPolicy]),
+            Self.policyFile: Self.policies(rules: 1),
             "services.json": Self.list(fixture.services.map(Self.service)),
             "endpointslices.json": Self.list(fixture.services.map { Self.endpointSlice($0, server: server) }),
         ]
@@ -48,15 +48,37 @@ struct Manifests {
         ["TCP", "UDP"].map { #"{"protocol":"\#($0)","port":\#(destination.port)}"# }
     }.joined(separator: ",")
 
-    private static let serverPolicy =
-        #"{"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy",\#(meta("server")),"#
-        + #""spec":{"podSelector":{"matchLabels":{"app":"server"}},"policyTypes":["Ingress"],"ingress":["#
-        + #"{"from":[{"podSelector":{"matchLabels":{"app":"client"}}}],"ports":[\#(ports)]}]}}"#
+    static let policyFile = "policies.json"
 
-    private static let clientPolicy =
-        #"{"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy",\#(meta("client")),"#
-        + #""spec":{"podSelector":{"matchLabels":{"app":"client"}},"policyTypes":["Egress"],"egress":["#
-        + #"{"to":[{"podSelector":{"matchLabels":{"app":"server"}}}],"ports":[\#(ports)]}]}}"#
+    /// What the client may send and the server may get, in so many rules each. The last one of each allows what is
+    /// measured; the others are for other pods and ports.
+    static func policies(rules: Int) -> String {
+        list([
+            policy(of: "server", .init(type: "Ingress", rules: "ingress", peers: "from"), peer: "client", rules),
+            policy(of: "client", .init(type: "Egress", rules: "egress", peers: "to"), peer: "server", rules),
+        ])
+    }
+
+    /// How the fields of a direction are called.
+    private struct Direction {
+        var type: String
+        var rules: String
+        var peers: String
+
+        func rule(_ app: String, _ ports: String) -> String {
+            #"{"\#(peers)":[{"podSelector":{"matchLabels":{"app":"\#(app)"}}}],"ports":[\#(ports)]}"#
+        }
+    }
+
+    private static func policy(of app: String, _ direction: Direction, peer: String, _ count: Int) -> String {
+        let others = (1..<max(1, count)).map {
+            direction.rule("other-\($0)", #"{"protocol":"TCP","port":\#(20_000 + $0)}"#)
+        }
+        let rules = (others + [direction.rule(peer, ports)]).joined(separator: ",")
+        return #"{"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy",\#(meta(app)),"#
+            + #""spec":{"podSelector":{"matchLabels":{"app":"\#(app)"}},"policyTypes":["\#(direction.type)"],"#
+            + #""\#(direction.rules)":[\#(rules)]}}"#
+    }
 
     private static func service(_ service: ServiceFixture.Service) -> String {
         let ports = protocols(service).map {

@@ -67,6 +67,9 @@ struct Report: Codable {
         budgets = Budget.all.flatMap { $0.verdicts(in: self) }
     }
 
+    /// The value of a figure, by its name.
+    func figure(_ name: String) -> Double? { figures.first { $0.name == name }?.value }
+
     private static func everyMetric<Element>(_ body: (Mode, Metric) -> [Element]) -> [Element] {
         Mode.allCases.flatMap { mode in Metric.all.flatMap { body(mode, $0) } }
     }

@@ -1,0 +1,64 @@
+import Addressing
+import Foundation
+import TestSupport
+
+/// What the number of a pod's policy rules costs: a new connection, judged at both of its ends, and a packet of one that
+/// was judged before.
+struct PolicyRules {
+    let peer: Peer
+    let agent: ApusAgent
+
+    /// 0: no policy selects the pods.
+    static let counts = [0, 10, 1000]
+    private static let openings = 8000
+
+    static func title(_ what: String, rules: Int) -> String { "from_pod, \(what), \(rules) rules at each end" }
+
+    func figures() async throws -> [Report.Figure] {
+        var figures: [Report.Figure] = []
+        for (number, rules) in Self.counts.enumerated() {
+            if number > 1 { try await program(rules: 0) }  // what is in force can be told from nothing only
+            try await program(rules: rules)
+            let opening = probe(Self.title("new TCP connection", rules: rules), .syn, from: openingPort(number))
+            figures.append(.init(opening.title, try await opening.cost(agent, openings: Self.openings), "ns"))
+            figures.append(try await established(rules, from: 40_002 + UInt16(number)))
+        }
+        try await program(rules: 1)
+        return figures
+    }
+
+    /// Every number of rules opens connections that were not open before.
+    private func openingPort(_ number: Int) -> Addressing.Port { 10_000 + UInt16(number * Self.openings) }
+
+    private func established(_ rules: Int, from port: Addressing.Port) async throws -> Report.Figure {
+        let ends = ["--ports", "\(port)-\(port)", "\(peer.server.host.ipv4)", "\(Destination.pod.port)"]
+        let process = try peer.client.traffic(["hold", "--interval-ms", "60000"] + ends)
+        defer { process.signal(SIGTERM) }
+        try await eventually("an established connection with \(rules) rules") {
+            process.lines.contains { $0.hasPrefix("connected") }
+        }
+        let title = Self.title("established TCP packet", rules: rules)
+        return .init(title, try await probe(title, .ack, from: port).cost(agent), "ns")
+    }
+
+    private func probe(_ title: String, _ flags: TCPFlags, from port: Addressing.Port) -> PacketProbe {
+        PacketProbe(title, .tcp, flags: flags, from: peer.client, port, to: peer.server.host, Destination.pod.port)
+    }
+
+    /// Edits the file of the policies and waits until a port that they leave out answers, or doesn't.
+    private func program(rules: Int) async throws {
+        let path = "\(agent.manifests)/\(Manifests.policyFile)"
+        if rules > 0 {
+            try Manifests.policies(rules: rules).write(toFile: path, atomically: true, encoding: .utf8)
+        } else {
+            try FileManager.default.removeItem(atPath: path)
+        }
+        let server = peer.server.host
+        let listener = try await server.serve(port: ApusAgent.forbiddenPort)
+        try await eventually("\(rules) policy rules in force", within: .seconds(30)) {
+            let outcome = try await peer.client.ask(server.ipv4, ApusAgent.forbiddenPort, within: .milliseconds(300))
+            return outcome == (rules > 0 ? .timedOut : .answered(server.name))
+        }
+        await listener.stop()
+    }
+}
