@@ -92,6 +92,8 @@ struct APIHandler: AgentHandler {
 
     func explain(_ question: PolicyQuestion) async throws -> [PolicyPath] { try await controller.explain(question) }
 
+    func policies(_ selection: PolicySelection) async throws -> PolicyDetails { await controller.policies(selection) }
+
     func flows(_ query: FlowQuery, send: (Flow) async throws -> Void) async throws {
         guard query.follow else {
             for flow in hub.last(query.last, query.filter) { try await send(flow) }

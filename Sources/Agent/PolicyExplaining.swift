@@ -110,7 +110,7 @@ extension PolicyJudgement.Rule {
 }
 
 extension PolicyJudgement.Tier.Name {
-    fileprivate init(_ tier: PolicyTier) {
+    init(_ tier: PolicyTier) {
         switch tier {
         case .admin: self = .admin
         case .networkPolicy: self = .networkPolicy

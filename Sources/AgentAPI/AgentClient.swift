@@ -46,6 +46,11 @@ public struct AgentClient: Sendable {
         try await one(AgentRequest(kind: .explain, question: question)) { $0.paths }
     }
 
+    /// The policy objects of a name, and the compiled policy of an id; empty where there is none.
+    public func policies(_ selection: PolicySelection) async throws(AgentError) -> PolicyDetails {
+        try await one(AgentRequest(kind: .policy, policy: selection)) { $0.policies }
+    }
+
     /// Hands over flows one by one, until the agent has no more; a query that follows has no end but cancellation.
     ///
     /// - Throws: ``AgentError``, `CancellationError`, or what `receive` throws.

@@ -65,6 +65,9 @@ struct AgentConnection: Sendable {
                 throw AgentError(.badRequest, "the request has no question")
             }
             try await send(AgentResponse(paths: handler.explain(question)))
+        case .policy:
+            guard let selection = request.policy else { throw AgentError(.badRequest, "the request names no policy") }
+            try await send(AgentResponse(policies: handler.policies(selection)))
         case .flows:
             try await handler.flows(request.query ?? FlowQuery()) { flow in
                 try Task.checkCancellation()

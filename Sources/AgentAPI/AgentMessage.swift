@@ -48,7 +48,7 @@ public enum AgentProtocol {
 /// The one line that a client sends.
 struct AgentRequest: Sendable, Equatable, Codable {
     enum Kind: String, Sendable, Codable {
-        case version, status, verify, flows, explain
+        case version, status, verify, flows, explain, policy
     }
 
     var protocolVersion = AgentProtocol.version
@@ -57,9 +57,11 @@ struct AgentRequest: Sendable, Equatable, Codable {
     var query: FlowQuery?
     /// With `explain` only.
     var question: PolicyQuestion?
+    /// With `policy` only.
+    var policy: PolicySelection?
 
     private enum CodingKeys: String, CodingKey {
-        case query, question
+        case query, question, policy
         case protocolVersion = "protocol"
         case kind = "request"
     }
@@ -72,6 +74,7 @@ struct AgentResponse: Sendable, Codable {
     var verify: VerifyReport?
     var flow: Flow?
     var paths: [PolicyPath]?
+    var policies: PolicyDetails?
     var error: AgentError?
     /// True on the last line.
     var end: Bool?

@@ -19,6 +19,9 @@ public protocol AgentHandler: Sendable {
     /// when an end is not known.
     func explain(_ question: PolicyQuestion) async throws -> [PolicyPath]
 
+    /// The policy objects of a name, and the compiled policy of an id; empty where there is none.
+    func policies(_ selection: PolicySelection) async throws -> PolicyDetails
+
     /// Sends the flows of a query one after the other; `send` waits for a slow reader, so what is behind it must be
     /// bounded, as a ``FlowHub``'s followers are. The task is cancelled when the client leaves.
     func flows(_ query: FlowQuery, send: (Flow) async throws -> Void) async throws

@@ -59,9 +59,7 @@ extension RuleBits: CustomStringConvertible {
 extension CompiledRule: CustomStringConvertible {
     /// One line: `allow NetworkPolicy/shop/db/ingress/0: pods app=web in namespace shop; TCP 80`.
     public var description: String {
-        let peerText = peers?.joined(separator: ", ") ?? "every peer"
-        let portText = ports?.portText ?? "every port"
-        return "\(action.rawValue) \(origin): \(peerText); \(portText)"
+        "\(action.rawValue) \(origin): \(peerText); \(portText)"
     }
 }
 

@@ -56,6 +56,17 @@ final class FakeAgent: AgentHandler {
         return [path]
     }
 
+    func policies(_ selection: PolicySelection) async throws -> PolicyDetails {
+        if let failure { throw failure }
+        let rule = PolicyDetails.Rule(
+            rule: "ingress[0]", ruleName: "web", action: "allow", peers: "every peer", ports: "TCP 80")
+        let object = PolicyDetails.Object(
+            policy: "NetworkPolicy \(selection.namespace ?? "-")/\(selection.name)", tier: .networkPolicy,
+            subject: "pods {} in namespace shop", isolates: ["ingress"], directions: ["ingress"], rules: [rule],
+            endpoints: [PolicyDetails.Endpoint(pod: "shop/web", ingress: "00c0ffee")])
+        return PolicyDetails(objects: [object], compiled: [PolicyDetails.Bit(peers: "every peer", ports: "TCP 80")])
+    }
+
     func flows(_ query: FlowQuery, send: (Flow) async throws -> Void) async throws {
         running.increment()
         defer { running.decrement() }

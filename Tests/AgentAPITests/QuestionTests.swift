@@ -38,6 +38,16 @@ import Testing
         }
     }
 
+    @Test(arguments: ["web", "shop/web", "00c0ffee"])
+    func aPolicyIsAskedForByNameOrID(text: String) async throws {
+        let agent = FakeAgent()
+        let selection = try #require(PolicySelection(text))
+        try await withServer(agent) { _, path in
+            let expected = try await agent.policies(selection)
+            #expect(try await AgentClient(path: path).policies(selection) == expected)
+        }
+    }
+
     @Test func aFilterTravelsWithTheQuery() async throws {
         let agent = FakeAgent()
         agent.produce(2, port: 80)

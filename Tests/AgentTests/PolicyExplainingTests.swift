@@ -61,6 +61,54 @@ import Testing
     }
 }
 
+@Suite struct DetailsOfPolicies {
+    private func state() throws -> ClusterState {
+        var state = ClusterState(node: "node-a")
+        for path in ["cluster.yaml", "tiers/policies.yaml", "broken/policies.yaml"] {
+            let file = ExplainedFixtures.folder.appending(path: path)
+            let manifest = Manifest(source: path, bytes: [UInt8](try Data(contentsOf: file)))
+            _ = state.apply(manifest.objects.map(ObjectChange.upsert))
+        }
+        return state
+    }
+
+    @Test func anObjectIsTheOneOfItsName() throws {
+        let state = try state()
+        let db = try #require(
+            PolicyDetails(PolicySelection(namespace: "shop", name: "db"), state.policies).objects.first)
+        #expect(db.policy == "NetworkPolicy shop/db" && db.tier == .networkPolicy && db.priority == nil)
+        #expect(db.subject == "pods app=db in namespace shop" && db.isolates == ["ingress"])
+        #expect(
+            db.rules == [
+                PolicyDetails.Rule(rule: "ingress[0]", action: "allow", peers: "every peer", ports: "every port")
+            ])
+        #expect(db.endpoints.map(\.pod) == ["shop/db-1"] && db.problems.isEmpty)
+        #expect(PolicyDetails(PolicySelection(namespace: "other", name: "db"), state.policies).objects.isEmpty)
+        #expect(PolicyDetails(PolicySelection(name: "db"), state.policies).objects.count == 1)
+    }
+
+    @Test func aClusterPolicyHasItsPriorityItsRuleNamesAndWhatIsWrongWithIt() throws {
+        let state = try state()
+        let guarded = try #require(PolicyDetails(PolicySelection(name: "guard"), state.policies).objects.first)
+        #expect(guarded.priority == 10 && guarded.isolates.isEmpty && guarded.directions == ["ingress"])
+        #expect(guarded.rules.map(\.ruleName) == ["monitoring", "leave \"web\" to its team", nil, "nobody else"])
+        #expect(guarded.rules.map(\.ports)[2] == "TCP 5000-6000")
+        #expect(guarded.endpoints.map(\.pod) == ["shop/db-1", "shop/web-1"])
+        let broken = try #require(PolicyDetails(PolicySelection(name: "names"), state.policies).objects.first)
+        #expect(broken.problems.contains("spec.egress[0].to[0].domainNames: peers of this form are not enforced"))
+    }
+
+    @Test func anIDIsTheCompiledPolicyThatJudgesAPod() throws {
+        let state = try state()
+        let found = PolicyDetails(PolicySelection(namespace: "shop", name: "db"), state.policies)
+        let id = try #require(found.objects.first?.endpoints.first?.ingress)
+        let compiled = try #require(PolicyDetails(PolicySelection(name: id), state.policies).compiled)
+        #expect(compiled.last?.peers.contains("kubernetes.io/metadata.name=visitors") == true)
+        #expect(compiled.contains(PolicyDetails.Bit(peers: "every peer", ports: "every port")))
+        #expect(PolicyDetails(PolicySelection(name: "ffffffff"), state.policies).compiled == nil)
+    }
+}
+
 @Suite struct PolicyObjectsOfAState {
     private func policy(_ name: String, _ labels: [String: String]) -> ObjectChange {
         .upsert(

@@ -200,14 +200,16 @@ final class FakeAgent: AgentHandler {
     let drift: [DriftItem]
     let failure: AgentError?
     let answers: @Sendable (PolicyQuestion) throws -> [PolicyPath]
+    let details: PolicyDetails
 
     init(
-        drift: [DriftItem] = [], failure: AgentError? = nil,
+        drift: [DriftItem] = [], failure: AgentError? = nil, details: PolicyDetails = PolicyDetails(),
         answers: @escaping @Sendable (PolicyQuestion) throws -> [PolicyPath] = { _ in [] }
     ) {
         self.drift = drift
         self.failure = failure
         self.answers = answers
+        self.details = details
     }
 
     func status() async throws -> AgentStatus {
@@ -242,6 +244,11 @@ final class FakeAgent: AgentHandler {
     func explain(_ question: PolicyQuestion) async throws -> [PolicyPath] {
         if let failure { throw failure }
         return try answers(question)
+    }
+
+    func policies(_ selection: PolicySelection) async throws -> PolicyDetails {
+        if let failure { throw failure }
+        return details
     }
 
     func flows(_ query: FlowQuery, send: (Flow) async throws -> Void) async throws {

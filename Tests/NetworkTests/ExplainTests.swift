@@ -40,7 +40,17 @@ extension AgentLifeTests {
                 try await eventually("the flow") {
                     try await shop.agent.apus("flow", "observe", "--verdict", "denied").output.contains(denied)
                 }
+                let policy = try await shop.agent.apus("policy", "get", "shop/customers-to-web")
+                for word in ["selects:", "in force:     yes", "role=customer", "shop/web-1"] {
+                    #expect(policy.output.contains(word), "\(word): \(policy.output)\(policy.errors)")
+                }
+                let id = try #require(try shop.agent.endpoints().first { $0.name?.name == "web-1" }?.ingress)
+                let compiled = try await shop.agent.apus("policy", "get", "\(id)")
+                #expect(compiled.output.contains("role=customer"), "\(compiled.output)\(compiled.errors)")
                 await shop.agent.terminate()
+                let late = try await shop.agent.apus("policy", "get", "guard")
+                #expect(
+                    late.succeeded && late.output.contains("ingress[0] \"keep out\""), "\(late.output)\(late.errors)")
                 try await expect(shop, from: "visitors/client", to: "shop/web", "http", status: 0, "visitors/client")
                 try await expect(shop, from: "visitors/intruder", to: "shop/web", "http", status: 1, denied)
                 try await expect(

@@ -4,7 +4,8 @@ internal import ArgumentParser
 struct PolicyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "policy", abstract: "The policies of this node's pods: what is in force, and why.",
-        subcommands: [List.self, PolicyExplainCommand.self, PolicyLintCommand.self], aliases: ["policies"])
+        subcommands: [List.self, PolicyGetCommand.self, PolicyExplainCommand.self, PolicyLintCommand.self],
+        aliases: ["policies"])
 
     struct List: ParsableCommand {
         static let configuration = CommandConfiguration(

@@ -8,7 +8,7 @@ package struct PolicyRow: Codable, Equatable, Sendable {
     /// One rule, in the order in which they are tried.
     package struct Rule: Codable, Equatable, Sendable {
         enum CodingKeys: String, CodingKey {
-            case number, kind, namespace, name, rule, tier, action
+            case number, kind, namespace, name, rule, tier, action, peers, ports
             case ruleName = "rule_name"
         }
 
@@ -26,6 +26,9 @@ package struct PolicyRow: Codable, Equatable, Sendable {
         package var tier: String
         /// `allow`, `deny` or `pass`.
         package var action: String
+        /// What it admits, where the agent was asked too: the maps hold no selectors.
+        package var peers: String?
+        package var ports: String?
 
         package init(
             number: Int, kind: String? = nil, namespace: String? = nil, name: String? = nil, rule: String? = nil,
@@ -80,7 +83,9 @@ package struct PolicyRow: Codable, Equatable, Sendable {
             let pods = row.endpoints.isEmpty ? "no endpoint" : Quantity.few(row.endpoints, 4)
             let head = "policy \(row.policy)  \(row.direction ?? "unused")  \(end)\n    judges \(pods)\n"
             if row.rules.isEmpty { return head + "    no rules\n" }
-            return head + Table.text(row.rules, ruleColumns).split(separator: "\n").map { "    \($0)\n" }.joined()
+            let isDescribed = row.rules.contains { $0.peers != nil }
+            let columns = ruleColumns + (isDescribed ? admissionColumns : [])
+            return head + Table.text(row.rules, columns).split(separator: "\n").map { "    \($0)\n" }.joined()
         }.joined(separator: "\n")
     }
 
@@ -89,5 +94,10 @@ package struct PolicyRow: Codable, Equatable, Sendable {
         Column("ACTION") { $0.action },
         Column("TIER") { $0.tier },
         Column("FROM") { $0.text },
+    ]
+
+    private static let admissionColumns: [Column<Rule>] = [
+        Column("PEERS") { $0.peers ?? "" },
+        Column("PORTS") { $0.ports ?? "" },
     ]
 }

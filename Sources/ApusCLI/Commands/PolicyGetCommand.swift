@@ -1,0 +1,113 @@
+internal import AgentAPI
+internal import ArgumentParser
+
+/// `apus policy get`.
+struct PolicyGetCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "get", abstract: "Shows one policy in full: an object, or what was compiled.",
+        discussion: """
+            A name shows every policy object of that name with its rules, the pods of this node that it selects, and \
+            whether it is in force there. An id, as `apus policy list` has them, shows the compiled policy. While apusd \
+            is stopped the maps tell what they hold: rules by their places, without peers and ports.
+
+            Examples:
+              apus policy get shop/web-to-db
+              apus policy get no-visitors
+              apus policy get 24f4839c
+              apus policy get shop/web-to-db -o json | jq '.objects[].in_force'
+            """)
+
+    @Argument(help: "NAME, NAMESPACE/NAME, or the id of a compiled policy.", transform: Self.selection)
+    var policy: PolicySelection
+
+    @OptionGroup var options: GlobalOptions
+
+    func run() async throws {
+        let details = await askAgent()
+        let view: PolicyView
+        if let details {
+            let datapath = openMaps()
+            view = PolicyView(
+                details, policy, maps: try datapath?.policies(), endpoints: try datapath?.endpoints())
+        } else {
+            view = PolicyView(policy, maps: try options.datapath().policies())
+        }
+        if view.isEmpty { throw CommandError(Self.unknown(policy, agent: details != nil)) }
+        let text = PolicyViewText(console: options.console)
+        try options.console.answer(view, as: options.output, table: text.text)
+    }
+
+    /// Nil when the agent does not answer.
+    private func askAgent() async -> PolicyDetails? {
+        do throws(AgentError) {
+            return try await options.agent.policies(policy)
+        } catch {
+            options.console.note("apus: \(error); this is what the maps tell")
+            return nil
+        }
+    }
+
+    /// Nil when they can't be read: the agent has answered.
+    private func openMaps() -> (any DatapathView)? {
+        do {
+            return try options.datapath()
+        } catch {
+            options.console.note("apus: \(error); this is what the agent tells")
+            return nil
+        }
+    }
+
+    private static func selection(_ text: String) throws -> PolicySelection {
+        guard let selection = PolicySelection(text) else {
+            throw ValidationError("a policy is NAME, NAMESPACE/NAME or an id of eight hexadecimal digits")
+        }
+        return selection
+    }
+
+    private static func unknown(_ policy: PolicySelection, agent: Bool) -> String {
+        let name = [policy.namespace, policy.name].compactMap { $0 }.joined(separator: "/")
+        return agent
+            ? "there is no policy \(name)"
+            : "there is no policy \(name) in the maps: they hold only those that judge pods of this node by a rule"
+    }
+}
+
+/// `apus policy get` for people.
+struct PolicyViewText {
+    let console: Console
+
+    func text(_ view: PolicyView) -> String {
+        (view.objects.map(object) + (view.compiled.map { [PolicyRow.text([$0])] } ?? [])).joined(separator: "\n")
+    }
+
+    private func object(_ object: PolicyView.Object) -> String {
+        let endpoints = object.endpoints.isEmpty ? "none" : object.endpoints.joined(separator: ", ")
+        var pairs = [("tier", object.tier + (object.priority.map { ", priority \($0)" } ?? ""))]
+        if let subject = object.subject { pairs.append(("selects", subject)) }
+        if let isolates = object.isolates {
+            pairs.append(("isolates", isolates.isEmpty ? "no direction" : isolates.joined(separator: ", ")))
+        }
+        pairs.append(("endpoints", endpoints))
+        if !object.compiled.isEmpty { pairs.append(("compiled to", object.compiled.joined(separator: ", "))) }
+        pairs.append(("in force", inForce(object)))
+        let causes = (object.problems + object.pending).map { "    \($0)\n" }.joined()
+        let head = "\(object.policy)\n" + Table.pairs(pairs.map { (name: $0.0, value: $0.1) }, indent: 2) + causes
+        if object.rules.isEmpty { return head + "  no rules\n" }
+        return head + Table.text(object.rules, Self.columns).split(separator: "\n").map { "  \($0)\n" }.joined()
+    }
+
+    private func inForce(_ object: PolicyView.Object) -> String {
+        switch object.inForce {
+        case true?: object.endpoints.isEmpty ? "no pod of this node is concerned" : console.paint("yes", .green)
+        case false?: console.paint("no", .red)
+        case nil: "not known"
+        }
+    }
+
+    private static let columns: [Column<PolicyDetails.Rule>] = [
+        Column("RULE") { $0.rule + ($0.ruleName.map { " \($0.debugDescription)" } ?? "") },
+        Column("ACTION") { $0.action },
+        Column("PEERS") { $0.peers ?? "" },
+        Column("PORTS") { $0.ports ?? "" },
+    ]
+}

@@ -1,0 +1,136 @@
+internal import AgentAPI
+
+/// What `apus policy get` tells.
+struct PolicyView: Codable, Equatable {
+    /// A policy object and what became of it.
+    struct Object: Codable, Equatable {
+        enum CodingKeys: String, CodingKey {
+            case policy, tier, priority, subject, isolates, rules, problems, pending, endpoints, compiled
+            case inForce = "in_force"
+        }
+
+        var policy: String
+        var tier: String
+        var priority: Int?
+        /// The pods that it selects; nil without the agent.
+        var subject: String?
+        /// The directions in which it isolates; nil without the agent.
+        var isolates: [String]?
+        var rules: [PolicyDetails.Rule]
+        /// Whether it is in force as written for every pod of this node that it selects; nil when it can't be told.
+        var inForce: Bool?
+        /// What is wrong with it.
+        var problems: [String]
+        /// Pods that the maps judge by something else yet.
+        var pending: [String]
+        /// The pods of this node that it selects.
+        var endpoints: [String]
+        /// The compiled policies that have rules of it.
+        var compiled: [String]
+    }
+
+    var objects: [Object]
+    /// The compiled policy of the id.
+    var compiled: PolicyRow?
+
+    var isEmpty: Bool { objects.isEmpty && compiled == nil }
+}
+
+extension PolicyView {
+    /// What the maps alone tell of objects: their rules as far as they are compiled, and whom they judge.
+    init(_ selection: PolicySelection, maps rows: [PolicyRow]) {
+        var objects: [String: Object] = [:]
+        for row in rows {
+            for rule in row.rules {
+                guard let kind = rule.kind, let name = rule.name,
+                    selection.matches(namespace: rule.namespace ?? "", name: name)
+                else { continue }
+                let text = "\(kind) " + [rule.namespace ?? "", name].filter { !$0.isEmpty }.joined(separator: "/")
+                objects[text, default: Object(policy: text, tier: rule.tier)].add(rule, of: row)
+            }
+        }
+        self.init(
+            objects: objects.values.sorted { $0.policy < $1.policy },
+            compiled: rows.first { selection.id != nil && $0.policy == selection.name })
+    }
+
+    /// What the agent tells, compared with the maps where they can be read.
+    init(_ details: PolicyDetails, _ selection: PolicySelection, maps rows: [PolicyRow]?, endpoints: [EndpointRow]?) {
+        var compiled = rows?.first { selection.id != nil && $0.policy == selection.name }
+        if let bits = details.compiled { compiled?.describe(bits) }
+        self.init(
+            objects: details.objects.map { object in
+                let users = rows.map { rows in rows.filter { $0.names(object.policy) }.map(\.policy) } ?? []
+                return Object(object, compiled: users, pending: endpoints.map { Self.pending(object, $0, rows ?? []) })
+            }, compiled: compiled)
+    }
+
+    /// The pods that the maps don't judge as the agent wants it.
+    private static func pending(
+        _ object: PolicyDetails.Object, _ endpoints: [EndpointRow], _ rows: [PolicyRow]
+    ) -> [String] {
+        let known = Set(rows.map(\.policy))
+        return object.endpoints.flatMap { wanted -> [String] in
+            let row = endpoints.first { row in
+                row.namespace.flatMap { namespace in row.pod.map { "\(namespace)/\($0)" } } == wanted.pod
+            }
+            guard let row else { return ["\(wanted.pod): is no endpoint yet"] }
+            let sides = [("ingress", wanted.ingress, row.ingressPolicy), ("egress", wanted.egress, row.egressPolicy)]
+            return sides.filter { object.directions.contains($0.0) }.compactMap { direction, wanted, found in
+                if wanted != found {
+                    return "\(row.text): \(direction) is judged by \(found ?? "nothing"), not \(wanted ?? "nothing")"
+                }
+                guard let wanted, !known.contains(wanted) else { return nil }
+                return "\(row.text): \(direction) is closed, as \(wanted) is not in the maps"
+            }
+        }
+    }
+}
+
+extension PolicyView.Object {
+    fileprivate init(policy: String, tier: String) {
+        self.init(
+            policy: policy, tier: tier, rules: [], problems: [], pending: [], endpoints: [], compiled: [])
+    }
+
+    fileprivate init(_ object: PolicyDetails.Object, compiled: [String], pending: [String]?) {
+        let isWell = object.problems.isEmpty
+        self.init(
+            policy: object.policy, tier: object.tier.rawValue, priority: object.priority, subject: object.subject,
+            isolates: object.isolates, rules: object.rules, inForce: isWell ? pending?.isEmpty : false,
+            problems: object.problems, pending: pending ?? [], endpoints: object.endpoints.map(\.pod),
+            compiled: compiled)
+    }
+
+    fileprivate mutating func add(_ rule: PolicyRow.Rule, of row: PolicyRow) {
+        let own = PolicyDetails.Rule(
+            rule: rule.rule ?? "", ruleName: rule.ruleName, action: rule.action, peers: nil, ports: nil)
+        if !rules.contains(own) { rules.append(own) }
+        if !compiled.contains(row.policy) { compiled.append(row.policy) }
+        endpoints = Set(endpoints).union(row.endpoints).sorted()
+    }
+}
+
+extension PolicyRow {
+    /// Whether a rule comes from an object, or the object is the one that isolates.
+    fileprivate func names(_ object: String) -> Bool {
+        isolatedBy == object
+            || rules.contains { rule in
+                guard let kind = rule.kind, let name = rule.name else { return false }
+                return "\(kind) " + [rule.namespace ?? "", name].filter { !$0.isEmpty }.joined(separator: "/") == object
+            }
+    }
+
+    /// Adds what the agent says that the rules admit, if it speaks of as many.
+    fileprivate mutating func describe(_ bits: [PolicyDetails.Bit]) {
+        guard bits.count == rules.count else { return }
+        for index in rules.indices {
+            rules[index].peers = bits[index].peers
+            rules[index].ports = bits[index].ports
+        }
+    }
+}
+
+extension EndpointRow {
+    fileprivate var text: String { "\(namespace ?? "")/\(pod ?? "")" }
+}

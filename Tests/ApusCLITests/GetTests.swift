@@ -1,0 +1,123 @@
+import AgentAPI
+import Testing
+
+@testable import ApusCLI
+
+@Suite struct `apus policy get` {
+    private static let rule = PolicyDetails.Rule(
+        rule: "ingress[0]", action: "allow", peers: "pods app=front in namespace shop", ports: "TCP 8080")
+
+    private static func cart(_ ingress: String? = "00c0ffee", problems: [String] = []) -> PolicyDetails.Object {
+        PolicyDetails.Object(
+            policy: "NetworkPolicy shop/cart", tier: .networkPolicy, subject: "pods app=cart in namespace shop",
+            isolates: ["ingress"], directions: ["ingress"], rules: [rule], problems: problems,
+            endpoints: [PolicyDetails.Endpoint(pod: "shop/cart-0", ingress: ingress)])
+    }
+
+    private func get(_ details: PolicyDetails, _ arguments: String..., datapath: Bool = true) async throws -> Outcome {
+        var outcome: Outcome?
+        try await withAgent(FakeAgent(details: details)) { socket in
+            outcome = await run(
+                arguments: ["policy", "get"] + arguments, datapath: datapath ? FakeDatapath() : nil, socket: socket)
+        }
+        return try #require(outcome)
+    }
+
+    @Test func `an object with its rules, its pods, and what became of it`() async throws {
+        let outcome = try await get(PolicyDetails(objects: [Self.cart()]), "shop/cart")
+        #expect(
+            outcome.output == """
+                NetworkPolicy shop/cart
+                  tier:         network-policy
+                  selects:      pods app=cart in namespace shop
+                  isolates:     ingress
+                  endpoints:    shop/cart-0
+                  compiled to:  00c0ffee
+                  in force:     yes
+                  RULE        ACTION  PEERS                             PORTS
+                  ingress[0]  allow   pods app=front in namespace shop  TCP 8080
+
+                """)
+        #expect(outcome.code == 0 && outcome.notes.isEmpty)
+    }
+
+    @Test func `a cluster policy with a priority, named rules and no pods here`() async throws {
+        let rule = PolicyDetails.Rule(
+            rule: "egress[0]", ruleName: "keep \"out\"", action: "deny", peers: "every peer", ports: "every port")
+        let guarded = PolicyDetails.Object(
+            policy: "ClusterNetworkPolicy guard", tier: .admin, priority: 5, subject: "pods {} in namespaces {}",
+            directions: ["egress"], rules: [rule])
+        let output = try await get(PolicyDetails(objects: [guarded]), "guard").output
+        for line in [
+            "  tier:       admin, priority 5\n", "  isolates:   no direction\n", "  endpoints:  none\n",
+            "  in force:   no pod of this node is concerned\n", #"  egress[0] "keep \"out\""  deny    every peer"#,
+        ] {
+            #expect(output.contains(line), "\(line): \(output)")
+        }
+    }
+
+    @Test(arguments: [
+        (cart("0badcafe"), "    shop/cart-0: ingress is judged by 00c0ffee, not 0badcafe\n"),
+        (cart(nil), "    shop/cart-0: ingress is judged by 00c0ffee, not nothing\n"),
+        (
+            cart(problems: ["spec.ingress[0].ports[0].port: 0 is not in 1 to 65535"]),
+            "    spec.ingress[0].ports[0].port"
+        ),
+    ])
+    func `what is not in force says why`(object: PolicyDetails.Object, reason: String) async throws {
+        let outcome = try await get(PolicyDetails(objects: [object]), "cart")
+        #expect(outcome.code == 0 && outcome.output.contains("in force:     no\n\(reason)"), "\(outcome.output)")
+        let json = try await get(PolicyDetails(objects: [object]), "cart", "-o", "json")
+        #expect(json.output.contains(#""in_force" : false"#))
+    }
+
+    @Test func `a pod that the maps don't have is not judged yet`() async throws {
+        var object = Self.cart()
+        object.endpoints = [PolicyDetails.Endpoint(pod: "shop/new", ingress: "00c0ffee")]
+        let outcome = try await get(PolicyDetails(objects: [object]), "cart")
+        #expect(outcome.output.contains("    shop/new: is no endpoint yet\n"))
+    }
+
+    @Test func `an id shows what was compiled, with what the agent says of its rules`() async throws {
+        let bits = [PolicyDetails.Bit(peers: "pods app=front in namespace shop", ports: "TCP 8080")]
+        let outcome = try await get(PolicyDetails(compiled: bits), "00c0ffee")
+        #expect(
+            outcome.output == """
+                policy 00c0ffee  ingress  isolates (by NetworkPolicy shop/cart)
+                    judges shop/cart-0
+                    RULE  ACTION  TIER            FROM                                PEERS                             \
+                PORTS
+                       0  allow   network-policy  NetworkPolicy shop/cart ingress[0]  pods app=front in namespace shop  \
+                TCP 8080
+
+                """)
+    }
+
+    @Test func `without the agent the maps tell what they hold`() async throws {
+        let outcome = await run("policy", "get", "shop/cart")
+        #expect(
+            outcome.output == """
+                NetworkPolicy shop/cart
+                  tier:         network-policy
+                  endpoints:    shop/cart-0
+                  compiled to:  00c0ffee
+                  in force:     not known
+                  RULE        ACTION  PEERS  PORTS
+                  ingress[0]  allow   -      -
+
+                """)
+        #expect(outcome.code == 0 && outcome.notes.contains("this is what the maps tell"))
+        #expect(await run("policy", "get", "0badcafe").output.hasPrefix("policy 0badcafe  unused"))
+        let unknown = await run("policy", "get", "other")
+        #expect(unknown.code == 2 && unknown.notes.contains("there is no policy other in the maps: they hold only"))
+    }
+
+    @Test func `without maps the agent tells what it wants, and what nobody knows is no answer`() async throws {
+        let outcome = try await get(PolicyDetails(objects: [Self.cart()]), "cart", datapath: false)
+        #expect(outcome.code == 0 && outcome.output.contains("  in force:   not known\n"))
+        #expect(outcome.notes.hasSuffix("; this is what the agent tells\n"))
+        let unknown = try await get(PolicyDetails(), "shop/none")
+        #expect(unknown == Outcome(code: 2, output: "", notes: "apus: there is no policy shop/none\n"))
+        #expect(await run("policy", "get", "a/b/c").code == 64)
+    }
+}
