@@ -111,6 +111,7 @@ extension AgentConfiguration {
                 backends: mapSizes.backends, policyEntries: mapSizes.policyEntries, connections: mapSizes.connections,
                 halfOpen: mapSizes.halfOpen, affinities: mapSizes.affinities, eventBytes: mapSizes.eventRing))
         options.redirectsToPeer = redirectsToPeer
+        options.keepsConnections = keepsConnections
         options.reportsFlows = reportsFlows
         options.denialInterval = denialInterval.nanoseconds
         return options

@@ -19,6 +19,8 @@ public struct AgentConfiguration: Sendable {
     public var socket: String
     /// Whether packets go straight into local pods, without the host's stack.
     public var redirectsToPeer: Bool
+    /// Whether live connections stay as they were admitted when policies change.
+    public var keepsConnections: Bool
     /// Whether the data path reports flows.
     public var reportsFlows: Bool
     /// How many flows are kept for those who ask for past ones.
@@ -54,6 +56,7 @@ public struct AgentConfiguration: Sendable {
         uplinks = []
         socket = "/run/apus/apus.sock"
         redirectsToPeer = true
+        keepsConnections = false
         reportsFlows = true
         flowCapacity = 65_536
         mapSizes = MapSizes()

@@ -42,6 +42,11 @@ import Logging
     @Option(
         help: .flag("redirect-peer", "Hand packets straight to local pods, without the host's stack.", default: "on"))
     var redirectPeer: Switch?
+    @Option(
+        help: .flag(
+            "live-connections", "What a change of policy does to open connections: judge them again, or keep them.",
+            default: "revalidate"))
+    var liveConnections: LiveConnections?
     @Option(help: .flag("flow-events", "Report flows.", default: "on"))
     var flowEvents: Switch?
     @Option(help: .flag("flow-capacity", "Flows kept for those who ask for past ones.", default: 65536))
@@ -69,6 +74,8 @@ import Logging
         configuration.uplinks = Environment.values("uplink", uplink)
         configuration.socket = try socket.path()
         configuration.redirectsToPeer = try Environment.value("redirect-peer", redirectPeer, default: .on) == .on
+        configuration.keepsConnections =
+            try Environment.value("live-connections", liveConnections, default: .revalidate) == .keep
         configuration.reportsFlows = try Environment.value("flow-events", flowEvents, default: .on) == .on
         configuration.flowCapacity = try Environment.value(
             "flow-capacity", flowCapacity, default: configuration.flowCapacity)

@@ -50,6 +50,11 @@ enum Switch: String, ExpressibleByArgument, CaseIterable {
     case on, off
 }
 
+/// What a change of policy does to open connections.
+enum LiveConnections: String, ExpressibleByArgument, CaseIterable {
+    case revalidate, keep
+}
+
 /// What is logged, from everything down to the gravest.
 enum LogLevel: String, ExpressibleByArgument, CaseIterable {
     case trace, debug, info, notice, warning, error, critical

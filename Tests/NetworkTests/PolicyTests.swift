@@ -1,4 +1,5 @@
 import Addressing
+import Datapath
 import TestSupport
 import Testing
 
@@ -64,6 +65,31 @@ extension TrafficTests {
                 for held in bystanders {
                     let result = await held.stop()
                     #expect(result.succeeded && held.states == ["connected", "exchanges"], "\(held.lines)")
+                }
+            }
+        }
+
+        @Test func openConnectionsAreKeptUntilTheyCloseIfThatIsSet() async throws {
+            try await withShop(options: ["--live-connections", "keep"]) { shop in
+                let client = shop.lab.pod("client")
+                let held = try await hold(Shop.webAddresses, from: client, 80)
+                try shop.agent.manifests.edit("policy-web.yaml", "role: customer", to: "role: scraper")
+                for vip in Shop.webAddresses {
+                    try await eventually("a closed door") {
+                        try await client.ask(vip, 80, within: .milliseconds(400)) == .timedOut
+                    }
+                    #expect(try await shop.lab.pod("intruder").ask(vip, 80, within: .seconds(5)).isAnswered)
+                }
+                for connection in held { #expect(connection.states == ["connected"], "\(connection.lines)") }
+                // The other behaviour reaches what was kept so far …
+                try await shop.agent.restart(options: ["--live-connections", "revalidate"])
+                for connection in held { try await connection.reaches("stalled") }
+                // … and what it cut off does not come back.
+                try await shop.agent.restart(options: ["--live-connections", "keep"])
+                let drops = try shop.agent.drops(.policyIsolated)
+                try await eventually("more attempts") { try shop.agent.drops(.policyIsolated) > drops + 4 }
+                for connection in held {
+                    #expect(connection.states == ["connected", "stalled"], "\(connection.lines)")
                 }
             }
         }

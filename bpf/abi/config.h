@@ -18,7 +18,8 @@ struct apus_config {
 	__u32 wakeup_bytes; // unread bytes of the ring that wake its reader
 	__u8 redirect_peer; // deliver to local pods without the host's stack
 	__u8 events; // 0: no flow events at all
-	__u8 padding[2];
+	__u8 keep_connections; // a new policy generation doesn't reach live connections
+	__u8 padding;
 };
 
 _Static_assert(sizeof(struct apus_config) == 56, "config layout");

@@ -30,7 +30,7 @@ struct apus_connection_side {
 	__u64 bytes; // layer 2 bytes, as the interface counts them
 	__u32 endpoint; // slot in `endpoints`, 0: not on this node
 	__u32 identity; // that endpoint's identity when the connection was opened
-	__u32 generation; // and its policy generation when the connection was judged last
+	__u32 generation; // and its policy generation when the connection was last admitted; 0: it is not
 	__u32 policy; // policy that judged this side (egress of the opener, ingress of the other), 0: none
 	__u32 rule; // and the rule that decided, APUS_RULE_NONE: none did
 	__u32 tcp_flags; // every TCP flag this side has sent

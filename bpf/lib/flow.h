@@ -148,6 +148,8 @@ COLD int judge_again(struct flow *flow, const struct apus_endpoint *endpoint, __
 		flow->frontend = connection->frontend;
 		flow->frontend_port = connection->frontend_port;
 		flow->answers = !is_from_opener(&flow->found);
+		// Programs that keep what was admitted must not bring back what is cut off.
+		connection_side(connection, high)->generation = 0;
 		return 0;
 	}
 	record_judgement(connection_side(connection, high), flow, generation);
@@ -187,6 +189,9 @@ ALWAYS_INLINE enum side_state check_side(struct flow *flow, _Bool high, struct l
 	// Read before the policies are: see struct apus_endpoint.
 	generation = *(const volatile __u32 *)&known->endpoint->generation;
 	if (likely(side->generation == generation))
+		return SIDE_ALLOWED;
+	// It keeps the generation it was admitted under, so that programs that revalidate will judge it.
+	if (config.keep_connections && side->generation)
 		return SIDE_ALLOWED;
 	return judge_again(flow, known->endpoint, generation, high) ? SIDE_ALLOWED : SIDE_DENIED;
 }

@@ -10,7 +10,9 @@ ALWAYS_INLINE _Bool side_still_holds(const struct apus_connection_side *side)
 
 	if (!side->endpoint)
 		return 1;
-	return endpoint && side_is_current(side, endpoint) && side->generation == endpoint->generation;
+	if (!endpoint || !side_is_current(side, endpoint))
+		return 0;
+	return side->generation == endpoint->generation || (config.keep_connections && side->generation);
 }
 
 // Whether an ICMP error quotes a packet of a connection that is known here and still allowed. The quoted packet was

@@ -8,6 +8,8 @@ public struct DatapathOptions: Sendable {
     public var timeouts: DatapathTimeouts
     /// Whether packets go straight into local pods, without the host's stack.
     public var redirectsToPeer: Bool
+    /// Whether live connections stay as they were admitted when policies change.
+    public var keepsConnections: Bool
     /// Whether flows are reported.
     public var reportsFlows: Bool
     /// Nanoseconds in which a denied flow is reported at most once.
@@ -20,6 +22,7 @@ public struct DatapathOptions: Sendable {
         self.capacities = capacities
         timeouts = DatapathTimeouts()
         redirectsToPeer = true
+        keepsConnections = false
         reportsFlows = true
         denialInterval = 5_000_000_000
         wakeupBytes = UInt32(clamping: capacities.eventBytes / 4)
@@ -37,6 +40,7 @@ public struct DatapathOptions: Sendable {
         constants.wakeup_bytes = wakeupBytes
         constants.redirect_peer = redirectsToPeer ? 1 : 0
         constants.events = reportsFlows ? 1 : 0
+        constants.keep_connections = keepsConnections ? 1 : 0
         return constants
     }
 
