@@ -14,7 +14,7 @@ struct IncrementalStateTests {
             var state = ClusterState(node: ObjectGenerator.node)
             _ = state.apply(generator.fill())
             for step in 0..<40 {
-                let batch = generator.batch()
+                let batch = generator.changes(1 + Int(generator.random.next() % 3))
                 _ = state.apply(batch)
                 var fresh = ClusterState(node: ObjectGenerator.node)
                 let objects = generator.objects.shuffled(using: &generator.random).map(ObjectChange.upsert)
@@ -30,18 +30,4 @@ struct IncrementalStateTests {
             }
         }
     }
-}
-
-extension ObjectGenerator {
-    /// One to three changes of different objects, deletions first, as a source tells them.
-    fileprivate mutating func batch() -> [ObjectChange] {
-        let changes = (0...random.next() % 3).map { _ in change() }
-        let last = Dictionary(changes.map { ($0.key, $0) }) { $1 }
-        let (gone, there) = (last.values.filter(\.isDeletion), last.values.filter { !$0.isDeletion })
-        return gone + there
-    }
-}
-
-extension ObjectChange {
-    fileprivate var isDeletion: Bool { if case .delete = self { true } else { false } }
 }

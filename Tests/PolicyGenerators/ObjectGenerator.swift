@@ -14,13 +14,15 @@ package struct ObjectGenerator: Sendable {
 
     package var random: RandomSource
     private var current: [ObjectKey: KubernetesObject] = [:]
+    /// The keys of the objects in order.
+    private var keys: [ObjectKey] = []
     /// Those of the pods that have a network of their own.
     private var podAddresses: [IPAddress] = []
 
     package init(seed: UInt64) { random = RandomSource(seed: seed) }
 
     /// The objects as they are now, in order.
-    package var objects: [KubernetesObject] { current.values.sorted { $0.key < $1.key } }
+    package var objects: [KubernetesObject] { keys.compactMap { current[$0] } }
 
     /// Fills an empty cluster; returns the changes that make it.
     package mutating func fill() -> [ObjectChange] {
@@ -39,19 +41,29 @@ package struct ObjectGenerator: Sendable {
         return changes
     }
 
-    /// Makes one random change.
-    package mutating func change() -> ObjectChange {
-        let deletable = random.chance(25) ? objects.map(\.key).filter { $0.kind != .node } : []
+    /// Makes so many random changes, or fewer where two fall on one object, as a batch of a source: deletions first.
+    package mutating func changes(_ count: Int) -> [ObjectChange] {
+        let all = (0..<count).map { _ in change() }
+        let last = Dictionary(all.map { ($0.key, $0) }) { $1 }.values.sorted { $0.key < $1.key }
+        findPodAddresses()
+        return last.filter { current[$0.key] == nil } + last.filter { current[$0.key] != nil }
+    }
+
+    private mutating func change() -> ObjectChange {
+        let deletable = random.chance(25) ? keys.filter { $0.kind != .node } : []
         let change = deletable.randomElement(using: &random).map(ObjectChange.delete) ?? .upsert(replacement())
         note(change)
-        findPodAddresses()
         return change
     }
 
     private mutating func note(_ change: ObjectChange) {
         switch change {
-        case .upsert(let object): current[object.key] = object
-        case .delete(let key): current[key] = nil
+        case .upsert(let object):
+            guard current.updateValue(object, forKey: object.key) == nil else { return }
+            keys.insert(object.key, at: keys.firstIndex { object.key < $0 } ?? keys.endIndex)
+        case .delete(let key):
+            current[key] = nil
+            keys.removeAll { $0 == key }
         }
     }
 
