@@ -8,13 +8,13 @@ struct PolicyExplainer: AgentAPI.PolicyNames {
     private let node: String
     private let oracle: PolicyOracle
     private let problems: [PolicyName: [PolicyProblem]]
-    let frontends: [PolicyFrontend]
+    private let programs: [Frontend: ServiceProgram]
 
     init(_ state: ClusterState) {
         node = state.node
         oracle = state.policies.oracle(state.policyObjects.values)
         problems = Dictionary(grouping: state.policies.problems, by: \.object)
-        frontends = state.services.programs.sorted { $0.key < $1.key }.map { PolicyFrontend($0.key, $0.value) }
+        programs = state.services.programs
     }
 
     /// The ways that the packet can take, judged at the ends that are pods of this node.
@@ -51,6 +51,19 @@ struct PolicyExplainer: AgentAPI.PolicyNames {
     func end(at address: IPAddress) -> PolicyPath.End {
         let pod = oracle.pod(at: address)
         return PolicyPath.End(address: "\(address)", pod: pod?.key.description, node: pod?.node)
+    }
+
+    func frontends(at address: IPAddress) -> [PolicyFrontend] { frontends { key, _ in key.address == address } }
+
+    func frontends(of namespace: String, _ name: String) -> [PolicyFrontend] {
+        let service = ServiceName(namespace: namespace, name: name)
+        return frontends { _, program in program.service == service }
+    }
+
+    private func frontends(where isWanted: (Frontend, ServiceProgram) -> Bool) -> [PolicyFrontend] {
+        programs.filter { isWanted($0.key, $0.value) }.sorted { $0.key < $1.key }.map {
+            PolicyFrontend($0.key, $0.value)
+        }
     }
 
     func ports(named name: String, _ ipProtocol: IPProtocol, at address: IPAddress) -> [Port]? {

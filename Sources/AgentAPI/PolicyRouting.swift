@@ -36,8 +36,10 @@ public protocol PolicyNames {
     func end(at address: IPAddress) -> PolicyPath.End
     /// The numbers that a pod's port of that name has; nil when names of ports are not known here at all.
     func ports(named name: String, _ ipProtocol: IPProtocol, at address: IPAddress) -> [Port]?
-    /// The Services' addresses.
-    var frontends: [PolicyFrontend] { get }
+    /// What Services have an address.
+    func frontends(at address: IPAddress) -> [PolicyFrontend]
+    /// The addresses and ports of a Service.
+    func frontends(of namespace: String, _ name: String) -> [PolicyFrontend]
     /// Why a name may be unknown here, as an end of a sentence.
     var reach: String { get }
 }
@@ -88,7 +90,7 @@ extension PolicyQuestion {
     private func targets(_ names: some PolicyNames) throws(AgentError) -> [Target] {
         switch destination {
         case .address(let address):
-            let frontends = names.frontends.filter { $0.address.address == address }
+            let frontends = names.frontends(at: address)
             if !frontends.isEmpty { return try backends(frontends) }
             return try targets(at: address, names)
         case .named(let namespace, let name):
@@ -97,7 +99,7 @@ extension PolicyQuestion {
                 for address in addresses { targets += try self.targets(at: address, names) }
                 return targets
             }
-            let frontends = names.frontends.filter { $0.namespace == namespace && $0.service == name }
+            let frontends = names.frontends(of: namespace, name)
             if !frontends.isEmpty { return try backends(frontends) }
             throw AgentError(.notFound, "there is neither a pod nor a Service \(destination) \(names.reach)")
         }

@@ -13,7 +13,7 @@ extension PolicyJudgement {
             return missing + (Self.closest(candidates).map { "; closest: \($0)" } ?? "; there is none at all")
         case .rule:
             guard let deciding = rules.last else { return nil }
-            let earlier = rules.dropLast().filter { $0.tier == deciding.tier && $0.action != "deny" }
+            let earlier = rules.dropLast().filter { $0.tier == deciding.tier && ["allow", "pass"].contains($0.action) }
             let missing = "no rule before \(deciding.text) accepts \(peer) on \(port)"
             return missing + (Self.closest(earlier).map { "; closest: \($0)" } ?? "")
         case .broken: return "the policies must be mended: until then all that they judge is denied"

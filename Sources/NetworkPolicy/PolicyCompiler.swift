@@ -95,6 +95,7 @@ public struct PolicyCompiler: Sendable {
             node: node, pods: directory.pods, namespaces: directory.namespaces,
             nodeAddresses: addresses.nodeAddresses, interfaceAddresses: addresses.interfaceAddresses)
         for policy in policies { oracle.apply(policy) }
+        oracle.owners = directory.owners
         return oracle
     }
 

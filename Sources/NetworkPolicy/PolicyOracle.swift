@@ -12,6 +12,8 @@ public struct PolicyOracle: Sendable {
     private var clusterPolicies: [String: ClusterPolicyObject] = [:]
     private var nodeAddresses: [IPAddress] = []
     private var interfaceAddresses: Set<IPAddress> = []
+    /// Whose address is whose, where somebody keeps that already; nil: every pod is looked at.
+    var owners: [IPAddress: PodKey]?
 
     /// An oracle that knows no object yet.
     public init(node: String) { self.node = node }
@@ -30,6 +32,7 @@ public struct PolicyOracle: Sendable {
 
     /// Takes one change.
     public mutating func apply(_ input: PolicyInput) {
+        owners = nil
         switch input {
         case .pod(let pod): pods[pod.key] = pod
         case .podRemoved(let key): pods[key] = nil
@@ -55,7 +58,8 @@ public struct PolicyOracle: Sendable {
 
     /// The pod that an address belongs to: a running one, the first by name if there are several.
     public func pod(at address: IPAddress) -> PolicyPod? {
-        pods.values.filter { isOnPodNetwork($0) && $0.addresses.contains(address) }.min { $0.key < $1.key }
+        if let owners { return owners[address].flatMap { pods[$0] } }
+        return pods.values.filter { isOnPodNetwork($0) && $0.addresses.contains(address) }.min { $0.key < $1.key }
     }
 
     /// Judges a packet by the policies of one pod of this node.

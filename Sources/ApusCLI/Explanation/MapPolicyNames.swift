@@ -4,7 +4,7 @@ internal import AgentAPI
 /// What names mean by the maps alone: pods of this node and Services.
 struct MapPolicyNames: PolicyNames {
     private let endpoints: [EndpointRow]
-    let frontends: [PolicyFrontend]
+    private let frontends: [PolicyFrontend]
 
     init(_ datapath: any DatapathView) throws {
         endpoints = try datapath.endpoints()
@@ -22,6 +22,12 @@ struct MapPolicyNames: PolicyNames {
         let pod = endpoints.first { $0.addresses.contains("\(address)") }
         let name = pod.flatMap { pod in pod.namespace.flatMap { namespace in pod.pod.map { "\(namespace)/\($0)" } } }
         return PolicyPath.End(address: "\(address)", pod: name)
+    }
+
+    func frontends(at address: IPAddress) -> [PolicyFrontend] { frontends.filter { $0.address.address == address } }
+
+    func frontends(of namespace: String, _ name: String) -> [PolicyFrontend] {
+        frontends.filter { $0.namespace == namespace && $0.service == name }
     }
 
     func ports(named name: String, _ ipProtocol: IPProtocol, at address: IPAddress) -> [Port]? { nil }
