@@ -94,6 +94,8 @@ struct APIHandler: AgentHandler {
 
     func policies(_ selection: PolicySelection) async throws -> PolicyDetails { await controller.policies(selection) }
 
+    func trace(_ question: ServiceQuestion) async throws -> ServiceTrace { try await controller.trace(question) }
+
     func flows(_ query: FlowQuery, send: (Flow) async throws -> Void) async throws {
         guard query.follow else {
             for flow in hub.last(query.last, query.filter) { try await send(flow) }

@@ -51,6 +51,11 @@ public struct AgentClient: Sendable {
         try await one(AgentRequest(kind: .policy, policy: selection)) { $0.policies }
     }
 
+    /// Where a connection of a pod to a Service can end, and why not elsewhere.
+    public func trace(_ question: ServiceQuestion) async throws(AgentError) -> ServiceTrace {
+        try await one(AgentRequest(kind: .trace, service: question)) { $0.trace }
+    }
+
     /// Hands over flows one by one, until the agent has no more; a query that follows has no end but cancellation.
     ///
     /// - Throws: ``AgentError``, `CancellationError`, or what `receive` throws.

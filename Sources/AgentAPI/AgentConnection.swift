@@ -68,6 +68,11 @@ struct AgentConnection: Sendable {
         case .policy:
             guard let selection = request.policy else { throw AgentError(.badRequest, "the request names no policy") }
             try await send(AgentResponse(policies: handler.policies(selection)))
+        case .trace:
+            guard let question = request.service else {
+                throw AgentError(.badRequest, "the request names no Service")
+            }
+            try await send(AgentResponse(trace: handler.trace(question)))
         case .flows:
             try await handler.flows(request.query ?? FlowQuery()) { flow in
                 try Task.checkCancellation()

@@ -48,7 +48,7 @@ public enum AgentProtocol {
 /// The one line that a client sends.
 struct AgentRequest: Sendable, Equatable, Codable {
     enum Kind: String, Sendable, Codable {
-        case version, status, verify, flows, explain, policy
+        case version, status, verify, flows, explain, policy, trace
     }
 
     var protocolVersion = AgentProtocol.version
@@ -59,9 +59,11 @@ struct AgentRequest: Sendable, Equatable, Codable {
     var question: PolicyQuestion?
     /// With `policy` only.
     var policy: PolicySelection?
+    /// With `trace` only.
+    var service: ServiceQuestion?
 
     private enum CodingKeys: String, CodingKey {
-        case query, question, policy
+        case query, question, policy, service
         case protocolVersion = "protocol"
         case kind = "request"
     }
@@ -75,6 +77,7 @@ struct AgentResponse: Sendable, Codable {
     var flow: Flow?
     var paths: [PolicyPath]?
     var policies: PolicyDetails?
+    var trace: ServiceTrace?
     var error: AgentError?
     /// True on the last line.
     var end: Bool?

@@ -22,6 +22,10 @@ public protocol AgentHandler: Sendable {
     /// The policy objects of a name, and the compiled policy of an id; empty where there is none.
     func policies(_ selection: PolicySelection) async throws -> PolicyDetails
 
+    /// Where a connection of a pod of this node to a Service can end; throws ``AgentError/Code/notFound`` when the pod or
+    /// the Service is not known.
+    func trace(_ question: ServiceQuestion) async throws -> ServiceTrace
+
     /// Sends the flows of a query one after the other; `send` waits for a slow reader, so what is behind it must be
     /// bounded, as a ``FlowHub``'s followers are. The task is cancelled when the client leaves.
     func flows(_ query: FlowQuery, send: (Flow) async throws -> Void) async throws

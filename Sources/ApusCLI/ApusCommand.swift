@@ -70,7 +70,8 @@ struct ApusCommand: AsyncParsableCommand {
             permission); 64 wrong usage.
             """,
         subcommands: [
-            StatusCommand.self, DoctorCommand.self, EndpointCommand.self, ServiceCommand.self, PolicyCommand.self,
-            ConnectionCommand.self, FlowCommand.self, MapCommand.self, VerifyCommand.self, VersionCommand.self,
+            StatusCommand.self, DoctorCommand.self, EndpointCommand.self, ServiceCommand.self, BackendCommand.self,
+            PolicyCommand.self, ConnectionCommand.self, FlowCommand.self, MapCommand.self, VerifyCommand.self,
+            VersionCommand.self,
         ])
 }

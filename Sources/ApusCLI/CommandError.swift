@@ -28,6 +28,10 @@ extension CommandError {
         CommandError("no permission to read the maps under \(directory): run as root")
     }
 
+    static func noService(_ name: String) -> CommandError {
+        CommandError("there is no Service \(name) in the maps: see `apus service list` for NAMESPACE and SERVICE")
+    }
+
     static func noMap(_ name: String) -> CommandError {
         CommandError("there is no map \(name): see `apus map list`")
     }

@@ -31,8 +31,7 @@ struct BackendSelection {
     /// container port), so the number comes from the slice that holds the endpoint.
     mutating func add(_ slice: EndpointSliceDefinition) {
         guard !slice.isHeadless, slice.family == (isIPv4 ? .ipv4 : .ipv6) else { return }
-        for port in slice.ports where port.name == portName && port.ipProtocol == ipProtocol {
-            guard let number = port.port, number != 0 else { continue }
+        for number in numbers(in: slice) {
             for endpoint in slice.endpoints {
                 guard let address = endpoint.addresses.first, address.isIPv4 == isIPv4 else { continue }
                 let backend = Backend(address: SocketAddress(address, number))
@@ -41,9 +40,20 @@ struct BackendSelection {
         }
     }
 
+    /// The numbers that a slice has for the frontend's port.
+    func numbers(in slice: EndpointSliceDefinition) -> [Port] {
+        slice.ports.lazy.filter { $0.name == portName && $0.ipProtocol == ipProtocol }.compactMap(\.port)
+            .filter { $0 != 0 }
+    }
+
+    /// What decides about the endpoints that were added.
+    var rule: SelectionRule {
+        SelectionRule(candidates.lazy.map(\.endpoint), at: place, staysOnNode: staysOnNode)
+    }
+
     /// The endpoints that serve, sorted and unique.
     var backends: [Backend] {
-        let rule = SelectionRule(candidates.lazy.map(\.endpoint), at: place, staysOnNode: staysOnNode)
+        let rule = rule
         return Self.sortedUnique(candidates.filter { rule.exclusion(of: $0.endpoint) == nil }.map(\.backend))
     }
 

@@ -172,7 +172,7 @@ public struct LoadBalancer: Sendable {
         guard let claim = claims[frontend]?.first, let service = services[claim.service] else {
             return programs.removeValue(forKey: frontend) == nil ? nil : .remove(frontend)
         }
-        let backends = backends(of: service, portName: claim.portName, for: frontend)
+        let backends = selection(of: service, portName: claim.portName, for: frontend).backends
         let program = ServiceProgram(
             service: claim.service, portName: claim.portName, backends: backends,
             affinitySeconds: service.affinitySeconds)
@@ -181,14 +181,26 @@ public struct LoadBalancer: Sendable {
         return .set(frontend, program)
     }
 
-    private func backends(of service: ServiceDefinition, portName: String, for frontend: Frontend) -> [Backend] {
+    /// Which endpoints serve a frontend, and why the others don't; nil when no Service has the frontend.
+    public func explain(_ frontend: Frontend) -> ServiceExplanation? {
+        guard let claim = claims[frontend]?.first, let service = services[claim.service] else { return nil }
+        let selection = selection(of: service, portName: claim.portName, for: frontend)
+        return ServiceExplanation(
+            service: claim.service, portName: claim.portName, choice: selection.rule.choice,
+            staysOnNode: service.isInternalTrafficLocal, zone: place.zone, affinitySeconds: service.affinitySeconds,
+            endpoints: selection.explain((slicesOfService[service.name] ?? []).compactMap { slices[$0] }))
+    }
+
+    private func selection(
+        of service: ServiceDefinition, portName: String, for frontend: Frontend
+    ) -> BackendSelection {
         var selection = BackendSelection(
             isIPv4: frontend.address.isIPv4, ipProtocol: frontend.ipProtocol, portName: portName, place: place,
             staysOnNode: service.isInternalTrafficLocal)
         for name in slicesOfService[service.name] ?? [] {
             if let slice = slices[name] { selection.add(slice) }
         }
-        return selection.backends
+        return selection
     }
 
     /// Endpoints that can't be used although the slice promises that they can; nil when there are none.

@@ -1,5 +1,11 @@
 /// Why an endpoint gets no new connection.
 public enum EndpointExclusion: Sendable, Hashable {
+    /// Its slice is for those who look names up, and for nobody else.
+    case headlessSlice
+    /// Its slice has no port with the name and protocol, or gives it no number.
+    case noSuchPort
+    /// Its address is not of the slice's family.
+    case otherFamily
     /// The Service's traffic stays on the node of its client.
     case otherNode
     /// It is not ready.
@@ -36,8 +42,16 @@ struct SelectionRule {
             tier == .ready && !staysOnNode ? TopologyMode(near.filter(\.isReady), at: place) : .everywhere
     }
 
-    /// Whether the only endpoints that serve are going away.
-    var fallsBack: Bool { tier == .terminating }
+    /// The rule for people.
+    var choice: ServiceExplanation.Choice {
+        switch (tier, topology) {
+        case (.none, _): .none
+        case (.terminating, _): .terminating
+        case (.ready, .everywhere): .ready
+        case (.ready, .sameNode): .sameNode
+        case (.ready, .sameZone): .sameZone
+        }
+    }
 
     /// Why an endpoint does not serve; nil when it does.
     func exclusion(of endpoint: EndpointSliceDefinition.Endpoint) -> EndpointExclusion? {

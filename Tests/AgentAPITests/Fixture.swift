@@ -67,6 +67,16 @@ final class FakeAgent: AgentHandler {
         return PolicyDetails(objects: [object], compiled: [PolicyDetails.Bit(peers: "every peer", ports: "TCP 80")])
     }
 
+    func trace(_ question: ServiceQuestion) async throws -> ServiceTrace {
+        if let failure { throw failure }
+        let endpoint = ServiceTrace.Endpoint(
+            address: "10.244.0.5", port: 8080, slice: "cart-1", node: "node-b", zone: "south",
+            exclusion: .hintedForOtherZones)
+        return ServiceTrace(
+            client: question.client, frontend: "\(question.ipProtocol) \(question.address):\(question.port)",
+            service: "shop/cart:http", choice: .sameZone, node: "node-a", zone: "north", endpoints: [endpoint])
+    }
+
     func flows(_ query: FlowQuery, send: (Flow) async throws -> Void) async throws {
         running.increment()
         defer { running.decrement() }

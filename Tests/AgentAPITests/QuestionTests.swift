@@ -48,6 +48,17 @@ import Testing
         }
     }
 
+    @Test func aQuestionAboutAServiceTravels() async throws {
+        let agent = FakeAgent()
+        let question = ServiceQuestion(
+            client: "shop/front", address: try #require(IPAddress("fd00::10")), port: 53, ipProtocol: .udp)
+        try await withServer(agent) { _, path in
+            let expected = try await agent.trace(question)
+            #expect(expected.frontend == "UDP fd00::10:53" && expected.serving.isEmpty)
+            #expect(try await AgentClient(path: path).trace(question) == expected)
+        }
+    }
+
     @Test func aFilterTravelsWithTheQuery() async throws {
         let agent = FakeAgent()
         agent.produce(2, port: 80)

@@ -251,6 +251,20 @@ final class FakeAgent: AgentHandler {
         return details
     }
 
+    func trace(_ question: ServiceQuestion) async throws -> ServiceTrace {
+        if let failure { throw failure }
+        let endpoint = ServiceTrace.Endpoint(
+            address: "10.244.1.9", port: 8080, slice: "cart-1", node: "node-b", zone: "south",
+            exclusion: .hintedForOtherZones)
+        let serving = ServiceTrace.Endpoint(
+            address: "10.244.0.5", port: 8080, slice: "cart-1", node: "node-a", zone: "north", isClient: true)
+        let isServed = question.port == 80
+        return ServiceTrace(
+            client: question.client, frontend: "\(question.ipProtocol) \(question.address):\(question.port)",
+            service: "shop/cart:http", choice: isServed ? .sameZone : .none, node: "node-a", zone: "north",
+            affinitySeconds: 600, endpoints: isServed ? [serving, endpoint] : [])
+    }
+
     func flows(_ query: FlowQuery, send: (Flow) async throws -> Void) async throws {
         if let failure { throw failure }
         if query.follow {

@@ -6,7 +6,8 @@ import Testing
 
 @Suite struct Usage {
     static let commands: [[String]] = [
-        ["status"], ["doctor"], ["endpoint", "list"], ["service", "list"], ["policy", "list"], ["connection", "list"],
+        ["status"], ["doctor"], ["endpoint", "list"], ["service", "list"], ["service", "get"], ["service", "trace"],
+        ["backend", "list"], ["policy", "list"], ["connection", "list"],
         ["map", "list"], ["map", "dump"], ["flow", "observe"], ["verify"], ["version"],
     ]
 

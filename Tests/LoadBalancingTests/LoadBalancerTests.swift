@@ -4,7 +4,7 @@ import Testing
 
 @Suite struct LoadBalancerProperties {
     @Test(arguments: 0..<300 as Range<UInt64>)
-    func theOrderOfChangesDoesNotMatter(seed: UInt64) {
+    func theOrderOfChangesDoesNotMatter(seed: UInt64) throws {
         var random = SplitMix(seed: seed)
         var world = World()
         var incremental = LoadBalancer(node: "node-a")
@@ -18,6 +18,11 @@ import Testing
         let edits = fromScratch.apply(world.inputs.shuffled(using: &random))
         #expect(fromScratch.programs == incremental.programs, "seed \(seed)")
         #expect(fromScratch.problems == incremental.problems, "seed \(seed)")
+        for (frontend, program) in incremental.programs {
+            let endpoints = try #require(incremental.explain(frontend)).endpoints
+            let serving = Set(endpoints.filter { $0.exclusion == nil }.map { Backend(address: $0.address) })
+            #expect(serving == Set(program.backends), "seed \(seed): \(frontend)")
+        }
         #expect(Set(edits.map(\.frontend)).count == edits.count && edits.count == fromScratch.programs.count)
     }
 

@@ -29,6 +29,7 @@ extension TrafficTests {
                 let zones = ["web-1": "north", "web-2": "south", "web-3": "south"]
                 try echo.agent.manifests.write("echo.yaml", Self.service(echo.lab, "forZones", zones))
                 try await expect(echo, ["web-1"])
+                try await expectTrace(echo)
                 try echo.agent.manifests.write("node.yaml", Self.node(zone: "south"))
                 try await expect(echo, ["web-2", "web-3"])
                 try echo.agent.manifests.write("node.yaml", Self.node(zone: "east"))
@@ -38,6 +39,23 @@ extension TrafficTests {
                 try await expect(echo, ["web-3"])
                 #expect(try await echo.agent.apus("verify").succeeded)
             }
+        }
+
+        /// What `apus` tells of it.
+        private func expectTrace(_ echo: Echo) async throws {
+            let vip = "\(Echo.addresses[0]):\(Echo.tcpPort)"
+            let trace = try await echo.agent.apus("service", "trace", "--from", "default/client", "--to", vip)
+            #expect(trace.succeeded, "\(trace.errors)")
+            let lines = trace.output.split(separator: "\n")
+            let served = lines.filter { $0.hasSuffix("yes") }
+            #expect(
+                served.count == 1 && served.allSatisfy { $0.contains("\(echo.lab.pod("web-1").addresses[0]):8080") })
+            #expect(lines.filter { $0.hasSuffix("no: its hints name other zones") }.count == 2, "\(trace.output)")
+            let backends = try await echo.agent.apus("backend", "list").output
+            #expect(backends.contains("default/web-1  default/echo:tcp-80\n"), "\(backends)")
+            #expect(!backends.contains("default/web-2"), "\(backends)")
+            let service = try await echo.agent.apus("service", "get", "default/echo").output
+            #expect(service.contains("default/echo:udp-53") && service.contains("default/web-1"), "\(service)")
         }
 
         private func expect(_ echo: Echo, _ backends: [String]) async throws {

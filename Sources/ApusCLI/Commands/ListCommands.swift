@@ -24,30 +24,6 @@ struct EndpointCommand: ParsableCommand {
     }
 }
 
-/// `apus service`.
-struct ServiceCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "service", abstract: "The Services that are translated on this node.", subcommands: [List.self],
-        aliases: ["services", "svc"])
-
-    struct List: ParsableCommand {
-        static let configuration = CommandConfiguration(
-            abstract: "Lists each frontend and the backends that it leads to.",
-            discussion: """
-                The table shows the first backends; -o json and -o yaml show all.
-
-                Examples:
-                  apus service list
-                  apus service list -o yaml
-                  apus service list -o json | jq '.[] | select(.backends == [])'
-                """)
-
-        @OptionGroup var options: GlobalOptions
-
-        func run() throws { try options.console.list(try options.datapath().services(), as: options.output) }
-    }
-}
-
 /// `apus connection`.
 struct ConnectionCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -47,6 +47,22 @@ package struct ServiceRow: TableRow, Codable, Equatable {
         self.affinitySeconds = affinitySeconds
     }
 
+    /// `namespace/name:port name`, as far as it is known.
+    var name: String {
+        "\(namespace ?? "-")/\(service ?? "-")" + (portName.map { ":\($0)" } ?? "")
+    }
+
+    /// The frontend with all its backends, for people.
+    var details: String {
+        let affinity = affinitySeconds.map { "clients keep their backend for \($0) s" }
+        let head = [name, "\(EndText.text(address, port))/\(ipProtocol)", affinity].compactMap { $0 }
+        let lines = backends.map { backend in
+            "  \(EndText.text(backend.address, backend.port))" + (backend.pod.map { "  \($0)" } ?? "")
+        }
+        return ([head.joined(separator: "  ")] + (lines.isEmpty ? ["  none: refuses"] : lines))
+            .map { $0 + "\n" }.joined()
+    }
+
     package static let absence = "no services: the data path knows no frontend"
 
     package static let columns: [Column<ServiceRow>] = [

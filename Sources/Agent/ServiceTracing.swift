@@ -1,0 +1,82 @@
+internal import Addressing
+internal import AgentAPI
+internal import LoadBalancing
+internal import NetworkPolicy
+
+extension NodeController {
+    /// Where a connection of a pod of this node to a Service can end.
+    func trace(_ question: ServiceQuestion) throws(AgentError) -> ServiceTrace { try state.trace(question) }
+}
+
+extension ClusterState {
+    /// Where a connection of a pod of this node to a Service can end, and why not elsewhere: from the objects, not from
+    /// what is programmed.
+    func trace(_ question: ServiceQuestion) throws(AgentError) -> ServiceTrace {
+        guard let client = localPods.first(where: { "\($0.key)" == question.client })?.value else {
+            throw AgentError(
+                .notFound,
+                "no pod \(question.client) of this node with an address of its own: name one of `apus endpoint list`")
+        }
+        guard let address = IPAddress(question.address), let ipProtocol = IPProtocol(question.ipProtocol) else {
+            throw AgentError(.badRequest, "\(question.ipProtocol) \(question.address) is no address of a Service")
+        }
+        let frontend = Frontend(address: address, port: question.port, ipProtocol: ipProtocol)
+        guard let explanation = services.explain(frontend) else {
+            throw AgentError(.notFound, "no Service has \(frontend)\(portsInstead(of: frontend))")
+        }
+        return ServiceTrace(explanation, frontend, of: client, on: node)
+    }
+
+    /// What the address has, if it is a Service's.
+    private func portsInstead(of frontend: Frontend) -> String {
+        let others = services.programs.keys.filter { $0.address == frontend.address }.sorted()
+        return others.isEmpty
+            ? ": see `apus service list`"
+            : "; \(frontend.address) has " + others.map { "\($0.ipProtocol) \($0.port)" }.joined(separator: ", ")
+    }
+}
+
+extension ServiceTrace {
+    init(_ explanation: ServiceExplanation, _ frontend: Frontend, of client: LocalPod, on node: String) {
+        let portName = explanation.portName.isEmpty ? "" : ":\(explanation.portName)"
+        self.init(
+            client: "\(client.key)", frontend: "\(frontend)", service: "\(explanation.service)\(portName)",
+            choice: Choice(explanation.choice), staysOnNode: explanation.staysOnNode, node: node,
+            zone: explanation.zone, affinitySeconds: explanation.affinitySeconds,
+            endpoints: explanation.endpoints.map { endpoint in
+                Endpoint(
+                    address: "\(endpoint.address.address)",
+                    port: endpoint.address.port == 0 ? nil : endpoint.address.port, slice: endpoint.slice.name,
+                    node: endpoint.node, zone: endpoint.zone,
+                    isClient: client.addresses.contains(endpoint.address.address),
+                    exclusion: endpoint.exclusion.map { Exclusion($0) })
+            })
+    }
+}
+
+extension ServiceTrace.Choice {
+    fileprivate init(_ choice: ServiceExplanation.Choice) {
+        switch choice {
+        case .ready: self = .ready
+        case .sameNode: self = .sameNode
+        case .sameZone: self = .sameZone
+        case .terminating: self = .terminating
+        case .none: self = .none
+        }
+    }
+}
+
+extension ServiceTrace.Exclusion {
+    fileprivate init(_ exclusion: EndpointExclusion) {
+        switch exclusion {
+        case .headlessSlice: self = .headlessSlice
+        case .noSuchPort: self = .noSuchPort
+        case .otherFamily: self = .otherFamily
+        case .otherNode: self = .otherNode
+        case .notReady: self = .notReady
+        case .terminating: self = .terminating
+        case .hintedForOtherNodes: self = .hintedForOtherNodes
+        case .hintedForOtherZones: self = .hintedForOtherZones
+        }
+    }
+}
