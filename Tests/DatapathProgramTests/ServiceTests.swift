@@ -182,18 +182,6 @@ struct ServiceTests {
         #expect(try datapath.open(client, to: Family.v4.virtual) == .delivered)
     }
 
-    @Test("Without a backend nothing passes", arguments: Family.allCases, Transport.allCases)
-    func noBackend(_ family: Family, _ transport: Transport) throws {
-        let datapath = try DatapathFixture()
-        let client = try datapath.addPod()
-        try datapath.addService(SocketAddress(family.virtual, 80), transport.number, to: [])
-        let request = transport.header(on: client.sends(to: family.virtual), from: 40000, to: 80)
-        #expect(try datapath.run(request, on: .fromPod(client)) == .dropped(leaving: .noBackend))
-        let event = try #require(datapath.events().last)
-        #expect(event.kind == .denied && event.reason == .noBackend && event.destinationEnd.address == family.virtual)
-        #expect(try datapath.connectionCount() == 0)
-    }
-
     @Test("New connections spread over the backends, and each stays with its own")
     func spread() throws {
         let datapath = try DatapathFixture()

@@ -84,12 +84,4 @@ struct SourcePortTests {
             }
         }
     }
-
-    @Test("A pod that is its Service's only backend is not led to itself")
-    func hairpin() throws {
-        let datapath = try DatapathFixture()
-        let pod = try datapath.addPod()
-        try datapath.addService(SocketAddress(frontends[0], 80), to: [SocketAddress(pod.v4, 8080)])
-        #expect(try datapath.open(pod, to: frontends[0]) == .dropped(leaving: .sourcePort))
-    }
 }

@@ -13,14 +13,39 @@ extension TrafficTests {
             }
         }
 
-        @Test func aServiceWithoutEndpointsRefusesAtTheSocketAndDropsPackets() async throws {
-            try await withEcho { echo in
+        @Test(arguments: ["on", "off"])
+        func aServiceWithoutEndpointsRefuses(redirectPeer: String) async throws {
+            // The answer to a packet is the data path's own: the client's policy lets nothing in.
+            let policy = Manifest.policy("closed", "{podSelector: {matchLabels: {closed: \"yes\"}}, ingress: []}")
+            try await withEcho(options: ["--redirect-peer", redirectPeer], more: ["closed.yaml": policy]) { echo in
+                let client = Manifest.pod(echo.client, name: "client", labels: ["closed": "\"yes\""])
+                let others = Echo.pods.map { Manifest.pod(echo.lab.pod($0)) }
+                try echo.agent.manifests.write("pods.yaml", Manifest.file(others + [client]))
+                try await eventually("the client's policy") {
+                    try echo.agent.endpoints().contains { $0.ingress != nil }
+                }
                 for path in EchoPath.all {
                     let before = try echo.agent.drops(.noBackend)
-                    let outcome = try await echo.ask(path, Echo.emptyAddresses, within: .milliseconds(400))
-                    let expected = path.covered ? AskOutcome.refused : .timedOut
-                    #expect(outcome == expected, "\(path)")
+                    let outcome = try await echo.ask(path, Echo.emptyAddresses, within: path.patience)
+                    #expect(outcome == path.refusal, "\(path)")
                     #expect((try echo.agent.drops(.noBackend) > before) == !path.covered, "\(path)")
+                }
+            }
+        }
+
+        @Test func aPodReachesItselfAtTheSocketAndIsRefusedPerPacket() async throws {
+            try await withEcho { echo in
+                try echo.setBackends(["web-1"])
+                let (pod, paths) = (echo.lab.pod("web-1"), EchoPath.all)
+                try await eventually("the change of backends", within: .seconds(20)) {
+                    try await echo.leads(paths[0], to: ["web-1"])
+                }
+                for path in paths {
+                    let port = path.ipProtocol == .udp ? Echo.udpPort : Echo.tcpPort
+                    let outcome = try await pod.ask(
+                        Echo.addresses[path.family], port, over: path.ipProtocol, options: path.options,
+                        within: path.patience, covered: path.covered)
+                    #expect(outcome == (path.covered ? .answered("web-1") : path.refusal), "\(path)")
                 }
             }
         }
@@ -68,6 +93,12 @@ struct EchoPath: Sendable, CustomStringConvertible {
             }
         }
     }
+
+    /// What a client sees that is refused: no error about a datagram reaches a socket that isn't connected.
+    var refusal: AskOutcome { unconnected && !covered ? .timedOut : .refused }
+
+    /// How long to wait for an answer or a refusal.
+    var patience: Duration { unconnected && !covered ? .milliseconds(400) : .seconds(5) }
 
     var options: [String] { unconnected ? ["--unconnected"] : [] }
 
@@ -121,8 +152,7 @@ struct Echo {
     /// Whether only these backends answer, or the connection is refused where there are none.
     func leads(_ path: EchoPath, to backends: [String]) async throws -> Bool {
         guard !backends.isEmpty else {
-            let outcome = try await ask(path, Self.addresses, within: .milliseconds(300))
-            return outcome == (path.covered ? .refused : .timedOut)
+            return try await ask(path, Self.addresses, within: .seconds(1)) == .refused
         }
         let report = try await client.load(
             Self.addresses[path.family], path.ipProtocol == .udp ? Self.udpPort : Self.tcpPort, over: path.ipProtocol,

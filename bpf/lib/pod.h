@@ -2,6 +2,7 @@
 #pragma once
 
 #include "path.h"
+#include "refuse.h"
 #include "translate.h"
 
 ALWAYS_INLINE _Bool is_translatable(const struct packet *packet)
@@ -47,8 +48,11 @@ ALWAYS_INLINE int handle_from_pod(struct __sk_buff *skb, __u64 now, __u32 random
 	find_connection(&flow);
 	if (!flow.found.connection) {
 		reason = prepare_opening(skb, &flow);
-		if (unlikely(reason))
-			return drop_flow(&flow, reason, APUS_DIRECTION_EGRESS);
+		if (unlikely(reason)) {
+			drop_flow(&flow, reason, APUS_DIRECTION_EGRESS);
+			return reason == APUS_REASON_NO_BACKEND ? refuse(skb, &flow.packet, flow.source.endpoint)
+								: TCX_DROP_PACKET;
+		}
 	}
 	if (unlikely(track(&flow)))
 		return drop_denied(&flow);
@@ -63,7 +67,7 @@ ALWAYS_INLINE int handle_to_pod(struct __sk_buff *skb, __u64 now)
 	int parsed = parse_packet(skb, &flow.packet);
 	int result;
 
-	if (parsed == PARSE_PASS)
+	if (parsed == PARSE_PASS || takes_answer(skb))
 		return TCX_NEXT_PROGRAM;
 	if (unlikely(parsed != PARSE_PACKET))
 		return drop_unparsed(skb, parsed, APUS_DIRECTION_INGRESS);

@@ -82,8 +82,9 @@ COLD int find_translation(struct flow *flow)
 	return flow->service ? TRANSLATION_FRESH : TRANSLATION_GONE;
 }
 
-// Tries backends until one is found towards which the client's port is free and which is not the client itself. The
-// one of a client with affinity comes first, and its port being taken is no reason for another: that would be wrong.
+// Tries backends until one is found towards which the client's port is free and which is not the client itself: a pod
+// that is its Service's only backend has none. The one of a client with affinity comes first, and its port being taken
+// is no reason for another: that would be a wrong one.
 ALWAYS_INLINE enum apus_reason search_backend(struct flow *flow, const struct apus_service *service,
 					      struct picked_backend picked)
 {
@@ -95,11 +96,11 @@ ALWAYS_INLINE enum apus_reason search_backend(struct flow *flow, const struct ap
 		if (!picked.backend)
 			return reason;
 		aim_at(flow, &picked.backend->address, picked.backend->port);
-		reason = APUS_REASON_SOURCE_PORT;
 		if (address_equal(&flow->packet.source, &flow->packet.destination))
 			continue;
 		if (!is_live(flow))
 			return APUS_REASON_NONE;
+		reason = APUS_REASON_SOURCE_PORT;
 		if (service->affinity)
 			return reason;
 	}
