@@ -134,7 +134,8 @@ let package = Package(
             name: "WireTests", dependencies: ["Addressing", "PolicyGenerators", "Wire"], swiftSettings: strict),
         .testTarget(name: "FlowsTests", dependencies: ["Addressing", "Flows"], swiftSettings: strict),
         .testTarget(
-            name: "KubernetesTests", dependencies: ["Kubernetes", "Addressing"], exclude: ["Fixtures"],
+            name: "KubernetesTests", dependencies: ["Kubernetes", "Addressing", "PolicyGenerators"],
+            exclude: ["Fixtures"],
             swiftSettings: strict),
         .testTarget(
             name: "PolicyTranslationTests",

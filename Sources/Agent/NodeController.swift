@@ -27,6 +27,7 @@ actor NodeController {
     var rules = PodInterfaceRules()
     var uplinks = UplinkState()
     var diagnostics = SourceDiagnostics()
+    var health = SourceHealth()
     var isSynced = false
     /// Set while what was taken over stays although nobody asked for it, as the view of the cluster has gaps.
     var keeping: KeptState?
@@ -59,6 +60,7 @@ actor NodeController {
         case .synced: finishFirstSync()
         case .diagnostic(let diagnostic): note(diagnostic)
         case .forgiven(let source): diagnostics.forgive(source)
+        case .standing(let kind, let standing): note(standing, of: kind)
         }
     }
 
@@ -81,7 +83,7 @@ actor NodeController {
         if diagnostics.hidesObjects {
             keeping = KeptState()
             tables.keepStale()
-            log.warning("Manifests can't be read in full: what was in force before the start is kept")
+            log.warning("Not every object can be read: what was in force before the start is kept")
         } else {
             tables.removeStale()
         }
@@ -103,7 +105,19 @@ actor NodeController {
         if diagnostic.isNotice {
             log.info("Objects of this kind are not read", metadata: ["source": "\(diagnostic)"])
         } else {
-            log.error("A manifest is not in force as written", metadata: ["problem": "\(diagnostic)"])
+            log.error("An object is not in force as written", metadata: ["problem": "\(diagnostic)"])
+        }
+    }
+
+    private func note(_ standing: KindStanding, of kind: ObjectKind) {
+        guard health.note(standing, of: kind, at: KernelClock.realtime()) else { return }
+        let metadata: Logger.Metadata = ["kind": "\(kind.rawValue)", "problem": "\(standing.problem ?? "none")"]
+        if standing.problem == nil {
+            log.info("Objects of this kind are followed", metadata: metadata)
+        } else if standing.isConnected {
+            log.info("Objects of this kind are not there to be followed", metadata: metadata)
+        } else {
+            log.warning("Objects of this kind can't be followed now; what is in force stays", metadata: metadata)
         }
     }
 
@@ -153,7 +167,7 @@ actor NodeController {
         tables.removeStale()
         program()
         attachEverything()
-        log.info("All manifests can be read: what nobody asks for any more has been removed")
+        log.info("All objects can be read: what nobody asks for any more has been removed")
     }
 
     private func repair() {

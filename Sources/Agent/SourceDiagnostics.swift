@@ -12,8 +12,9 @@ struct SourceDiagnostics: Sendable {
     /// What is wrong now, in the order in which it was found.
     var current: [SourceDiagnostic] { entries }
 
-    /// Whether objects may be missing from the view: what is merely there twice hides nothing.
-    var hidesObjects: Bool { entries.contains { $0.problem != .duplicate } }
+    /// Whether objects may be missing from the view: what is merely there twice, or in force without a field, hides
+    /// nothing.
+    var hidesObjects: Bool { entries.contains { $0.problem != .duplicate && $0.problem != .unknownField } }
 
     /// Takes in a diagnostic.
     mutating func note(_ diagnostic: SourceDiagnostic) {

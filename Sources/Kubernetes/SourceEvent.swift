@@ -24,6 +24,25 @@ public enum SourceEvent: Sendable, Hashable {
     case diagnostic(SourceDiagnostic)
     /// A file or resource that diagnostics had named was read anew: those no longer hold, new ones follow if need be.
     case forgiven(source: String)
+    /// How the source stands with one kind of objects now; only from sources that can lose their origin.
+    case standing(ObjectKind, KindStanding)
+}
+
+/// How a source stands with one kind of objects.
+public struct KindStanding: Sendable, Hashable {
+    /// Whether all objects of the kind have been told once.
+    public var isSynced: Bool
+    /// Whether changes are followed now.
+    public var isConnected: Bool
+    /// Why they are not, or what should be known all the same; nil when nothing should.
+    public var problem: String?
+
+    /// A standing; the empty one is that of a source that has just begun.
+    public init(isSynced: Bool = false, isConnected: Bool = false, problem: String? = nil) {
+        self.isSynced = isSynced
+        self.isConnected = isConnected
+        self.problem = problem
+    }
 }
 
 /// A source of desired state: an API server or a directory, and nothing behind this seam knows which.
@@ -43,6 +62,8 @@ public struct SourceDiagnostic: Error, Sendable, Hashable {
         case invalidObject
         /// An object is there twice; the first one counts.
         case duplicate
+        /// An API server's object has a field that this version does not know; the rest of the object is in force.
+        case unknownField
         /// Objects of a kind that Apus does not read; told once for each kind.
         case ignoredKind
     }

@@ -19,6 +19,7 @@ struct DirectoryStateTests {
             case .diagnostic(let diagnostic): [diagnostic.description]
             case .synced: ["synced"]
             case .forgiven(let source): ["forgiven \(source)"]
+            case .standing(let kind, let standing): ["\(kind): \(standing)"]
             }
         }
     }

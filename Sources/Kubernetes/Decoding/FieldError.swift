@@ -7,6 +7,8 @@ struct FieldError: Error {
     }
 
     let message: String
+    /// Whether a field that is not known is all that is wrong.
+    var isUnknownField = false
     /// Innermost first.
     private var steps: [Step] = []
 
@@ -34,6 +36,35 @@ struct FieldError: Error {
             case .key(let name): path += "[\"\(name)\"]"
             case .index(let index): path += "[\(index)]"
             }
+        }
+    }
+}
+
+extension FieldError {
+    /// The value without the field that the error is about.
+    func removingField(from value: ManifestValue) -> ManifestValue {
+        value.removing(steps.reversed()[...])
+    }
+}
+
+extension ManifestValue {
+    /// The value without what is at the end of the way, outermost step first.
+    fileprivate func removing(_ steps: ArraySlice<FieldError.Step>) -> ManifestValue {
+        guard let step = steps.first else { return self }
+        let isLast = steps.count == 1
+        switch (self, step) {
+        case (.object(let object), .field(let name)), (.object(let object), .key(let name)):
+            var members = object.members
+            if isLast { members.removeAll { $0.name == name } }
+            members = members.map {
+                $0.name == name ? .init(name: name, value: $0.value.removing(steps.dropFirst())) : $0
+            }
+            return .object(ManifestObject(members: members))
+        case (.list(var entries), .index(let index)) where entries.indices.contains(index) && !isLast:
+            entries[index] = entries[index].removing(steps.dropFirst())
+            return .list(entries)
+        default:
+            return self
         }
     }
 }

@@ -72,6 +72,8 @@ struct Fields {
     /// as good as missing, and a missing one may allow more.
     func refuseOthers(than known: [String]) throws(FieldError) {
         guard let unknown = object.members.first(where: { !known.contains($0.name) }) else { return }
-        throw FieldError("is not known").inside(.field(unknown.name))
+        var error = FieldError("is not known")
+        error.isUnknownField = true
+        throw error.inside(.field(unknown.name))
     }
 }

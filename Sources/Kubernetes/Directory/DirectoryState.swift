@@ -145,7 +145,7 @@ extension DirectoryState {
                 guard toldKinds.insert(diagnostic.subject ?? "").inserted else { continue }
             case .duplicate:
                 break
-            case .invalidObject, .syntax, .unreadable:
+            case .invalidObject, .syntax, .unreadable, .unknownField:
                 diagnostic.keepsLastGood = diagnostic.key.map { kept[$0] != nil } ?? !kept.isEmpty
             }
             batch.diagnostics.append(diagnostic)

@@ -43,4 +43,35 @@ struct ByteCursor {
             }
         }
     }
+
+    /// Moves over a JSON value without checking it: to the comma or the bracket behind it, or to the end.
+    mutating func skipValue() {
+        var depth = 0
+        while let byte = peek {
+            switch byte {
+            case UInt8(ascii: "\""): skipString()
+            case UInt8(ascii: "{"), UInt8(ascii: "["):
+                depth += 1
+                advance()
+            case UInt8(ascii: "}"), UInt8(ascii: "]"):
+                if depth == 0 { return }
+                depth -= 1
+                advance()
+            case UInt8(ascii: ",") where depth == 0: return
+            default: advance()
+            }
+        }
+    }
+
+    private mutating func skipString() {
+        advance()
+        while let byte = peek {
+            advance()
+            switch byte {
+            case UInt8(ascii: "\\"): advance()
+            case UInt8(ascii: "\""): return
+            default: break
+            }
+        }
+    }
 }

@@ -11,11 +11,19 @@ struct JSONParser {
     /// Deeper nesting is refused, so that outside data can't exhaust the stack.
     private static let maximumDepth = 256
 
+    /// A member that is passed over without being looked at: its name, and how deep the object around it is.
+    struct Skipped {
+        let name: String
+        let depth: Int
+    }
+
     private var cursor: ByteCursor
+    private let skipped: Skipped?
 
     /// A parser of bytes that are known to be UTF-8.
-    init(_ bytes: ArraySlice<UInt8>) {
+    init(_ bytes: ArraySlice<UInt8>, skipping skipped: Skipped? = nil) {
         cursor = ByteCursor(bytes)
+        self.skipped = skipped
     }
 
     /// The next value, nil at the end of the text.
@@ -56,7 +64,11 @@ struct JSONParser {
             let name = try string()
             cursor.skipSpace()
             guard cursor.take(":") else { throw failure("expected a colon") }
-            result.members.append(.init(name: name, value: try value(depth: depth + 1)))
+            if let skipped, skipped.depth == depth, skipped.name == name {
+                cursor.skipValue()
+            } else {
+                result.members.append(.init(name: name, value: try value(depth: depth + 1)))
+            }
             cursor.skipSpace()
             if cursor.take("}") { return result }
             guard cursor.take(",") else { throw failure("expected a comma or the end of the object") }

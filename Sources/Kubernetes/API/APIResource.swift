@@ -1,0 +1,24 @@
+extension ObjectKind {
+    /// The kind's name in paths and in rules of RBAC, for example `endpointslices`.
+    package var plural: String {
+        switch self {
+        case .networkPolicy, .clusterNetworkPolicy: "\(rawValue.lowercased().dropLast())ies"
+        case .namespace, .node, .service, .endpointSlice, .pod: "\(rawValue.lowercased())s"
+        }
+    }
+
+    /// The path of all objects of the kind, in all namespaces.
+    package var path: String { "\(root)/\(plural)" }
+
+    private var root: String { apiVersion.contains("/") ? "/apis/\(apiVersion)" : "/api/\(apiVersion)" }
+
+    fileprivate func path(_ key: ObjectKey) -> String {
+        let place = key.namespace.isEmpty ? root : "\(root)/namespaces/\(key.namespace)"
+        return "\(place)/\(plural)/\(key.name)"
+    }
+}
+
+extension ObjectKey {
+    /// The object's path at an API server, as `kubectl get --raw` takes it.
+    package var path: String { kind.path(self) }
+}

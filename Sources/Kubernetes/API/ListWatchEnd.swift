@@ -1,0 +1,124 @@
+extension ListWatch {
+    /// Takes in the end of a request, and says which one is next, and when.
+    mutating func end(_ ending: ListWatchEnding, random: Double) -> [ListWatchAction] {
+        let refusal = error
+        let (wasOpen, brought) = (isOpen, hasEvents)
+        (error, isOpen, hasEvents) = (nil, false, false)
+        switch ending {
+        case _ where refusal != nil: return refused(refusal ?? APIRefusal(code: 500, message: ""), random)
+        case .complete: return completed(brought, random)
+        case .cut: return resume(after: brought ? .zero : pause(random))
+        case .silent where !wasOpen: return problem("no answer came in time") + resume(after: pause(random))
+        case .silent: return silent(brought, random)
+        case .unreachable(let reason):
+            let pause = unanswered.next(longest: settings.longestUnansweredPause, random: random)
+            return problem(reason) + resume(after: pause)
+        case .refused(let refusal): return refused(refusal, random)
+        case .malformed(let reason): return problem(reason) + relist(after: pause(random))
+        }
+    }
+
+    private mutating func pause(_ random: Double) -> Duration {
+        backoff.next(longest: settings.longestPause, random: random)
+    }
+
+    private mutating func problem(_ text: String) -> [ListWatchAction] {
+        change { standing in
+            standing.isConnected = false
+            standing.problem = text
+        }
+    }
+
+    /// A regular end: of a page, or of a watch whose time was up.
+    private mutating func completed(_ brought: Bool, _ random: Double) -> [ListWatchAction] {
+        if let token = nextPage {
+            nextPage = nil
+            return [.request(.page(continuation: token, isCut: true), after: .zero)]
+        }
+        if listing != nil { return relist(after: pause(random)) }
+        if brought || version != watched { return resume(after: .zero) }
+        return withoutFruit(random)
+    }
+
+    /// Nothing came for too long.
+    private mutating func silent(_ brought: Bool, _ random: Double) -> [ListWatchAction] {
+        if listing?.streams == true {
+            // A server that does not know of streaming lists sends what exists, but never the mark at its end.
+            streams = false
+            return relist(after: .zero)
+        }
+        return brought ? resume(after: .zero) : withoutFruit(random)
+    }
+
+    /// A watch that brought nothing, not even a bookmark. The version may be one that the server has yet to reach, as
+    /// after its store was restored: it waits for that in silence. So the second time, a list is asked for.
+    private mutating func withoutFruit(_ random: Double) -> [ListWatchAction] {
+        fruitless += 1
+        return fruitless > 1 ? relist(after: pause(random)) : resume(after: pause(random))
+    }
+
+    /// Goes on with the watch, or begins the list anew.
+    private mutating func resume(after pause: Duration) -> [ListWatchAction] {
+        if listing != nil { return relist(after: pause) }
+        watched = version
+        return [.request(.watch(from: version), after: pause)]
+    }
+
+    /// Begins a list; what is known stays known.
+    private mutating func relist(after pause: Duration) -> [ListWatchAction] {
+        fruitless = 0
+        (nextPage, watched) = (nil, nil)
+        listing = Listing(streams: streams)
+        return [.request(listRequest, after: pause)]
+    }
+}
+
+extension ListWatch {
+    private mutating func refused(_ refusal: APIRefusal, _ random: Double) -> [ListWatchAction] {
+        switch refusal.code {
+        case 404: return absent(random)
+        case 410: return expired(random)
+        case 400 where streams && listing != nil, 422 where streams && listing != nil:
+            streams = false
+            return relist(after: .zero)
+        default: break
+        }
+        let asked = Duration.seconds(refusal.retryAfter ?? 0) * (1 + 0.2 * random)
+        let pause = max(self.pause(random), asked)
+        absences = 0
+        unanswered.reset()
+        let told = problem(Self.text(refusal))
+        // 400 and 500 are also the answers to a version that the server can't read.
+        let isVersionsFault = refusal.code == 400 || refusal.code == 422 || refusal.code == 500
+        return told + (isVersionsFault ? relist(after: pause) : resume(after: pause))
+    }
+
+    /// The version, or the token of a page, is too old.
+    private mutating func expired(_ random: Double) -> [ListWatchAction] {
+        // A list that can't be read in pages before their token expires is asked for as one.
+        if let listing, !listing.streams, !listing.seen.isEmpty { isCut = false }
+        return relist(after: pause(random))
+    }
+
+    /// The server does not have the kind. Once is not enough to drop what is known of it: a server that has just
+    /// started may not have read its definitions yet.
+    private mutating func absent(_ random: Double) -> [ListWatchAction] {
+        absences += 1
+        let pause = absences == 1 ? self.pause(random) : settings.absentPause * (0.5 + 0.5 * random)
+        guard absences > 1 else { return relist(after: pause) }
+        let standing = change { standing in
+            standing.isConnected = true
+            standing.problem = "the API server does not have this kind"
+        }
+        return standing + completeAsAbsent() + relist(after: pause)
+    }
+
+    private static func text(_ refusal: APIRefusal) -> String {
+        switch refusal.code {
+        case 401: "the API server does not accept the credentials (401): \(refusal.message)"
+        case 403: "the API server does not allow it (403): \(refusal.message)"
+        case 429: "the API server asks to wait (429): \(refusal.message)"
+        default: "the API server answered \(refusal.code): \(refusal.message)"
+        }
+    }
+}
