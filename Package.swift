@@ -18,6 +18,15 @@ let lifecycle: [Target.Dependency] = [
     .product(name: "UnixSignals", package: "swift-service-lifecycle"),
 ]
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
+let nioHTTP: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let nioTLS: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
+let httpClient: [Target.Dependency] = [
+    .product(name: "AsyncHTTPClient", package: "async-http-client"),
+    .product(name: "NIOCore", package: "swift-nio"),
+    nioHTTP,
+    .product(name: "NIOPosix", package: "swift-nio"),
+    nioTLS,
+]
 let nio: [Target.Dependency] = [
     .product(name: "NIOCore", package: "swift-nio"),
     .product(name: "NIOPosix", package: "swift-nio"),
@@ -38,7 +47,9 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6"),
         .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
+        .package(url: "https://github.com/swift-server/async-http-client", exact: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
     ],
     targets: [
@@ -76,6 +87,7 @@ let package = Package(
         .target(
             name: "ManifestLint", dependencies: ["Addressing", "Kubernetes", "NetworkPolicy", "PolicyTranslation"],
             swiftSettings: strict),
+        .target(name: "KubernetesAPI", dependencies: ["Kubernetes"] + httpClient, swiftSettings: strict),
         .target(name: "AgentAPI", dependencies: ["Addressing", "Flows"] + nio, swiftSettings: strict),
 
         // The binaries.
@@ -101,6 +113,12 @@ let package = Package(
         .target(name: "CTestSupport", path: "Tests/CTestSupport", cSettings: gnuC),
         .target(
             name: "TestSupport", dependencies: ["Addressing", "CTestSupport"], path: "Tests/TestSupport",
+            swiftSettings: strict),
+        .target(
+            name: "APIServerSupport", dependencies: nio + [nioTLS], path: "Tests/APIServerSupport",
+            swiftSettings: strict),
+        .executableTarget(
+            name: "apus-api-server", dependencies: ["APIServerSupport", argumentParser, yams], path: "Tests/APIServer",
             swiftSettings: strict),
         .executableTarget(
             name: "apus-demo", dependencies: ["TestSupport", argumentParser], path: "Tests/Demo", swiftSettings: strict),
@@ -142,6 +160,10 @@ let package = Package(
             dependencies: ["Addressing", "Kubernetes", "NetworkPolicy", "PolicyTranslation"], swiftSettings: strict),
         .testTarget(
             name: "ManifestLintTests", dependencies: ["ManifestLint"], exclude: ["Fixtures"], swiftSettings: strict),
+        .testTarget(
+            name: "KubernetesAPITests",
+            dependencies: ["APIServerSupport", "Kubernetes", "KubernetesAPI", "TestSupport", nioTLS],
+            exclude: ["Fixtures"], swiftSettings: strict),
         .testTarget(name: "AgentAPITests", dependencies: ["Addressing", "AgentAPI", "Flows"], swiftSettings: strict),
         .testTarget(
             name: "DatapathTests",

@@ -1,0 +1,179 @@
+import APIServerSupport
+import Foundation
+import Kubernetes
+import KubernetesAPI
+import Synchronization
+import TestSupport
+import Testing
+
+@Suite("Following an API server", .serialized)
+struct FollowingTests {
+    static let path = ObjectKind.namespace.path
+
+    static func json(_ name: String, _ version: Int = 1) -> String {
+        #"{"kind":"Namespace","metadata":{"name":"\#(name)","labels":{"version":"\#(version)"}}}"#
+    }
+
+    static func cluster(_ names: [String] = ["a", "b", "c"], firstVersion: Int = 1000) async throws -> FakeCluster {
+        let cluster = FakeCluster(resources: [path], firstVersion: firstVersion)
+        for name in names { try await cluster.put(path, json(name)) }
+        return cluster
+    }
+
+    /// The names of what has been told, each with its version.
+    static func names(_ state: Listener.State) -> [String] {
+        state.objects.values.map { $0.meta.name + ($0.meta.labels["version"] ?? "") }.sorted()
+    }
+
+    /// Follows a cluster's namespaces.
+    static func follow(
+        _ cluster: FakeCluster, streaming: Bool = true, _ body: @Sendable (Listener) async throws -> Void
+    ) async throws {
+        try await HTTPServer.run(handler: FakeAPIServer(cluster).handle) { port in
+            try await following(access(port), quickSettings([.namespace], streaming: streaming), body)
+        }
+    }
+
+    @Test("what exists is told, then what changes", arguments: [true, false])
+    func changes(streaming: Bool) async throws {
+        let cluster = try await Self.cluster()
+        try await Self.follow(cluster, streaming: streaming) { listener in
+            try await expectSoon("the list", listener) { $0.isSynced && Self.names($0) == ["a1", "b1", "c1"] }
+            try await cluster.put(Self.path, Self.json("b", 2))
+            await cluster.remove(Self.path, name: "a")
+            try await cluster.put(Self.path, Self.json("d"))
+            try await expectSoon("the changes", listener) { Self.names($0) == ["b2", "c1", "d1"] }
+            #expect(listener.now.standings[.namespace] == KindStanding(isSynced: true, isConnected: true))
+        }
+        #expect(await cluster.requests.allSatisfy { $0.headers["user-agent"] == "apusd/test" })
+        let asked = await cluster.requests.contains { $0.query["sendInitialEvents"] == "true" }
+        #expect(asked == streaming)
+    }
+
+    @Test("a server that refuses streaming lists is asked for pages")
+    func fallback() async throws {
+        let cluster = try await Self.cluster()
+        await cluster.setStreamingLists(false)
+        try await Self.follow(cluster) { listener in
+            try await expectSoon("the list", listener) { $0.isSynced && Self.names($0) == ["a1", "b1", "c1"] }
+        }
+        #expect(await cluster.requests.contains { $0.query["continue"]?.isEmpty == false })
+    }
+
+    @Test("a watch that is cut, or of a version that is too old, loses nothing and takes nothing back by mistake")
+    func cutsAndExpiry() async throws {
+        let cluster = try await Self.cluster()
+        try await Self.follow(cluster) { listener in
+            try await expectSoon("the list", listener) { $0.isSynced }
+            for round in 2..<12 {
+                try await cluster.put(Self.path, Self.json("b", round))
+                if round % 3 == 0 { await cluster.remove(Self.path, name: "x\(round - 1)") }
+                if round.isMultiple(of: 2) { await cluster.expire() }
+                await cluster.cutWatches()
+                try await cluster.put(Self.path, Self.json("x\(round)"))
+                try await expectSoon("round \(round)", listener) {
+                    Self.names($0).contains("b\(round)") && Self.names($0).contains("x\(round)1")
+                }
+            }
+            try await expectSoon("the end", listener) { !Self.names($0).contains("x51") }
+            #expect(listener.now.deleted.allSatisfy { ["x2", "x5", "x8"].contains($0.name) })
+        }
+    }
+
+    @Test("bad answers of all kinds are outlived")
+    func faults() async throws {
+        let cluster = try await Self.cluster()
+        let status = #"{"kind":"Status","message":"no","code":503}"#
+        await cluster.fail(next: [
+            .status(503, body: status, type: "application/json", headers: []),
+            .status(429, body: "later", type: "text/plain", headers: ["Retry-After: 1"]),
+            .status(200, body: "<html>", type: "text/html", headers: []), .cutInMidLine,
+            .status(401, body: "", type: "text/plain", headers: []), .cutInMidLine,
+        ])
+        let started = ContinuousClock.now
+        try await Self.follow(cluster) { listener in
+            try await expectSoon("the list", listener) { $0.isSynced && Self.names($0) == ["a1", "b1", "c1"] }
+        }
+        #expect(ContinuousClock.now - started >= .seconds(1), "Retry-After is waited for")
+    }
+
+    @Test("a server that falls silent is left")
+    func silence() async throws {
+        let cluster = try await Self.cluster()
+        try await Self.follow(cluster) { listener in
+            try await expectSoon("the list", listener) { $0.isSynced }
+            await cluster.fail(next: [.silence, .silence])
+            await cluster.cutWatches()
+            try await cluster.put(Self.path, Self.json("d"))
+            try await expectSoon("the change", listener) { Self.names($0).contains("d1") }
+        }
+    }
+
+    @Test("a server that is away changes nothing, and what it brings is told when it is back")
+    func restart() async throws {
+        let before = try await Self.cluster()
+        let after = try await Self.cluster(["b", "d"], firstVersion: 5000)
+        let listener = Listener()
+        let port = try await HTTPServer.run(handler: FakeAPIServer(before).handle) { port in port }
+        let source = APISource(access(port), settings: quickSettings([.namespace]), userAgent: "apusd/test")
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await source.run { listener.take($0) } }
+            defer { group.cancelAll() }
+            try await expectSoon("word of the absence", listener) { $0.standings[.namespace]?.problem != nil }
+            #expect(!listener.now.isSynced)
+            try await HTTPServer.run(port: port, handler: FakeAPIServer(before).handle) { _ in
+                try await expectSoon("the list", listener) { $0.isSynced && Self.names($0) == ["a1", "b1", "c1"] }
+            }
+            try await expectSoon("word of the loss", listener) { $0.standings[.namespace]?.isConnected == false }
+            #expect(Self.names(listener.now) == ["a1", "b1", "c1"])
+            try await HTTPServer.run(port: port, handler: FakeAPIServer(after).handle) { _ in
+                try await expectSoon("the changes", listener) { Self.names($0) == ["b1", "d1"] }
+            }
+            #expect(Set(listener.now.deleted.map(\.name)) == ["a", "c"])
+        }
+    }
+
+    @Test("a kind whose definition comes later is picked up, and one whose definition goes is empty")
+    func definitions() async throws {
+        let cluster = try await Self.cluster()
+        await cluster.install(Self.path, false)
+        try await Self.follow(cluster) { listener in
+            try await expectSoon("the empty list", listener) { $0.isSynced && $0.objects.isEmpty }
+            await cluster.install(Self.path, true)
+            try await expectSoon("the objects", listener) { $0.objects.count == 3 }
+            await cluster.install(Self.path, false)
+            try await expectSoon("their end", listener) { $0.objects.isEmpty }
+        }
+    }
+
+    @Test("all is synced when the last kind is")
+    func severalKinds() async throws {
+        let cluster = try await Self.cluster()
+        try await HTTPServer.run(handler: FakeAPIServer(cluster).handle) { port in
+            try await following(access(port), quickSettings([.namespace, .pod, .node])) { listener in
+                try await expectSoon("the namespaces", listener) { $0.standings[.namespace]?.isSynced == true }
+                try await expectSoon("all", listener) { $0.isSynced }
+                #expect(
+                    [ObjectKind.namespace, .pod, .node].allSatisfy { listener.now.standings[$0]?.isSynced == true })
+            }
+        }
+    }
+
+    @Test("a token that is replaced in its file is used from then on")
+    func tokenRotation() async throws {
+        let cluster = try await Self.cluster()
+        let file = NSTemporaryDirectory() + "apus-token-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: file) }
+        try "old".write(toFile: file, atomically: true, encoding: .utf8)
+        let server = FakeAPIServer(cluster, token: "new")
+        try await HTTPServer.run(handler: server.handle) { port in
+            try await following(access(port, token: .file(file)), quickSettings([.namespace])) { listener in
+                try await expectSoon("the refusal", listener) {
+                    $0.standings[.namespace]?.problem?.contains("does not accept the credentials (401)") == true
+                }
+                try "new\n".write(toFile: file, atomically: true, encoding: .utf8)
+                try await expectSoon("the list", listener) { $0.isSynced && $0.objects.count == 3 }
+            }
+        }
+    }
+}
