@@ -94,8 +94,8 @@ let package = Package(
         .target(
             name: "Agent",
             dependencies: [
-                "Addressing", "AgentAPI", "BPF", "Datapath", "Flows", "Kubernetes", "LinuxKernel", "LoadBalancing",
-                "NetworkPolicy", "PolicyTranslation", logging,
+                "Addressing", "AgentAPI", "BPF", "Datapath", "Flows", "Kubernetes", "KubernetesAPI", "LinuxKernel",
+                "LoadBalancing", "NetworkPolicy", "PolicyTranslation", logging,
             ] + lifecycle,
             swiftSettings: strict),
         .executableTarget(name: "apusd", dependencies: ["Agent", argumentParser, logging], swiftSettings: strict),
@@ -198,7 +198,7 @@ let package = Package(
             name: "NetworkTests",
             dependencies: [
                 "Addressing", "AgentAPI", "BPF", "Datapath", "Flows", "LinuxKernel", "PolicyCases", "TestSupport",
-                "apus", "apus-traffic", "apusd",
+                "apus", "apus-api-server", "apus-traffic", "apusd",
             ],
             swiftSettings: strict),
     ]

@@ -3,6 +3,7 @@ internal import Datapath
 internal import Flows
 internal import FoundationEssentials
 internal import Kubernetes
+internal import KubernetesAPI
 internal import LinuxKernel
 public import Logging
 internal import ServiceLifecycle
@@ -33,11 +34,12 @@ public struct Agent: Sendable {
         let hub = FlowHub(capacity: configuration.flowCapacity)
         // Watches come before the first look, so that no change falls between them.
         let links = try NetlinkEvents()
-        let files = try watch(configuration.manifests)
+        let source = try openSource()
         let controller = try NodeController(
             configuration: configuration, kernel: kernel, directory: directory, log: log)
         let group = ServiceGroup(
-            services: services(controller, directory, hub, links, files), gracefulShutdownSignals: [.sigterm, .sigint],
+            services: services(controller, directory, hub, links, source(controller)),
+            gracefulShutdownSignals: [.sigterm, .sigint],
             logger: log)
         log.info(
             "Apus is starting",
@@ -45,6 +47,22 @@ public struct Agent: Sendable {
         try await group.run()
         _ = consume lock
         log.info("Apus has stopped; the data path goes on")
+    }
+
+    /// Looks at the source as far as can be told before the data path is touched; returns what follows it.
+    private func openSource() throws -> @Sendable (NodeController) -> any ServiceLifecycle.Service {
+        switch configuration.source {
+        case .manifests(let directory):
+            let source = DirectorySource(directory: directory, signals: try watch(directory))
+            return { SourceFollower(source: source, controller: $0) }
+        case .kubeconfig(let file): return follower(try ClusterAccess.kubeconfig(file))
+        case .inCluster: return follower(try ClusterAccess.inCluster { ProcessInfo.processInfo.environment[$0] })
+        }
+    }
+
+    private func follower(_ access: ClusterAccess) -> @Sendable (NodeController) -> any ServiceLifecycle.Service {
+        let source = APISource(access, userAgent: "apusd/\(AgentConfiguration.version)")
+        return { APIFollower(source: source, controller: $0) }
     }
 
     private func watch(_ directory: String) throws -> ManifestSignals {
@@ -65,13 +83,12 @@ public struct Agent: Sendable {
 
     private func services(
         _ controller: NodeController, _ directory: FlowDirectory, _ hub: FlowHub, _ links: NetlinkEvents,
-        _ files: ManifestSignals
+        _ source: any ServiceLifecycle.Service
     ) -> [any ServiceLifecycle.Service] {
         let hello = AgentHello(version: AgentConfiguration.version, node: configuration.node)
-        let source = DirectorySource(directory: configuration.manifests, signals: files)
         return [
             LinkFollower(events: links, controller: controller),
-            SourceFollower(source: source, controller: controller),
+            source,
             Maintenance(controller: controller),
             Collector(
                 node: configuration.node, scanInterval: configuration.scanInterval,

@@ -7,8 +7,8 @@ public struct AgentConfiguration: Sendable {
 
     /// The name of this node's Node object.
     public var node: String
-    /// The directory of manifests that is read and followed.
-    public var manifests: String
+    /// Where the objects come from.
+    public var source: ObjectOrigin
     /// The directory on a bpffs that pins are made in.
     public var bpffs: String
     /// The cgroup whose processes get Service translation at their sockets; nil: the mount of cgroup v2.
@@ -34,6 +34,24 @@ public struct AgentConfiguration: Sendable {
     /// In which time a denied flow is reported at most once.
     public var denialInterval: Duration
 
+    /// Where the objects come from.
+    public enum ObjectOrigin: Sendable, Hashable, CustomStringConvertible {
+        /// A directory of manifests.
+        case manifests(String)
+        /// The API server of a kubeconfig's current context.
+        case kubeconfig(String)
+        /// The API server of the cluster that the agent is a pod of.
+        case inCluster
+
+        public var description: String {
+            switch self {
+            case .manifests(let directory): "manifests in \(directory)"
+            case .kubeconfig(let file): "API server of \(file)"
+            case .inCluster: "API server of this cluster"
+            }
+        }
+    }
+
     /// Sizes of the maps in entries, of the event ring in bytes (a power of two).
     public struct MapSizes: Sendable, Hashable {
         public var connections = 262_144
@@ -49,9 +67,9 @@ public struct AgentConfiguration: Sendable {
         public init() {}
     }
 
-    public init(node: String, manifests: String) {
+    public init(node: String, source: ObjectOrigin) {
         self.node = node
-        self.manifests = manifests
+        self.source = source
         bpffs = "/sys/fs/bpf/apus"
         uplinks = []
         socket = "/run/apus/apus.sock"

@@ -2,6 +2,7 @@ internal import AgentAPI
 internal import Datapath
 internal import Flows
 internal import Kubernetes
+internal import KubernetesAPI
 internal import LinuxKernel
 internal import Logging
 internal import ServiceLifecycle
@@ -25,6 +26,18 @@ struct SourceFollower<Source: ObjectSource & Sendable>: ServiceLifecycle.Service
             for await event in source { await controller.handle(event) }
             try Task.checkCancellation()
             throw AgentFailure("the source of objects has ended")
+        }
+    }
+}
+
+/// Follows an API server and tells the controller.
+struct APIFollower: ServiceLifecycle.Service {
+    let source: APISource
+    let controller: NodeController
+
+    func run() async throws {
+        try await untilShutdown {
+            try await source.run { event in await controller.handle(event) }
         }
     }
 }

@@ -13,8 +13,13 @@ extension NodeController {
             version: AgentConfiguration.version, node: configuration.node, started: Timestamp.text(startedAt),
             redirectMode: configuration.redirectsToPeer ? "peer" : "stack")
         status.sources = ObjectKind.allCases.map { kind in
-            AgentStatus.Source(kind: kind.rawValue, synced: isSynced, objects: state.objectCounts[kind] ?? 0)
+            AgentStatus.Source(
+                kind: kind.rawValue, synced: health[kind]?.isSynced ?? isSynced,
+                objects: state.objectCounts[kind] ?? 0, error: health[kind]?.problem)
         }
+        status.origin = AgentStatus.Origin(
+            name: configuration.source.description, synced: isSynced, connected: health.isConnected,
+            failingSince: health.failingSince.map(Timestamp.text), error: health.problem)
         let attached = kernel.attachedPods
         status.programmed.endpoints = interfaces.count
         status.programmed.attached = interfaces.values.count { attached.contains($0.index) }
@@ -64,7 +69,7 @@ extension NodeController {
             : [
                 AgentDiagnostic(
                     object: "Node \(configuration.node)",
-                    message: "manifests can't be read in full: pods, Services and policies from before the start that "
+                    message: "not every object can be read: pods, Services and policies from before the start that "
                         + "nothing asks for are kept until they can")
             ]
         return kept + sources + policies + services + pods + unchecked + outside + writes

@@ -19,6 +19,35 @@ public struct AgentStatus: Sendable, Equatable, Codable {
         }
     }
 
+    /// Where the objects come from.
+    public struct Origin: Sendable, Equatable, Codable {
+        private enum CodingKeys: String, CodingKey {
+            case name, synced, connected, error
+            case failingSince = "failing_since"
+        }
+
+        /// The origin in words, e.g. `manifests in /etc/apus/manifests`.
+        public var name: String
+        /// Whether all objects have been read once. Until then, what an earlier start left in force stays.
+        public var synced: Bool
+        /// Whether changes of all kinds are followed now; nil from an origin that can't be lost, as a directory.
+        public var connected: Bool?
+        /// Since when objects of some kind can't be followed, RFC 3339 in UTC; nil while all can.
+        public var failingSince: String?
+        /// Why they can't; nil while all can.
+        public var error: String?
+
+        public init(
+            name: String, synced: Bool, connected: Bool? = nil, failingSince: String? = nil, error: String? = nil
+        ) {
+            self.name = name
+            self.synced = synced
+            self.connected = connected
+            self.failingSince = failingSince
+            self.error = error
+        }
+    }
+
     /// How many objects are in force in the data path.
     public struct Programmed: Sendable, Equatable, Codable {
         /// Pods of this node.
@@ -75,7 +104,7 @@ public struct AgentStatus: Sendable, Equatable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case version, node, started, sources, programmed, applying, evidence, diagnostics
+        case version, node, started, origin, sources, programmed, applying, evidence, diagnostics
         case redirectMode = "redirect_mode"
     }
 
@@ -85,6 +114,8 @@ public struct AgentStatus: Sendable, Equatable, Codable {
     public var started: String
     /// How packets get into local pods: `peer` or `stack`.
     public var redirectMode: String
+    /// nil from an agent that does not say.
+    public var origin: Origin?
     public var sources: [Source] = []
     public var programmed = Programmed()
     public var applying = Applying()

@@ -7,16 +7,19 @@ import Logging
         commandName: "apusd",
         abstract: "The node agent of Apus: Services, NetworkPolicy and flows in eBPF.",
         usage: """
-            apusd --node <node> --manifests <manifests> [<options>]
+            apusd --node <node> [--kubeconfig <kubeconfig> | --manifests <manifests>] [<options>]
             apusd cleanup [--bpffs <bpffs>]
             """,
         discussion: """
             Every flag can be set by an environment variable too, which is named behind it. The flag wins.
 
+            Objects come from the API server of the cluster that apusd is a pod of, from that of a kubeconfig's current context, or from a directory of manifests.
+
             SIGTERM stops the agent and leaves the data path running; `apusd cleanup` removes it.
 
             Examples:
               apusd --node node-a --manifests /etc/apus/manifests
+              apusd --node node-a --kubeconfig /etc/apus/kubeconfig
               APUS_NODE=node-a APUS_MANIFESTS=/etc/apus/manifests APUS_UPLINK=eth0,eth1 apusd
             """,
         version: AgentConfiguration.version,
@@ -24,8 +27,7 @@ import Logging
 
     @Option(help: .flag("node", "The name of this node's Node object; required."))
     var node: String?
-    @Option(help: .flag("manifests", "A directory of Kubernetes YAML and JSON files, read and followed; required."))
-    var manifests: String?
+    @OptionGroup var source: SourceOptions
     @OptionGroup var pins: PinOptions
     @Option(
         help: .flag(
@@ -67,8 +69,7 @@ import Logging
 
     private func agentConfiguration() throws -> AgentConfiguration {
         let node = try required("node", node, "the name of this node's Node object")
-        let manifests = try required("manifests", manifests, "a directory of Kubernetes manifests")
-        var configuration = AgentConfiguration(node: node, manifests: manifests)
+        var configuration = AgentConfiguration(node: node, source: try source.origin())
         configuration.bpffs = try pins.path()
         configuration.cgroup = cgroup ?? Environment.text("cgroup")
         configuration.uplinks = Environment.values("uplink", uplink)

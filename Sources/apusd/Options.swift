@@ -1,6 +1,29 @@
 import Agent
 import ArgumentParser
 
+/// Where the objects come from.
+struct SourceOptions: ParsableArguments {
+    @Option(help: .flag("manifests", "A directory of Kubernetes YAML and JSON files to read and follow."))
+    var manifests: String?
+    @Option(
+        help: .flag(
+            "kubeconfig", "A kubeconfig file that names the API server to follow.",
+            default: "the cluster's own API server, with the pod's ServiceAccount"))
+    var kubeconfig: String?
+
+    /// The source; a flag wins over the variable of the other one.
+    func origin() throws -> AgentConfiguration.ObjectOrigin {
+        let given = (manifests, kubeconfig)
+        let chosen = given == (nil, nil) ? (Environment.text("manifests"), Environment.text("kubeconfig")) : given
+        switch chosen {
+        case (_?, _?): throw ValidationError("--manifests and --kubeconfig exclude each other: name one source")
+        case (let directory?, nil): return .manifests(directory)
+        case (nil, let file?): return .kubeconfig(file)
+        case (nil, nil): return .inCluster
+        }
+    }
+}
+
 /// Where the pins are.
 struct PinOptions: ParsableArguments {
     @Option(help: .flag("bpffs", "The directory on a bpffs for pinned maps and links.", default: "/sys/fs/bpf/apus"))

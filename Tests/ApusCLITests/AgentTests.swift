@@ -14,7 +14,9 @@ import Testing
                       version:    1.2.3
                       node:       node-a
                       uptime:     2m5s
-                      sources:    Pod 6, Service 0 (not synced) (error: a.yaml: no such file)
+                      source:     API server of /etc/config, failing since 2026-03-01T09:13:20Z: connection \
+                    refused; not all read yet, what an earlier start left in force stays
+                      objects:    Pod 6, Service 0 (not synced) (error: a.yaml: no such file)
                       endpoints:  2, 1 attached
                       services:   1 with 2 frontends, 3 backends
                       policies:   1

@@ -217,6 +217,9 @@ final class FakeAgent: AgentHandler {
         var status = AgentStatus(
             version: "1.2.3", node: "node-a", started: Timestamp.text(FakeDatapath.now - 125_000_000_000),
             redirectMode: "peer")
+        status.origin = AgentStatus.Origin(
+            name: "API server of /etc/config", synced: false, connected: false, failingSince: "2026-03-01T09:13:20Z",
+            error: "connection refused")
         status.sources = [
             AgentStatus.Source(kind: "Pod", synced: true, objects: 6),
             AgentStatus.Source(kind: "Service", synced: false, objects: 0, error: "a.yaml: no such file"),

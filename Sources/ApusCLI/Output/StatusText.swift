@@ -34,7 +34,8 @@ struct StatusText {
         return [
             ("version", status.version), ("node", status.node),
             ("uptime", agent.uptime.map { Quantity.duration($0 * 1_000_000_000) } ?? "unknown"),
-            ("sources", status.sources.map(source).joined(separator: ", ")),
+            ("source", status.origin.map(origin) ?? "unknown"),
+            ("objects", status.sources.map(source).joined(separator: ", ")),
             ("endpoints", "\(programmed.endpoints), \(programmed.attached) attached"),
             (
                 "services",
@@ -52,6 +53,13 @@ struct StatusText {
                     + "\(evidence.lostInKernel) lost in the kernel, \(evidence.lostByFollowers) by slow followers"
             ),
         ]
+    }
+
+    private static func origin(_ origin: AgentStatus.Origin) -> String {
+        let problem = origin.failingSince.map { ", failing since \($0): \(origin.error ?? "no reason known")" }
+        let connected = origin.connected == true ? ", connected" : ""
+        let kept = origin.synced ? "" : "; not all read yet, what an earlier start left in force stays"
+        return origin.name + (problem ?? connected) + kept
     }
 
     private static func source(_ source: AgentStatus.Source) -> String {

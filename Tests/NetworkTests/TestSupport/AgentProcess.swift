@@ -16,6 +16,8 @@ final class AgentProcess: Sendable {
     let socket: String
     let log: String
     private let lab: Lab
+    /// The options that name where its objects come from.
+    private let source: [String]
     private let state: Mutex<State>
 
     private struct State {
@@ -23,8 +25,13 @@ final class AgentProcess: Sendable {
         var options: [String]
     }
 
-    init(_ lab: Lab, node: String = "node-a", manifests: ManifestDirectory, options: [String] = []) {
+    /// - Parameter apiServer: what it follows; nil: the directory itself.
+    init(
+        _ lab: Lab, node: String = "node-a", manifests: ManifestDirectory, apiServer: LabAPIServer? = nil,
+        options: [String] = []
+    ) {
         self.lab = lab
+        source = apiServer.map { ["--kubeconfig", $0.kubeconfig] } ?? ["--manifests", manifests.path]
         self.node = lab.node(node)
         self.manifests = manifests
         bpffs = "\(lab.bpffs)/apus"
@@ -55,7 +62,7 @@ final class AgentProcess: Sendable {
     ]
 
     private func command(socket: String, options: [String]) throws -> [String] {
-        [try BuiltProducts.path(of: "apusd"), "--node", node.name, "--manifests", manifests.path]
+        [try BuiltProducts.path(of: "apusd"), "--node", node.name] + source
             + ["--bpffs", bpffs, "--cgroup", node.cgroup, "--uplink", node.interface, "--socket", socket] + Self.sizes
             + options
     }
@@ -81,7 +88,8 @@ final class AgentProcess: Sendable {
             }
             let status = try await self.client.status()
             let programmed = status.programmed
-            guard status.sources.allSatisfy(\.synced), programmed.attached == programmed.endpoints,
+            guard status.origin?.synced == true, status.sources.allSatisfy(\.synced),
+                programmed.attached == programmed.endpoints,
                 status.applying.pendingRetries == 0
             else { throw LabError("apusd", "\(status)\n\(self.logged)") }
             return true

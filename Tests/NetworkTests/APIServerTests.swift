@@ -1,0 +1,108 @@
+import AgentAPI
+import TestSupport
+import Testing
+
+extension AgentLifeTests {
+    /// The agent follows an API server, which comes and goes.
+    @Suite(.serialized) struct APIServers {
+        /// A shop whose agent follows an API server.
+        private struct Branch {
+            let shop: Shop
+            let server: LabAPIServer
+
+            var agent: AgentProcess { shop.agent }
+            var client: LabHost { shop.lab.pod("client") }
+            var intruder: LabHost { shop.lab.pod("intruder") }
+            var db: LabHost { shop.lab.pod("db-1") }
+        }
+
+        private func withBranch(_ body: (Branch) async throws -> Void) async throws {
+            try await withLab(Shop.plan) { lab in
+                let manifests = try ManifestDirectory.shop(lab)
+                let server = try LabAPIServer(lab, manifests: manifests)
+                try await server.start()
+                let agent = AgentProcess(lab, manifests: manifests, apiServer: server)
+                try agent.start()
+                try await agent.ready()
+                let shop = Shop(lab: lab, agent: agent)
+                try await shop.openShop()
+                try await body(Branch(shop: shop, server: server))
+            }
+        }
+
+        /// The shop is guarded as its manifests say: customers reach it, intruders do not, by both families.
+        private func expectShop(_ branch: Branch, while when: String) async throws {
+            for vip in Shop.webAddresses {
+                #expect(try await branch.client.ask(vip, 80, within: .seconds(5)).isAnswered, "\(when)")
+                #expect(try await branch.intruder.ask(vip, 80, within: .milliseconds(400)) == .timedOut, "\(when)")
+            }
+        }
+
+        private func origin(_ branch: Branch) async throws -> AgentStatus.Origin? {
+            try await branch.agent.client.status().origin
+        }
+
+        @Test func whatChangesIsInForceAndTheServersLossChangesNothing() async throws {
+            try await withBranch { branch in
+                try await expectShop(branch, while: "the server is there")
+                #expect(try await branch.agent.apus("verify").succeeded)
+                let load = try branch.client.traffic(
+                    [
+                        "load", "--rate", "50", "--timeout-ms", "5000", "--seconds", "200", "\(Shop.webAddresses[0])",
+                        "80",
+                    ])
+
+                await branch.server.kill()
+                try await eventually("word of the server's loss", within: .seconds(10)) {
+                    try await origin(branch)?.failingSince != nil
+                }
+                let text = try await branch.agent.apus("status").output
+                #expect(text.contains("API server of \(branch.server.kubeconfig), failing since "), "\(text)")
+                // Changes and deletions that nobody can tell the agent of.
+                for name in ["policy-db.yaml", "policy-default-deny.yaml"] { try branch.server.manifests.remove(name) }
+                try branch.server.manifests.edit("policy-web.yaml", "role: customer", to: "tier: none")
+                try await expectShop(branch, while: "the server is away")
+                #expect(try await branch.intruder.ask(branch.db.ipv4, 5432, within: .milliseconds(400)) == .timedOut)
+                let report = try LoadReport(parsing: (await load.stop()).output)
+                #expect(report.failed == 0 && report.ok > 20, "\(report)")
+
+                try await branch.server.start()
+                try await eventually("the deletions to be in force", within: .seconds(10)) {
+                    try await branch.intruder.ask(branch.db.ipv4, 5432, within: .milliseconds(400)).isAnswered
+                }
+                try await eventually("the change to be in force", within: .seconds(10)) {
+                    try await branch.client.ask(Shop.webAddresses[1], 80, within: .milliseconds(400)) == .timedOut
+                }
+                try await branch.agent.ready()
+                #expect(try await origin(branch)?.failingSince == nil)
+                #expect(try await branch.agent.apus("verify").succeeded)
+            }
+        }
+
+        @Test func startedWithoutTheServerTheAgentKeepsWhatIsPinnedAndSaysSo() async throws {
+            try await withBranch { branch in
+                await branch.server.kill()
+                await branch.agent.terminate()
+                try branch.server.manifests.remove("policy-default-deny.yaml")
+                try branch.server.manifests.remove("policy-db.yaml")
+                try branch.agent.start()
+                try await eventually("the agent to answer", within: .seconds(20)) {
+                    try await origin(branch)?.failingSince != nil
+                }
+                #expect(try await origin(branch)?.synced == false)
+                let text = try await branch.agent.apus("status").output
+                #expect(text.contains("what an earlier start left in force stays"), "\(text)")
+                try await expectShop(branch, while: "no server has been seen")
+                #expect(try await branch.intruder.ask(branch.db.ipv4, 5432, within: .milliseconds(400)) == .timedOut)
+
+                try await branch.server.start()
+                try await branch.agent.ready()
+                try await expectShop(branch, while: "the server is there")
+                try await eventually("the deletions to be in force", within: .seconds(10)) {
+                    try await branch.intruder.ask(branch.db.ipv4, 5432, within: .milliseconds(400)).isAnswered
+                }
+                #expect(try await branch.agent.apus("verify").succeeded)
+            }
+        }
+    }
+}
