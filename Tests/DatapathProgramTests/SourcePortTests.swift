@@ -69,6 +69,43 @@ struct SourcePortTests {
         #expect(try datapath.connection(of: direct)?.entry.has(APUS_CONNECTION_TRANSLATED) == false)
     }
 
+    @Test("A connection stays with its backend when the record of its translation was evicted")
+    func translationEvicted() throws {
+        let (datapath, client, through) = try opened(backends: 1)
+        let direct = client.sends(to: backend).tcp(from: 40000, to: 8080, flags: .ack)
+        let connection = try #require(try datapath.connection(of: direct))
+        try datapath.maps.translations.clear(apus_translation_key.self)
+        #expect(try through(.ack) == .passed)
+        #expect(datapath.outputView?.destination == backend)
+        let same = try #require(try datapath.connection(of: direct))
+        #expect(same.entry.opened_ns == connection.entry.opened_ns && same.entry.openerSide.packets == 2)
+    }
+
+    @Test("… and when its own entry was")
+    func connectionEvicted() throws {
+        let (datapath, _, through) = try opened(backends: 16)
+        let first = try #require(datapath.outputView?.destination)
+        for _ in 0..<8 {
+            try datapath.forgetConnections()
+            #expect(try through(.ack) == .passed)
+            #expect(datapath.outputView?.destination == first)
+        }
+    }
+
+    /// A connection that a pod has opened to a Service, and how the pod sends more packets of it.
+    private func opened(backends: Int) throws -> (DatapathFixture, Pod, (TCPFlags) throws -> Fate) {
+        let datapath = try DatapathFixture()
+        let client = try datapath.addPod()
+        let ends = (1...backends).map { SocketAddress(ip("192.0.2.\($0)"), 8080) }
+        try datapath.addService(SocketAddress(frontends[0], 80), to: ends)
+        let frontend = frontends[0]
+        let through = { (flags: TCPFlags) in
+            try datapath.run(client.sends(to: frontend).tcp(from: 40000, to: 80, flags: flags), on: .fromPod(client))
+        }
+        #expect(try through(.syn) == .passed)
+        return (datapath, client, through)
+    }
+
     @Test("After its end the port is free, also towards the same backend")
     func reused() throws {
         let datapath = try DatapathFixture()

@@ -57,6 +57,30 @@ ALWAYS_INLINE _Bool came_through_frontend(const struct flow *flow)
 	       address_equal(&connection->frontend, &flow->frontend);
 }
 
+// Whether the packet goes on with the found connection.
+ALWAYS_INLINE _Bool is_own(const struct flow *flow)
+{
+	return flow->found.connection && came_through_frontend(flow) && continues(flow);
+}
+
+// Whether the packet goes on to the backend that its ports were translated to before.
+ALWAYS_INLINE enum translation_state follow_known(struct flow *flow, const struct apus_translation_key *key,
+						  const struct apus_translation *known)
+{
+	flow->frontend = key->frontend;
+	flow->frontend_port = key->frontend_port;
+	aim_at(flow, &known->backend, known->backend_port);
+	// A closed one has stragglers: they go where the connection was, not to another backend.
+	if (is_own(flow))
+		return TRANSLATION_KNOWN;
+	if (!flow->service)
+		return TRANSLATION_GONE;
+	// Its entry was evicted: another backend knows nothing of it.
+	if (!flow->found.connection && flow->packet.protocol == IPPROTO_TCP && !is_connection_opening(&flow->packet))
+		return TRANSLATION_KNOWN;
+	return TRANSLATION_FRESH;
+}
+
 // Whether the packet belongs to a translated connection, whose backend it is pointed at then, or should open one.
 COLD int find_translation(struct flow *flow)
 {
@@ -67,23 +91,22 @@ COLD int find_translation(struct flow *flow)
 		return TRANSLATION_NONE;
 	translation_key(&flow->packet, &key);
 	flow->service = service_find(&key.frontend, key.frontend_port, key.protocol);
-	known = bpf_map_lookup_elem(&translations, &key);
 	// A connection outlives its Service, but no connection opens without one.
-	if (!flow->service && (is_connection_opening(&flow->packet) || !known))
+	if (!flow->service && is_connection_opening(&flow->packet))
+		return TRANSLATION_NONE;
+	known = bpf_map_lookup_elem(&translations, &key);
+	if (known)
+		return follow_known(flow, &key, known);
+	if (!flow->service)
 		return TRANSLATION_NONE;
 	flow->frontend = key.frontend;
 	flow->frontend_port = key.frontend_port;
-	if (known) {
-		aim_at(flow, &known->backend, known->backend_port);
-		// A closed one has stragglers: they go where the connection was, not to another backend.
-		if (flow->found.connection && came_through_frontend(flow) && continues(flow))
-			return TRANSLATION_KNOWN;
-	}
-	return flow->service ? TRANSLATION_FRESH : TRANSLATION_GONE;
+	return TRANSLATION_FRESH;
 }
 
 // Tries backends until one is found towards which the client's port is free and which is not the client itself: a pod
-// that is its Service's only backend has none. The one of a client with affinity comes first, and its port being taken
+// that is its Service's only backend has none. One with which the packet's own connection is live is the packet's, too:
+// the record of its translation was evicted. The one of a client with affinity comes first, and its port being taken
 // is no reason for another: that would be a wrong one.
 ALWAYS_INLINE enum apus_reason search_backend(struct flow *flow, const struct apus_service *service,
 					      struct picked_backend picked)
@@ -98,7 +121,7 @@ ALWAYS_INLINE enum apus_reason search_backend(struct flow *flow, const struct ap
 		aim_at(flow, &picked.backend->address, picked.backend->port);
 		if (address_equal(&flow->packet.source, &flow->packet.destination))
 			continue;
-		if (!is_live(flow))
+		if (is_own(flow) || !is_live(flow))
 			return APUS_REASON_NONE;
 		reason = APUS_REASON_SOURCE_PORT;
 		if (service->affinity)
