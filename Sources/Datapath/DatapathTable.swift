@@ -73,7 +73,7 @@ public struct TableCapacities: Sendable, Hashable {
     public var names: Int
     /// Entries of `connections`, and of `translations`.
     public var connections: Int
-    /// Entries of `half_open`.
+    /// Entries of `half_open`, and of `disposable_translations`.
     public var halfOpen: Int
     /// Clients of Services with affinity, those of all Services together.
     public var affinities: Int

@@ -18,6 +18,7 @@ final class DatapathMaps {
     let connections: BPFMap
     let halfOpen: BPFMap
     let translations: BPFMap
+    let disposableTranslations: BPFMap
     let affinities: BPFMap
     let fragments: BPFMap
     let denials: BPFMap
@@ -40,6 +41,7 @@ final class DatapathMaps {
         connections = try object.map("connections")
         halfOpen = try object.map("half_open")
         translations = try object.map("translations")
+        disposableTranslations = try object.map("disposable_translations")
         affinities = try object.map("affinities")
         fragments = try object.map("fragments")
         denials = try object.map("denials")

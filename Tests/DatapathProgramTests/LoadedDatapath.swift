@@ -49,7 +49,8 @@ final class LoadedDatapath: @unchecked Sendable {
 
     /// Maps that are made in advance would cost a hundred megabytes.
     private static let smallSizes = [
-        "connections": 4096, "half_open": 4096, "translations": 4096, "affinities": 512, "fragments": 512,
+        "connections": 4096, "half_open": 4096, "translations": 4096, "disposable_translations": 4096,
+        "affinities": 512, "fragments": 512,
         "denials": 4096,
         "services": 256, "slots": 256, "backends": 256, "endpoints": 128, "endpoint_addresses": 1024,
         "events": 1 << 20,
@@ -77,6 +78,7 @@ final class LoadedDatapath: @unchecked Sendable {
         try maps.connections.clear(apus_connection_key.self)
         try maps.halfOpen.clear(apus_connection_key.self)
         try maps.translations.clear(apus_translation_key.self)
+        try maps.disposableTranslations.clear(apus_translation_key.self)
         try maps.affinities.clear(apus_affinity_key.self)
         try maps.fragments.clear(apus_fragment_key.self)
         try maps.denials.clear(apus_denial_key.self)

@@ -74,7 +74,7 @@ struct SourcePortTests {
         let (datapath, client, through) = try opened(backends: 1)
         let direct = client.sends(to: backend).tcp(from: 40000, to: 8080, flags: .ack)
         let connection = try #require(try datapath.connection(of: direct))
-        try datapath.maps.translations.clear(apus_translation_key.self)
+        try datapath.maps.disposableTranslations.clear(apus_translation_key.self)
         #expect(try through(.ack) == .passed)
         #expect(datapath.outputView?.destination == backend)
         let same = try #require(try datapath.connection(of: direct))

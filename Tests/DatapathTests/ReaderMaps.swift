@@ -15,6 +15,7 @@ final class ReaderMaps {
             (.connections, shape(.lruHash, apus_connection_key.self, apus_connection.self, 1024)),
             (.halfOpen, shape(.lruHash, apus_connection_key.self, apus_connection.self, 1024)),
             (.translations, shape(.lruHash, apus_translation_key.self, apus_translation.self, 1024)),
+            (.disposableTranslations, shape(.lruHash, apus_translation_key.self, apus_translation.self, 1024)),
             (.affinities, shape(.lruHash, apus_affinity_key.self, apus_affinity.self, 1024)),
             (.networkNamespaces, shape(.lruHash, UInt64.self, apus_namespace.self, 1024)),
             (.fragments, shape(.lruHash, apus_fragment_key.self, apus_fragment.self, 1024)),

@@ -6,6 +6,7 @@
 #include "fragment.h"
 #include "parse.h"
 #include "rewrite.h"
+#include "translation.h"
 
 struct flow {
 	struct packet packet;
@@ -275,18 +276,25 @@ ALWAYS_INLINE void follow_connection(struct flow *flow)
 {
 	struct apus_connection *connection = flow->found.connection;
 	_Bool answer = !is_from_opener(&flow->found);
+	_Bool translated = connection->flags & APUS_CONNECTION_TRANSLATED;
 
-	if (unlikely(connection->flags & APUS_CONNECTION_TRANSLATED) && answer) {
+	if (unlikely(translated) && answer) {
 		flow->reverse = 1;
 		flow->frontend = connection->frontend;
 		flow->frontend_port = connection->frontend_port;
 	}
-	if (unlikely(connection_follow(&flow->found, &flow->packet, flow->now, flow->counts)))
+	if (unlikely(connection_follow(&flow->found, &flow->packet, flow->now, flow->counts))) {
 		report_connection(&flow->key, connection, flow->now,
 				  connection->flags & APUS_CONNECTION_RESET ? APUS_ENDING_RESET : APUS_ENDING_FINISHED);
+		if (translated)
+			translation_ended(&flow->key, connection);
+	}
 	// A refusal answers nothing: it stays among the half-open ones.
-	if (unlikely(connection->flags & APUS_CONNECTION_UNANSWERED) && answer && !(flow->packet.tcp_flags & TCP_RST))
+	if (unlikely(connection->flags & APUS_CONNECTION_UNANSWERED) && answer && !(flow->packet.tcp_flags & TCP_RST)) {
+		if (translated)
+			translation_answered(&flow->key, connection);
 		connection_answered(&flow->key, &flow->found);
+	}
 }
 
 // Takes a packet through its connection. 0: it passes; otherwise flow->judgement.verdict says why not.

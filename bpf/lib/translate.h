@@ -5,13 +5,6 @@
 #include "service.h"
 #include "socket.h"
 
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 65536);
-	__type(key, struct apus_translation_key);
-	__type(value, struct apus_translation);
-} translations SEC(".maps");
-
 enum translation_state {
 	TRANSLATION_NONE, // the packet is not to a Service
 	TRANSLATION_KNOWN, // it continues a connection to one
@@ -78,6 +71,8 @@ ALWAYS_INLINE enum translation_state follow_known(struct flow *flow, const struc
 	// Its entry was evicted: another backend knows nothing of it.
 	if (!flow->found.connection && flow->packet.protocol == IPPROTO_TCP && !is_connection_opening(&flow->packet))
 		return TRANSLATION_KNOWN;
+	// What is recorded next must not be hidden by it.
+	bpf_map_delete_elem(&translations, key);
 	return TRANSLATION_FRESH;
 }
 
@@ -94,7 +89,7 @@ COLD int find_translation(struct flow *flow)
 	// A connection outlives its Service, but no connection opens without one.
 	if (!flow->service && is_connection_opening(&flow->packet))
 		return TRANSLATION_NONE;
-	known = bpf_map_lookup_elem(&translations, &key);
+	known = translation_find(&key);
 	if (known)
 		return follow_known(flow, &key, known);
 	if (!flow->service)
@@ -151,8 +146,7 @@ COLD int open_translation(struct flow *flow, __u32 preferred)
 		return reason;
 	fresh.backend = flow->packet.destination;
 	fresh.backend_port = flow->packet.destination_port;
-	return bpf_map_update_elem(&translations, &key, &fresh, BPF_ANY) < 0 ? APUS_REASON_CONNECTION_FAILED
-									     : APUS_REASON_NONE;
+	return translation_record(&key, &fresh) < 0 ? APUS_REASON_CONNECTION_FAILED : APUS_REASON_NONE;
 }
 
 // Finds the connection of a packet that was pointed at a backend, and rewrites the packet.

@@ -97,7 +97,10 @@ public final class DatapathKernel {
     /// Live connections keep their state, and clients their backends, when only the size of a map changed.
     private func copyConnections(from previous: PinnedTables, onlyNew: Bool = false) {
         let rule: BPFUpdateRule = onlyNew ? .onlyNew : .any
-        for name in ["connections", "half_open", "translations", "affinities", "network_namespaces"] {
+        let copied = [
+            "connections", "half_open", "translations", "disposable_translations", "affinities", "network_namespaces",
+        ]
+        for name in copied {
             guard let old = try? BPFMap.open(pinned: previous.pins.map(name)), let new = maps[name],
                 old.info.id != new.map.info.id, old.shape.keySize == new.map.shape.keySize,
                 old.shape.valueSize == new.map.shape.valueSize

@@ -53,7 +53,8 @@ public struct DatapathOptions: Sendable {
             "peer_prefixes": capacities.peerPrefixes, "policy_pages": capacities.policyEntries,
             "policy_peers": capacities.policyEntries, "policy_ports": capacities.policyEntries,
             "names": capacities.names, "connections": capacities.connections, "half_open": capacities.halfOpen,
-            "translations": capacities.connections, "affinities": capacities.affinities,
+            "translations": capacities.connections, "disposable_translations": capacities.halfOpen,
+            "affinities": capacities.affinities,
             "network_namespaces": capacities.endpoints, "events": capacities.eventBytes,
         ]
     }

@@ -11,7 +11,7 @@ extension PinnedMap {
             switch self {
             case .connections: connectionRow(entry, isHalfOpen: false)
             case .halfOpen: connectionRow(entry, isHalfOpen: true)
-            case .translations: translationRow(entry)
+            case .translations, .disposableTranslations: translationRow(entry)
             case .affinities: affinityRow(entry)
             case .networkNamespaces: namespaceRow(entry)
             case .fragments: fragmentRow(entry)

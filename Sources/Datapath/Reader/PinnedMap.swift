@@ -16,6 +16,7 @@ public enum PinnedMap: String, Sendable, Hashable, CaseIterable {
     case connections
     case halfOpen = "half_open"
     case translations
+    case disposableTranslations = "disposable_translations"
     case affinities
     case networkNamespaces = "network_namespaces"
     case fragments

@@ -1,0 +1,81 @@
+// Translations: to which backend a pod's ports lead, for what is translated packet by packet.
+//
+// Those of answered connections are apart from the others, as connections are: a flood of openings evicts only its
+// like. One that has ended goes back among the disposable ones, where its stragglers still find it.
+#pragma once
+
+#include "packet.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 262144);
+	__type(key, struct apus_translation_key);
+	__type(value, struct apus_translation);
+} translations SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct apus_translation_key);
+	__type(value, struct apus_translation);
+} disposable_translations SEC(".maps");
+
+ALWAYS_INLINE const struct apus_translation *translation_find(const struct apus_translation_key *key)
+{
+	const struct apus_translation *found = bpf_map_lookup_elem(&translations, key);
+
+	return found ? found : bpf_map_lookup_elem(&disposable_translations, key);
+}
+
+// Records where a connection that opens is led to.
+ALWAYS_INLINE int translation_record(const struct apus_translation_key *key, const struct apus_translation *translation)
+{
+	return bpf_map_update_elem(&disposable_translations, key, translation, BPF_ANY);
+}
+
+// The translation that a connection goes through, as its entry tells it.
+ALWAYS_INLINE void translation_of(const struct apus_connection_key *connection_key,
+				  const struct apus_connection *connection, struct apus_translation_key *key,
+				  struct apus_translation *translation)
+{
+	_Bool high = connection->opener;
+
+	__builtin_memset(key, 0, sizeof(*key));
+	__builtin_memset(translation, 0, sizeof(*translation));
+	key->client = high ? connection_key->high : connection_key->low;
+	key->client_port = high ? connection_key->high_port : connection_key->low_port;
+	key->frontend = connection->frontend;
+	key->frontend_port = connection->frontend_port;
+	key->protocol = connection_key->protocol;
+	translation->backend = high ? connection_key->low : connection_key->high;
+	translation->backend_port = high ? connection_key->low_port : connection_key->high_port;
+}
+
+// The connection is answered. Where there is no room its translation stays disposable, which harms nothing else.
+COLD int translation_answered(const struct apus_connection_key *connection_key,
+			      const struct apus_connection *connection)
+{
+	struct apus_translation_key key;
+	struct apus_translation translation;
+
+	if (!connection_key || !connection)
+		return 0;
+	translation_of(connection_key, connection, &key, &translation);
+	if (!bpf_map_update_elem(&translations, &key, &translation, BPF_ANY))
+		bpf_map_delete_elem(&disposable_translations, &key);
+	return 0;
+}
+
+// The connection has ended.
+COLD int translation_ended(const struct apus_connection_key *connection_key, const struct apus_connection *connection)
+{
+	struct apus_translation_key key;
+	struct apus_translation translation;
+
+	if (!connection_key || !connection)
+		return 0;
+	translation_of(connection_key, connection, &key, &translation);
+	if (!bpf_map_delete_elem(&translations, &key))
+		bpf_map_update_elem(&disposable_translations, &key, &translation, BPF_ANY);
+	return 0;
+}
