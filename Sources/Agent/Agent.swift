@@ -100,18 +100,15 @@ public struct Agent: Sendable {
         ]
     }
 
-    /// Removes everything that Apus made on the node. Returns what it removed; fails while an agent answers.
-    public static func cleanUp(bpffs: String, socket: String) async throws -> [String] {
+    /// Removes everything that Apus made on the node. Returns what it removed; fails while an agent works with it, and
+    /// keeps one that starts meanwhile from loading anything.
+    public static func cleanUp(bpffs: String) throws -> [String] {
         try Requirements.checkUser()
-        var limits = AgentClient.Limits()
-        limits.helloTime = .seconds(2)
-        limits.answerTime = .seconds(2)
-        if (try? await AgentClient(path: socket, limits: limits).status()) != nil {
-            throw AgentFailure(
-                "an agent answers at \(socket) and would make everything anew: stop it first, or name the socket of "
-                    + "the agent to clean up after with --socket")
-        }
-        return try DatapathKernel.removeAll(bpffs: bpffs)
+        guard FileManager.default.fileExists(atPath: bpffs) else { return [] }
+        let lock = try AgentLock(directory: bpffs)
+        let removed = try DatapathKernel.removeAll(bpffs: bpffs)
+        _ = consume lock
+        return removed
     }
 }
 

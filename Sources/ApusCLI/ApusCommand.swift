@@ -74,4 +74,7 @@ struct ApusCommand: AsyncParsableCommand {
             PolicyCommand.self, ConnectionCommand.self, FlowCommand.self, MapCommand.self, VerifyCommand.self,
             VersionCommand.self,
         ])
+
+    // Here and in the commands between, so that the options may stand before the subcommand, too.
+    @OptionGroup var options: GlobalOptions
 }

@@ -11,7 +11,7 @@ import Testing
         defer { try? FileManager.default.removeItem(atPath: directory) }
         let first = try AgentLock(directory: directory)
         let error = #expect(throws: AgentFailure.self) { _ = try AgentLock(directory: directory) }
-        #expect(error?.description.contains("another agent works with \(directory)") == true)
+        #expect(error?.description.contains("an agent works with \(directory)") == true)
         _ = consume first
         _ = try AgentLock(directory: directory)
     }

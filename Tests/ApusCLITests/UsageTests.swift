@@ -7,8 +7,8 @@ import Testing
 @Suite struct Usage {
     static let commands: [[String]] = [
         ["status"], ["doctor"], ["endpoint", "list"], ["service", "list"], ["service", "get"], ["service", "trace"],
-        ["backend", "list"], ["policy", "list"], ["connection", "list"],
-        ["map", "list"], ["map", "dump"], ["flow", "observe"], ["verify"], ["version"],
+        ["backend", "list"], ["policy", "list"], ["policy", "get"], ["policy", "explain"], ["policy", "lint"],
+        ["connection", "list"], ["map", "list"], ["map", "dump"], ["flow", "observe"], ["verify"], ["version"],
     ]
 
     @Test(arguments: commands) func `every command has help with examples and the global options`(
@@ -18,6 +18,27 @@ import Testing
         #expect(outcome.code == 0 && outcome.notes.isEmpty)
         for text in ["Examples:\n  apus \(command.joined(separator: " "))", "--bpffs", "--socket", "--output"] {
             #expect(outcome.output.contains(text), "\(text)")
+        }
+    }
+
+    @Test(arguments: ["endpoint", "service", "backend", "policy", "connection", "map", "flow"])
+    func `a command with subcommands has help with examples`(_ command: String) async {
+        let outcome = await run(arguments: [command, "--help"])
+        #expect(outcome.code == 0 && outcome.notes.isEmpty)
+        for text in ["Examples:\n  apus \(command) ", "--bpffs", "SUBCOMMANDS:"] {
+            #expect(outcome.output.contains(text), "\(text)")
+        }
+    }
+
+    @Test func `global options stand before, between and after the subcommands`() async {
+        for arguments in [
+            ["--bpffs", "/b", "endpoint", "list"], ["endpoint", "--bpffs", "/b", "list"],
+            ["endpoint", "list", "--bpffs", "/b"],
+        ] {
+            #expect(await run(arguments: arguments, datapath: nil).notes.contains("under /b:"), "\(arguments)")
+        }
+        for arguments in [["-o", "json", "endpoint", "list"], ["endpoint", "list", "-o", "json"]] {
+            #expect(await run(arguments: arguments).output.hasPrefix("["), "\(arguments)")
         }
     }
 

@@ -6,8 +6,15 @@ internal import Flows
 /// `apus flow`.
 struct FlowCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "flow", abstract: "What happened on the network.", subcommands: [Observe.self],
-        aliases: ["flows"])
+        commandName: "flow", abstract: "What happened on the network.",
+        discussion: """
+            Examples:
+              apus flow observe --last 50
+              apus flow observe --follow --verdict denied
+            """,
+        subcommands: [Observe.self], aliases: ["flows"])
+
+    @OptionGroup var options: GlobalOptions
 
     struct Observe: AsyncParsableCommand {
         static let configuration = CommandConfiguration(

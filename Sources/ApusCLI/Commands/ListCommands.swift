@@ -3,8 +3,14 @@ internal import ArgumentParser
 /// `apus endpoint`.
 struct EndpointCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "endpoint", abstract: "The pods of this node.", subcommands: [List.self],
-        aliases: ["endpoints", "ep"])
+        commandName: "endpoint", abstract: "The pods of this node.",
+        discussion: """
+            Examples:
+              apus endpoint list
+            """,
+        subcommands: [List.self], aliases: ["endpoints", "ep"])
+
+    @OptionGroup var options: GlobalOptions
 
     struct List: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -27,8 +33,14 @@ struct EndpointCommand: ParsableCommand {
 /// `apus connection`.
 struct ConnectionCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "connection", abstract: "The connections of this node's pods.", subcommands: [List.self],
-        aliases: ["connections", "conn"])
+        commandName: "connection", abstract: "The connections of this node's pods.",
+        discussion: """
+            Examples:
+              apus connection list --last 20
+            """,
+        subcommands: [List.self], aliases: ["connections", "conn"])
+
+    @OptionGroup var options: GlobalOptions
 
     struct List: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -62,7 +74,14 @@ struct ConnectionCommand: ParsableCommand {
 struct MapCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "map", abstract: "The pinned maps, for a look at what is really in the kernel.",
+        discussion: """
+            Examples:
+              apus map list
+              apus map dump services
+            """,
         subcommands: [List.self, Dump.self], aliases: ["maps"])
+
+    @OptionGroup var options: GlobalOptions
 
     struct List: ParsableCommand {
         static let configuration = CommandConfiguration(

@@ -4,8 +4,17 @@ internal import ArgumentParser
 struct PolicyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "policy", abstract: "The policies of this node's pods: what is in force, and why.",
+        discussion: """
+            Examples:
+              apus policy list
+              apus policy get shop/web
+              apus policy explain --from shop/cart-0 --to shop/web --port 80
+              apus policy lint manifests/
+            """,
         subcommands: [List.self, PolicyGetCommand.self, PolicyExplainCommand.self, PolicyLintCommand.self],
         aliases: ["policies"])
+
+    @OptionGroup var options: GlobalOptions
 
     struct List: ParsableCommand {
         static let configuration = CommandConfiguration(

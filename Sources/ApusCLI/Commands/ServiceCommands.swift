@@ -6,7 +6,15 @@ internal import ArgumentParser
 struct ServiceCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "service", abstract: "The Services that are translated on this node.",
+        discussion: """
+            Examples:
+              apus service list
+              apus service get shop/web
+              apus service trace --from shop/cart-0 --to 10.96.0.10:80
+            """,
         subcommands: [List.self, Get.self, ServiceTraceCommand.self], aliases: ["services", "svc"])
+
+    @OptionGroup var options: GlobalOptions
 
     struct List: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -51,8 +59,14 @@ struct ServiceCommand: ParsableCommand {
 /// `apus backend`.
 struct BackendCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "backend", abstract: "Where connections to Services end.", subcommands: [List.self],
-        aliases: ["backends"])
+        commandName: "backend", abstract: "Where connections to Services end.",
+        discussion: """
+            Examples:
+              apus backend list
+            """,
+        subcommands: [List.self], aliases: ["backends"])
+
+    @OptionGroup var options: GlobalOptions
 
     struct List: ParsableCommand {
         static let configuration = CommandConfiguration(
