@@ -103,7 +103,7 @@ actor NodeController {
     private func note(_ diagnostic: SourceDiagnostic) {
         diagnostics.note(diagnostic)
         if diagnostic.isNotice {
-            log.info("Objects of this kind are not read", metadata: ["source": "\(diagnostic)"])
+            log.info("Something in the manifests is not read", metadata: ["source": "\(diagnostic)"])
         } else {
             log.error("An object is not in force as written", metadata: ["problem": "\(diagnostic)"])
         }

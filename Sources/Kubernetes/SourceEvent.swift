@@ -66,6 +66,8 @@ public struct SourceDiagnostic: Error, Sendable, Hashable {
         case unknownField
         /// Objects of a kind that Apus does not read; told once for each kind.
         case ignoredKind
+        /// A manifest's object has a field that is none of its kind, and no policy's; told once for each such field.
+        case ignoredField
     }
 
     /// The kind of trouble.
@@ -100,7 +102,7 @@ public struct SourceDiagnostic: Error, Sendable, Hashable {
     }
 
     /// Whether this only informs: nothing that should be in force is missing.
-    public var isNotice: Bool { problem == .ignoredKind }
+    public var isNotice: Bool { problem == .ignoredKind || problem == .ignoredField }
 }
 
 extension SourceDiagnostic: CustomStringConvertible {

@@ -6,6 +6,8 @@ public enum LintCode: String, Sendable, Codable, CaseIterable {
     case notEnforced = "not-enforced"
     /// An object is there twice: the first one counts.
     case duplicateObject = "duplicate-object"
+    /// A field that is none of the object's kind: it is ignored.
+    case unknownField = "unknown-field"
     /// A rule is never asked, as an earlier one decides all that it matches.
     case unreachableRule = "unreachable-rule"
     /// None of a policy's rules is ever asked, as a higher tier decides all that they match.

@@ -103,9 +103,15 @@ struct LintPlace {
 extension LintFinding {
     /// What is wrong with a document; nil for kinds that are not read.
     init?(_ diagnostic: SourceDiagnostic) {
-        if diagnostic.isNotice { return nil }
+        let code: LintCode
+        switch diagnostic.problem {
+        case .ignoredKind: return nil
+        case .ignoredField: code = .unknownField
+        case .duplicate: code = .duplicateObject
+        case .unreadable, .syntax, .invalidObject, .unknownField: code = .invalid
+        }
         self.init(
-            diagnostic.problem == .duplicate ? .duplicateObject : .invalid, file: diagnostic.source,
+            code, file: diagnostic.source,
             document: diagnostic.document, object: diagnostic.key?.description ?? diagnostic.subject,
             field: diagnostic.fieldPath, message: diagnostic.message)
     }

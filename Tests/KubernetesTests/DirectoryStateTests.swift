@@ -143,6 +143,20 @@ struct DirectoryStateTests {
         #expect(state.apply([Self.file("c.yaml", deployment)]).isEmpty)
     }
 
+    @Test("a field that is not known is told once for all objects of its kind")
+    func ignoredField() {
+        func service(_ name: String, _ port: Int) -> String {
+            "{apiVersion: v1, kind: Service, metadata: {name: \(name)}, spec: {ports: [{port: \(port), prot: UDP}]}}\n"
+        }
+        var state = DirectoryState()
+        let events = state.apply([Self.file("a.yaml", service("a", 1)), Self.file("b.yaml", service("b", 1))])
+        #expect(
+            Self.words(events).filter { $0.contains("not known") } == [
+                "a.yaml: document 1: Service default/a: spec.ports[0].prot: is not known, and ignored"
+            ])
+        #expect(!Self.words(state.apply([Self.file("a.yaml", service("a", 2))])).contains { $0.contains("not known") })
+    }
+
     @Test("after any history the state is that of a fresh read, and so is what the events add up to", arguments: 0..<60)
     func randomHistory(seed: Int) {
         var random = SplitMix(state: UInt64(seed))

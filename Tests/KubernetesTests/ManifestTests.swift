@@ -133,6 +133,40 @@ struct ManifestTests {
         #expect(manifest.diagnostics.allSatisfy { $0.isNotice })
     }
 
+    @Test(
+        "a field that the kind does not have is told, and the object is in force without it",
+        arguments: [
+            ("Pod", "metadata: {name: a, lables: {}}", "metadata.lables"),
+            ("Pod", "metadata: {name: a}\nspec: {containers: [{name: x}, {nmae: x}]}", "spec.containers[1].nmae"),
+            ("Pod", "metadata: {name: a}\nstatus: {podIPs: [{IP: 10.0.0.1, ip: 10.0.0.2}]}", "status.podIPs[0].IP"),
+            ("Service", "metadata: {name: a}\nspec: {sesionAffinity: ClientIP}", "spec.sesionAffinity"),
+            ("Service", "metadata: {name: a}\nspec: {ports: [{port: 1, prot: UDP}]}", "spec.ports[0].prot"),
+            ("Node", "metadata: {name: a}\nspec: {podCidr: 10.0.0.0/24}", "spec.podCidr"),
+            ("Namespace", "metadata: {name: a}\nlabels: {}", "labels"),
+        ])
+    func unknownFields(kind: String, body: String, field: String) throws {
+        let manifest = manifest("apiVersion: v1\nkind: \(kind)\n\(body)\n")
+        let key = try #require(manifest.objects.first?.key)
+        #expect(
+            manifest.diagnostics.map(\.description) == [
+                "shop.yaml: document 1: \(key): \(field): is not known, and ignored"
+            ])
+        #expect(manifest.diagnostics.allSatisfy { $0.isNotice })
+    }
+
+    @Test("a field of an EndpointSlice, too")
+    func unknownSliceField() {
+        let slice = """
+            apiVersion: discovery.k8s.io/v1
+            kind: EndpointSlice
+            metadata: {name: a}
+            addressType: IPv4
+            endpoints: [{addresses: [10.0.0.1], condition: {ready: false}, hints: {forZone: []}}]
+            """
+        #expect(
+            manifest(slice).diagnostics.map(\.fieldPath) == ["endpoints[0].condition", "endpoints[0].hints.forZone"])
+    }
+
     @Test("of an object that is there twice the first one counts")
     func duplicates() {
         let manifest = manifest(

@@ -41,6 +41,12 @@ struct FieldError: Error {
 }
 
 extension FieldError {
+    /// The field whichever object and entries of lists it is in, for example `Service spec.ports.prot`.
+    func field(of kind: ObjectKind) -> String {
+        let names = steps.reversed().compactMap { if case .field(let name) = $0 { name } else { nil } }
+        return "\(kind.rawValue) \(names.joined(separator: "."))"
+    }
+
     /// The value without the field that the error is about.
     func removingField(from value: ManifestValue) -> ManifestValue {
         value.removing(steps.reversed()[...])

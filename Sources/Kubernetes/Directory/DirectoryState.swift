@@ -47,7 +47,8 @@ public struct DirectoryState: Sendable {
     private var files: [String: File] = [:]
     /// The files that have a key, sorted: the first one's object is in force.
     private var claims: [ObjectKey: [String]] = [:]
-    private var toldKinds: Set<String> = []
+    /// The kinds and fields that are ignored and were told.
+    private var toldSubjects: Set<String> = []
 
     /// The state of an empty directory.
     public init() {}
@@ -141,8 +142,8 @@ extension DirectoryState {
     ) {
         for var diagnostic in manifest.diagnostics {
             switch diagnostic.problem {
-            case .ignoredKind:
-                guard toldKinds.insert(diagnostic.subject ?? "").inserted else { continue }
+            case .ignoredKind, .ignoredField:
+                guard toldSubjects.insert(diagnostic.subject ?? "").inserted else { continue }
             case .duplicate:
                 break
             case .invalidObject, .syntax, .unreadable, .unknownField:

@@ -125,6 +125,18 @@ extension Manifest {
                     message: "ignored, document \(first) has it already"))
         } else {
             objects.append(object)
+            addUnknownFields(of: fields.object, kind, object.key, at: place)
+        }
+    }
+
+    private mutating func addUnknownFields(
+        of object: ManifestObject, _ kind: ObjectKind, _ key: ObjectKey, at place: Place
+    ) {
+        for error in KnownFields.of(kind).unknown(in: .object(object)) {
+            diagnostics.append(
+                SourceDiagnostic(
+                    .ignoredField, source: source, document: place.document, key: key, subject: error.field(of: kind),
+                    fieldPath: error.path, message: error.message))
         }
     }
 
