@@ -27,7 +27,8 @@ let package = Package(
                 .product(name: "apusd", package: "apus"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
-            swiftSettings: strict),
+            // Its tests are built as the bench itself is: optimized, so that everything below is compiled once.
+            swiftSettings: strict + [.unsafeFlags(["-enable-testing"])]),
         .testTarget(name: "ApusBenchTests", dependencies: ["apus-bench"], swiftSettings: strict),
     ]
 )

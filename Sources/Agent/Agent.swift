@@ -122,7 +122,8 @@ extension AgentConfiguration {
             bpffs: bpffs,
             capacities: TableCapacities(
                 endpoints: mapSizes.endpoints, services: mapSizes.services, slots: mapSizes.slots,
-                backends: mapSizes.backends, policyEntries: mapSizes.policyEntries, connections: mapSizes.connections,
+                backends: mapSizes.backends, peerClasses: mapSizes.peerAddresses, peerPrefixes: mapSizes.peerPrefixes,
+                policyEntries: mapSizes.policyEntries, names: mapSizes.names, connections: mapSizes.connections,
                 halfOpen: mapSizes.halfOpen, affinities: mapSizes.affinities, eventBytes: mapSizes.eventRing))
         options.redirectsToPeer = redirectsToPeer
         options.keepsConnections = keepsConnections

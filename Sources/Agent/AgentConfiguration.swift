@@ -62,6 +62,9 @@ public struct AgentConfiguration: Sendable {
         public var backends = 262_144
         public var slots = 524_288
         public var policyEntries = 65_536
+        public var peerAddresses = 65_536
+        public var peerPrefixes = 16_384
+        public var names = 131_072
         public var eventRing = 4 << 20
 
         public init() {}

@@ -121,11 +121,6 @@ extension BPFObject {
         try checkBPF(bpf_program__set_autoload(try find(program: name), load), "set autoload of", name)
     }
 
-    /// Chooses whether `load` makes a map that no loaded program uses.
-    public mutating func setAutocreate(_ create: Bool, ofMap name: String) throws(BPFError) {
-        try checkBPF(bpf_map__set_autocreate(try find(map: name), create), "set autocreate of", name)
-    }
-
     /// Lets the programs use an existing map; one of another shape is refused with the differences.
     public mutating func reuse(_ existing: borrowing BPFMap, asMap name: String) throws(BPFError) {
         let map = try find(map: name)

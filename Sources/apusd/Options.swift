@@ -103,6 +103,20 @@ struct MapSizeOptions: ParsableArguments {
     @Option(help: .flag("map-size-policy", "Entries of the policy maps, each.", default: Self.defaults.policyEntries))
     var mapSizePolicy: Int?
     @Option(
+        help: .flag(
+            "map-size-peers", "Addresses of pods and nodes that policies of this node's pods speak of.",
+            default: Self.defaults.peerAddresses))
+    var mapSizePeers: Int?
+    @Option(
+        help: .flag(
+            "map-size-prefixes", "Blocks that policies of this node's pods speak of.",
+            default: Self.defaults.peerPrefixes))
+    var mapSizePrefixes: Int?
+    @Option(
+        help: .flag(
+            "map-size-names", "Names of pods, Services and rules, for the CLI.", default: Self.defaults.names))
+    var mapSizeNames: Int?
+    @Option(
         help: .flag("map-size-events", "Bytes of the event ring, a power of two.", default: Self.defaults.eventRing))
     var mapSizeEvents: Int?
 
@@ -116,6 +130,9 @@ struct MapSizeOptions: ParsableArguments {
         sizes.backends = try size("backends", mapSizeBackends, sizes.backends)
         sizes.slots = try size("slots", mapSizeSlots, sizes.slots)
         sizes.policyEntries = try size("policy", mapSizePolicy, sizes.policyEntries)
+        sizes.peerAddresses = try size("peers", mapSizePeers, sizes.peerAddresses)
+        sizes.peerPrefixes = try size("prefixes", mapSizePrefixes, sizes.peerPrefixes)
+        sizes.names = try size("names", mapSizeNames, sizes.names)
         sizes.eventRing = try size("events", mapSizeEvents, sizes.eventRing)
         guard sizes.eventRing >= 4096, sizes.eventRing & (sizes.eventRing - 1) == 0 else {
             throw ValidationError("--map-size-events: \(sizes.eventRing) is not a power of two from 4096 up")

@@ -12,12 +12,10 @@ struct Measurement {
     static let congestionControl = "cubic"
 
     private struct Rate: Decodable {
-        var failed: UInt64?
         var perSecond: Double?
         var gigabits: Double?
 
         enum CodingKeys: String, CodingKey {
-            case failed
             case perSecond = "per_second"
             case gigabits = "gbit_per_second"
         }
