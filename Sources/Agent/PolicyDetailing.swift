@@ -22,17 +22,19 @@ extension PolicyDetails.Object {
         self.init(
             policy: policy.name.text, tier: PolicyJudgement.Tier.Name(policy.tier), priority: policy.priority,
             subject: policy.subject, isolates: policy.isolates.map(\.rawValue),
-            directions: policy.directions.map(\.rawValue), rules: policy.rules.map(PolicyDetails.Rule.init),
+            directions: policy.directions.map(\.rawValue),
+            auditedBy: (policy.isAudited ? ["the policy"] : []) + policy.auditedNamespaces.map { "namespace \($0)" },
+            rules: policy.rules.map { PolicyDetails.Rule($0, isAudited: policy.isAudited && $0.action == .deny) },
             problems: policy.problems.map { "\($0.field): \($0.message)" },
             endpoints: policy.endpoints.map { PolicyDetails.Endpoint($0, compiler.endpoint($0)) })
     }
 }
 
 extension PolicyDetails.Rule {
-    fileprivate init(_ rule: PolicyDescription.Rule) {
+    fileprivate init(_ rule: PolicyDescription.Rule, isAudited: Bool) {
         self.init(
-            rule: rule.origin.place, ruleName: rule.origin.ruleName, action: rule.action.rawValue, peers: rule.peers,
-            ports: rule.ports)
+            rule: rule.origin.place, ruleName: rule.origin.ruleName,
+            action: rule.action.rawValue + (isAudited ? " (audit)" : ""), peers: rule.peers, ports: rule.ports)
     }
 }
 

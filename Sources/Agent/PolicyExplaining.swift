@@ -94,9 +94,18 @@ extension PolicyJudgement {
         let (reason, policies) = Self.reason(explanation.reason)
         let isBroken = reason == .broken
         self.init(
-            allowed: explanation.isAllowed, reason: reason, policies: policies.map(\.text),
+            allowed: explanation.isAllowed, reason: reason, audited: explanation.audited.flatMap(Self.audited),
+            policies: policies.map(\.text),
             problems: isBroken ? policies.flatMap { problems[$0] ?? [] }.map { "\($0.field): \($0.message)" } : [],
             rules: explanation.considered.map(Rule.init))
+    }
+
+    private static func audited(_ reason: Explanation.Reason) -> String? {
+        switch reason {
+        case .rule(let origin): "\(origin.policy.text) \(origin.place)"
+        case .isolation(let names): names.map(\.text).joined(separator: ", ")
+        case .ownTraffic, .localNode, .broken, .nothing: nil
+        }
     }
 
     private static func reason(_ reason: Explanation.Reason) -> (Reason, [PolicyName]) {
@@ -116,7 +125,8 @@ extension PolicyJudgement.Rule {
         let origin = step.origin
         self.init(
             rule: "\(origin.policy.text) \(origin.place)", ruleName: origin.ruleName,
-            tier: PolicyJudgement.Tier.Name(step.tier), action: step.action.rawValue,
+            tier: PolicyJudgement.Tier.Name(step.tier),
+            action: step.action.rawValue + (step.isAudited ? " (audit)" : ""),
             admits: PolicyJudgement.Admission(peers: step.peerText, ports: step.portText), admitsPeer: step.admitsPeer,
             admitsPort: step.admitsPort)
     }

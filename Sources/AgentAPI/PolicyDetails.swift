@@ -41,6 +41,8 @@ public struct PolicyDetails: Sendable, Hashable, Codable {
         public var isolates: [String]
         /// The directions that it says anything about.
         public var directions: [String]
+        /// What puts it into audit mode: `the policy`, and namespaces of its pods, for those, `namespace shop`.
+        public var auditedBy: [String]
         public var rules: [Rule]
         /// Why it is not in force as written, by its fields.
         public var problems: [String]
@@ -49,8 +51,8 @@ public struct PolicyDetails: Sendable, Hashable, Codable {
 
         public init(
             policy: String, tier: PolicyJudgement.Tier.Name, priority: Int? = nil, subject: String,
-            isolates: [String] = [], directions: [String] = [], rules: [Rule] = [], problems: [String] = [],
-            endpoints: [Endpoint] = []
+            isolates: [String] = [], directions: [String] = [], auditedBy: [String] = [], rules: [Rule] = [],
+            problems: [String] = [], endpoints: [Endpoint] = []
         ) {
             self.policy = policy
             self.tier = tier
@@ -58,6 +60,7 @@ public struct PolicyDetails: Sendable, Hashable, Codable {
             self.subject = subject
             self.isolates = isolates
             self.directions = directions
+            self.auditedBy = auditedBy
             self.rules = rules
             self.problems = problems
             self.endpoints = endpoints
@@ -74,7 +77,7 @@ public struct PolicyDetails: Sendable, Hashable, Codable {
         /// Its place: `ingress[0]`.
         public var rule: String
         public var ruleName: String?
-        /// `allow`, `deny` or `pass`.
+        /// `allow`, `deny` or `pass`; `deny (audit)` in audit mode.
         public var action: String
         /// Nil when only the maps are there, which hold no selectors.
         public var peers: String?

@@ -34,7 +34,7 @@ public struct PolicyJudgement: Sendable, Hashable, Codable {
         /// The rule's bit in the maps; nil when the judgement is not made of them.
         public var number: Int?
         public var tier: Tier.Name
-        /// `allow`, `deny` or `pass`.
+        /// `allow`, `deny` or `pass`; `deny (audit)` in audit mode, which decides nothing.
         public var action: String
         /// The peers and ports that it matches as text; nil when only the maps are there, which hold no selectors.
         public var admits: Admission?
@@ -57,6 +57,8 @@ public struct PolicyJudgement: Sendable, Hashable, Codable {
 
         /// Whether the rule matches the packet.
         public var matches: Bool { admitsPeer && admitsPort }
+
+        fileprivate var passes: Bool { matches && action == "pass" }
 
         /// The rule and its name, or its number where there is neither.
         public var text: String {
@@ -113,6 +115,8 @@ public struct PolicyJudgement: Sendable, Hashable, Codable {
 
     public var allowed: Bool
     public var reason: Reason
+    /// What would have denied an allowed packet if it were not in audit mode: a rule, or the policies that isolate.
+    public var audited: String?
     /// The policy objects that isolate or are broken, `NetworkPolicy shop/default-deny`.
     public var policies: [String]
     /// What is wrong with broken ones, by their fields.
@@ -124,10 +128,12 @@ public struct PolicyJudgement: Sendable, Hashable, Codable {
 
     /// A judgement; the tiers follow from the rest.
     public init(
-        allowed: Bool, reason: Reason, policies: [String] = [], problems: [String] = [], rules: [Rule] = []
+        allowed: Bool, reason: Reason, audited: String? = nil, policies: [String] = [], problems: [String] = [],
+        rules: [Rule] = []
     ) {
         self.allowed = allowed
         self.reason = reason
+        self.audited = audited
         self.policies = policies
         self.problems = problems
         self.rules = rules
@@ -162,7 +168,7 @@ public struct PolicyJudgement: Sendable, Hashable, Codable {
             guard isReached else { return Tier(tier: name, outcome: .notReached) }
             if name == end { return Tier(tier: name, outcome: reason == .isolation ? .isolated : .decided) }
             let own = rules.filter { $0.tier == name }
-            let outcome: Tier.Outcome = own.isEmpty ? .noRules : own.last?.matches == true ? .passed : .noMatch
+            let outcome: Tier.Outcome = own.isEmpty ? .noRules : own.last?.passes == true ? .passed : .noMatch
             return Tier(tier: name, outcome: outcome)
         }
     }

@@ -15,7 +15,7 @@ struct EncodedPolicy {
         pages = values.enumerated().map { index, value in
             var value = value
             value.page_count = UInt32(values.count)
-            value.flags = policy.isolates ? UInt32(APUS_POLICY_ISOLATES.rawValue) : 0
+            value.flags = policy.flags
             let key = apus_policy_page_key(policy: id, page: UInt32(index))
             return TableEntry(key: Bytes(of: key), value: Bytes(of: value))
         }
@@ -35,7 +35,7 @@ struct EncodedPolicy {
                 policy, UInt32(index), rule.origin.policy, rule.origin.direction,
                 ([String(rule.origin.index)] + [rule.origin.ruleName].compactMap { $0 }).joined(separator: "/"))
         }
-        if let isolating = policy.isolatedBy.first {
+        if let isolating = policy.isolatedBy.first ?? policy.auditedBy.first {
             names.append(name(policy, APUS_RULE_ISOLATION, isolating, policy.direction, "isolation"))
         }
         return names
@@ -49,6 +49,15 @@ struct EncodedPolicy {
         let text = "\(object.kind.rawValue)/\(object.namespace)/\(object.name)/\(direction.rawValue)/\(place)"
         return TableEntry(
             key: NameKey.rule(policy: policy.id.rawValue, rule).key, value: NameKey.value(text))
+    }
+}
+
+extension CompiledPolicy {
+    /// What every page says of the whole policy.
+    fileprivate var flags: UInt32 {
+        var flags = isolates ? APUS_POLICY_ISOLATES.rawValue : auditedBy.isEmpty ? 0 : APUS_POLICY_AUDITS_REST.rawValue
+        if audits { flags |= APUS_POLICY_AUDITS.rawValue }
+        return UInt32(flags)
     }
 }
 

@@ -111,9 +111,12 @@ extension apus_policy_page {
             ("any-peer", any_peer), ("any-port", any_port), ("admin", admin), ("network-policy", network_policy),
             ("baseline", baseline), ("deny", deny), ("pass", pass),
         ]
-        let isolates = flags & UInt32(APUS_POLICY_ISOLATES.rawValue) != 0
+        let words = [
+            (APUS_POLICY_ISOLATES, "isolates"), (APUS_POLICY_AUDITS_REST, "audits-rest"),
+            (APUS_POLICY_AUDITS, "audits"),
+        ]
         return
-            (["pages \(page_count)"] + (isolates ? ["isolates"] : [])
+            (["pages \(page_count)"] + words.filter { has($0.0) }.map(\.1)
             + masks.filter { !$0.1.pageBits.isEmpty }.map { "\($0.0) \($0.1.text)" }).joined(separator: " ")
     }
 }

@@ -10,6 +10,8 @@ public struct Flow: Sendable, Equatable {
         case opened
         /// One or more packets of a connection attempt were dropped.
         case denied
+        /// One or more openings of a connection passed that a policy in audit mode would have denied.
+        case audited
         /// A connection ended; its counters are final.
         case closed
         /// A long-lived connection is still in use; its counters are those so far.
@@ -21,6 +23,8 @@ public struct Flow: Sendable, Equatable {
     /// What the data path did with the packets.
     public enum Verdict: String, Sendable, Codable, CaseIterable {
         case forwarded, dropped
+        /// Forwarded, but a policy in audit mode would have dropped them.
+        case audit
     }
 
     /// The direction as seen from the pod whose hook made the record.
@@ -48,7 +52,7 @@ public struct Flow: Sendable, Equatable {
     public var service: FlowService?
     public var source: Peer
     public var destination: Peer
-    /// Why packets were dropped, as the data path labels it.
+    /// Why packets were dropped, or would have been without audit mode, as the data path labels it.
     public var dropReason: String?
     /// The rule that decided at the source pod.
     public var egressRule: RuleReference?
@@ -61,7 +65,7 @@ public struct Flow: Sendable, Equatable {
     /// The TCP flags seen.
     public var tcpFlags: TCPFlags?
     public var icmp: ICMPMessage?
-    /// How many events the record stands for: attempts of a repeated denial, 1 otherwise.
+    /// How many events the record stands for: attempts of a repeated denial or audit, 1 otherwise.
     public var count: UInt64 = 1
     /// The node that saw it.
     public var node: String

@@ -16,14 +16,21 @@ public struct FlowText: Sendable {
     public func line(_ flow: Flow) -> String {
         let time = Timestamp.timeOfDay(flow.time, offset: utcOffset)
         if let loss = flow.loss { return "\(time) \(label("LOST", .yellow)) \(Self.text(loss))" }
-        let label = flow.verdict == .dropped ? label("DENIED", .red) : label("ALLOWED", .green)
-        var parts = [time, label, Self.path(flow)]
+        var parts = [time, label(flow.verdict), Self.path(flow)]
         if let service = flow.service { parts.append("(\(Self.text(service)))") }
         parts += [flow.tuple.ipProtocol.description, Self.event(flow)]
-        if flow.kind != .opened, flow.kind != .denied, let counters = flow.counters {
+        if flow.kind == .closed || flow.kind == .active, let counters = flow.counters {
             parts.append(Self.text(counters, flow.duration))
         }
         return parts.joined(separator: " ") + Self.rules(flow)
+    }
+
+    private func label(_ verdict: Flow.Verdict) -> String {
+        switch verdict {
+        case .forwarded: label("ALLOWED", .green)
+        case .dropped: label("DENIED", .red)
+        case .audit: label("AUDIT", .yellow)
+        }
     }
 
     private enum Colour: String {

@@ -30,6 +30,10 @@ public enum LintCode: String, Sendable, Codable, CaseIterable {
     case ignoredRules = "ignored-rules"
     /// A ClusterNetworkPolicy without rules.
     case noRules = "no-rules"
+    /// An object is in audit mode: what it would deny passes.
+    case auditMode = "audit-mode"
+    /// Audit mode of a policy that denies nothing.
+    case idleAudit = "idle-audit"
 
     /// Whether the manifests do something else than they say, or nothing at all.
     public var severity: LintSeverity {

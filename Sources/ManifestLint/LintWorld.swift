@@ -22,7 +22,7 @@ struct LintWorld {
             }
         }
         var namespaces: [String: [String: String]] = [:]
-        for case .namespace(let name, let labels) in inputs { namespaces[name] = labels }
+        for case .namespace(let name, let labels, _) in inputs { namespaces[name] = labels }
         self.pods = pods
         self.namespaces = namespaces
         self.nodes = nodes

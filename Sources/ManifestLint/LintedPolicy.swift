@@ -44,6 +44,9 @@ struct LintedPolicy {
     var isClusterPolicy: Bool
     /// Directions with rules that `policyTypes` leaves out.
     var ignored: [String] = []
+    /// Whether it is in audit mode, and whether it would deny anything.
+    var isAudited: Bool
+    var denies: Bool
 
     /// Nil for an object that is no policy.
     init?(_ object: KubernetesObject) {
@@ -57,6 +60,8 @@ struct LintedPolicy {
     private init(_ policy: Kubernetes.NetworkPolicy) {
         let home = policy.meta.namespace
         isClusterPolicy = false
+        isAudited = policy.meta.isPolicyAudited
+        denies = policy.isolatesIngress || policy.isolatesEgress
         subject = LintedPods(namespaces: .own(home), pods: PolicySelector(policy.podSelector))
         subjectField = "spec.podSelector"
         rules =
@@ -68,6 +73,8 @@ struct LintedPolicy {
 
     private init(_ policy: ClusterNetworkPolicy) {
         isClusterPolicy = true
+        isAudited = policy.meta.isPolicyAudited
+        denies = (policy.ingress + policy.egress).contains { $0.action == .deny }
         subject = LintedPods(
             namespaces: .selected(PolicySelector(policy.namespaceSelector)), pods: PolicySelector(policy.podSelector))
         subjectField = "spec.subject"

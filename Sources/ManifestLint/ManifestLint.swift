@@ -67,6 +67,10 @@ public struct ManifestLint {
         _ = compiler.apply(inputs)
         for problem in compiler.problems { add(.notEnforced, problem.object, problem.field, problem.message) }
         for object in ordered {
+            if case .namespace(let namespace) = object, namespace.meta.isPolicyAudited {
+                let message = "what policies would deny for its pods passes and is reported"
+                add(.auditMode, object.key, LintedPolicy.auditField, message)
+            }
             guard let policy = LintedPolicy(object) else { continue }
             for remark in policy.shapeRemarks + policy.matchRemarks(world) {
                 add(remark.code, object.key, remark.field, remark.message)

@@ -15,8 +15,18 @@ extension LintedPolicy {
                 code: .ignoredRules, field: "spec.\(direction)",
                 message: "is not in force: spec.policyTypes does not have \(type); add it or delete the rules")
         }
-        return own + types + rules.flatMap(\.shapeRemarks)
+        return own + types + auditRemarks + rules.flatMap(\.shapeRemarks)
     }
+
+    private var auditRemarks: [Remark] {
+        if !isAudited { return [] }
+        let message = "the policy is in audit mode: what it would deny passes and is reported"
+        return denies
+            ? [Remark(code: .auditMode, field: Self.auditField, message: message)]
+            : [Remark(code: .idleAudit, field: Self.auditField, message: "has no effect: the policy denies nothing")]
+    }
+
+    static let auditField = "metadata.annotations[\"\(ObjectMeta.auditAnnotation)\"]"
 
     // MARK: What the other manifests tell
 

@@ -43,13 +43,15 @@ public struct ClusterPolicyObject: Sendable, Hashable {
     /// The ingress rules; a peer without `namespaceSelector` is in any namespace.
     public var ingress: [ClusterPolicyRule]
     public var egress: [ClusterPolicyRule]
+    /// Whether it is in audit mode: what it would deny is reported and not denied.
+    public var isAudited: Bool
     /// What the reader of the object could not represent in the fields above.
     public var invalidFields: [InvalidField]
 
     public init(
         name: String, tier: PolicyTier, priority: Int, namespaceSelector: LabelSelector = .everything,
         podSelector: LabelSelector = .everything, ingress: [ClusterPolicyRule] = [],
-        egress: [ClusterPolicyRule] = [], invalidFields: [InvalidField] = []
+        egress: [ClusterPolicyRule] = [], isAudited: Bool = false, invalidFields: [InvalidField] = []
     ) {
         self.name = name
         self.tier = tier
@@ -58,6 +60,7 @@ public struct ClusterPolicyObject: Sendable, Hashable {
         self.podSelector = podSelector
         self.ingress = ingress
         self.egress = egress
+        self.isAudited = isAudited
         self.invalidFields = invalidFields
     }
 }

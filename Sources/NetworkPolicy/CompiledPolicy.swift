@@ -38,17 +38,21 @@ public struct CompiledRule: Sendable, Hashable {
     public var origin: RuleOrigin
     public var tier: PolicyTier
     public var action: PolicyAction
+    /// Whether it denies in audit mode: what it matches is reported and not denied.
+    public var isAudited: Bool
     /// The peers admitted, as text in a stable order; nil for every peer.
     public var peers: [String]?
     /// The ports admitted; nil for every protocol and port.
     public var ports: [PortPrefix]?
 
     public init(
-        origin: RuleOrigin, tier: PolicyTier, action: PolicyAction, peers: [String]? = nil, ports: [PortPrefix]? = nil
+        origin: RuleOrigin, tier: PolicyTier, action: PolicyAction, isAudited: Bool = false, peers: [String]? = nil,
+        ports: [PortPrefix]? = nil
     ) {
         self.origin = origin
         self.tier = tier
         self.action = action
+        self.isAudited = isAudited
         self.peers = peers
         self.ports = ports
     }
@@ -104,7 +108,7 @@ public struct CompiledPage: Sendable, Hashable {
     public var admin = PageBits()
     public var networkPolicy = PageBits()
     public var baseline = PageBits()
-    /// Rules that deny; a rule in neither `deny` nor `pass` allows.
+    /// Rules that deny; a rule in neither `deny` nor `pass` allows, one in both denies in audit mode.
     public var deny = PageBits()
     public var pass = PageBits()
     /// The port entries, in the order of their prefixes.
@@ -123,21 +127,27 @@ public struct CompiledPolicy: Sendable, Hashable {
     public var direction: PolicyDirection
     /// The objects that isolate the selected pods, in order; empty when none does.
     public var isolatedBy: [PolicyName]
+    /// The objects that would isolate them if they were not in audit mode, in order; empty where others isolate them.
+    public var auditedBy: [PolicyName]
     /// The rules in the order of their bits.
     public var rules: [CompiledRule]
     public var pages: [CompiledPage]
 
     public init(
-        id: PolicyID, direction: PolicyDirection, isolatedBy: [PolicyName] = [], rules: [CompiledRule] = [],
-        pages: [CompiledPage] = []
+        id: PolicyID, direction: PolicyDirection, isolatedBy: [PolicyName] = [], auditedBy: [PolicyName] = [],
+        rules: [CompiledRule] = [], pages: [CompiledPage] = []
     ) {
         self.id = id
         self.direction = direction
         self.isolatedBy = isolatedBy
+        self.auditedBy = auditedBy
         self.rules = rules
         self.pages = pages
     }
 
     /// Whether what no rule admits is denied.
     public var isolates: Bool { !isolatedBy.isEmpty }
+
+    /// Whether anything of it is in audit mode.
+    public var audits: Bool { !auditedBy.isEmpty || rules.contains(where: \.isAudited) }
 }

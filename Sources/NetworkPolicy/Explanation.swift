@@ -50,6 +50,8 @@ public struct Explanation: Sendable, Hashable {
         public var origin: RuleOrigin
         public var tier: PolicyTier
         public var action: PolicyAction
+        /// Whether it denies in audit mode, so that it decides nothing.
+        public var isAudited = false
         /// What the rule admits, as written; empty lists admit everything.
         public var peers: [PolicyPeer] = []
         public var ports: [PortRule] = []
@@ -74,12 +76,15 @@ public struct Explanation: Sendable, Hashable {
 
     public var isAllowed: Bool
     public var reason: Reason
+    /// What would have denied the packet if it were not in audit mode; nil for a packet that is denied anyway.
+    public var audited: Reason?
     /// The rules looked at, in order, up to the deciding one.
     public var considered: [Consideration]
 
     /// An explanation with no more than these parts.
-    public init(isAllowed: Bool, reason: Reason, considered: [Consideration] = []) {
+    public init(isAllowed: Bool, reason: Reason, audited: Reason? = nil, considered: [Consideration] = []) {
         self.isAllowed = isAllowed
+        self.audited = isAllowed ? audited : nil
         self.reason = reason
         self.considered = considered
     }

@@ -5,6 +5,8 @@ struct OrderedRule: Hashable {
     let origin: RuleOrigin
     let tier: PolicyTier
     let action: PolicyAction
+    /// Whether it denies in audit mode: what it matches is reported and not denied.
+    let isAudited: Bool
     /// The atoms any of which a peer must have, in order; nil admits every peer.
     let peers: [Atom]?
     /// The prefixes admitted, in order; nil admits every protocol and port.
@@ -15,17 +17,20 @@ struct OrderedRule: Hashable {
 struct PolicyContent: Hashable {
     let direction: PolicyDirection
     let isolatedBy: [PolicyName]
+    /// Those that would isolate if they were not in audit mode; empty where others isolate.
+    let auditedBy: [PolicyName]
     let rules: [OrderedRule]
 
     /// Whether this is the absence of any policy.
-    var isNothing: Bool { isolatedBy.isEmpty && rules.isEmpty }
+    var isNothing: Bool { isolatedBy.isEmpty && auditedBy.isEmpty && rules.isEmpty }
 
     /// The content's own id; a collision moves on from here.
     func identifier(_ matchers: MatcherTable) -> UInt32 {
         var hash = StableHash()
         hash.combine(direction.rawValue)
-        hash.combine(isolatedBy.count)
-        for name in isolatedBy { hash.combine(name.description) }
+        // One of the two lists is empty: the sign tells which.
+        hash.combine(isolatedBy.count - auditedBy.count)
+        for name in isolatedBy + auditedBy { hash.combine(name.description) }
         for rule in rules { rule.combine(into: &hash, matchers) }
         return hash.identifier()
     }
@@ -35,7 +40,7 @@ extension OrderedRule {
     fileprivate func combine(into hash: inout StableHash, _ matchers: MatcherTable) {
         hash.combine(origin.description)
         hash.combine(tier.rawValue)
-        hash.combine(action.rawValue)
+        hash.combine(isAudited ? "audited" : action.rawValue)
         hash.combine(peers?.count ?? -1)
         // Atoms are numbered per process: their content, not their order, is what is stable.
         for content in (peers ?? []).map(matchers.stableHash).sorted() { hash.combine(content) }
@@ -49,7 +54,8 @@ extension OrderedRule {
 
     func compiled(_ matchers: MatcherTable) -> CompiledRule {
         CompiledRule(
-            origin: origin, tier: tier, action: action, peers: peers?.map(matchers.describe).sorted(), ports: ports)
+            origin: origin, tier: tier, action: action, isAudited: isAudited,
+            peers: peers?.map(matchers.describe).sorted(), ports: ports)
     }
 }
 
@@ -76,6 +82,7 @@ extension PolicyContent {
             case .deny: page.deny[bit] = true
             case .pass: page.pass[bit] = true
             }
+            if rule.isAudited { page.pass[bit] = true }
         }
         page.ports = CompiledPage.portEntries(rules.enumerated().map { ($0.offset, $0.element.ports ?? []) })
         return page

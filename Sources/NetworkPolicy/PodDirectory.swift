@@ -7,6 +7,8 @@ internal import Addressing
 struct PodDirectory {
     private(set) var pods: [PodKey: PolicyPod] = [:]
     private(set) var namespaces: [String: [String: String]] = [:]
+    /// The namespaces whose pods are in audit mode.
+    private(set) var auditedNamespaces: Set<String> = []
     private var byNamespace: [String: Set<PodKey>] = [:]
     private(set) var owners: [IPAddress: PodKey] = [:]
     /// All claimants of the addresses that have more than one.
@@ -42,6 +44,13 @@ struct PodDirectory {
         let old = namespaces[name]
         namespaces[name] = labels
         return old
+    }
+
+    /// Sets whether the pods of a namespace are in audit mode; false when they were so before.
+    mutating func setAudited(_ name: String, _ isAudited: Bool) -> Bool {
+        if auditedNamespaces.contains(name) == isAudited { return false }
+        if isAudited { auditedNamespaces.insert(name) } else { auditedNamespaces.remove(name) }
+        return true
     }
 
     /// The pods of a set, found by their namespaces.

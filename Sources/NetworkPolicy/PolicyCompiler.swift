@@ -93,6 +93,7 @@ public struct PolicyCompiler: Sendable {
     public func oracle(_ policies: some Sequence<PolicyInput>) -> PolicyOracle {
         var oracle = PolicyOracle(
             node: node, pods: directory.pods, namespaces: directory.namespaces,
+            auditedNamespaces: directory.auditedNamespaces,
             nodeAddresses: addresses.nodeAddresses, interfaceAddresses: addresses.interfaceAddresses)
         for policy in policies { oracle.apply(policy) }
         oracle.owners = directory.owners
@@ -119,8 +120,12 @@ extension PolicyCompiler {
         switch input {
         case .pod(let pod): take(pod.key, pod)
         case .podRemoved(let key): take(key, nil)
-        case .namespace(let name, let labels): takeNamespace(name, labels)
-        case .namespaceRemoved(let name): takeNamespace(name, nil)
+        case .namespace(let name, let labels, let isAudited):
+            takeNamespace(name, labels)
+            takeAudit(name, isAudited)
+        case .namespaceRemoved(let name):
+            takeNamespace(name, nil)
+            takeAudit(name, false)
         case .policy(let object): take(PolicySource(object))
         case .policyRemoved(let namespace, let name):
             removePolicy(PolicyName(kind: .networkPolicy, namespace: namespace, name: name))
@@ -160,6 +165,11 @@ extension PolicyCompiler {
         if policies.hasNamespaceSelectors {
             dirty.selections.formUnion(endpoints.keys.filter { $0.namespace == name })
         }
+    }
+
+    private mutating func takeAudit(_ namespace: String, _ isAudited: Bool) {
+        guard directory.setAudited(namespace, isAudited) else { return }
+        dirty.lists.formUnion(endpoints.keys.filter { $0.namespace == namespace })
     }
 
     private mutating func take(_ source: PolicySource) {

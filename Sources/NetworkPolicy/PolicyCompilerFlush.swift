@@ -180,6 +180,8 @@ extension PolicyCompiler {
         let policies: [PolicyName]
         /// The named ports of the pod, which ingress rules ask for.
         let ports: [NamedPort]
+        /// Whether the pod's namespace is in audit mode.
+        let isAudited: Bool
     }
 
     private typealias Compiled = (id: PolicyID, overflowedBy: PolicyName?)
@@ -210,12 +212,14 @@ extension PolicyCompiler {
         _ stage: inout EditStage
     ) -> Compiled {
         let ports = direction == .ingress && !names.isEmpty ? Set(pod.namedPorts).sorted() : []
-        let key = ListKey(direction: direction, policies: names, ports: ports)
+        let isAudited = !names.isEmpty && directory.auditedNamespaces.contains(pod.key.namespace)
+        let key = ListKey(direction: direction, policies: names, ports: ports, isAudited: isAudited)
         if let known = compiled[key] {
             tables.retain(known.id)
             return known
         }
-        let list = RuleList(names.compactMap { policies.active[$0] }, direction, pod, matchers)
+        let list = RuleList(
+            names.compactMap { policies.active[$0] }, direction, pod, matchers, isAudited: isAudited)
         let result = (id: tables.retain(list.content, matchers, &stage), overflowedBy: list.overflowedBy)
         compiled[key] = result
         return result

@@ -20,6 +20,10 @@ public struct PolicyDescription: Sendable, Hashable {
     public var isolates: [PolicyDirection]
     /// The directions that it says anything about.
     public var directions: [PolicyDirection]
+    /// Whether it is in audit mode: what it would deny is reported and not denied.
+    public var isAudited: Bool
+    /// Namespaces of its pods that are in audit mode, in order.
+    public var auditedNamespaces: [String]
     public var rules: [Rule]
     /// Why it is not in force as written.
     public var problems: [PolicyProblem]
@@ -33,13 +37,15 @@ extension PolicyCompiler {
         let problems = problems
         return policies.sources.values.filter { isWanted($0.key.name) }.sorted { $0.key < $1.key }.map { source in
             let name = source.key.name
+            let endpoints = (policies.selected[name] ?? []).sorted()
             return PolicyDescription(
                 name: name, tier: source.key.tier,
                 priority: name.kind == .clusterNetworkPolicy ? source.key.priority : nil,
                 subject: "\(PeerBase.pods(source.subject))", isolates: source.isolates.sorted(),
-                directions: source.directions.sorted(), rules: source.rules.map(PolicyDescription.Rule.init),
-                problems: problems.filter { $0.object == name },
-                endpoints: (policies.selected[name] ?? []).sorted())
+                directions: source.directions.sorted(), isAudited: source.isAudited,
+                auditedNamespaces: directory.auditedNamespaces.intersection(endpoints.map(\.namespace)).sorted(),
+                rules: source.rules.map(PolicyDescription.Rule.init), problems: problems.filter { $0.object == name },
+                endpoints: endpoints)
         }
     }
 }

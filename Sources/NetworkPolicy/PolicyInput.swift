@@ -4,7 +4,8 @@ public import Addressing
 public enum PolicyInput: Sendable, Hashable {
     case pod(PolicyPod)
     case podRemoved(PodKey)
-    case namespace(String, labels: [String: String])
+    /// A namespace; `isAudited`: what the policies of its pods would deny is reported and not denied.
+    case namespace(String, labels: [String: String], isAudited: Bool = false)
     case namespaceRemoved(String)
     case policy(NetworkPolicyObject)
     case policyRemoved(namespace: String, name: String)

@@ -135,13 +135,15 @@ public struct NetworkPolicyObject: Sendable, Hashable {
     public var policyTypes: Set<PolicyDirection>?
     public var ingress: [PolicyRule]
     public var egress: [PolicyRule]
+    /// Whether it is in audit mode: what it would deny is reported and not denied.
+    public var isAudited: Bool
     /// What the reader of the object could not represent in the fields above.
     public var invalidFields: [InvalidField]
 
     public init(
         namespace: String, name: String, podSelector: LabelSelector = .everything,
         policyTypes: Set<PolicyDirection>? = nil, ingress: [PolicyRule] = [], egress: [PolicyRule] = [],
-        invalidFields: [InvalidField] = []
+        isAudited: Bool = false, invalidFields: [InvalidField] = []
     ) {
         self.namespace = namespace
         self.name = name
@@ -149,6 +151,7 @@ public struct NetworkPolicyObject: Sendable, Hashable {
         self.policyTypes = policyTypes
         self.ingress = ingress
         self.egress = egress
+        self.isAudited = isAudited
         self.invalidFields = invalidFields
     }
 }

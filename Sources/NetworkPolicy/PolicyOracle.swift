@@ -8,6 +8,7 @@ public struct PolicyOracle: Sendable {
     public let node: String
     private var pods: [PodKey: PolicyPod] = [:]
     private var namespaces: [String: [String: String]] = [:]
+    private var auditedNamespaces: Set<String> = []
     private var policies: [PodKey: NetworkPolicyObject] = [:]
     private var clusterPolicies: [String: ClusterPolicyObject] = [:]
     private var nodeAddresses: [IPAddress] = []
@@ -20,12 +21,13 @@ public struct PolicyOracle: Sendable {
 
     /// An oracle of pods and namespaces that somebody keeps already; policies are still to come.
     init(
-        node: String, pods: [PodKey: PolicyPod], namespaces: [String: [String: String]], nodeAddresses: Set<IPAddress>,
-        interfaceAddresses: Set<IPAddress>
+        node: String, pods: [PodKey: PolicyPod], namespaces: [String: [String: String]],
+        auditedNamespaces: Set<String>, nodeAddresses: Set<IPAddress>, interfaceAddresses: Set<IPAddress>
     ) {
         self.init(node: node)
         self.pods = pods
         self.namespaces = namespaces
+        self.auditedNamespaces = auditedNamespaces
         self.nodeAddresses = nodeAddresses.sorted()
         self.interfaceAddresses = interfaceAddresses
     }
@@ -36,8 +38,12 @@ public struct PolicyOracle: Sendable {
         switch input {
         case .pod(let pod): pods[pod.key] = pod
         case .podRemoved(let key): pods[key] = nil
-        case .namespace(let name, let labels): namespaces[name] = labels
-        case .namespaceRemoved(let name): namespaces[name] = nil
+        case .namespace(let name, let labels, let isAudited):
+            namespaces[name] = labels
+            if isAudited { auditedNamespaces.insert(name) } else { auditedNamespaces.remove(name) }
+        case .namespaceRemoved(let name):
+            namespaces[name] = nil
+            auditedNamespaces.remove(name)
         case .policy(let object): policies[PodKey(namespace: object.namespace, name: object.name)] = object
         case .policyRemoved(let namespace, let name): policies[PodKey(namespace: namespace, name: name)] = nil
         case .clusterPolicy(let object): clusterPolicies[object.name] = object
@@ -95,25 +101,44 @@ extension PolicyOracle {
     private func judge(_ query: PolicyQuery, _ endpoint: PolicyPod) -> Explanation {
         let objects = selecting(endpoint, query.direction)
         let cluster = clusterSelecting(endpoint)
-        let brokenCluster = cluster.filter { !WellFormed.check($0) }
+        let isPodAudited = auditedNamespaces.contains(endpoint.key.namespace)
+        let unreadable = cluster.filter { !WellFormed.check($0) }
+        let closing = unreadable.filter { !$0.isAudited && !isPodAudited }
         let broken =
-            brokenCluster.filter { $0.tier == .admin }.map { name(of: $0) }
-            + objects.filter { !WellFormed.check($0) }.map { name(of: $0) }
-            + brokenCluster.filter { $0.tier != .admin }.map { name(of: $0) }
+            closing.filter { $0.tier == .admin }.map { name(of: $0) }
+            + objects.filter { !WellFormed.check($0) && !$0.isAudited && !isPodAudited }.map { name(of: $0) }
+            + closing.filter { $0.tier != .admin }.map { name(of: $0) }
         if !broken.isEmpty {
             return Explanation(isAllowed: false, reason: .broken(broken))
         }
-        var seen: [Explanation.Consideration] = []
-        if let decided = tier(.admin, cluster, query, endpoint, &seen) { return decided }
-        if let admitting = networkPolicies(objects, query, endpoint, &seen) {
-            return Explanation(isAllowed: true, reason: .rule(admitting), considered: seen)
+        let readable = cluster.filter(WellFormed.check)
+        var course = Course()
+        if let decided = tier(.admin, readable, query, endpoint, &course) { return decided }
+        if let admitting = networkPolicies(objects.filter(WellFormed.check), query, endpoint, &course) {
+            return course.end(isAllowed: true, .rule(admitting))
         }
-        if !objects.isEmpty {
-            return Explanation(
-                isAllowed: false, reason: .isolation(objects.map { name(of: $0) }), considered: seen)
+        let enforced = objects.filter { !$0.isAudited && !isPodAudited }
+        if !enforced.isEmpty { return course.end(isAllowed: false, .isolation(enforced.map { name(of: $0) })) }
+        // One that can't be read would deny everything: in audit mode that is reported, too.
+        let reporting =
+            unreadable.filter { $0.tier == .admin }.map { name(of: $0) } + objects.map { name(of: $0) }
+            + unreadable.filter { $0.tier != .admin }.map { name(of: $0) }
+        if !reporting.isEmpty { course.audit(.isolation(reporting)) }
+        if let decided = tier(.baseline, readable, query, endpoint, &course) { return decided }
+        return course.end(isAllowed: true, .nothing)
+    }
+
+    /// How far judging has come.
+    private struct Course {
+        var considered: [Explanation.Consideration] = []
+        private var audited: Explanation.Reason?
+
+        /// Notes what would have denied; the first one counts.
+        mutating func audit(_ reason: Explanation.Reason) { audited = audited ?? reason }
+
+        func end(isAllowed: Bool, _ reason: Explanation.Reason) -> Explanation {
+            Explanation(isAllowed: isAllowed, reason: reason, audited: audited, considered: considered)
         }
-        if let decided = tier(.baseline, cluster, query, endpoint, &seen) { return decided }
-        return Explanation(isAllowed: true, reason: .nothing, considered: seen)
     }
 
     private func selecting(_ endpoint: PolicyPod, _ direction: PolicyDirection) -> [NetworkPolicyObject] {
@@ -142,22 +167,30 @@ extension PolicyOracle {
 
     private func tier(
         _ tier: PolicyTier, _ objects: [ClusterPolicyObject], _ query: PolicyQuery, _ endpoint: PolicyPod,
-        _ seen: inout [Explanation.Consideration]
+        _ course: inout Course
     ) -> Explanation? {
         for object in objects where object.tier == tier {
             let rules = query.direction == .ingress ? object.ingress : object.egress
             for (index, rule) in rules.enumerated() {
                 let origin = RuleOrigin(
                     policy: name(of: object), direction: query.direction, index: index, ruleName: rule.name)
+                let isAudited =
+                    rule.action == .deny
+                    && (object.isAudited || auditedNamespaces.contains(endpoint.key.namespace))
                 let step = Explanation.Consideration(
-                    origin: origin, tier: tier, action: rule.action, peers: rule.peers, ports: rule.ports ?? [],
+                    origin: origin, tier: tier, action: rule.action, isAudited: isAudited, peers: rule.peers,
+                    ports: rule.ports ?? [],
                     admitsPeer: rule.peers.contains { admits($0, query.peer, home: nil) },
                     admitsPort: admitsPort(rule.ports, query, endpoint))
-                seen.append(step)
+                course.considered.append(step)
                 guard step.matches else { continue }
+                if isAudited {
+                    course.audit(.rule(origin))
+                    continue
+                }
                 // After the last tier comes the cluster's default, which admits everything.
                 if rule.action == .pass, tier == .admin { return nil }
-                return Explanation(isAllowed: rule.action != .deny, reason: .rule(origin), considered: seen)
+                return course.end(isAllowed: rule.action != .deny, .rule(origin))
             }
         }
         return nil
@@ -165,7 +198,7 @@ extension PolicyOracle {
 
     private func networkPolicies(
         _ objects: [NetworkPolicyObject], _ query: PolicyQuery, _ endpoint: PolicyPod,
-        _ seen: inout [Explanation.Consideration]
+        _ course: inout Course
     ) -> RuleOrigin? {
         for object in objects {
             let rules = query.direction == .ingress ? object.ingress : object.egress
@@ -176,7 +209,7 @@ extension PolicyOracle {
                     origin: origin, tier: .networkPolicy, action: .allow, peers: peers, ports: rule.ports ?? [],
                     admitsPeer: peers.isEmpty || peers.contains { admits($0, query.peer, home: object.namespace) },
                     admitsPort: admitsPort(rule.ports, query, endpoint))
-                seen.append(step)
+                course.considered.append(step)
                 if step.matches { return origin }
             }
         }

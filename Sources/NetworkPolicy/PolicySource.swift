@@ -84,6 +84,8 @@ struct PolicySource: Hashable {
     let isolates: Set<PolicyDirection>
     /// The directions that the object says anything about.
     let directions: Set<PolicyDirection>
+    /// Whether what it would deny is only reported.
+    let isAudited: Bool
     let rules: [SourceRule]
     let problems: [PolicyProblem]
 
@@ -104,6 +106,7 @@ extension PolicySource {
         subject = PodSet(scope: home, selector: CanonicalSelector(isSelectorValid ? object.podSelector : .everything))
         directions = isTypeListValid ? given ?? defaults : [.ingress, .egress]
         isolates = directions
+        isAudited = object.isAudited
         self.problems = problems
         rules = Self.rules(name, ingress: object.ingress, egress: object.egress) { origin, rule in
             SourceRule(origin: origin, action: .allow, peers: rule.peers, ports: rule.ports, home: home)
@@ -119,6 +122,7 @@ extension PolicySource {
             scope: isSubjectValid ? NamespaceScope(object.namespaceSelector) : .everywhere,
             selector: CanonicalSelector(isSubjectValid ? object.podSelector : .everything))
         isolates = []
+        isAudited = object.isAudited
         self.problems = problems
         rules = Self.rules(name, ingress: object.ingress, egress: object.egress) { origin, rule in
             var origin = origin

@@ -59,14 +59,15 @@ extension RuleBits: CustomStringConvertible {
 extension CompiledRule: CustomStringConvertible {
     /// One line: `allow NetworkPolicy/shop/db/ingress/0: pods app=web in namespace shop; TCP 80`.
     public var description: String {
-        "\(action.rawValue) \(origin): \(peerText); \(portText)"
+        "\(action.rawValue)\(isAudited ? " (audit)" : "") \(origin): \(peerText); \(portText)"
     }
 }
 
 extension CompiledPolicy: CustomStringConvertible {
     /// A line for the policy and one for each rule.
     public var description: String {
-        let isolation = isolates ? "isolated by " + isolatedBy.map(\.description).joined(separator: ", ") : "open"
+        let names = (isolates ? isolatedBy : auditedBy).map(\.description).joined(separator: ", ")
+        let isolation = names.isEmpty ? "open" : (isolates ? "isolated by " : "audited by ") + names
         let lines = rules.enumerated().map { "\n  \($0.offset) \($0.element)" }
         return "\(id) \(direction.rawValue), \(isolation)" + lines.joined()
     }

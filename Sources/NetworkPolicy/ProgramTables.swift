@@ -80,7 +80,7 @@ struct ProgramTables {
         var id = PolicyID(rawValue: content.identifier(matchers))
         while id == .none || policies[id] != nil { id = PolicyID(rawValue: id.rawValue &+ 1) }
         let compiled = CompiledPolicy(
-            id: id, direction: content.direction, isolatedBy: content.isolatedBy,
+            id: id, direction: content.direction, isolatedBy: content.isolatedBy, auditedBy: content.auditedBy,
             rules: content.rules.map { $0.compiled(matchers) }, pages: content.pages)
         let policy = Policy(content: content, compiled: compiled, bitsByAtom: content.bitsByAtom)
         policies[id] = policy

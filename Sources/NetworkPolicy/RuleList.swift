@@ -27,31 +27,47 @@ struct RuleList {
     /// The policy with which the list became longer than can be programmed.
     let overflowedBy: PolicyName?
 
-    /// The list of the given policies, in their order, for a pod.
-    init(_ policies: [ActivePolicy], _ direction: PolicyDirection, _ pod: PolicyPod, _ matchers: MatcherTable) {
+    /// The list of the given policies, in their order, for a pod; `isAudited`: all of them are in audit mode for it.
+    init(
+        _ policies: [ActivePolicy], _ direction: PolicyDirection, _ pod: PolicyPod, _ matchers: MatcherTable,
+        isAudited: Bool
+    ) {
         let concerned = policies.filter { $0.source.directions.contains(direction) }
+        let audited = Set(concerned.filter { isAudited || $0.source.isAudited }.map(\.source.key.name))
         let broken = concerned.filter { !$0.source.problems.isEmpty }.map(\.source.key.name)
+        let closing = broken.filter { !audited.contains($0) }
         var rules: [OrderedRule] = []
         var overflowedBy: PolicyName?
-        for policy in concerned where broken.isEmpty && overflowedBy == nil {
+        for policy in concerned where closing.isEmpty && overflowedBy == nil {
+            let isAudited = audited.contains(policy.source.key.name)
             for rule in policy.rules where rule.source.origin.direction == direction {
-                rules += rule.ordered(pod, matchers)
+                rules += rule.ordered(pod, matchers, isAudited: isAudited)
             }
             if rules.count > CompiledPolicy.maximumPages * PageBits.width { overflowedBy = policy.source.key.name }
         }
         self.overflowedBy = overflowedBy
-        if let culprit = overflowedBy.map({ [$0] }) ?? (broken.isEmpty ? nil : broken) {
-            content = PolicyContent(direction: direction, isolatedBy: culprit, rules: [])
+        if let culprit = overflowedBy.map({ [$0] }) ?? (closing.isEmpty ? nil : closing) {
+            content = PolicyContent(direction: direction, isolatedBy: culprit, auditedBy: [], rules: [])
         } else {
-            let isolating = concerned.filter { $0.source.isolates.contains(direction) }.map(\.source.key.name)
-            content = PolicyContent(direction: direction, isolatedBy: isolating, rules: rules)
+            // A broken policy would close the pod: in audit mode it isolates.
+            let isolating = concerned.filter { $0.source.isolates.contains(direction) || !$0.source.problems.isEmpty }
+                .map(\.source.key.name)
+            let enforcing = isolating.filter { !audited.contains($0) }
+            content = PolicyContent(
+                direction: direction, isolatedBy: enforcing, auditedBy: enforcing.isEmpty ? isolating : [], rules: rules
+            )
         }
     }
 }
 
 extension PreparedRule {
     /// The bits of this rule for one pod: none when its ports resolve to nothing.
-    fileprivate func ordered(_ pod: PolicyPod, _ matchers: MatcherTable) -> [OrderedRule] {
+    fileprivate func ordered(_ pod: PolicyPod, _ matchers: MatcherTable, isAudited: Bool) -> [OrderedRule] {
+        func bit(_ peers: [Atom]?, _ ports: [PortPrefix]?) -> OrderedRule {
+            OrderedRule(
+                origin: source.origin, tier: tier, action: source.action,
+                isAudited: isAudited && source.action == .deny, peers: peers, ports: ports)
+        }
         let plain = peers.map { Set($0.map { Atom($0) }).sorted() }
         guard source.ports != nil else { return [bit(plain, nil)] }
         if source.origin.direction == .ingress {
@@ -70,9 +86,5 @@ extension PreparedRule {
             }
         }
         return result
-    }
-
-    private func bit(_ peers: [Atom]?, _ ports: [PortPrefix]?) -> OrderedRule {
-        OrderedRule(origin: source.origin, tier: tier, action: source.action, peers: peers, ports: ports)
     }
 }

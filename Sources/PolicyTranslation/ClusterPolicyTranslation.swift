@@ -10,7 +10,7 @@ extension ClusterPolicyObject {
             namespaceSelector: PolicySelector(policy.namespaceSelector),
             podSelector: PolicySelector(policy.podSelector),
             ingress: policy.ingress.map { ClusterPolicyRule($0, nodes) },
-            egress: policy.egress.map { ClusterPolicyRule($0, nodes) },
+            egress: policy.egress.map { ClusterPolicyRule($0, nodes) }, isAudited: policy.meta.isPolicyAudited,
             invalidFields: policy.egress.enumerated().flatMap { index, rule in
                 rule.peers.enumerated().compactMap { number, peer in
                     peer.unsupported.map {

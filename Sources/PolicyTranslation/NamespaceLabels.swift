@@ -7,10 +7,15 @@ internal import NetworkPolicy
 /// yet in a list) is one of which only the name is known. Taking it for none would let a policy of an administrator
 /// that denies, for all namespaces or by name, select nobody.
 struct NamespaceLabels: Sendable {
-    private var objects: [String: [String: String]] = [:]
+    private var objects: [String: Facts] = [:]
     private var pods: [String: Set<String>] = [:]
     /// What the policy compiler knows.
-    private var told: [String: [String: String]] = [:]
+    private var told: [String: Facts] = [:]
+
+    private struct Facts: Hashable {
+        var labels: [String: String] = [:]
+        var isAudited = false
+    }
 
     /// What a batch of changes says of namespaces to the policy compiler.
     mutating func apply(_ changes: [ObjectChange]) -> [PolicyInput] {
@@ -18,7 +23,8 @@ struct NamespaceLabels: Sendable {
         for change in changes {
             let key = change.key
             switch change {
-            case .upsert(.namespace(let namespace)): objects[key.name] = namespace.meta.labels
+            case .upsert(.namespace(let namespace)):
+                objects[key.name] = Facts(labels: namespace.meta.labels, isAudited: namespace.meta.isPolicyAudited)
             case .upsert(.pod): pods[key.namespace, default: []].insert(key.name)
             case .delete where key.kind == .namespace: objects[key.name] = nil
             case .delete where key.kind == .pod: pods[key.namespace]?.remove(key.name)
@@ -31,15 +37,16 @@ struct NamespaceLabels: Sendable {
 
     private mutating func tell(_ name: String) -> PolicyInput? {
         if pods[name]?.isEmpty ?? false { pods[name] = nil }
-        let labels = labels(of: name)
-        guard told[name] != labels else { return nil }
-        told[name] = labels
-        return labels.map { .namespace(name, labels: $0) } ?? .namespaceRemoved(name)
+        let facts = facts(of: name)
+        guard told[name] != facts else { return nil }
+        told[name] = facts
+        return facts.map { .namespace(name, labels: $0.labels, isAudited: $0.isAudited) } ?? .namespaceRemoved(name)
     }
 
     /// The API server sets the label with the name on every namespace; manifests written by hand may lack it.
-    private func labels(of name: String) -> [String: String]? {
-        guard let written = objects[name] ?? (pods[name] == nil ? nil : [:]) else { return nil }
-        return written.merging(["kubernetes.io/metadata.name": name]) { $1 }
+    private func facts(of name: String) -> Facts? {
+        guard var facts = objects[name] ?? (pods[name] == nil ? nil : Facts()) else { return nil }
+        facts.labels["kubernetes.io/metadata.name"] = name
+        return facts
     }
 }

@@ -42,7 +42,8 @@ extension NetworkPolicyObject {
             namespace: policy.meta.namespace, name: policy.meta.name,
             podSelector: PolicySelector(policy.podSelector),
             policyTypes: policy.policyTypes.map { Set($0.map { $0 == .ingress ? .ingress : .egress }) },
-            ingress: (policy.ingress ?? []).map(PolicyRule.init), egress: (policy.egress ?? []).map(PolicyRule.init))
+            ingress: (policy.ingress ?? []).map(PolicyRule.init), egress: (policy.egress ?? []).map(PolicyRule.init),
+            isAudited: policy.meta.isPolicyAudited)
     }
 }
 

@@ -78,6 +78,19 @@ import struct Datapath.VerdictQuestion
         #expect(outcome.code == 0 && outcome.notes.isEmpty)
     }
 
+    @Test func `what passes only by audit mode tells what would deny it`() async throws {
+        let audited = PolicyJudgement(allowed: true, reason: .nothing, audited: "NetworkPolicy shop/cart")
+        let outcome = try await ask(agent: audited, maps: audited)
+        #expect(outcome.code == 0)
+        #expect(
+            outcome.output.contains(
+                """
+                  ingress: allowed, no policy says anything about it
+                    would be denied (audit) by NetworkPolicy shop/cart
+
+                """), "\(outcome.output)")
+    }
+
     @Test func `what is denied exits with 1 and tells what is missing`() async throws {
         let outcome = try await ask(agent: Self.isolated, maps: Self.isolated)
         #expect(outcome.code == 1)

@@ -56,6 +56,18 @@ import Testing
         }
     }
 
+    @Test func `audit mode, of the policy and of a namespace`() async throws {
+        let rule = PolicyDetails.Rule(rule: "egress[0]", action: "deny (audit)", peers: "every peer", ports: "TCP 25")
+        let watched = PolicyDetails.Object(
+            policy: "ClusterNetworkPolicy guard", tier: .admin, priority: 5, subject: "pods {} in namespaces {}",
+            directions: ["egress"], auditedBy: ["the policy", "namespace shop"], rules: [rule])
+        let output = try await get(PolicyDetails(objects: [watched]), "guard").output
+        let line = "  audited by:  the policy, namespace shop: what it would deny passes and is reported\n"
+        #expect(output.contains(line) && output.contains("  egress[0]  deny (audit)  every peer"), "\(output)")
+        let json = try await get(PolicyDetails(objects: [watched]), "guard", "-o", "json").output
+        #expect(json.contains(#""audited_by" : ["#))
+    }
+
     @Test(arguments: [
         (cart("0badcafe"), "    shop/cart-0: ingress is judged by 00c0ffee, not 0badcafe\n"),
         (cart(nil), "    shop/cart-0: ingress is judged by 00c0ffee, not nothing\n"),

@@ -54,6 +54,23 @@ import Testing
                 """)
     }
 
+    @Test func `a policy in audit mode reports what it does not deny`() {
+        let rule = PolicyRow.Rule(
+            number: 0, kind: "ClusterNetworkPolicy", name: "guard", rule: "ingress[0]", tier: "admin", action: "deny",
+            audit: true)
+        let row = PolicyRow(
+            policy: "00c0ffee", direction: "ingress", isolates: false, audits: true,
+            isolatedBy: "NetworkPolicy shop/cart", endpoints: ["shop/cart-0"], rules: [rule])
+        #expect(
+            PolicyRow.text([row]) == """
+                policy 00c0ffee  ingress  audits the rest (by NetworkPolicy shop/cart)
+                    judges shop/cart-0
+                    RULE  ACTION        TIER   FROM
+                       0  deny (audit)  admin  ClusterNetworkPolicy guard ingress[0]
+
+                """)
+    }
+
     @Test func `connections, the last used first`() async {
         #expect(
             await run("connection", "list").output == """

@@ -65,7 +65,7 @@ extension apus_reason {
 struct Event {
     let record: apus_event
 
-    enum Kind: UInt8 { case opened, denied, closed }
+    enum Kind: UInt8 { case opened, denied, closed, audited }
     enum Ending: UInt8 { case live, finished, reset, expired, replaced }
 
     var kind: Kind? { Kind(rawValue: record.kind) }

@@ -74,13 +74,19 @@ struct CompiledTables {
                 admin: apus_rule_bits(page.admin), network_policy: apus_rule_bits(page.networkPolicy),
                 baseline: apus_rule_bits(page.baseline), deny: apus_rule_bits(page.deny),
                 pass: apus_rule_bits(page.pass),
-                page_count: UInt32(pages.count), flags: policy.isolates ? APUS_POLICY_ISOLATES.rawValue : 0)
+                page_count: UInt32(pages.count), flags: flags(policy))
             try datapath.maps.policyPages.update(
                 apus_policy_page_key(policy: policy.id.rawValue, page: UInt32(number)), value)
             try datapath.maps.policyPorts.update(
                 keys: page.ports.map { key(policy.id, number, $0.ports) },
                 values: page.ports.map { apus_rule_bits($0.bits) })
         }
+    }
+
+    private func flags(_ policy: CompiledPolicy) -> UInt32 {
+        let audits = policy.audits ? APUS_POLICY_AUDITS.rawValue : 0
+        if policy.isolates { return audits | APUS_POLICY_ISOLATES.rawValue }
+        return policy.auditedBy.isEmpty ? audits : audits | APUS_POLICY_AUDITS_REST.rawValue
     }
 
     private func remove(_ policy: CompiledPolicy) throws {

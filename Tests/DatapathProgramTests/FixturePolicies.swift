@@ -6,7 +6,7 @@ internal import DatapathABI
 struct HandMadePolicy {
     struct Rule {
         enum Tier { case admin, networkPolicy, baseline }
-        enum Action { case allow, deny, pass }
+        enum Action { case allow, deny, pass, audit }
         var tier = Tier.networkPolicy
         var action = Action.allow
         /// Classes of peers; nil for every peer.
@@ -24,6 +24,8 @@ struct HandMadePolicy {
 
     let id: UInt32
     var isolates = true
+    /// What would isolate is in audit mode.
+    var auditsRest = false
     var rules: [Rule] = []
 
     /// Nothing passes.
@@ -32,6 +34,11 @@ struct HandMadePolicy {
     static let onlyHTTP = HandMadePolicy(id: 0x80, rules: [Rule(ports: PortRange(port: 80))])
     /// Everything passes, but by a rule.
     static let allowAll = HandMadePolicy(id: 0xa11, rules: [Rule()])
+
+    var flags: UInt32 {
+        let rest = isolates ? APUS_POLICY_ISOLATES.rawValue : auditsRest ? APUS_POLICY_AUDITS_REST.rawValue : 0
+        return rest | (auditsRest || rules.contains { $0.action == .audit } ? APUS_POLICY_AUDITS.rawValue : 0)
+    }
 
     var pageCount: Int { max(1, (rules.count + 255) / 256) }
 }
@@ -51,7 +58,7 @@ extension DatapathFixture {
             let rules = policy.rules.dropFirst(number * 256).prefix(256)
             var page = apus_policy_page()
             page.page_count = UInt32(policy.pageCount)
-            page.flags = policy.isolates ? APUS_POLICY_ISOLATES.rawValue : 0
+            page.flags = policy.flags
             var peers: [UInt32: apus_rule_bits] = [:]
             var ports: [(range: HandMadePolicy.PortRange, bit: Int)] = []
             for (bit, rule) in rules.enumerated() {
@@ -121,6 +128,9 @@ extension apus_policy_page {
         case .allow: break
         case .deny: deny.insert(bit)
         case .pass: pass.insert(bit)
+        case .audit:
+            deny.insert(bit)
+            pass.insert(bit)
         }
     }
 }

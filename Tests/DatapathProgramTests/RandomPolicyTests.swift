@@ -117,7 +117,8 @@ extension RandomCluster {
         let expected = explanations.allSatisfy(\.isAllowed)
         if passes != expected { return "\(opening): passes: \(passes), oracle: \(explanations)" }
         guard isNew, source != destination else { return nil }
-        guard let event = datapath.events().last else { return "\(opening): no event" }
+        let events = datapath.events()
+        guard let event = events.last(where: { $0.kind != .audited }) else { return "\(opening): no event" }
         // Whoever denies first is the one that is told of.
         let deciding = passes ? explanations : Array(explanations.filter { !$0.isAllowed }.prefix(1))
         for explanation in deciding {
@@ -127,7 +128,28 @@ extension RandomCluster {
                     + "\(event.ingress_rule), oracle: \(explanation)"
             }
         }
-        return nil
+        return auditDifference(opening, events.filter { $0.kind == .audited }, passes ? explanations : [])
+    }
+
+    /// Of both ends the sender's egress is the one that would have denied.
+    private func auditDifference(_ opening: Opening, _ events: [Event], _ explanations: [Explanation]) -> String? {
+        let expected = explanations.lazy.compactMap(\.audited).first
+        let isSame =
+            switch expected {
+            case nil: events.isEmpty
+            case .rule(let origin)?:
+                events.count == 1 && events[0].reason == .denied && decisions(events[0]).contains(origin)
+            default:
+                events.count == 1 && events[0].reason == .isolated
+                    && [events[0].egress_rule, events[0].ingress_rule].contains(isolationRule)
+            }
+        if isSame { return nil }
+        return "\(opening): audited \(events), oracle: \(explanations)"
+    }
+
+    private func decisions(_ event: Event) -> [RuleOrigin] {
+        [(event.egress_policy, event.egress_rule), (event.ingress_policy, event.ingress_rule)]
+            .compactMap { tables.origin($0.0, $0.1) }
     }
 
     /// The packet's whole way: from the pod, and through the stack to the pod that it is for.

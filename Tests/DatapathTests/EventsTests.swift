@@ -107,7 +107,7 @@ private func decode(_ bytes: Bytes) throws(RecordError) -> DatapathEvent {
             return nil
         }
         #expect(error { _ in } == nil)
-        #expect(error { $0.kind = 3 }?.reason == .unknown(field: .kind, 3))
+        #expect(error { $0.kind = 4 }?.reason == .unknown(field: .kind, 4))
         #expect(error { $0.reason = 14 }?.reason == .unknown(field: .reason, 14))
         #expect(error { $0.direction = 2 }?.reason == .unknown(field: .direction, 2))
         #expect(error { $0.ending = 255 }?.description == "a record with unknown ending 255")

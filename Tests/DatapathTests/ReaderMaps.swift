@@ -20,7 +20,7 @@ final class ReaderMaps {
             (.networkNamespaces, shape(.lruHash, UInt64.self, apus_namespace.self, 1024)),
             (.fragments, shape(.lruHash, apus_fragment_key.self, apus_fragment.self, 1024)),
             (.denials, shape(.lruHash, apus_denial_key.self, apus_denial.self, 1024)),
-            (.eventCounters, shape(.perCPUArray, UInt32.self, UInt64.self, 2)),
+            (.eventCounters, shape(.perCPUArray, UInt32.self, UInt64.self, 3)),
             (
                 .drops,
                 shape(
@@ -181,7 +181,7 @@ enum Raw {
     static func denialKey(_ change: (inout apus_denial_key) -> Void = { _ in }) -> apus_denial_key {
         var key = apus_denial_key(
             source: address("10.1.0.1"), destination: address("10.1.0.2"), destination_port: UInt16(80).bigEndian,
-            protocol: 6, direction: 1, reason: 8, padding: (0, 0, 0))
+            protocol: 6, direction: 1, reason: 8, audited: 0, padding: (0, 0))
         change(&key)
         return key
     }

@@ -17,6 +17,8 @@ import Testing
         denied.direction = .ingress
         denied.ingressRule = RuleReference("NetworkPolicy/shop/default-deny/ingress/isolation")
         Sample.directory.enrich(&denied)
+        var audited = denied
+        (audited.kind, audited.verdict) = (.audited, .audit)
         var closed = Sample.enriched
         (closed.kind, closed.ending, closed.duration) = (.closed, .fin, 1_234_000_000)
         closed.counters = FlowCounters(
@@ -38,6 +40,12 @@ import Testing
                 testDescription: "denied", flow: denied,
                 line: """
                     10:31:02.123 DENIED   shop/frontend-1:53412 -> shop/cart-2:8080 TCP denied 12 times (policy denied): \
+                    NetworkPolicy shop/default-deny isolates ingress
+                    """),
+            Case(
+                testDescription: "audited", flow: audited,
+                line: """
+                    10:31:02.123 AUDIT    shop/frontend-1:53412 -> shop/cart-2:8080 TCP audited 12 times (policy denied): \
                     NetworkPolicy shop/default-deny isolates ingress
                     """),
             Case(

@@ -89,6 +89,36 @@ struct PolicyDecodingTests {
         #expect(policy.isolatesIngress && policy.podSelector == LabelSelector())
     }
 
+    private func annotated(_ kind: String, _ version: String, _ spec: String, audit: String) -> String {
+        """
+        apiVersion: \(version)
+        kind: \(kind)
+        metadata: {name: web, annotations: {apus.dev/policy-audit: "\(audit)"}}
+        spec: \(spec)
+        """
+    }
+
+    private static let auditable = [
+        ("NetworkPolicy", "networking.k8s.io/v1", "{podSelector: {}}"), ("Namespace", "v1", "{}"),
+        (
+            "ClusterNetworkPolicy", "policy.networking.k8s.io/v1alpha2",
+            "{tier: Admin, priority: 1, subject: {namespaces: {}}}"
+        ),
+    ]
+
+    @Test("policies and namespaces may be in audit mode", arguments: auditable)
+    func audit(kind: String, version: String, spec: String) throws {
+        for (value, isAudited) in [("true", true), ("false", false)] {
+            let object = try onlyObject(annotated(kind, version, spec, audit: value))
+            #expect(object.meta.isPolicyAudited == isAudited)
+        }
+        let wrong = manifest(annotated(kind, version, spec, audit: "yes"))
+        let error = wrong.diagnostics.first
+        #expect(wrong.objects.isEmpty && wrong.diagnostics.count == 1)
+        #expect(error?.fieldPath == #"metadata.annotations["apus.dev/policy-audit"]"#)
+        #expect(error?.message == #"expected "true" or "false", got "yes""#)
+    }
+
     @Test("selectors have labels and requirements")
     func selectors() throws {
         let selector = try policy(

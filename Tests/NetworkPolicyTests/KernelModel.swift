@@ -94,19 +94,28 @@ struct KernelModel: Equatable {
 
     private func key(_ address: IPAddress) -> UInt128 { UInt128(address.high) << 64 | UInt128(address.low) }
 
-    func judge(_ query: PolicyQuery, addresses: [IPAddress]) -> Decision {
+    /// What would have denied a packet that passes, if nothing were in audit mode; nil: nothing.
+    func audit(_ query: PolicyQuery, addresses: [IPAddress]) -> Decision? {
+        guard judge(query, addresses: addresses).isAllowed else { return nil }
+        let decision = judge(query, addresses: addresses, enforces: true)
+        return decision.isAllowed ? nil : decision
+    }
+
+    func judge(_ query: PolicyQuery, addresses: [IPAddress], enforces: Bool = false) -> Decision {
         if addresses.contains(query.peer) { return .always }
         let peer = peerClass(of: query.peer)
         if query.direction == .ingress, peer.isLocalNode { return .always }
         guard let endpoint = endpoints[query.endpoint] else { return .isolated([]) }
         let id = query.direction == .ingress ? endpoint.ingress : endpoint.egress
         guard let policy = policies[id] else { return .open }
-        return judge(policy, peers[PeersKey(policy: id, peerClass: peer.id)] ?? RuleBits(), query)
+        return judge(policy, peers[PeersKey(policy: id, peerClass: peer.id)] ?? RuleBits(), query, enforces)
     }
 
-    private func judge(_ policy: CompiledPolicy, _ peerBits: RuleBits, _ query: PolicyQuery) -> Decision {
+    private func judge(
+        _ policy: CompiledPolicy, _ peerBits: RuleBits, _ query: PolicyQuery, _ enforces: Bool
+    ) -> Decision {
         var isPassed = false
-        var isDecidedByIsolation = false
+        let isolates = policy.isolates || enforces && !policy.auditedBy.isEmpty
         for (number, page) in policy.pages.enumerated() {
             let ports = portBits(page, query) | page.anyPort
             let hits = (peerBits.page(number) | page.anyPeer) & ports
@@ -114,18 +123,17 @@ struct KernelModel: Equatable {
                 let origin = policy.rules[number * PageBits.width + bit].origin
                 return .rule(origin, isAllowed: !page.deny[bit])
             }
-            if !isPassed, let bit = (hits & page.admin).lowest {
-                if !page.pass[bit] { return decide(bit) }
+            let spared = enforces ? PageBits() : page.deny & page.pass
+            let asked = PageBits(words: hits.words & ~spared.words)
+            if !isPassed, let bit = (asked & page.admin).lowest {
+                if !page.pass[bit] || page.deny[bit] { return decide(bit) }
                 isPassed = true
             }
             if let bit = (hits & page.networkPolicy).lowest { return decide(bit) }
-            if policy.isolates {
-                isDecidedByIsolation = true
-            } else if let bit = (hits & page.baseline).lowest {
-                return decide(bit)
-            }
+            if !isolates, let bit = (asked & page.baseline).lowest { return decide(bit) }
         }
-        return isDecidedByIsolation || policy.isolates ? .isolated(policy.isolatedBy) : .open
+        if !isolates { return .open }
+        return .isolated(policy.isolates ? policy.isolatedBy : policy.auditedBy)
     }
 
     private func portBits(_ page: CompiledPage, _ query: PolicyQuery) -> PageBits {

@@ -9,10 +9,13 @@ struct RandomPolicyTests {
 
     /// Whether the model and the oracle agree on the verdict and on what decided.
     private func agree(_ decision: KernelModel.Decision, _ explanation: Explanation) -> Bool {
-        switch (decision, explanation.reason) {
+        agree(decision, explanation.reason) && decision.isAllowed == explanation.isAllowed
+    }
+
+    private func agree(_ decision: KernelModel.Decision, _ reason: Explanation.Reason) -> Bool {
+        switch (decision, reason) {
         case (.always, .ownTraffic), (.always, .localNode), (.open, .nothing): true
-        case (.rule(let origin, let isAllowed), .rule(let expected)):
-            origin == expected && isAllowed == explanation.isAllowed
+        case (.rule(let origin, _), .rule(let expected)): origin == expected
         case (.isolated(let names), .isolation(let expected)), (.isolated(let names), .broken(let expected)):
             names == expected
         default: false
@@ -37,6 +40,14 @@ struct RandomPolicyTests {
             let expected = oracle.explain(query)
             try #require(
                 agree(decision, expected), "cluster \(clusterSeed): \(query): \(decision), oracle: \(expected)")
+            let audit = model.audit(query, addresses: generator.pods[query.endpoint]?.addresses ?? [])
+            let isAuditSame =
+                if let audit, let reason = expected.audited { agree(audit, reason) } else {
+                    audit == nil && expected.audited == nil
+                }
+            try #require(
+                isAuditSame,
+                "cluster \(clusterSeed): \(query): would be \(String(describing: audit)), oracle: \(expected)")
         }
         return packets
     }

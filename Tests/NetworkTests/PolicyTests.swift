@@ -1,5 +1,7 @@
 import Addressing
+import AgentAPI
 import Datapath
+import Flows
 import TestSupport
 import Testing
 
@@ -94,6 +96,46 @@ extension TrafficTests {
             }
         }
 
+        @Test func anAuditedPolicyReportsWhatItWouldDeny() async throws {
+            try await withShop(options: ["--denial-interval", "1"]) { shop in
+                let (intruder, web) = (shop.lab.pod("intruder"), shop.lab.pod("web-1"))
+                #expect(try await intruder.ask(web.ipv4, 8080, within: .milliseconds(400)) == .timedOut)
+                try audit(shop, "policy-web.yaml", "customers-to-web")
+                // The namespace's default-deny still isolates: an audited policy beside it opens nothing.
+                try await eventually("an audited policy") {
+                    let list = try await shop.agent.apus("policy", "list").output
+                    return !list.contains("by NetworkPolicy shop/customers-to-web")
+                }
+                #expect(try await intruder.ask(web.ipv4, 8080, within: .milliseconds(400)) == .timedOut)
+                try audit(shop, "policy-default-deny.yaml", "default-deny")
+                for address in web.addresses {
+                    try await eventually("an open door") { try await intruder.ask(address, 8080).isAnswered }
+                }
+                let flow = try await shop.agent.flow("an audited opening") {
+                    $0.verdict == .audit && $0.source.name == "intruder" && $0.destination.name == "web-1"
+                }
+                #expect(flow.kind == .audited && flow.dropReason == "policy_isolated")
+                #expect(flow.ingressRule?.description.contains("isolates ingress") == true, "\(flow)")
+                #expect(try await shop.agent.apus("policy", "list").output.contains("audits the rest"))
+                let explained = try await shop.agent.apus(
+                    "policy", "explain", "--from", "visitors/intruder", "--to", "shop/web-1", "--port", "8080")
+                #expect(explained.output.contains("would be denied (audit) by NetworkPolicy shop/"), "\(explained)")
+                #expect(!explained.output.contains("differ"), "\(explained.output)")
+                #expect(try await shop.agent.apus("verify").succeeded)
+
+                // A wrong value is an error, and what was in force stays.
+                try shop.agent.manifests.edit("policy-web.yaml", #"audit: "true""#, to: #"audit: "yes""#)
+                try await eventually("a complaint") {
+                    try await shop.agent.diagnostics().contains { $0.message.contains("policy-audit") }
+                }
+                #expect(try await intruder.ask(web.ipv4, 8080, within: .seconds(5)).isAnswered)
+                try shop.agent.manifests.edit("policy-default-deny.yaml", #"audit: "true""#, to: #"audit: "false""#)
+                try await eventually("a closed door") {
+                    try await intruder.ask(web.ipv4, 8080, within: .milliseconds(400)) == .timedOut
+                }
+            }
+        }
+
         @Test func aDeletedPolicyIsolatesNoMore() async throws {
             try await withShop { shop in
                 let (intruder, db) = (shop.lab.pod("intruder"), shop.lab.pod("db-1"))
@@ -102,6 +144,12 @@ extension TrafficTests {
                 try await eventually("an open door") { try await intruder.ask(db.ipv4, 5432).isAnswered }
                 #expect(try await intruder.ask(db.ipv6, 5432, within: .seconds(5)).isAnswered)
             }
+        }
+
+        /// Puts the policy of a file into audit mode.
+        private func audit(_ shop: Shop, _ file: String, _ name: String) throws {
+            try shop.agent.manifests.edit(
+                file, "  name: \(name)\n", to: "  name: \(name)\n  annotations: {apus.dev/policy-audit: \"true\"}\n")
         }
 
         private func openMore(_ shop: Shop) async throws {

@@ -28,6 +28,7 @@ public struct ClusterGenerator: Sendable {
     /// The objects as they are now.
     public private(set) var pods: [PodKey: PolicyPod] = [:]
     public private(set) var namespaces: [String: [String: String]] = [:]
+    public private(set) var auditedNamespaces: Set<String> = []
     public private(set) var policies: [String: NetworkPolicyObject] = [:]
     public private(set) var clusterPolicies: [String: ClusterPolicyObject] = [:]
     public private(set) var nodes: [String: [IPAddress]] = [:]
@@ -41,7 +42,9 @@ public struct ClusterGenerator: Sendable {
     /// The objects as they are now, as inputs in no particular order.
     public var objects: [PolicyInput] {
         var result = pods.values.map(PolicyInput.pod)
-        result += namespaces.map { .namespace($0.key, labels: $0.value) }
+        result += namespaces.map {
+            .namespace($0.key, labels: $0.value, isAudited: auditedNamespaces.contains($0.key))
+        }
         result += policies.values.map(PolicyInput.policy)
         result += clusterPolicies.values.map(PolicyInput.clusterPolicy)
         result += nodes.map { .node($0.key, addresses: $0.value) }
@@ -68,6 +71,7 @@ public struct ClusterGenerator: Sendable {
         case 1:
             let name = Pools.namespaces.pick(&random)
             namespaces[name] = nil
+            auditedNamespaces.remove(name)
             return .namespaceRemoved(name)
         case 2: return setNode(1 + roll(2))
         case 3: return setLocalAddresses()
@@ -124,7 +128,9 @@ extension ClusterGenerator {
         if chance(70) { labels["env"] = ["prod", "dev"].pick(&random) }
         if chance(40) { labels["team"] = ["red", "blue"].pick(&random) }
         namespaces[name] = labels
-        return .namespace(name, labels: labels)
+        let isAudited = chance(15)
+        if isAudited { auditedNamespaces.insert(name) } else { auditedNamespaces.remove(name) }
+        return .namespace(name, labels: labels, isAudited: isAudited)
     }
 
     private mutating func setNode(_ number: Int) -> PolicyInput {
@@ -182,6 +188,7 @@ extension ClusterGenerator {
         case 3: object.policyTypes = []
         default: object.policyTypes = nil
         }
+        object.isAudited = chance(15)
         if shape.includesBroken, chance(4) { damage(&object) }
         policies[name] = object
         return .policy(object)
@@ -209,6 +216,7 @@ extension ClusterGenerator {
             namespaceSelector: chance(50) ? .everything : namespaceSelector(), podSelector: subjectSelector())
         object.ingress = (0..<roll(4)).map { _ in clusterRule(object.tier) }
         object.egress = (0..<roll(4)).map { _ in clusterRule(object.tier) }
+        object.isAudited = chance(25)
         if shape.includesBroken, chance(4) { object.priority = 1001 }
         clusterPolicies[object.name] = object
         return .clusterPolicy(object)

@@ -28,6 +28,16 @@ import Testing
             state.apply([namespace(["kubernetes.io/metadata.name": "x"])]) == [.namespace("shop", labels: Self.byName)])
     }
 
+    @Test func theAuditModeOfANamespaceIsItsObjects() {
+        var state = NamespaceLabels()
+        let audited = ObjectMeta(name: "shop", annotations: ["apus.dev/policy-audit": "true"])
+        #expect(state.apply([pod("web")]) == [.namespace("shop", labels: Self.byName)])
+        #expect(
+            state.apply([.upsert(.namespace(Namespace(meta: audited)))])
+                == [.namespace("shop", labels: Self.byName, isAudited: true)])
+        #expect(state.apply([namespaceGone]) == [.namespace("shop", labels: Self.byName)])
+    }
+
     @Test func aNamespaceWithoutAnObjectIsThereWhileItHasPods() {
         var state = NamespaceLabels()
         #expect(state.apply([pod("web"), pod("db")]) == [.namespace("shop", labels: Self.byName)])

@@ -8,6 +8,7 @@ enum APUS_CLOSED_ENUM apus_event_kind {
 	APUS_EVENT_OPENED,
 	APUS_EVENT_DENIED,
 	APUS_EVENT_CLOSED,
+	APUS_EVENT_AUDITED, // like denied, but the packets passed: a policy in audit mode would have denied them
 };
 
 enum APUS_CLOSED_ENUM apus_ending {
@@ -40,11 +41,11 @@ struct apus_event {
 	__u32 egress_rule;
 	__u32 ingress_policy; // … and the destination's ingress
 	__u32 ingress_rule;
-	__u32 count; // packets this denied event stands for
+	__u32 count; // packets this denied event stands for, openings an audited one does
 	__u8 kind; // enum apus_event_kind
 	__u8 protocol;
-	__u8 reason; // enum apus_reason
-	__u8 direction; // enum apus_direction: where a denied packet was dropped
+	__u8 reason; // enum apus_reason; why an audited packet would have been dropped
+	__u8 direction; // enum apus_direction: where a denied packet was dropped, or would have been
 	__u8 ending; // enum apus_ending
 	__u8 icmp_type;
 	__u8 icmp_code;
@@ -53,7 +54,7 @@ struct apus_event {
 
 _Static_assert(sizeof(struct apus_event) == 152, "event layout");
 
-// Key of `denials`: what is told apart when denied packets are aggregated (the source port is not).
+// Key of `denials`: what is told apart when denied packets and audited openings are aggregated, not the source port.
 struct apus_denial_key {
 	struct apus_address source;
 	struct apus_address destination;
@@ -61,7 +62,8 @@ struct apus_denial_key {
 	__u8 protocol;
 	__u8 direction;
 	__u8 reason;
-	__u8 padding[3];
+	__u8 audited; // the packets passed
+	__u8 padding[2];
 };
 
 // What the data path has not told yet; the agent takes it when no further packet makes the data path tell it.
@@ -89,5 +91,6 @@ _Static_assert(sizeof(struct apus_denial) == 64, "denial layout");
 enum APUS_CLOSED_ENUM apus_event_counter {
 	APUS_EVENTS_SUBMITTED,
 	APUS_EVENTS_LOST,
+	APUS_EVENTS_AUDITED, // openings that passed because a policy is in audit mode, not records
 	APUS_EVENTS_COUNTERS,
 };

@@ -43,16 +43,19 @@ struct apus_policy_page_key {
 
 enum apus_policy_flag {
 	APUS_POLICY_ISOLATES = 1, // what no rule of the NetworkPolicy tier allows is denied
+	APUS_POLICY_AUDITS_REST = 2, // … is reported and left to the Baseline tier; never with the flag above
+	APUS_POLICY_AUDITS = 4, // that, or some of its rules deny in audit mode
 };
 
-// 256 rules in order: Admin tier, then NetworkPolicy, then Baseline.
+// 256 rules in order: Admin tier, then NetworkPolicy, then Baseline. A rule that denies in audit mode decides nothing:
+// what it matches is reported, unless another rule denies it.
 struct apus_policy_page {
 	struct apus_rule_bits any_peer; // rules that admit every peer
 	struct apus_rule_bits any_port; // rules that admit every protocol and port
 	struct apus_rule_bits admin; // tier of each rule
 	struct apus_rule_bits network_policy;
 	struct apus_rule_bits baseline;
-	struct apus_rule_bits deny; // action of each rule; neither: allow
+	struct apus_rule_bits deny; // action of each rule; neither: allow; both: deny in audit mode, see below
 	struct apus_rule_bits pass;
 	__u32 page_count; // of the whole policy, the same in each of its pages
 	__u32 flags; // enum apus_policy_flag, likewise

@@ -124,6 +124,7 @@ struct denial_context {
 	__u32 receiver_identity;
 	__u16 frontend_port;
 	__u8 direction; // enum apus_direction
+	_Bool audited; // the packet passes
 	_Bool answers; // the packet goes to the end that opened: that one is the event's source
 };
 
@@ -193,6 +194,7 @@ GLOBAL int report_denied(const struct packet *packet, const struct denial_contex
 	key.protocol = packet->protocol;
 	key.direction = context->direction;
 	key.reason = context->verdict.reason;
+	key.audited = context->audited;
 	total = denied_total(&key, packet, context, now);
 	if (!total.packets)
 		return 0;
@@ -228,7 +230,7 @@ GLOBAL int report_denied(const struct packet *packet, const struct denial_contex
 		event->forward_bytes = total.bytes;
 	}
 	event->count = total.packets;
-	event->kind = APUS_EVENT_DENIED;
+	event->kind = context->audited ? APUS_EVENT_AUDITED : APUS_EVENT_DENIED;
 	event->protocol = packet->protocol;
 	event->reason = context->verdict.reason;
 	event->direction = context->direction;

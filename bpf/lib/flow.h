@@ -8,6 +8,12 @@
 #include "rewrite.h"
 #include "translation.h"
 
+// What would have denied a packet that passes, were it not in audit mode; of both ends, the sender's egress first.
+struct audit {
+	__u32 policy;
+	__u32 rule; // APUS_RULE_NONE: nothing
+};
+
 struct flow {
 	struct packet packet;
 	struct apus_connection_key key;
@@ -19,15 +25,28 @@ struct flow {
 	// Of a new connection and of an answer to a translated one: the Service address that was asked for.
 	struct apus_address frontend;
 	struct judgement judgement;
+	struct audit audit; // of what is judged now
 	__u16 frontend_port;
 	__u8 connection_flags; // of a new connection: enum apus_connection_flag
 	__u8 direction; // enum apus_direction, where a drop happens
 	__u64 now;
 	__u32 random;
 	_Bool counts; // this hook is the one that counts the packet
+	__u8 audit_direction; // enum apus_direction, where a drop would happen without audit mode
 	_Bool reverse; // an answer of a backend: its source becomes the frontend again
 	_Bool answers; // denied while its connection lived, on the way to the end that opened it
 };
+
+ALWAYS_INLINE void describe_flow(struct denial_context *context, const struct flow *flow)
+{
+	context->frontend = flow->frontend;
+	context->frontend_port = flow->frontend_port;
+	context->answers = flow->answers;
+	context->sender_endpoint = flow->source.slot;
+	context->sender_identity = flow->source.endpoint ? flow->source.endpoint->identity : 0;
+	context->receiver_endpoint = flow->destination.slot;
+	context->receiver_identity = flow->destination.endpoint ? flow->destination.endpoint->identity : 0;
+}
 
 COLD int report_drop(const struct flow *flow)
 {
@@ -36,17 +55,37 @@ COLD int report_drop(const struct flow *flow)
 	if (!flow)
 		return 0;
 	count_drop(flow->judgement.verdict.reason, flow->direction, flow->packet.length);
+	describe_flow(&context, flow);
 	context.verdict = flow->judgement.verdict;
-	context.frontend = flow->frontend;
-	context.frontend_port = flow->frontend_port;
 	context.direction = flow->direction;
-	context.answers = flow->answers;
-	context.sender_endpoint = flow->source.slot;
-	context.sender_identity = flow->source.endpoint ? flow->source.endpoint->identity : 0;
-	context.receiver_endpoint = flow->destination.slot;
-	context.receiver_identity = flow->destination.endpoint ? flow->destination.endpoint->identity : 0;
 	report_denied(&flow->packet, &context, flow->now);
 	return 0;
+}
+
+// Tells of a packet that passes though a policy would have denied it, were it not in audit mode.
+COLD int report_audited(const struct flow *flow)
+{
+	struct denial_context context = {};
+
+	if (!flow)
+		return 0;
+	count_event(APUS_EVENTS_AUDITED);
+	describe_flow(&context, flow);
+	context.verdict.reason =
+		flow->audit.rule == APUS_RULE_ISOLATION ? APUS_REASON_POLICY_ISOLATED : APUS_REASON_POLICY_DENIED;
+	context.verdict.policy = flow->audit.policy;
+	context.verdict.rule = flow->audit.rule;
+	context.direction = flow->audit_direction;
+	context.audited = 1;
+	report_denied(&flow->packet, &context, flow->now);
+	return 0;
+}
+
+// Tells of it where there is anything to tell, after the packet was judged: while it is judged the stack is too deep.
+ALWAYS_INLINE void report_audit(const struct flow *flow)
+{
+	if (unlikely(flow->audit.rule != APUS_RULE_NONE))
+		report_audited(flow);
 }
 
 // Drops for what the flow's verdict says.
@@ -127,6 +166,10 @@ ALWAYS_INLINE _Bool judge_side(struct flow *flow, const struct apus_endpoint *en
 	flow->judgement.port = responder_is_high ? flow->key.high_port : flow->key.low_port;
 	flow->judgement.protocol = flow->key.protocol;
 	judge(&flow->judgement, policy, peer, direction);
+	if (flow->audit.rule == APUS_RULE_NONE) {
+		flow->audit = (struct audit){.policy = policy, .rule = flow->judgement.audited};
+		flow->audit_direction = direction;
+	}
 	return flow->judgement.verdict.reason == APUS_REASON_NONE;
 }
 
@@ -141,20 +184,23 @@ ALWAYS_INLINE void record_judgement(struct apus_connection_side *side, const str
 COLD int judge_again(struct flow *flow, const struct apus_endpoint *endpoint, __u32 generation, __u32 high)
 {
 	struct apus_connection *connection;
+	_Bool allowed;
 
 	if (!flow || !endpoint || !flow->found.connection)
 		return 0;
+	flow->audit.rule = APUS_RULE_NONE;
+	flow->answers = !is_from_opener(&flow->found);
+	allowed = judge_side(flow, endpoint, high, flow->found.connection->opener == high);
 	connection = flow->found.connection;
-	if (!judge_side(flow, endpoint, high, connection->opener == high)) {
-		flow->frontend = connection->frontend;
-		flow->frontend_port = connection->frontend_port;
-		flow->answers = !is_from_opener(&flow->found);
-		// Programs that keep what was admitted must not bring back what is cut off.
-		connection_side(connection, high)->generation = 0;
-		return 0;
+	if (allowed) {
+		record_judgement(connection_side(connection, high), flow, generation);
+		return 1;
 	}
-	record_judgement(connection_side(connection, high), flow, generation);
-	return 1;
+	flow->frontend = connection->frontend;
+	flow->frontend_port = connection->frontend_port;
+	// Programs that keep what was admitted must not bring back what is cut off.
+	connection_side(connection, high)->generation = 0;
+	return 0;
 }
 
 enum side_state {
@@ -194,7 +240,11 @@ ALWAYS_INLINE enum side_state check_side(struct flow *flow, _Bool high, struct l
 	// It keeps the generation it was admitted under, so that programs that revalidate will judge it.
 	if (config.keep_connections && side->generation)
 		return SIDE_ALLOWED;
-	return judge_again(flow, known->endpoint, generation, high) ? SIDE_ALLOWED : SIDE_DENIED;
+	if (!judge_again(flow, known->endpoint, generation, high))
+		return SIDE_DENIED;
+	report_audit(flow);
+	flow->answers = 0; // a later drop of the packet is none of the connection
+	return SIDE_ALLOWED;
 }
 
 // Whether policy still lets the found connection live.
@@ -220,7 +270,7 @@ COLD int open_connection(struct flow *flow)
 	struct apus_connection *connection;
 	struct apus_connection_side *source, *destination;
 	_Bool high;
-	__u32 generation, first = 0;
+	__u32 first = 0;
 
 	if (!flow)
 		return 1;
@@ -232,6 +282,7 @@ COLD int open_connection(struct flow *flow)
 	connection = bpf_map_lookup_elem(&new_connection, &first);
 	if (!connection)
 		return 1;
+	flow->audit.rule = APUS_RULE_NONE;
 	__builtin_memset(connection, 0, sizeof(*connection));
 	high = flow->found.from_high;
 	source = connection_side(connection, high);
@@ -239,16 +290,16 @@ COLD int open_connection(struct flow *flow)
 	fill_side(source, &flow->source);
 	fill_side(destination, &flow->destination);
 	if (flow->source.endpoint) {
-		generation = *(const volatile __u32 *)&flow->source.endpoint->generation;
+		source->generation = *(const volatile __u32 *)&flow->source.endpoint->generation;
 		if (!judge_side(flow, flow->source.endpoint, high, 1))
 			return 1;
-		record_judgement(source, flow, generation);
+		record_judgement(source, flow, source->generation);
 	}
 	if (flow->destination.endpoint) {
-		generation = *(const volatile __u32 *)&flow->destination.endpoint->generation;
+		destination->generation = *(const volatile __u32 *)&flow->destination.endpoint->generation;
 		if (!judge_side(flow, flow->destination.endpoint, !high, 0))
 			return 1;
-		record_judgement(destination, flow, generation);
+		record_judgement(destination, flow, destination->generation);
 	}
 	report_replaced(flow);
 	connection->opened_ns = connection->last_seen_ns = flow->now;
@@ -311,7 +362,10 @@ ALWAYS_INLINE int track(struct flow *flow)
 			return 1;
 		leave_connection(flow);
 	}
-	return open_connection(flow);
+	if (open_connection(flow))
+		return 1;
+	report_audit(flow);
+	return 0;
 }
 
 // Gives an answer of a backend the frontend as its source again. Not inlined, as `rewrite` would crowd the stack.

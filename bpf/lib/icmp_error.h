@@ -44,9 +44,13 @@ ALWAYS_INLINE int judge_stray_error(struct flow *flow)
 {
 	_Bool high = connection_key(&flow->packet, &flow->key);
 
+	flow->audit.rule = APUS_RULE_NONE;
 	if (flow->source.endpoint && !judge_side(flow, flow->source.endpoint, high, 1))
 		return 1;
-	return flow->destination.endpoint && !judge_side(flow, flow->destination.endpoint, !high, 0);
+	if (flow->destination.endpoint && !judge_side(flow, flow->destination.endpoint, !high, 0))
+		return 1;
+	report_audit(flow);
+	return 0;
 }
 
 // 0: the error passes; otherwise flow->judgement.verdict says why not.

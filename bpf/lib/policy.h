@@ -76,7 +76,11 @@ struct judgement {
 	__u16 port; // network byte order
 	__u8 protocol;
 	__u8 decided;
-	__u32 passed; // an Admin rule said pass: no later Admin rule counts
+	__u8 passed; // an Admin rule said pass: no later Admin rule counts
+	__u8 enforces; // what is in audit mode counts as if it were not
+	__u8 policy_flags; // enum apus_policy_flag, of the policy
+	__u8 padding;
+	__u32 audited; // allowed: the rule that would have denied without audit mode, APUS_RULE_NONE: none
 };
 
 ALWAYS_INLINE __u32 first_bit(__u64 word)
@@ -115,21 +119,30 @@ ALWAYS_INLINE void decide(struct judgement *judgement, __u32 reason, __u32 rule)
 	judgement->verdict.rule = rule;
 }
 
-// One word of 64 rules, all tiers.
+ALWAYS_INLINE _Bool isolates(const struct judgement *judgement, const struct apus_policy_page *page)
+{
+	_Static_assert(APUS_POLICY_AUDITS_REST == 2 * APUS_POLICY_ISOLATES, "flags follow each other");
+	return page->flags & (APUS_POLICY_ISOLATES | judgement->enforces << 1);
+}
+
+// One word of 64 rules, all tiers. No branch for audit mode: the verifier follows each of them through all pages.
 ALWAYS_INLINE void judge_word(struct judgement *judgement, const struct apus_policy_page *page, __u64 hits, __u32 word,
 			      __u32 first_rule)
 {
-	__u64 admin = judgement->passed ? 0 : hits & page->admin.words[word];
+	__u64 deny = page->deny.words[word];
+	// Rules in audit mode, unless they count: 0 - 1 sets every bit.
+	__u64 spared = deny & page->pass.words[word] & ((__u64)judgement->enforces - 1);
+	__u64 admin = judgement->passed ? 0 : hits & page->admin.words[word] & ~spared;
 	__u64 allow = hits & page->network_policy.words[word];
-	__u64 baseline = page->flags & APUS_POLICY_ISOLATES ? 0 : hits & page->baseline.words[word];
+	__u64 baseline = isolates(judgement, page) ? 0 : hits & page->baseline.words[word] & ~spared;
 
 	if (admin) {
 		__u64 bit = admin & -admin;
 
-		if (page->pass.words[word] & bit) {
+		if (page->pass.words[word] & ~deny & bit) {
 			judgement->passed = 1;
 		} else {
-			decide(judgement, page->deny.words[word] & bit ? APUS_REASON_POLICY_DENIED : APUS_REASON_NONE,
+			decide(judgement, deny & bit ? APUS_REASON_POLICY_DENIED : APUS_REASON_NONE,
 			       first_rule + first_bit(bit));
 			return;
 		}
@@ -141,7 +154,7 @@ ALWAYS_INLINE void judge_word(struct judgement *judgement, const struct apus_pol
 	if (baseline) {
 		__u64 bit = baseline & -baseline;
 
-		decide(judgement, page->deny.words[word] & bit ? APUS_REASON_POLICY_DENIED : APUS_REASON_NONE,
+		decide(judgement, deny & bit ? APUS_REASON_POLICY_DENIED : APUS_REASON_NONE,
 		       first_rule + first_bit(bit));
 	}
 }
@@ -164,6 +177,7 @@ ALWAYS_INLINE __u32 judge_page(struct judgement *judgement, __u32 number)
 
 	if (!page)
 		return 0;
+	judgement->policy_flags = page->flags;
 	peers = judgement->class_id ? bits_of_peer(judgement, number) : NULL;
 	ports = bits_of_port(judgement, number);
 #pragma unroll
@@ -172,7 +186,7 @@ ALWAYS_INLINE __u32 judge_page(struct judgement *judgement, __u32 number)
 			judge_word(judgement, page, hits_of_word(page, peers, ports, word), word,
 				   number * APUS_POLICY_PAGE_BITS + word * 64);
 	}
-	if (!judgement->decided && number + 1 >= page->page_count && page->flags & APUS_POLICY_ISOLATES)
+	if (!judgement->decided && number + 1 >= page->page_count && isolates(judgement, page))
 		decide(judgement, APUS_REASON_POLICY_ISOLATED, APUS_RULE_ISOLATION);
 	return page->page_count;
 }
@@ -195,6 +209,22 @@ GLOBAL int judge_policy(struct judgement *judgement)
 	return 0;
 }
 
+// Of what is allowed: would it be denied if nothing were in audit mode, and by which rule?
+ALWAYS_INLINE void audit_policy(struct judgement *judgement)
+{
+	__u32 rule;
+
+	// The rule that allows waits in memory, as the stack of those who judge is short.
+	judgement->audited = judgement->verdict.rule;
+	judgement->decided = judgement->passed = 0;
+	judgement->enforces = 1;
+	judge_policy(judgement);
+	rule = judgement->audited;
+	judgement->audited = judgement->verdict.reason == APUS_REASON_NONE ? APUS_RULE_NONE : judgement->verdict.rule;
+	judgement->verdict.reason = APUS_REASON_NONE;
+	judgement->verdict.rule = rule;
+}
+
 // Judges what `peer` and an endpoint under `policy` have to do with each other in one direction.
 ALWAYS_INLINE void judge(struct judgement *judgement, __u32 policy, const struct apus_address *peer,
 			 enum apus_direction direction)
@@ -202,7 +232,8 @@ ALWAYS_INLINE void judge(struct judgement *judgement, __u32 policy, const struct
 	struct peer found;
 
 	judgement->verdict = (struct verdict){.policy = policy, .rule = APUS_RULE_NONE};
-	judgement->decided = judgement->passed = 0;
+	judgement->decided = judgement->passed = judgement->enforces = judgement->policy_flags = 0;
+	judgement->audited = APUS_RULE_NONE;
 	if (!policy)
 		return;
 	found = peer_of(peer);
@@ -211,4 +242,6 @@ ALWAYS_INLINE void judge(struct judgement *judgement, __u32 policy, const struct
 		return;
 	judgement->class_id = found.class_id;
 	judge_policy(judgement);
+	if (unlikely(judgement->policy_flags & APUS_POLICY_AUDITS) && judgement->verdict.reason == APUS_REASON_NONE)
+		audit_policy(judgement);
 }

@@ -84,10 +84,10 @@ struct FlowFilterOptions: ParsableArguments {
         name: .customLong("protocol"), help: "TCP, UDP, SCTP, ICMP, ICMPv6 or a number.", transform: Self.ipProtocol)
     var ipProtocol: [IPProtocol] = []
 
-    @Option(help: "forwarded (or allowed), dropped (or denied).", transform: Self.verdict)
+    @Option(help: "forwarded (or allowed), dropped (or denied), audit.", transform: Self.verdict)
     var verdict: [Flow.Verdict] = []
 
-    @Option(help: "opened, denied, closed, active or lost.", transform: Self.kind)
+    @Option(help: "opened, denied, audited, closed, active or lost.", transform: Self.kind)
     var kind: [Flow.Kind] = []
 
     var filter: FlowFilter {
@@ -120,7 +120,8 @@ struct FlowFilterOptions: ParsableArguments {
         switch text.lowercased() {
         case "forwarded", "allowed": .forwarded
         case "dropped", "denied": .dropped
-        default: try fail("a verdict is forwarded or dropped")
+        case "audit", "audited": .audit
+        default: try fail("a verdict is forwarded, dropped or audit")
         }
     }
 

@@ -87,6 +87,10 @@ struct PolicyViewText {
         if let isolates = object.isolates {
             pairs.append(("isolates", isolates.isEmpty ? "no direction" : isolates.joined(separator: ", ")))
         }
+        if let audited = object.auditedBy, !audited.isEmpty {
+            let causes = audited.joined(separator: ", ")
+            pairs.append(("audited by", "\(causes): what it would deny passes and is reported"))
+        }
         pairs.append(("endpoints", endpoints))
         if !object.compiled.isEmpty { pairs.append(("compiled to", object.compiled.joined(separator: ", "))) }
         pairs.append(("in force", inForce(object)))

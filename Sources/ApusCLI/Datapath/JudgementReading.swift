@@ -9,8 +9,19 @@ extension PolicyJudgement {
         let isolating = verdict.isolationText.map { RuleReference($0).object }
         self.init(
             allowed: verdict.isAllowed, reason: Reason(verdict.reason),
+            audited: verdict.audited.map { $0.text ?? isolating ?? "a policy" },
             policies: verdict.reason == .isolation ? [isolating].compactMap { $0 } : [],
             rules: verdict.rules.map(Rule.init))
+    }
+}
+
+extension PolicyVerdict.Audit {
+    /// The rule; nil for isolation.
+    fileprivate var text: String? {
+        switch self {
+        case .rule(let rule): rule.text.map { RuleReference($0).description } ?? "rule \(rule.index)"
+        case .isolation: nil
+        }
     }
 }
 
@@ -35,7 +46,8 @@ extension PolicyJudgement.Rule {
         self.init(
             rule: place.map { RuleReference($0).description } ?? reference?.text,
             ruleName: reference?.parts?.ruleName, number: Int(step.rule.index),
-            tier: PolicyJudgement.Tier.Name(step.rule.tier), action: "\(step.rule.action)",
+            tier: PolicyJudgement.Tier.Name(step.rule.tier),
+            action: "\(step.rule.action)" + (step.rule.isAudited ? " (audit)" : ""),
             admitsPeer: step.admitsPeer, admitsPort: step.admitsPort)
     }
 }

@@ -33,7 +33,7 @@ package final class PinnedDatapath: DatapathView {
                 frontends: services.count, backends: Self.fill(.backends, maps).used,
                 policies: try reader.policies().count, connections: Self.fill(.connections, maps),
                 halfOpen: Self.fill(.halfOpen, maps), drops: drops.map { DatapathStatus.Drop($0) },
-                events: DatapathStatus.Events(submitted: events.submitted, lost: events.lost))
+                events: DatapathStatus.Events(submitted: events.submitted, lost: events.lost, audited: events.audited))
         }
     }
 

@@ -50,6 +50,7 @@ extension PolicyRow {
             .compactMap { $0?.parts?.direction.rawValue }
         self.init(
             policy: "\(policy.id)", direction: directions.first, isolates: policy.isolates,
+            audits: policy.auditsRest ? true : nil,
             isolatedBy: isolation?.object,
             endpoints: policy.uses.map { $0.name?.description ?? "slot \($0.slot)" }.sorted(), rules: rules)
     }
@@ -67,7 +68,8 @@ extension PolicyRow.Rule {
         }
         self.init(
             number: Int(rule.index), kind: parts?.kind, namespace: parts?.namespace, name: parts?.name, rule: place,
-            ruleName: parts?.ruleName, tier: rule.tierText, action: "\(rule.action)")
+            ruleName: parts?.ruleName, tier: rule.tierText, action: "\(rule.action)",
+            audit: rule.isAudited ? true : nil)
     }
 }
 

@@ -61,6 +61,7 @@ struct PolicyExplanationText {
 
     private func judgement(_ judgement: PolicyJudgement) -> String {
         var text = "\(verdict(judgement.allowed)), \(Self.reason(judgement))\n"
+        text += judgement.audited.map { "    would be denied (audit) by \($0)\n" } ?? ""
         text += judgement.problems.map { "    \($0)\n" }.joined()
         if judgement.tiers.contains(where: { $0.outcome != .notReached }) {
             let tiers = judgement.tiers.map { "\($0.tier.rawValue): \(Self.words($0.outcome))" }

@@ -76,7 +76,11 @@ struct StatusText {
                 ("services", "\(status.services) with \(frontends), \(Quantity.count(status.backends, "backend"))"),
                 ("policies", "\(status.policies)"), ("connections", Self.fill(status.connections)),
                 ("half open", Self.fill(status.halfOpen)),
-                ("events", "\(status.events.submitted) submitted, \(status.events.lost) lost"),
+                (
+                    "events",
+                    "\(status.events.submitted) submitted, \(status.events.lost) lost"
+                        + (status.events.audited == 0 ? "" : ", \(status.events.audited) openings audited")
+                ),
                 ("drops", status.drops.isEmpty ? "none" : ""),
             ], indent: 2)
         let drops = status.drops.isEmpty ? "" : Table.text(status.drops, Self.dropColumns)

@@ -1,14 +1,14 @@
 /// A compiled policy: the ordered rules that judge one direction of the endpoints that share it.
 package struct PolicyRow: Codable, Equatable, Sendable {
     enum CodingKeys: String, CodingKey {
-        case policy, direction, isolates, endpoints, rules
+        case policy, direction, isolates, audits, endpoints, rules
         case isolatedBy = "isolated_by"
     }
 
     /// One rule, in the order in which they are tried.
     package struct Rule: Codable, Equatable, Sendable {
         enum CodingKeys: String, CodingKey {
-            case number, kind, namespace, name, rule, tier, action, peers, ports
+            case number, kind, namespace, name, rule, tier, action, audit, peers, ports
             case ruleName = "rule_name"
         }
 
@@ -26,13 +26,15 @@ package struct PolicyRow: Codable, Equatable, Sendable {
         package var tier: String
         /// `allow`, `deny` or `pass`.
         package var action: String
+        /// Whether it denies in audit mode: what it matches is reported and not denied. Left out where it does not.
+        package var audit: Bool?
         /// What it admits, where the agent was asked too: the maps hold no selectors.
         package var peers: String?
         package var ports: String?
 
         package init(
             number: Int, kind: String? = nil, namespace: String? = nil, name: String? = nil, rule: String? = nil,
-            ruleName: String? = nil, tier: String, action: String
+            ruleName: String? = nil, tier: String, action: String, audit: Bool? = nil
         ) {
             self.number = number
             self.kind = kind
@@ -42,7 +44,11 @@ package struct PolicyRow: Codable, Equatable, Sendable {
             self.ruleName = ruleName
             self.tier = tier
             self.action = action
+            self.audit = audit
         }
+
+        /// `deny`, `deny (audit)`.
+        var actionText: String { audit == true ? "\(action) (audit)" : action }
 
         /// `NetworkPolicy shop/allow-web ingress[0]`, `ClusterNetworkPolicy guard ingress[0] "allow-monitoring"`.
         var text: String {
@@ -57,18 +63,22 @@ package struct PolicyRow: Codable, Equatable, Sendable {
     package var direction: String?
     /// Whether what no rule allows is denied.
     package var isolates: Bool
-    /// The policy object that isolates, `NetworkPolicy shop/deny-all`.
+    /// Whether that is reported and not denied, as what isolates is in audit mode. Left out where it is not.
+    package var audits: Bool?
+    /// The policy object that isolates, or would, `NetworkPolicy shop/deny-all`.
     package var isolatedBy: String?
     /// The pods that it judges, `namespace/name`.
     package var endpoints: [String]
     package var rules: [Rule]
 
     package init(
-        policy: String, direction: String?, isolates: Bool, isolatedBy: String?, endpoints: [String], rules: [Rule]
+        policy: String, direction: String?, isolates: Bool, audits: Bool? = nil, isolatedBy: String?,
+        endpoints: [String], rules: [Rule]
     ) {
         self.policy = policy
         self.direction = direction
         self.isolates = isolates
+        self.audits = audits
         self.isolatedBy = isolatedBy
         self.endpoints = endpoints
         self.rules = rules
@@ -79,9 +89,10 @@ package struct PolicyRow: Codable, Equatable, Sendable {
     /// Each policy as a line, its rules as lines under it.
     static func text(_ rows: [PolicyRow]) -> String {
         rows.map { row in
-            let end = row.isolates ? "isolates" + (row.isolatedBy.map { " (by \($0))" } ?? "") : "leaves the rest open"
+            let end = row.isolates ? "isolates" : row.audits == true ? "audits the rest" : "leaves the rest open"
+            let cause = row.isolatedBy.map { " (by \($0))" } ?? ""
             let pods = row.endpoints.isEmpty ? "no endpoint" : Quantity.few(row.endpoints, 4)
-            let head = "policy \(row.policy)  \(row.direction ?? "unused")  \(end)\n    judges \(pods)\n"
+            let head = "policy \(row.policy)  \(row.direction ?? "unused")  \(end)\(cause)\n    judges \(pods)\n"
             if row.rules.isEmpty { return head + "    no rules\n" }
             let isDescribed = row.rules.contains { $0.peers != nil }
             let columns = ruleColumns + (isDescribed ? admissionColumns : [])
@@ -91,7 +102,7 @@ package struct PolicyRow: Codable, Equatable, Sendable {
 
     private static let ruleColumns: [Column<Rule>] = [
         Column("RULE", number: true) { "\($0.number)" },
-        Column("ACTION") { $0.action },
+        Column("ACTION") { $0.actionText },
         Column("TIER") { $0.tier },
         Column("FROM") { $0.text },
     ]

@@ -6,6 +6,7 @@ struct PolicyView: Codable, Equatable {
     struct Object: Codable, Equatable {
         enum CodingKeys: String, CodingKey {
             case policy, tier, priority, subject, isolates, rules, problems, pending, endpoints, compiled
+            case auditedBy = "audited_by"
             case inForce = "in_force"
         }
 
@@ -16,6 +17,8 @@ struct PolicyView: Codable, Equatable {
         var subject: String?
         /// The directions in which it isolates; nil without the agent.
         var isolates: [String]?
+        /// What puts it into audit mode, nil without the agent.
+        var auditedBy: [String]?
         var rules: [PolicyDetails.Rule]
         /// Whether it is in force as written for every pod of this node that it selects; nil when it can't be told.
         var inForce: Bool?
@@ -97,14 +100,15 @@ extension PolicyView.Object {
         let isWell = object.problems.isEmpty
         self.init(
             policy: object.policy, tier: object.tier.rawValue, priority: object.priority, subject: object.subject,
-            isolates: object.isolates, rules: object.rules, inForce: isWell ? pending?.isEmpty : false,
+            isolates: object.isolates, auditedBy: object.auditedBy, rules: object.rules,
+            inForce: isWell ? pending?.isEmpty : false,
             problems: object.problems, pending: pending ?? [], endpoints: object.endpoints.map(\.pod),
             compiled: compiled)
     }
 
     fileprivate mutating func add(_ rule: PolicyRow.Rule, of row: PolicyRow) {
         let own = PolicyDetails.Rule(
-            rule: rule.rule ?? "", ruleName: rule.ruleName, action: rule.action, peers: nil, ports: nil)
+            rule: rule.rule ?? "", ruleName: rule.ruleName, action: rule.actionText, peers: nil, ports: nil)
         if !rules.contains(own) { rules.append(own) }
         if !compiled.contains(row.policy) { compiled.append(row.policy) }
         endpoints = Set(endpoints).union(row.endpoints).sorted()

@@ -60,8 +60,11 @@ package struct DatapathStatus: Codable, Sendable, Equatable {
     package struct Events: Codable, Sendable, Equatable {
         package var submitted: UInt64
         package var lost: UInt64
+        /// Openings that passed because a policy is in audit mode; not records.
+        package var audited: UInt64
 
-        package init(submitted: UInt64, lost: UInt64) {
+        package init(submitted: UInt64, lost: UInt64, audited: UInt64 = 0) {
+            self.audited = audited
             self.submitted = submitted
             self.lost = lost
         }

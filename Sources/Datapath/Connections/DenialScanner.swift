@@ -3,7 +3,7 @@ internal import BPF
 internal import DatapathABI
 internal import LinuxKernel
 
-/// Tells of denied packets that no later packet makes the data path tell of.
+/// Tells of denied packets, and of audited openings, that no later packet makes the data path tell of.
 ///
 /// The data path reports a denied flow at most once in an interval, and what comes after that report with the next packet
 /// after the interval. When none comes, the rest waits in `denials` for this scanner.
@@ -104,7 +104,7 @@ extension DatapathEvent {
             source: SocketAddress(key.source.address, value.source_port.bigEndian),
             destination: SocketAddress(key.destination.address, key.destination_port.bigEndian),
             ipProtocol: IPProtocol(rawValue: key.protocol))
-        self.init(kind: .denied, time: time, tuple: tuple, direction: direction)
+        self.init(kind: key.audited == 0 ? .denied : .audited, time: time, tuple: tuple, direction: direction)
         self.reason = reason
         frontend = SocketAddress(frontend: value.frontend, value.frontend_port)
         tcpFlags = UInt8(truncatingIfNeeded: value.tcp_flags)

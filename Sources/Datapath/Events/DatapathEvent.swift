@@ -23,11 +23,12 @@ public struct DatapathEvent: Sendable, Hashable {
     /// What judged the source's egress and the destination's ingress; nil where no policy applied.
     public var egress: PolicyDecision?
     public var ingress: PolicyDecision?
-    /// How many packets a denied event stands for.
+    /// How many packets a denied event stands for, how many openings an audited one.
     public var count: UInt32 = 0
-    /// Why packets were dropped; only in denied events.
+    /// Why packets were dropped, or would have been without audit mode; only in denied and audited events.
     public var reason: DropReason?
-    /// Where a denied packet was dropped; otherwise egress when the opener is a pod of this node.
+    /// Where a denied packet was dropped, an audited one would have been; otherwise egress when the opener is a pod of
+    /// this node.
     public var direction: TrafficDirection
     /// How the connection ended; only in closed events.
     public var ending: Ending?

@@ -2,13 +2,14 @@ internal import DatapathABI
 
 /// What an event reports.
 public enum EventKind: UInt8, Sendable, Hashable, CaseIterable {
-    case opened, denied, closed
+    case opened, denied, closed, audited
 
     init(_ kind: apus_event_kind) {
         switch kind {
         case .APUS_EVENT_OPENED: self = .opened
         case .APUS_EVENT_DENIED: self = .denied
         case .APUS_EVENT_CLOSED: self = .closed
+        case .APUS_EVENT_AUDITED: self = .audited
         }
     }
 
@@ -18,6 +19,7 @@ public enum EventKind: UInt8, Sendable, Hashable, CaseIterable {
         case .opened: "opened"
         case .denied: "denied"
         case .closed: "closed"
+        case .audited: "audited"
         }
     }
 
@@ -27,6 +29,7 @@ public enum EventKind: UInt8, Sendable, Hashable, CaseIterable {
         case .opened: "A connection was admitted and its first packet passed."
         case .denied: "Packets were dropped."
         case .closed: "A connection ended."
+        case .audited: "Openings passed that a policy in audit mode would have denied."
         }
     }
 }

@@ -8,7 +8,7 @@ extension Flow {
     public init(_ event: DatapathEvent, node: String, clockOffset: Int64) {
         self.init(
             time: event.epochTime(offset: clockOffset), kind: Kind(event.kind),
-            verdict: event.kind == .denied ? .dropped : .forwarded, direction: Direction(event.direction),
+            verdict: Verdict(event.kind), direction: Direction(event.direction),
             tuple: event.tuple, node: node)
         service = event.frontend.map { FlowService(frontend: $0) }
         dropReason = event.reason?.text
@@ -17,7 +17,7 @@ extension Flow {
         counters = FlowCounters(forward: FlowCounters.Way(event.forward), reverse: FlowCounters.Way(event.reverse))
         tcpFlags = event.tuple.ipProtocol == .tcp ? TCPFlags(rawValue: event.tcpFlags) : nil
         icmp = event.icmp.map { ICMPMessage(type: $0.type, code: $0.code) }
-        count = event.kind == .denied ? UInt64(max(1, event.count)) : 1
+        count = event.kind == .denied || event.kind == .audited ? UInt64(max(1, event.count)) : 1
     }
 
     /// A connection that a scan found, ended or still alive.
@@ -46,6 +46,17 @@ extension Flow.Kind {
         case .opened: self = .opened
         case .denied: self = .denied
         case .closed: self = .closed
+        case .audited: self = .audited
+        }
+    }
+}
+
+extension Flow.Verdict {
+    fileprivate init(_ kind: EventKind) {
+        switch kind {
+        case .opened, .closed: self = .forwarded
+        case .denied: self = .dropped
+        case .audited: self = .audit
         }
     }
 }

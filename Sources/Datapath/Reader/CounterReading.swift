@@ -30,7 +30,8 @@ extension DatapathReader {
                 try map.lookupSum(UInt32(counter.rawValue), as: UInt64.self) ?? 0
             }
             return EventCounters(
-                submitted: try sum(.APUS_EVENTS_SUBMITTED), lost: try sum(.APUS_EVENTS_LOST))
+                submitted: try sum(.APUS_EVENTS_SUBMITTED), lost: try sum(.APUS_EVENTS_LOST),
+                audited: try sum(.APUS_EVENTS_AUDITED))
         }
     }
 }

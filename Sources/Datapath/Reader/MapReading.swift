@@ -52,6 +52,7 @@ extension DatapathReader {
         let counters = try eventCounters()
         return [
             MapRow(key: "submitted", value: "\(counters.submitted)"), MapRow(key: "lost", value: "\(counters.lost)"),
+            MapRow(key: "audited", value: "\(counters.audited)"),
         ]
     }
 

@@ -73,7 +73,8 @@ extension PinnedMap {
         let ends = "\(key.source.address) -> \(destination)"
         let decision = PolicyDecision(abiPolicy: value.policy, rule: value.rule).map { " by \($0)" } ?? ""
         return MapRow(
-            key: "\(IPProtocol(rawValue: key.protocol)) \(ends) \(direction.text) \(reason.text)",
+            key: "\(IPProtocol(rawValue: key.protocol)) \(ends) \(direction.text) \(reason.text)"
+                + (key.audited == 0 ? "" : " audited"),
             value: "reported \(value.reported_ns) since then \(value.packets) packets \(value.bytes) bytes\(decision)")
     }
 }

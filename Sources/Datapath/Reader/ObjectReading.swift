@@ -89,9 +89,11 @@ extension DatapathReader {
     private func policy(
         _ id: PolicyID, _ pages: [(number: UInt32, page: apus_policy_page)], _ uses: [PolicyUse]
     ) -> PolicyReading {
-        let isolates = pages.contains { $0.page.flags & UInt32(APUS_POLICY_ISOLATES.rawValue) != 0 }
+        let isolates = pages.contains { $0.page.has(APUS_POLICY_ISOLATES) }
+        let auditsRest = pages.contains { $0.page.has(APUS_POLICY_AUDITS_REST) }
         return PolicyReading(
-            id: id, isolates: isolates, isolationText: isolates ? ruleText(policy: id, rule: .isolation) : nil,
+            id: id, isolates: isolates, auditsRest: auditsRest,
+            isolationText: isolates || auditsRest ? ruleText(policy: id, rule: .isolation) : nil,
             rules: pages.flatMap { rules(of: $0.page, number: $0.number, id).map(\.rule) }, uses: uses)
     }
 
@@ -101,7 +103,8 @@ extension DatapathReader {
             guard let tier = page.tier(of: bit) else { return nil }
             let index = number * UInt32(APUS_POLICY_PAGE_BITS) + UInt32(bit)
             let rule = PolicyRuleReading(
-                index: index, text: ruleText(policy: id, rule: .rule(index)), tier: tier, action: page.action(of: bit))
+                index: index, text: ruleText(policy: id, rule: .rule(index)), tier: tier, action: page.action(of: bit),
+                isAudited: page.deny.pageBits[bit] && page.pass.pageBits[bit])
             return (bit, rule)
         }
     }
@@ -132,6 +135,9 @@ extension apus_policy_page {
         if network_policy.pageBits[bit] { return .networkPolicy }
         return baseline.pageBits[bit] ? .baseline : nil
     }
+
+    /// Whether the whole policy has a flag.
+    func has(_ flag: apus_policy_flag) -> Bool { flags & UInt32(flag.rawValue) != 0 }
 
     fileprivate func action(of bit: Int) -> PolicyAction {
         deny.pageBits[bit] ? .deny : pass.pageBits[bit] ? .pass : .allow

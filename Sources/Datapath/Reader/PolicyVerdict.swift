@@ -28,19 +28,33 @@ public struct PolicyVerdict: Sendable, Hashable {
         public var matches: Bool { admitsPeer && admitsPort }
     }
 
+    /// What would have denied a packet if it were not in audit mode.
+    public enum Audit: Sendable, Hashable {
+        case rule(PolicyRuleReading)
+        /// No rule admits the packet, and a policy in audit mode isolates.
+        case isolation
+    }
+
     /// The policy of the endpoint; nil when it has none in that direction.
     public var policy: PolicyID?
     /// The class of the peer.
     public var peerClass = ClassID.anyone
     public var isAllowed = true
     public var reason = Reason.nothing
-    /// What isolates, `kind/namespace/name/direction/isolation`; nil when nothing does or its name is not in the maps.
+    /// What would have denied an allowed packet if it were not in audit mode; nil: nothing.
+    public var audited: Audit?
+    /// What isolates, or would, `kind/namespace/name/direction/isolation`; nil when nothing does or its name is not in
+    /// the maps.
     public var isolationText: String?
     /// The rules looked at, in order, up to the deciding one.
     public var rules: [Rule] = []
 
+    /// Notes what would have denied; the first one counts.
+    mutating func audit(_ audit: Audit) { audited = audited ?? audit }
+
     mutating func decide(_ reason: Reason, isAllowed: Bool) {
         self.reason = reason
         self.isAllowed = isAllowed
+        if !isAllowed { audited = nil }
     }
 }

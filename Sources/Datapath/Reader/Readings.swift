@@ -118,8 +118,11 @@ public struct PolicyRuleReading: Sendable, Hashable {
     public var text: String?
     public var tier: PolicyTier
     public var action: PolicyAction
+    /// Whether it denies in audit mode: what it matches is reported and not denied.
+    public var isAudited: Bool
 
-    public init(index: UInt32, text: String? = nil, tier: PolicyTier, action: PolicyAction) {
+    public init(index: UInt32, text: String? = nil, tier: PolicyTier, action: PolicyAction, isAudited: Bool = false) {
+        self.isAudited = isAudited
         self.index = index
         self.text = text
         self.tier = tier
@@ -155,7 +158,10 @@ public struct PolicyReading: Sendable, Hashable {
     public var id: PolicyID
     /// Whether what no rule of the NetworkPolicy tier allows is denied.
     public var isolates: Bool
-    /// What isolates, `kind/namespace/name/direction/isolation`; nil when nothing does or its name is not in the maps.
+    /// Whether that is reported and left to the Baseline tier, as what isolates is in audit mode.
+    public var auditsRest: Bool
+    /// What isolates, or would, `kind/namespace/name/direction/isolation`; nil when nothing does or its name is not in
+    /// the maps.
     public var isolationText: String?
     /// The rules in the order in which they are asked.
     public var rules: [PolicyRuleReading]
@@ -163,10 +169,12 @@ public struct PolicyReading: Sendable, Hashable {
     public var uses: [PolicyUse]
 
     public init(
-        id: PolicyID, isolates: Bool, isolationText: String? = nil, rules: [PolicyRuleReading], uses: [PolicyUse]
+        id: PolicyID, isolates: Bool, auditsRest: Bool = false, isolationText: String? = nil,
+        rules: [PolicyRuleReading], uses: [PolicyUse]
     ) {
         self.id = id
         self.isolates = isolates
+        self.auditsRest = auditsRest
         self.isolationText = isolationText
         self.rules = rules
         self.uses = uses
@@ -191,8 +199,11 @@ public struct EventCounters: Sendable, Hashable {
     public var submitted: UInt64
     /// Records for which the ring buffer had no room.
     public var lost: UInt64
+    /// Openings that passed because a policy is in audit mode; not records.
+    public var audited: UInt64
 
-    public init(submitted: UInt64, lost: UInt64) {
+    public init(submitted: UInt64, lost: UInt64, audited: UInt64 = 0) {
+        self.audited = audited
         self.submitted = submitted
         self.lost = lost
     }

@@ -83,10 +83,11 @@ extension DatapathReader {
                 return verdict.decide(.missing, isAllowed: false)
             }
             count = page.page.page_count
-            if page.isolates { verdict.isolationText = ruleText(policy: policy, rule: .isolation) }
+            if page.isolates || page.auditsRest { verdict.isolationText = ruleText(policy: policy, rule: .isolation) }
             if add(page, number, &verdict, &passed) { return }
             number += 1
             if number >= count, page.isolates { verdict.decide(.isolation, isAllowed: false) }
+            if number >= count, page.auditsRest { verdict.audit(.isolation) }
         }
     }
 
@@ -101,6 +102,11 @@ extension DatapathReader {
                 rule: rule, admitsPeer: page.peers[bit], admitsPort: page.ports[bit])
             verdict.rules.append(step)
             guard step.matches else { continue }
+            if rule.tier == .baseline, page.auditsRest { verdict.audit(.isolation) }
+            if rule.isAudited {
+                verdict.audit(.rule(rule))
+                continue
+            }
             if rule.tier == .admin, rule.action == .pass {
                 passed = true
                 continue
@@ -132,7 +138,8 @@ private struct JudgedPage {
     let peers: PageBits
     let ports: PageBits
 
-    var isolates: Bool { page.flags & UInt32(APUS_POLICY_ISOLATES.rawValue) != 0 }
+    var isolates: Bool { page.has(APUS_POLICY_ISOLATES) }
+    var auditsRest: Bool { page.has(APUS_POLICY_AUDITS_REST) }
 }
 
 /// Reads the pages of a policy for one packet.

@@ -2,7 +2,9 @@ extension KubernetesObject {
     /// The object of a known kind.
     init(_ fields: Fields, kind: ObjectKind) throws(FieldError) {
         let meta = try fields.within("metadata") { (meta) throws(FieldError) in
-            try ObjectMeta(meta, kind: kind)
+            let meta = try ObjectMeta(meta, kind: kind)
+            if kind.hasAuditMode { try meta.checkAudit() }
+            return meta
         }
         switch kind {
         case .namespace: self = .namespace(Namespace(meta: meta))
@@ -13,6 +15,15 @@ extension KubernetesObject {
         case .networkPolicy: self = .networkPolicy(try NetworkPolicy(fields, meta: meta))
         case .clusterNetworkPolicy:
             self = .clusterNetworkPolicy(try ClusterNetworkPolicy(fields, meta: meta))
+        }
+    }
+}
+
+extension ObjectKind {
+    fileprivate var hasAuditMode: Bool {
+        switch self {
+        case .namespace, .networkPolicy, .clusterNetworkPolicy: true
+        case .node, .service, .endpointSlice, .pod: false
         }
     }
 }

@@ -22,6 +22,15 @@ extension ObjectMeta {
     }
 }
 
+extension ObjectMeta {
+    /// Refuses what is neither yes nor no for audit mode: guessing would open a pod, or close it.
+    func checkAudit() throws(FieldError) {
+        guard let value = annotations[Self.auditAnnotation], value != "true", value != "false" else { return }
+        throw FieldError("expected \"true\" or \"false\", got \(value.debugDescription)")
+            .inside(.key(Self.auditAnnotation)).inside(.field("annotations"))
+    }
+}
+
 extension OwnerReference {
     init(_ value: ManifestValue) throws(FieldError) {
         let fields = try Fields(value)

@@ -33,6 +33,12 @@ public struct ObjectMeta: Sendable, Hashable {
         self.owners = owners
     }
 
+    /// The annotation that puts a policy, or the pods of a namespace, into audit mode.
+    public static let auditAnnotation = "apus.dev/policy-audit"
+
+    /// Whether what the policy, or the policies of the namespace's pods, would deny is reported and not denied.
+    public var isPolicyAudited: Bool { annotations[Self.auditAnnotation] == "true" }
+
     /// The owner that manages the object: of a pod, its workload or the ReplicaSet of its Deployment.
     public var controller: OwnerReference? { owners.first(where: \.isController) }
 }

@@ -33,21 +33,26 @@ public struct RuleOrderLint {
 
     private let sources: [PolicySource]
     private let coverage: RuleCoverage
+    private let auditedNamespaces: Set<String>
 
     /// - Parameter inputs: all objects, each once.
     public init(_ inputs: some Sequence<PolicyInput>) {
         var sources: [PolicySource] = []
         var labels: [String: [String: String]] = [:]
+        var audited: Set<String> = []
         for input in inputs {
             switch input {
             case .policy(let object): sources.append(PolicySource(object))
             case .clusterPolicy(let object): sources.append(PolicySource(object))
-            case .namespace(let name, let own): labels[name] = own
+            case .namespace(let name, let own, let isAudited):
+                labels[name] = own
+                if isAudited { audited.insert(name) }
             default: break
             }
         }
         self.sources = sources.filter(\.problems.isEmpty).sorted { $0.key < $1.key }
         coverage = RuleCoverage(namespaces: NamespaceCoverage(labels: labels))
+        auditedNamespaces = audited
     }
 
     /// The rules without effect, in the order in which they are judged.
@@ -111,15 +116,23 @@ public struct RuleOrderLint {
 
     private func isolated(_ direction: PolicyDirection, _ candidate: Candidate) -> IdleRule.Reason? {
         let isolating = sources.first { source in
-            source.isolates.contains(direction)
+            source.isolates.contains(direction) && !mayBeAudited(source, candidate)
                 && coverage.namespaces.covers(source.subject, candidate.source.subject)
         }
         return isolating.map { .isolatedBy($0.key.name) }
     }
 
     private func covers(_ other: Candidate, _ candidate: Candidate) -> Bool {
-        coverage.namespaces.covers(other.source.subject, candidate.source.subject)
+        !(other.rule.action == .deny && mayBeAudited(other.source, candidate))
+            && coverage.namespaces.covers(other.source.subject, candidate.source.subject)
             && coverage.covers(other.rule, candidate.rule)
+    }
+
+    /// Whether what a policy denies may be in audit mode for a pod that the candidate's policy selects: it is left to
+    /// others then.
+    private func mayBeAudited(_ source: PolicySource, _ candidate: Candidate) -> Bool {
+        let scope = candidate.source.subject.scope
+        return source.isAudited || auditedNamespaces.contains { !coverage.namespaces.excludes(.named($0), scope) }
     }
 
     private func mayMeet(_ other: Candidate, _ candidate: Candidate) -> Bool {
