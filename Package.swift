@@ -71,6 +71,7 @@ let package = Package(
         .target(name: "Flows", dependencies: ["Addressing"], swiftSettings: strict),
         .target(name: "DomainNames", dependencies: ["Addressing"], swiftSettings: strict),
         .target(name: "Wire", dependencies: ["Addressing"], swiftSettings: strict),
+        .target(name: "PrometheusText", swiftSettings: strict),
 
         // The seam between domains and kernel, and the outside world.
         .target(
@@ -89,16 +90,18 @@ let package = Package(
             swiftSettings: strict),
         .target(name: "KubernetesAPI", dependencies: ["Kubernetes"] + httpClient, swiftSettings: strict),
         .target(name: "AgentAPI", dependencies: ["Addressing", "Flows"] + nio, swiftSettings: strict),
+        .target(name: "HTTPEndpoint", dependencies: nio + [nioHTTP], swiftSettings: strict),
 
         // The binaries.
         .target(
             name: "Agent",
             dependencies: [
-                "Addressing", "AgentAPI", "BPF", "Datapath", "Flows", "Kubernetes", "KubernetesAPI", "LinuxKernel",
-                "LoadBalancing", "NetworkPolicy", "PolicyTranslation", logging,
+                "Addressing", "AgentAPI", "BPF", "Datapath", "Flows", "HTTPEndpoint", "Kubernetes", "KubernetesAPI",
+                "LinuxKernel", "LoadBalancing", "NetworkPolicy", "PolicyTranslation", "PrometheusText", logging,
             ] + lifecycle,
             swiftSettings: strict),
-        .executableTarget(name: "apusd", dependencies: ["Agent", argumentParser, logging], swiftSettings: strict),
+        .executableTarget(
+            name: "apusd", dependencies: ["Agent", "HTTPEndpoint", argumentParser, logging], swiftSettings: strict),
         .target(
             name: "ApusCLI",
             dependencies: [
@@ -150,6 +153,11 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "WireTests", dependencies: ["Addressing", "PolicyGenerators", "Wire"], swiftSettings: strict),
+        .testTarget(
+            name: "PrometheusTextTests", dependencies: ["PrometheusText", "TestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "HTTPEndpointTests", dependencies: ["HTTPEndpoint", "TestSupport"] + httpClient,
+            swiftSettings: strict),
         .testTarget(name: "FlowsTests", dependencies: ["Addressing", "Flows"], swiftSettings: strict),
         .testTarget(
             name: "KubernetesTests", dependencies: ["Kubernetes", "Addressing", "PolicyGenerators"],
@@ -190,8 +198,9 @@ let package = Package(
         .testTarget(
             name: "AgentTests",
             dependencies: [
-                "Addressing", "Agent", "AgentAPI", "ApusCLI", "Datapath", "DocumentationOracle", "Kubernetes",
-                "LoadBalancing", "NetworkPolicy", "PolicyCases", "PolicyGenerators", "PolicyTranslation",
+                "Addressing", "Agent", "AgentAPI", "ApusCLI", "Datapath", "DocumentationOracle", "Flows",
+                "HTTPEndpoint", "Kubernetes", "KubernetesAPI", "LoadBalancing", "NetworkPolicy", "PolicyCases",
+                "PolicyGenerators", "PolicyTranslation", "PrometheusText", "TestSupport",
             ],
             exclude: ["Fixtures"], swiftSettings: strict),
         .testTarget(

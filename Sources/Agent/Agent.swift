@@ -29,18 +29,12 @@ public struct Agent: Sendable {
         try DatapathKernel.prepare(bpffs: configuration.bpffs)
         // Before the programs are loaded: that makes pins beside those in use, and another agent may be at it.
         let lock = try AgentLock(directory: configuration.bpffs)
-        let kernel = try DatapathKernel(configuration.datapathOptions)
-        let directory = FlowDirectory()
-        let hub = FlowHub(capacity: configuration.flowCapacity)
-        // Watches come before the first look, so that no change falls between them.
-        let links = try NetlinkEvents()
-        let source = try openSource()
-        let controller = try NodeController(
-            configuration: configuration, kernel: kernel, directory: directory, log: log)
-        let group = ServiceGroup(
-            services: services(controller, directory, hub, links, source(controller)),
-            gracefulShutdownSignals: [.sigterm, .sigint],
-            logger: log)
+        let endpoints = try await HTTPEndpoints(configuration.addresses)
+        let group: ServiceGroup
+        do { group = try makeGroup(endpoints) } catch {
+            await endpoints.discard()
+            throw error
+        }
         log.info(
             "Apus is starting",
             metadata: ["version": "\(AgentConfiguration.version)", "node": "\(configuration.node)"])
@@ -49,20 +43,55 @@ public struct Agent: Sendable {
         log.info("Apus has stopped; the data path goes on")
     }
 
+    /// Loads the data path and builds the parts around it.
+    private func makeGroup(_ endpoints: HTTPEndpoints) throws -> ServiceGroup {
+        let kernel = try DatapathKernel(configuration.datapathOptions)
+        let parts = Parts(configuration)
+        // Watches come before the first look, so that no change falls between them.
+        let links = try NetlinkEvents()
+        let source = try openSource()
+        let controller = try NodeController(
+            configuration: configuration, kernel: kernel, directory: parts.directory, monitor: parts.health, log: log)
+        let metrics = MetricsSource(
+            configuration: configuration, controller: controller, hub: parts.hub, evidence: parts.evidence,
+            requests: source.statistics)
+        return ServiceGroup(
+            services: services(controller, parts, links, source.follow(controller))
+                + endpoints.services(metrics: metrics, health: parts.health, log: log),
+            gracefulShutdownSignals: [.sigterm, .sigint], logger: log)
+    }
+
+    /// What several of the agent's services share.
+    private struct Parts {
+        let directory = FlowDirectory()
+        let hub: FlowHub
+        let evidence = EvidenceCounters()
+        let health = AgentHealth()
+
+        init(_ configuration: AgentConfiguration) { hub = FlowHub(capacity: configuration.flowCapacity) }
+    }
+
+    /// A source that has been looked at.
+    private struct Source {
+        let follow: @Sendable (NodeController) -> any ServiceLifecycle.Service
+        /// nil from one that makes no requests.
+        var statistics: APIStatistics?
+    }
+
     /// Looks at the source as far as can be told before the data path is touched; returns what follows it.
-    private func openSource() throws -> @Sendable (NodeController) -> any ServiceLifecycle.Service {
+    private func openSource() throws -> Source {
         switch configuration.source {
         case .manifests(let directory):
             let source = DirectorySource(directory: directory, signals: try watch(directory))
-            return { SourceFollower(source: source, controller: $0) }
+            return Source { SourceFollower(source: source, controller: $0) }
         case .kubeconfig(let file): return follower(try ClusterAccess.kubeconfig(file))
         case .inCluster: return follower(try ClusterAccess.inCluster { ProcessInfo.processInfo.environment[$0] })
         }
     }
 
-    private func follower(_ access: ClusterAccess) -> @Sendable (NodeController) -> any ServiceLifecycle.Service {
+    private func follower(_ access: ClusterAccess) -> Source {
         let source = APISource(access, userAgent: "apusd/\(AgentConfiguration.version)")
-        return { APIFollower(source: source, controller: $0) }
+        return Source(follow: { APIFollower(source: source, controller: $0) }, statistics: source.statistics)
     }
 
     private func watch(_ directory: String) throws -> ManifestSignals {
@@ -82,8 +111,7 @@ public struct Agent: Sendable {
     }
 
     private func services(
-        _ controller: NodeController, _ directory: FlowDirectory, _ hub: FlowHub, _ links: NetlinkEvents,
-        _ source: any ServiceLifecycle.Service
+        _ controller: NodeController, _ parts: Parts, _ links: NetlinkEvents, _ source: any ServiceLifecycle.Service
     ) -> [any ServiceLifecycle.Service] {
         let hello = AgentHello(version: AgentConfiguration.version, node: configuration.node)
         return [
@@ -93,9 +121,10 @@ public struct Agent: Sendable {
             Collector(
                 node: configuration.node, scanInterval: configuration.scanInterval,
                 open: { try await controller.events() }, scanner: { try await controller.scanner() },
-                denials: { try await controller.denialScanner() }, directory: directory, hub: hub, log: log),
+                denials: { try await controller.denialScanner() }, directory: parts.directory, hub: parts.hub,
+                evidence: parts.evidence, log: log),
             APIService(
-                path: configuration.socket, handler: APIHandler(hello: hello, controller: controller, hub: hub),
+                path: configuration.socket, handler: APIHandler(hello: hello, controller: controller, hub: parts.hub),
                 log: log),
         ]
     }

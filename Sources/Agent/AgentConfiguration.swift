@@ -1,4 +1,5 @@
 internal import AgentAPI
+public import HTTPEndpoint
 
 /// Everything that is set from outside when the agent starts.
 public struct AgentConfiguration: Sendable {
@@ -33,6 +34,27 @@ public struct AgentConfiguration: Sendable {
     public var activeInterval: Duration
     /// In which time a denied flow is reported at most once.
     public var denialInterval: Duration
+
+    /// Where the agent answers HTTP.
+    public var addresses: Addresses
+
+    /// Where the agent answers HTTP; nil: not at all.
+    public struct Addresses: Sendable, Hashable {
+        /// Metrics in Prometheus' text format.
+        public var metrics = ListenAddress(":9990")
+        /// The agent's own health, for the kubelet's probes: on this host only.
+        public var health = ListenAddress("127.0.0.1:9879")
+        /// What kube-proxy answers to load balancers that look for nodes.
+        public var proxyHealth: ListenAddress?
+
+        /// The defaults: no load balancer looks for a node that is in no cluster.
+        public init(_ source: ObjectOrigin) {
+            switch source {
+            case .manifests: proxyHealth = nil
+            case .kubeconfig, .inCluster: proxyHealth = ListenAddress(":10256")
+            }
+        }
+    }
 
     /// Where the objects come from.
     public enum ObjectOrigin: Sendable, Hashable, CustomStringConvertible {
@@ -73,6 +95,7 @@ public struct AgentConfiguration: Sendable {
     public init(node: String, source: ObjectOrigin) {
         self.node = node
         self.source = source
+        addresses = Addresses(source)
         bpffs = "/sys/fs/bpf/apus"
         uplinks = []
         socket = "/run/apus/apus.sock"

@@ -25,6 +25,8 @@ struct ClusterState: Sendable {
     private(set) var localPods: [PodKey: LocalPod] = [:]
     /// How many objects of each kind there are.
     private(set) var objectCounts: [ObjectKind: Int] = [:]
+    /// Whether this node is being deleted.
+    private(set) var nodeIsLeaving = false
     private var known: Set<ObjectKey> = []
     private var policyInputs = PolicyInputs()
 
@@ -74,11 +76,16 @@ struct ClusterState: Sendable {
 
     private mutating func note(_ object: KubernetesObject, _ outcome: inout Outcome) {
         if known.insert(object.key).inserted { objectCounts[object.key.kind, default: 0] += 1 }
-        if case .pod(let pod) = object { noteLocal(pod, &outcome) }
+        switch object {
+        case .pod(let pod): noteLocal(pod, &outcome)
+        case .node(let object) where object.meta.name == node: nodeIsLeaving = object.isLeaving
+        default: break
+        }
     }
 
     private mutating func forget(_ key: ObjectKey, _ outcome: inout Outcome) {
         if known.remove(key) != nil { objectCounts[key.kind, default: 1] -= 1 }
+        if key.kind == .node, key.name == node { nodeIsLeaving = true }
         guard key.kind == .pod else { return }
         let pod = PodKey(namespace: key.namespace, name: key.name)
         if localPods.removeValue(forKey: pod) != nil { outcome.changedPods.insert(pod) }

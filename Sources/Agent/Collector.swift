@@ -24,13 +24,15 @@ struct Collector: Service {
     let denials: @Sendable () async throws -> DenialScanner
     let directory: FlowDirectory
     let hub: FlowHub
+    let evidence: EvidenceCounters
     let log: Logger
 
     func run() async throws {
         try await untilShutdown {
             var worker = Worker(
                 node: node, scanInterval: scanInterval.nanoseconds, events: try await open(),
-                scanner: try await scanner(), denials: try await denials(), directory: directory, hub: hub)
+                scanner: try await scanner(), denials: try await denials(), directory: directory, hub: hub,
+                evidence: evidence)
             var pause = Self.quickest
             while !Task.isCancelled {
                 let taken = worker.collect()
@@ -56,6 +58,7 @@ extension Collector {
         private let denials: DenialScanner
         private let directory: FlowDirectory
         private let hub: FlowHub
+        private let evidence: EvidenceCounters
         /// The batch at hand; kept for its memory.
         private var flows: [Flow] = []
         private var lost: UInt64
@@ -63,12 +66,13 @@ extension Collector {
 
         init(
             node: String, scanInterval: UInt64, events: consuming EventSource, scanner: consuming ConnectionScanner,
-            denials: consuming DenialScanner, directory: FlowDirectory, hub: FlowHub
+            denials: consuming DenialScanner, directory: FlowDirectory, hub: FlowHub, evidence: EvidenceCounters
         ) {
             self.node = node
             self.scanInterval = scanInterval
             self.directory = directory
             self.hub = hub
+            self.evidence = evidence
             // Losses from before this start are not of these flows, except those nobody has told yet.
             lost = events.lostCount()
             self.events = events
@@ -97,6 +101,7 @@ extension Collector {
             guard now > lost else { return }
             let time = KernelClock.monotonic() &+ UInt64(bitPattern: offset)
             hub.append(.lost(now - lost, by: .kernelRing, time: time, node: node))
+            evidence.edit { $0.undecodable = events.undecodable }
             lost = now
         }
 
@@ -109,13 +114,17 @@ extension Collector {
             do throws(MapError) {
                 try scanConnections(now: now, offset: offset)
                 try scanDenials(now: now, offset: offset)
-            } catch { return error }
+            } catch {
+                evidence.edit { $0.failedScans += 1 }
+                return error
+            }
             return nil
         }
 
         private mutating func scanConnections(now: UInt64, offset: Int64) throws(MapError) {
             var found: [ConnectionFinding] = []
-            try scanner.scan(now: now) { found.append($0) }
+            let summary = try scanner.scan(now: now) { found.append($0) }
+            evidence.edit { $0.scan = summary }
             flows = found.map { finding in flow(finding, now: now, offset: offset) }
             deliver()
         }

@@ -33,13 +33,19 @@ actor NodeController {
     var keeping: KeptState?
     var programming = ProgrammingState()
     let startedAt = KernelClock.realtime()
+    var latency: ProgrammingLatency
+    /// Where others read how this is.
+    let monitor: AgentHealth
 
     init(
-        configuration: AgentConfiguration, kernel: sending DatapathKernel, directory: FlowDirectory, log: Logger
+        configuration: AgentConfiguration, kernel: sending DatapathKernel, directory: FlowDirectory,
+        monitor: AgentHealth, log: Logger
     ) throws {
         self.configuration = configuration
         self.log = log
         self.directory = directory
+        self.monitor = monitor
+        latency = ProgrammingLatency(start: startedAt)
         state = ClusterState(node: configuration.node)
         var tables = DatapathTables(
             node: configuration.node, startedAt: KernelClock.realtime(), capacities: kernel.capacities)
@@ -71,7 +77,10 @@ actor NodeController {
         tables.apply(outcome.edits)
         locate(outcome.changedPods)
         programming.startAnew()
-        if isSynced { program() }
+        // Before the first sync nothing is measured: what is read then has waited for the agent's start.
+        guard isSynced else { return }
+        latency.note(changes)
+        program()
     }
 
     /// The view is full: what was taken over and nobody asked for can go, and programs may be attached.
@@ -146,6 +155,7 @@ actor NodeController {
         let started = KernelClock.monotonic()
         let report = kernel.program(&tables, now: started)
         programming.note(report, started: started, ended: KernelClock.monotonic())
+        if report.isComplete { latency.settle(at: KernelClock.realtime()) }
         for problem in programming.news(in: report) {
             log.error("Something could not be programmed", metadata: ["problem": "\(problem)"])
         }
@@ -155,6 +165,7 @@ actor NodeController {
     /// What is due: another try of what failed, the end of a grace period, a comparison with the kernel.
     func maintain() {
         let now = KernelClock.monotonic()
+        noteHealth()
         guard isSynced else { return }
         if programming.isDue(at: now) { program() }
         if keeping?.isOver(at: now, viewIsFull: !diagnostics.hidesObjects) ?? false { letGoOfStale() }

@@ -1,4 +1,5 @@
 internal import Datapath
+internal import PrometheusText
 
 /// How writing to the data path goes: what to try again and when, and what has been said already.
 struct ProgrammingState: Sendable {
@@ -10,6 +11,15 @@ struct ProgrammingState: Sendable {
     private(set) var failures: UInt64 = 0
     private(set) var lastDuration: UInt64 = 0
     private(set) var problems: [DatapathProblem] = []
+    /// How long passes took, in seconds.
+    private(set) var passes = Histogram(exponential: 0.0001, factor: 2, count: 18)
+    /// Writes that the kernel refused, by map.
+    private(set) var refusals: [DatapathTable: UInt64] = [:]
+    /// Since when the kernel refuses what Services need, in CLOCK_MONOTONIC nanoseconds. A map that is full is not among
+    /// that: the other Services work, and no other node would be better off.
+    private(set) var servicesPendingSince: UInt64?
+    /// When nothing of Services was refused last, in CLOCK_MONOTONIC nanoseconds; nil: never yet.
+    private(set) var servicesUpdatedAt: UInt64?
     private var reported: Set<DatapathProblem> = []
     private var delay = firstDelay
     /// When to program next, in CLOCK_MONOTONIC nanoseconds; nil: when something changes.
@@ -21,8 +31,8 @@ struct ProgrammingState: Sendable {
         written += UInt64(report.written)
         lastDuration = ended - started
         problems = Self.distinct(report.problems)
-        let refused = report.problems.count { if case .refused = $0.reason { true } else { false } }
-        failures += UInt64(refused)
+        passes.observe(Double(lastDuration) / 1e9)
+        noteRefusals(report, at: ended)
         if report.problems.isEmpty {
             delay = Self.firstDelay
             due = report.nextDeadline
@@ -30,6 +40,17 @@ struct ProgrammingState: Sendable {
             due = min(ended + delay, report.nextDeadline ?? .max)
             delay = min(delay * 2, Self.longestDelay)
         }
+    }
+
+    private mutating func noteRefusals(_ report: ProgrammingReport, at now: UInt64) {
+        var servicesAreRefused = false
+        for case .refused(let table, let error) in report.problems.map(\.reason) {
+            failures += 1
+            refusals[table, default: 0] += 1
+            servicesAreRefused = servicesAreRefused || (table.isOfServices && !error.saysFull)
+        }
+        servicesPendingSince = servicesAreRefused ? servicesPendingSince ?? now : nil
+        if !servicesAreRefused { servicesUpdatedAt = now }
     }
 
     /// Something else is wanted now, and what failed may find room: the waits start anew.
@@ -58,6 +79,10 @@ struct ProgrammingState: Sendable {
         lastDriftCheck = now
         return true
     }
+}
+
+extension DatapathTable {
+    fileprivate var isOfServices: Bool { self == .services || self == .slots || self == .backends }
 }
 
 extension Duration {

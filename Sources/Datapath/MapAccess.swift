@@ -11,7 +11,7 @@ public struct MapError: Error, Sendable, Hashable, CustomStringConvertible {
     }
 
     /// Whether the map has no room: E2BIG is what a hash map answers, ENOSPC what a prefix map does.
-    var saysFull: Bool { code == 7 || code == 28 }
+    public var saysFull: Bool { code == 7 || code == 28 }
 }
 
 /// How far a batch got.

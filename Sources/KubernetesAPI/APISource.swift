@@ -8,6 +8,8 @@ package struct APISource: Sendable {
     private let access: ClusterAccess
     private let settings: APISettings
     private let userAgent: String
+    /// What has become of its requests.
+    package let statistics: APIStatistics
 
     /// A source.
     /// - Parameters:
@@ -18,18 +20,20 @@ package struct APISource: Sendable {
         self.access = access
         self.settings = settings
         self.userAgent = userAgent
+        statistics = APIStatistics(settings.kinds)
     }
 
     /// Follows the server until the task is cancelled. `.synced` is told when every kind has been told in full.
     package func run(_ deliver: @escaping @Sendable (SourceEvent) async -> Void) async throws {
-        let settings = settings
+        let (settings, statistics) = (settings, statistics)
         let count = SyncCount(settings.kinds.count)
         try await APIClient.with(access, settings: settings, userAgent: userAgent) { client in
             try await withThrowingTaskGroup { group in
                 for kind in settings.kinds {
                     group.addTask {
                         var follower = KindFollower(
-                            kind, client: client, settings: settings.protocolSettings, deliver: deliver,
+                            kind, client: client, settings: settings.protocolSettings, statistics: statistics,
+                            deliver: deliver,
                             didSync: { if await count.isLast() { await deliver(.synced) } })
                         try await follower.run()
                     }

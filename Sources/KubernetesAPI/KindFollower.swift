@@ -12,14 +12,16 @@ struct KindFollower: Sendable {
     let deliver: @Sendable (SourceEvent) async -> Void
     /// Called once, when all objects of the kind have been delivered.
     let didSync: @Sendable () async -> Void
+    private let statistics: APIStatistics
     private var machine: ListWatch
     private var kind: ObjectKind { machine.kind }
 
     init(
-        _ kind: ObjectKind, client: APIClient, settings: ListWatchSettings,
+        _ kind: ObjectKind, client: APIClient, settings: ListWatchSettings, statistics: APIStatistics,
         deliver: @escaping @Sendable (SourceEvent) async -> Void, didSync: @escaping @Sendable () async -> Void
     ) {
         self.client = client
+        self.statistics = statistics
         self.deliver = deliver
         self.didSync = didSync
         machine = ListWatch(kind: kind, settings: settings)
@@ -29,8 +31,10 @@ struct KindFollower: Sendable {
     mutating func run() async throws {
         var request = machine.firstRequest
         while true {
+            statistics.note(request, of: kind)
             let ending = await perform(request)
             try Task.checkCancellation()
+            statistics.note(ending, of: kind)
             for action in await take(.ended(ending)) {
                 guard case .request(let next, let pause) = action else { continue }
                 request = next

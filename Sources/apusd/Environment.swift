@@ -12,6 +12,9 @@ enum Environment {
         return text.isEmpty ? nil : text
     }
 
+    /// The text of a variable, also when it is empty; nil when it is not set.
+    static func anyText(_ flag: String) -> String? { getenv(variable(flag)).map { String(cString: $0) } }
+
     /// The value of a flag: from the command line, else from the environment, else the default.
     static func value<Value: ExpressibleByArgument>(_ flag: String, _ given: Value?, default fallback: Value) throws
         -> Value

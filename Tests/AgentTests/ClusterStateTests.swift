@@ -43,6 +43,23 @@ import Testing
         #expect(state.objectCounts[.pod] == 3)
     }
 
+    @Test func onlyThisNodesOwnDeletionMatters() {
+        func node(_ name: String, taints: [String] = []) -> ObjectChange {
+            .upsert(.node(Node(meta: ObjectMeta(name: name), taints: taints)))
+        }
+        var state = ClusterState(node: "node-1")
+        let taint = ["ToBeDeletedByClusterAutoscaler"]
+        let steps: [(ObjectChange, isLeaving: Bool)] = [
+            (node("node-1"), false), (node("node-2", taints: taint), false), (node("node-1", taints: taint), true),
+            (node("node-1"), false), (.delete(ObjectKey(.node, name: "node-2")), false),
+            (.delete(ObjectKey(.node, name: "node-1")), true), (node("node-1"), false),
+        ]
+        for (change, isLeaving) in steps {
+            _ = state.apply([change])
+            #expect(state.nodeIsLeaving == isLeaving, "\(change)")
+        }
+    }
+
     @Test func aDeletedPodIsForgottenOnce() {
         var state = ClusterState(node: "node-1")
         _ = state.apply([pod("web")])

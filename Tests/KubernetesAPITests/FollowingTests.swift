@@ -50,6 +50,23 @@ struct FollowingTests {
         #expect(asked == streaming)
     }
 
+    @Test("requests and their failures are counted by kind")
+    func statistics() async throws {
+        let cluster = try await Self.cluster()
+        try await HTTPServer.run(handler: FakeAPIServer(cluster).handle) { port in
+            let source = APISource(access(port), settings: quickSettings([.namespace]), userAgent: "apusd/test")
+            await cluster.fail(next: [.status(503, body: "late", type: "text/plain", headers: []), .cutInMidLine])
+            let listener = Listener()
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await source.run { listener.take($0) } }
+                defer { group.cancelAll() }
+                try await expectSoon("the list", listener) { $0.isSynced }
+            }
+            let counts = try #require(source.statistics.current[.namespace])
+            #expect(counts.lists == 3 && counts.failures == [.refused: 1, .cut: 1], "\(counts)")
+        }
+    }
+
     @Test("a server that refuses streaming lists is asked for pages")
     func fallback() async throws {
         let cluster = try await Self.cluster()

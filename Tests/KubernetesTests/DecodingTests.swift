@@ -56,7 +56,10 @@ struct DecodingTests {
             apiVersion: v1
             kind: Node
             metadata: {name: node-a, labels: {topology.kubernetes.io/zone: north-1}}
-            spec: {podCIDR: 10.244.1.0/24, podCIDRs: [10.244.1.0/24, "fd00:10:244:1::/64"]}
+            spec:
+              podCIDR: 10.244.1.0/24
+              podCIDRs: [10.244.1.0/24, "fd00:10:244:1::/64"]
+              taints: [{key: dedicated, value: shop, effect: NoSchedule}]
             status:
               addresses:
               - {type: InternalIP, address: 172.20.0.11}
@@ -73,6 +76,21 @@ struct DecodingTests {
             ])
         #expect(node.podCIDRs == [try cidr("10.244.1.0/24"), try cidr("fd00:10:244:1::/64")])
         #expect(node.zone == "north-1")
+        #expect(node.taints == ["dedicated"] && !node.isLeaving)
+    }
+
+    @Test(
+        "a Node that is being deleted, or that the autoscaler is about to delete, is leaving",
+        arguments: [
+            ("metadata: {name: a, deletionTimestamp: 2026-11-02T08:00:03Z}", true),
+            ("metadata: {name: a}, spec: {taints: [{key: ToBeDeletedByClusterAutoscaler, effect: NoSchedule}]}", true),
+            ("metadata: {name: a}, spec: {taints: [{key: node.kubernetes.io/unschedulable}]}", false),
+        ])
+    func leavingNode(fields: String, isLeaving: Bool) throws {
+        guard case .node(let node) = try onlyObject("{apiVersion: v1, kind: Node, \(fields)}") else {
+            throw WrongKind()
+        }
+        #expect(node.isLeaving == isLeaving)
     }
 
     @Test("a Node with only podCIDR has that range")

@@ -31,6 +31,14 @@ public final class DatapathKernel {
     /// The sizes of the maps.
     public var capacities: TableCapacities { options.capacities }
 
+    /// How many entries each map can hold, by its name; the event ring and what belongs to sockets have no such number.
+    public var mapCapacities: [String: Int] {
+        maps.compactMapValues { box in
+            let shape = box.map.shape
+            return shape.type == .ringBuffer || shape.type == .socketStorage ? nil : shape.maxEntries
+        }
+    }
+
     /// Loads the programs. Nothing is attached and no pin in use is touched yet.
     public init(_ options: DatapathOptions) throws {
         self.options = options

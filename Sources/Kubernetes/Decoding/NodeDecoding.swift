@@ -7,7 +7,12 @@ extension Node {
             addresses: try fields.within("status") { (status) throws(FieldError) in
                 try status.list("addresses", NodeAddress.read).compactMap { $0 }
             },
-            podCIDRs: try fields.within("spec", Self.podCIDRs))
+            podCIDRs: try fields.within("spec", Self.podCIDRs),
+            taints: try fields.within("spec") { (spec) throws(FieldError) in
+                try spec.list("taints") { (value) throws(FieldError) in
+                    try Fields(value).required("key", Read.nonEmptyString)
+                }
+            })
     }
 
     private static func podCIDRs(_ spec: Fields) throws(FieldError) -> [CIDR] {

@@ -9,12 +9,21 @@ public struct Node: Sendable, Hashable {
     /// The ranges of the node's pods, one for each family.
     public var podCIDRs: [CIDR]
 
+    /// The keys of the node's taints.
+    public var taints: [String]
+
     /// A node.
-    public init(meta: ObjectMeta, addresses: [NodeAddress] = [], podCIDRs: [CIDR] = []) {
+    public init(
+        meta: ObjectMeta, addresses: [NodeAddress] = [], podCIDRs: [CIDR] = [], taints: [String] = []
+    ) {
         self.meta = meta
         self.addresses = addresses
         self.podCIDRs = podCIDRs
+        self.taints = taints
     }
+
+    /// Whether the node is being deleted, or the cluster autoscaler is about to.
+    public var isLeaving: Bool { meta.isTerminating || taints.contains("ToBeDeletedByClusterAutoscaler") }
 
     /// The zone label of the node, nil without one.
     public var zone: String? { meta.labels["topology.kubernetes.io/zone"] }

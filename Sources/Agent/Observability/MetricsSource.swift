@@ -1,0 +1,35 @@
+internal import Datapath
+internal import Flows
+internal import HTTPEndpoint
+internal import KubernetesAPI
+internal import PrometheusText
+
+/// Reads everything that a scrape tells.
+struct MetricsSource: Sendable {
+    let configuration: AgentConfiguration
+    let controller: NodeController
+    let hub: FlowHub
+    let evidence: EvidenceCounters
+    let requests: APIStatistics?
+
+    func answer(_ question: HTTPQuestion) async -> HTTPAnswer {
+        guard question.path == "/metrics" else { return .notFound }
+        return HTTPAnswer(200, contentType: PrometheusText.contentType, PrometheusText.text(await families()))
+    }
+
+    private func families() async -> [MetricFamily] {
+        let (drops, events) = counters()
+        let metrics = AgentMetrics(
+            node: configuration.node, controller: await controller.report(), requests: requests, hub: hub.statistics,
+            evidence: evidence.counts, drops: drops, events: events)
+        return metrics.families
+    }
+
+    /// What the data path counts. Without maps, as before the first sync of a first start, there is nothing to tell.
+    private func counters() -> ([DropCount]?, EventCounters?) {
+        do throws(DatapathReadError) {
+            let reader = try DatapathReader(bpffs: configuration.bpffs)
+            return (try reader.drops(), try reader.eventCounters())
+        } catch { return (nil, nil) }
+    }
+}

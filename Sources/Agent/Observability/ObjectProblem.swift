@@ -1,0 +1,117 @@
+internal import Datapath
+internal import Kubernetes
+internal import LoadBalancing
+internal import NetworkPolicy
+
+/// An object that is not in force as it is written.
+struct ObjectProblem: Sendable, Hashable {
+    /// Why it isn't: the label of metrics and the reason of Events.
+    enum Reason: String, Sendable, Hashable, CaseIterable {
+        /// A field is wrong, or asks for what can't be done.
+        case invalid = "Invalid"
+        /// A field is not known; the rest is in force.
+        case unknownField = "UnknownField"
+        /// It is there twice, or claims what belongs to another object.
+        case conflict = "Conflict"
+        /// No interface leads to the pod alone.
+        case noInterface = "NoInterface"
+        /// A map is full.
+        case mapFull = "MapFull"
+        /// The kernel refused a write, which is tried again.
+        case refused = "Refused"
+        /// The pod's policy could not be written in full: its traffic is dropped.
+        case closed = "Closed"
+    }
+
+    var object: ObjectReference
+    var reason: Reason
+    /// One sentence for people.
+    var message: String
+}
+
+/// What names an object to people and to the API server.
+struct ObjectReference: Sendable, Hashable {
+    var kind: String
+    /// Empty for cluster-scoped kinds.
+    var namespace: String
+    var name: String
+
+    init(kind: String, namespace: String = "", name: String) {
+        self.kind = kind
+        self.namespace = namespace
+        self.name = name
+    }
+
+    init(_ key: ObjectKey) { self.init(kind: key.kind.rawValue, namespace: key.namespace, name: key.name) }
+
+    init(_ policy: PolicyName) {
+        self.init(kind: policy.kind.rawValue, namespace: policy.namespace, name: policy.name)
+    }
+
+    init(_ pod: PodKey) { self.init(kind: "Pod", namespace: pod.namespace, name: pod.name) }
+
+    /// Reads what load balancing writes: `Service shop/cart`.
+    init?(words text: String) {
+        let words = text.split(separator: " ")
+        let path = words.count == 2 ? words[1].split(separator: "/") : []
+        guard path.count == 2 else { return nil }
+        self.init(kind: String(words[0]), namespace: String(path[0]), name: String(path[1]))
+    }
+
+    /// Reads what the data path calls the owner of a map's entry: `service shop/cart/http (TCP 10.96.0.10:80)`,
+    /// `endpoint shop/web-1`, `policy NetworkPolicy/shop/web/ingress/0 7`; nil for what no single object owns.
+    init?(datapath text: String) {
+        let words = text.split(separator: " ")
+        guard words.count >= 2 else { return nil }
+        let path = words[1].split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+        switch (words[0], path.count) {
+        case ("service", 2...): self.init(kind: "Service", namespace: path[0], name: path[1])
+        case ("endpoint", 2): self.init(kind: "Pod", namespace: path[0], name: path[1])
+        case ("policy", 4...) where PolicyKind(rawValue: path[0]) != nil:
+            self.init(kind: path[0], namespace: path[1], name: path[2])
+        default: return nil
+        }
+    }
+}
+
+extension ObjectProblem {
+    /// What a source says of an object; nil where it can't tell which one.
+    init?(_ diagnostic: SourceDiagnostic) {
+        guard let key = diagnostic.key else { return nil }
+        let reason: Reason
+        switch diagnostic.problem {
+        case .ignoredKind, .ignoredField: return nil
+        case .unknownField: reason = .unknownField
+        case .duplicate: reason = .conflict
+        case .unreadable, .syntax, .invalidObject: reason = .invalid
+        }
+        let message = [diagnostic.fieldPath, diagnostic.message].compactMap { $0 }.joined(separator: ": ")
+        self.init(object: ObjectReference(key), reason: reason, message: message)
+    }
+
+    init(_ problem: PolicyProblem) {
+        self.init(
+            object: ObjectReference(problem.object), reason: .invalid, message: "\(problem.field): \(problem.message)")
+    }
+
+    init?(_ problem: ServiceProblem) {
+        guard let object = ObjectReference(words: problem.object) else { return nil }
+        self.init(object: object, reason: .invalid, message: problem.reason)
+    }
+
+    init(_ pod: PodKey, _ problem: PodInterfaceProblem) {
+        self.init(object: ObjectReference(pod), reason: .noInterface, message: problem.description)
+    }
+
+    init?(_ problem: DatapathProblem) {
+        guard let object = ObjectReference(datapath: problem.object) else { return nil }
+        let reason: Reason
+        switch problem.reason {
+        case .slotsExhausted, .backendsExhausted, .endpointsExhausted: reason = .mapFull
+        case .refused(_, let error): reason = error.saysFull ? .mapFull : .refused
+        case .waiting: reason = .refused
+        case .closed: reason = .closed
+        }
+        self.init(object: object, reason: reason, message: problem.reason.description)
+    }
+}

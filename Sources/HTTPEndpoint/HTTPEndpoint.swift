@@ -1,0 +1,134 @@
+internal import NIOCore
+internal import NIOHTTP1
+internal import NIOPosix
+internal import Synchronization
+
+/// A small HTTP/1.1 server for metrics and health: it answers GET and HEAD from memory.
+public struct HTTPEndpoint: Sendable {
+    /// Answers a question; HEAD is asked as GET.
+    public typealias Handler = @Sendable (HTTPQuestion) async -> HTTPAnswer
+
+    private typealias Client = NIOAsyncChannel<HTTPServerRequestPart, HTTPServerResponsePart>
+
+    public let address: ListenAddress
+    private let listener: NIOAsyncChannel<Client, Never>
+    private let limits: HTTPLimits
+
+    /// Listens; what connects waits until ``serve(_:)``. Every endpoint must be served or discarded.
+    ///
+    /// - Parameter flag: the flag that names the address, for the error.
+    public init(
+        _ address: ListenAddress, flag: String, limits: HTTPLimits = HTTPLimits()
+    ) async throws(HTTPEndpointError) {
+        self.address = address
+        self.limits = limits
+        do {
+            listener = try await Self.listen(address, idleTime: limits.idleTime)
+        } catch {
+            throw HTTPEndpointError(
+                description: "can't listen on \(address): \(error); end what listens there, or give another address "
+                    + "or an empty one with --\(flag)")
+        }
+    }
+
+    /// The port, also where the address left it to the kernel.
+    public var port: Int { listener.channel.localAddress?.port ?? address.port }
+
+    private static func listen(
+        _ address: ListenAddress, idleTime: Duration
+    ) async throws -> NIOAsyncChannel<Client, Never> {
+        let bootstrap = ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+        @Sendable func prepare(_ channel: any Channel) -> EventLoopFuture<Client> {
+            channel.eventLoop.makeCompletedFuture {
+                let pipeline = channel.pipeline.syncOperations
+                try pipeline.addHandler(IdleStateHandler(allTimeout: TimeAmount(idleTime)))
+                try pipeline.configureHTTPServerPipeline(withErrorHandling: true)
+                try pipeline.addHandler(IdleCloser())
+                return try Client(wrappingChannelSynchronously: channel)
+            }
+        }
+        if let host = address.host {
+            return try await bootstrap.bind(host: host, port: address.port, childChannelInitializer: prepare)
+        }
+        do {
+            return try await bootstrap.bind(host: "::", port: address.port, childChannelInitializer: prepare)
+        } catch let error as IOError where error.errnoCode == EAFNOSUPPORT || error.errnoCode == EADDRNOTAVAIL {
+            // A kernel without IPv6.
+            return try await bootstrap.bind(host: "0.0.0.0", port: address.port, childChannelInitializer: prepare)
+        }
+    }
+
+    /// Stops listening without having served.
+    public func discard() async { try? await listener.executeThenClose { _ in } }
+
+    /// Answers until the task is cancelled.
+    public func serve(_ handler: @escaping Handler) async throws {
+        let open = OpenConnections()
+        try await listener.executeThenClose { clients in
+            try await withThrowingDiscardingTaskGroup { group in
+                for try await client in clients {
+                    let isWelcome = open.count.add(1, ordering: .relaxed).newValue <= limits.connections
+                    group.addTask {
+                        await Self.serve(client, isWelcome: isWelcome, handler)
+                        open.count.subtract(1, ordering: .relaxed)
+                    }
+                }
+            }
+        }
+    }
+
+    /// Serves one connection; what breaks here is that connection, and nobody is left to tell.
+    private static func serve(_ client: Client, isWelcome: Bool, _ handler: Handler) async {
+        try? await client.executeThenClose { requests, answers in
+            guard isWelcome else { return }
+            var head: HTTPRequestHead?
+            for try await part in requests {
+                switch part {
+                case .head(let next): head = next
+                case .body: break
+                case .end:
+                    guard let asked = head else { return }
+                    try await write(await answer(asked, handler), to: asked, answers)
+                    if !asked.isKeepAlive { return }
+                }
+            }
+        }
+    }
+
+    private static func answer(_ head: HTTPRequestHead, _ handler: Handler) async -> HTTPAnswer {
+        guard head.method == .GET || head.method == .HEAD else { return .notAllowed }
+        let path = head.uri.prefix { $0 != "?" }
+        return await handler(HTTPQuestion(method: "GET", path: String(path)))
+    }
+
+    private static func write(
+        _ answer: HTTPAnswer, to head: HTTPRequestHead, _ answers: NIOAsyncChannelOutboundWriter<HTTPServerResponsePart>
+    ) async throws {
+        let body = ByteBuffer(string: answer.body)
+        var headers = HTTPHeaders([
+            ("Content-Type", answer.contentType), ("Content-Length", "\(body.readableBytes)"),
+            ("X-Content-Type-Options", "nosniff"),
+        ])
+        if answer.status == 405 { headers.add(name: "Allow", value: "GET, HEAD") }
+        let status = HTTPResponseStatus(statusCode: answer.status)
+        try await answers.write(.head(HTTPResponseHead(version: head.version, status: status, headers: headers)))
+        if head.method != .HEAD { try await answers.write(.body(.byteBuffer(body))) }
+        try await answers.write(.end(nil))
+    }
+}
+
+/// How many connections an endpoint has.
+private final class OpenConnections: Sendable {
+    let count = Atomic<Int>(0)
+}
+
+/// Closes a connection that is idle for too long.
+private final class IdleCloser: ChannelInboundHandler {
+    typealias InboundIn = HTTPServerRequestPart
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        guard event is IdleStateHandler.IdleStateEvent else { return context.fireUserInboundEventTriggered(event) }
+        context.close(promise: nil)
+    }
+}
