@@ -73,6 +73,9 @@ let package = Package(
         .target(name: "Wire", dependencies: ["Addressing"], swiftSettings: strict),
         .target(name: "PrometheusText", swiftSettings: strict),
 
+        .target(
+            name: "FlowExport", dependencies: ["Addressing", "Flows", "PrometheusText"], swiftSettings: strict),
+
         // The seam between domains and kernel, and the outside world.
         .target(
             name: "Datapath",
@@ -96,8 +99,9 @@ let package = Package(
         .target(
             name: "Agent",
             dependencies: [
-                "Addressing", "AgentAPI", "BPF", "Datapath", "Flows", "HTTPEndpoint", "Kubernetes", "KubernetesAPI",
-                "LinuxKernel", "LoadBalancing", "NetworkPolicy", "PolicyTranslation", "PrometheusText", logging,
+                "Addressing", "AgentAPI", "BPF", "Datapath", "FlowExport", "Flows", "HTTPEndpoint", "Kubernetes",
+                "KubernetesAPI", "LinuxKernel", "LoadBalancing", "NetworkPolicy", "PolicyTranslation", "PrometheusText",
+                logging,
             ] + lifecycle,
             swiftSettings: strict),
         .executableTarget(
@@ -157,6 +161,10 @@ let package = Package(
             name: "PrometheusTextTests", dependencies: ["PrometheusText", "TestSupport"], swiftSettings: strict),
         .testTarget(
             name: "HTTPEndpointTests", dependencies: ["HTTPEndpoint", "TestSupport"] + httpClient,
+            swiftSettings: strict),
+        .testTarget(
+            name: "FlowExportTests",
+            dependencies: ["Addressing", "FlowExport", "Flows", "PrometheusText", "TestSupport"],
             swiftSettings: strict),
         .testTarget(name: "FlowsTests", dependencies: ["Addressing", "Flows"], swiftSettings: strict),
         .testTarget(

@@ -54,7 +54,7 @@ public struct Agent: Sendable {
             configuration: configuration, kernel: kernel, directory: parts.directory, monitor: parts.health, log: log)
         let metrics = MetricsSource(
             configuration: configuration, controller: controller, hub: parts.hub, evidence: parts.evidence,
-            requests: source.statistics)
+            counters: parts.counters, directory: parts.directory, requests: source.statistics)
         return ServiceGroup(
             services: services(controller, parts, links, source.follow(controller))
                 + endpoints.services(metrics: metrics, health: parts.health, log: log),
@@ -67,8 +67,12 @@ public struct Agent: Sendable {
         let hub: FlowHub
         let evidence = EvidenceCounters()
         let health = AgentHealth()
+        let counters: FlowCounters
 
-        init(_ configuration: AgentConfiguration) { hub = FlowHub(capacity: configuration.flowCapacity) }
+        init(_ configuration: AgentConfiguration) {
+            hub = FlowHub(capacity: configuration.flowCapacity)
+            counters = FlowCounters(node: configuration.node)
+        }
     }
 
     /// A source that has been looked at.
@@ -122,7 +126,7 @@ public struct Agent: Sendable {
                 node: configuration.node, scanInterval: configuration.scanInterval,
                 open: { try await controller.events() }, scanner: { try await controller.scanner() },
                 denials: { try await controller.denialScanner() }, directory: parts.directory, hub: parts.hub,
-                evidence: parts.evidence, log: log),
+                evidence: parts.evidence, counters: parts.counters, log: log),
             APIService(
                 path: configuration.socket, handler: APIHandler(hello: hello, controller: controller, hub: parts.hub),
                 log: log),

@@ -25,6 +25,7 @@ struct Collector: Service {
     let directory: FlowDirectory
     let hub: FlowHub
     let evidence: EvidenceCounters
+    let counters: FlowCounters
     let log: Logger
 
     func run() async throws {
@@ -32,7 +33,7 @@ struct Collector: Service {
             var worker = Worker(
                 node: node, scanInterval: scanInterval.nanoseconds, events: try await open(),
                 scanner: try await scanner(), denials: try await denials(), directory: directory, hub: hub,
-                evidence: evidence)
+                evidence: evidence, counters: counters)
             var pause = Self.quickest
             while !Task.isCancelled {
                 let taken = worker.collect()
@@ -59,6 +60,7 @@ extension Collector {
         private let directory: FlowDirectory
         private let hub: FlowHub
         private let evidence: EvidenceCounters
+        private let counters: FlowCounters
         /// The batch at hand; kept for its memory.
         private var flows: [Flow] = []
         private var lost: UInt64
@@ -66,13 +68,15 @@ extension Collector {
 
         init(
             node: String, scanInterval: UInt64, events: consuming EventSource, scanner: consuming ConnectionScanner,
-            denials: consuming DenialScanner, directory: FlowDirectory, hub: FlowHub, evidence: EvidenceCounters
+            denials: consuming DenialScanner, directory: FlowDirectory, hub: FlowHub, evidence: EvidenceCounters,
+            counters: FlowCounters
         ) {
             self.node = node
             self.scanInterval = scanInterval
             self.directory = directory
             self.hub = hub
             self.evidence = evidence
+            self.counters = counters
             // Losses from before this start are not of these flows, except those nobody has told yet.
             lost = events.lostCount()
             self.events = events
@@ -93,6 +97,7 @@ extension Collector {
         private mutating func deliver() {
             guard !flows.isEmpty else { return }
             directory.enrich(&flows)
+            counters.count(flows)
             hub.append(flows)
         }
 
@@ -100,7 +105,9 @@ extension Collector {
             let now = events.lostCount() &+ events.undecodable
             guard now > lost else { return }
             let time = KernelClock.monotonic() &+ UInt64(bitPattern: offset)
-            hub.append(.lost(now - lost, by: .kernelRing, time: time, node: node))
+            let record = Flow.lost(now - lost, by: .kernelRing, time: time, node: node)
+            counters.count([record])
+            hub.append(record)
             evidence.edit { $0.undecodable = events.undecodable }
             lost = now
         }

@@ -18,6 +18,9 @@ final class FlowDirectory: Sendable {
         }
     }
 
+    /// Whether a pod, node or Service has an address.
+    func knows(_ owner: PeerOwner) -> Bool { peers.withLock { $0.knows(owner) } }
+
     /// Fills in the names of flows.
     func enrich(_ flows: inout [Flow]) {
         peers.withLock { peers in
@@ -53,8 +56,22 @@ extension PodPeer {
     init(_ pod: Pod) {
         self.init(
             namespace: pod.meta.namespace, name: pod.meta.name, addresses: pod.addresses, labels: pod.meta.labels,
-            workload: pod.meta.controller.map { Peer.Workload(kind: $0.kind, name: $0.name) },
+            workload: Peer.Workload(pod.meta), node: pod.nodeName,
             isFinished: pod.isFinished, usesHostNetwork: pod.usesHostNetwork)
+    }
+}
+
+extension Peer.Workload {
+    /// What manages a pod: of a ReplicaSet that a Deployment made, the Deployment, whose name comes before the hash of
+    /// the template that all its pods are labelled with.
+    init?(_ pod: ObjectMeta) {
+        guard let owner = pod.controller else { return nil }
+        let suffix = pod.labels["pod-template-hash"].map { "-\($0)" } ?? ""
+        if owner.kind == "ReplicaSet", !suffix.isEmpty, owner.name.hasSuffix(suffix), owner.name != suffix {
+            self.init(kind: "Deployment", name: String(owner.name.dropLast(suffix.count)))
+        } else {
+            self.init(kind: owner.kind, name: owner.name)
+        }
     }
 }
 

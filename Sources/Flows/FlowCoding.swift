@@ -31,6 +31,7 @@ private struct FlowRecord: Codable {
         var name: String?
         var labels: [String: String]?
         var workload: Peer.Workload?
+        var node: String?
     }
 
     struct Service: Codable {
@@ -156,7 +157,8 @@ extension FlowRecord.End {
     fileprivate init(_ peer: Peer, _ port: Port) {
         self.init(
             address: Text(peer.address), port: port == 0 ? nil : port, kind: peer.kind, namespace: peer.namespace,
-            name: peer.name, labels: peer.labels.isEmpty ? nil : peer.labels, workload: peer.workload)
+            name: peer.name, labels: peer.labels.isEmpty ? nil : peer.labels, workload: peer.workload,
+            node: peer.node)
     }
 
     fileprivate var socketAddress: SocketAddress { SocketAddress(address.value, port ?? 0) }
@@ -165,7 +167,7 @@ extension FlowRecord.End {
         if kind == .world { return Peer(address: address.value) }
         return Peer(
             address: address.value, kind: kind, namespace: namespace, name: name, labels: labels ?? [:],
-            workload: workload)
+            workload: workload, node: node)
     }
 }
 

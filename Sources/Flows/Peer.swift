@@ -28,16 +28,21 @@ public struct Peer: Sendable {
         let name: String?
         let labels: [String: String]
         let workload: Workload?
+        let node: String?
 
-        init(_ kind: Kind, _ namespace: String?, _ name: String?, _ labels: [String: String], _ workload: Workload?) {
+        init(
+            _ kind: Kind, _ namespace: String?, _ name: String?, _ labels: [String: String], _ workload: Workload?,
+            _ node: String?
+        ) {
             self.kind = kind
             self.namespace = namespace
             self.name = name
             self.labels = labels
             self.workload = workload
+            self.node = node
         }
 
-        static let world = Names(.world, nil, nil, [:], nil)
+        static let world = Names(.world, nil, nil, [:], nil, nil)
     }
 
     public var address: IPAddress
@@ -51,10 +56,10 @@ public struct Peer: Sendable {
 
     public init(
         address: IPAddress, kind: Kind, namespace: String? = nil, name: String? = nil, labels: [String: String] = [:],
-        workload: Workload? = nil
+        workload: Workload? = nil, node: String? = nil
     ) {
         self.address = address
-        names = Names(kind, namespace, name, labels, workload)
+        names = Names(kind, namespace, name, labels, workload, node)
     }
 
     public var kind: Kind { names.kind }
@@ -63,6 +68,10 @@ public struct Peer: Sendable {
     public var name: String? { names.name }
     public var labels: [String: String] { names.labels }
     public var workload: Workload? { names.workload }
+    /// The node that a pod runs on.
+    public var node: String? { names.node }
+    /// What all copies of a peer share, and no other peer has while one of them is alive.
+    public var identity: ObjectIdentifier { ObjectIdentifier(names) }
 
     /// The same names at another address.
     public func at(_ address: IPAddress) -> Peer {
@@ -77,7 +86,7 @@ extension Peer: Equatable {
         left.address == right.address
             && (left.names === right.names
                 || (left.kind == right.kind && left.namespace == right.namespace && left.name == right.name
-                    && left.labels == right.labels && left.workload == right.workload))
+                    && left.labels == right.labels && left.workload == right.workload && left.node == right.node))
     }
 }
 

@@ -25,6 +25,8 @@ public struct PodPeer: Sendable, Equatable {
     public var addresses: [IPAddress]
     public var labels: [String: String]
     public var workload: Peer.Workload?
+    /// The node that it runs on.
+    public var node: String?
     /// Whether its containers have ended: its addresses may already belong to another pod.
     public var isFinished: Bool
     /// Whether it shares the node's network: its addresses are the node's, and stay the node's here.
@@ -32,13 +34,14 @@ public struct PodPeer: Sendable, Equatable {
 
     public init(
         namespace: String, name: String, addresses: [IPAddress], labels: [String: String] = [:],
-        workload: Peer.Workload? = nil, isFinished: Bool = false, usesHostNetwork: Bool = false
+        workload: Peer.Workload? = nil, node: String? = nil, isFinished: Bool = false, usesHostNetwork: Bool = false
     ) {
         self.namespace = namespace
         self.name = name
         self.addresses = addresses
         self.labels = labels
         self.workload = workload
+        self.node = node
         self.isFinished = isFinished
         self.usesHostNetwork = usesHostNetwork
     }
@@ -98,7 +101,7 @@ public struct PeerDirectory: Sendable {
         let owner = PeerOwner(kind: .pod, namespace: pod.namespace, name: pod.name)
         let peer = Peer(
             address: .unspecifiedIPv6, kind: .pod, namespace: pod.namespace, name: pod.name, labels: pod.labels,
-            workload: pod.workload)
+            workload: pod.workload, node: pod.node)
         let entry = Entry(owner: owner, peer: peer, rank: pod.isFinished ? 3 : 0, ports: [])
         replace(entry, at: pod.usesHostNetwork ? [] : pod.addresses)
     }
@@ -126,6 +129,9 @@ public struct PeerDirectory: Sendable {
             entries[address] = present.isEmpty ? nil : present
         }
     }
+
+    /// Whether the owner has an address.
+    public func knows(_ owner: PeerOwner) -> Bool { addressesOfOwner[owner] != nil }
 
     /// Who has the address now; a peer of kind `world` when nobody is known to have it.
     public func peer(at address: IPAddress) -> Peer {

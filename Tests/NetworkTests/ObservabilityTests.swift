@@ -21,7 +21,16 @@ extension AgentLifeTests {
                 #expect(try await shop.agent.metric("apus_map_entries", ["map": "endpoints"]) == 6)
                 #expect(try await shop.agent.metric("apus_map_capacity", ["map": "endpoints"]) == 64)
                 #expect(try await shop.agent.metric("kubeproxy_sync_proxy_rules_duration_seconds_count") ?? 0 > 0)
-                #expect(try await promtoolRemarks(on: shop.agent.metrics()) == [])
+                let denied = ["source_pod": "intruder", "verdict": "dropped", "verdict_reason": "policy_isolated"]
+                try await eventually("the flows to be counted", within: .seconds(10)) {
+                    try await shop.agent.metric("pod_flow_ingress_flows_count", denied) ?? 0 > 0
+                }
+                let opened = ["source_pod": "client", "verdict": "forwarded", "port": "8080", "is_reply": "false"]
+                #expect(try await shop.agent.metric("pod_flow_egress_flows_count", opened) == 1)
+                #expect(try await shop.agent.metric("pod_flow_ingress_flows_count", opened) == 1)
+                #expect(try await shop.agent.metric("hubble_tcp_flags_total", ["flag": "SYN"]) ?? 0 >= 1)
+                let remarks = try await promtoolRemarks(on: shop.agent.metrics())
+                #expect(remarks.allSatisfy { $0.hasPrefix("pod_flow_") || $0.hasPrefix("policy_event_count ") })
             }
         }
 

@@ -10,6 +10,8 @@ struct MetricsSource: Sendable {
     let controller: NodeController
     let hub: FlowHub
     let evidence: EvidenceCounters
+    let counters: FlowCounters
+    let directory: FlowDirectory
     let requests: APIStatistics?
 
     func answer(_ question: HTTPQuestion) async -> HTTPAnswer {
@@ -18,15 +20,15 @@ struct MetricsSource: Sendable {
     }
 
     private func families() async -> [MetricFamily] {
-        let (drops, events) = counters()
+        let (drops, events) = packetCounters()
         let metrics = AgentMetrics(
             node: configuration.node, controller: await controller.report(), requests: requests, hub: hub.statistics,
             evidence: evidence.counts, drops: drops, events: events)
-        return metrics.families
+        return metrics.families + counters.families(directory)
     }
 
     /// What the data path counts. Without maps, as before the first sync of a first start, there is nothing to tell.
-    private func counters() -> ([DropCount]?, EventCounters?) {
+    private func packetCounters() -> ([DropCount]?, EventCounters?) {
         do throws(DatapathReadError) {
             let reader = try DatapathReader(bpffs: configuration.bpffs)
             return (try reader.drops(), try reader.eventCounters())

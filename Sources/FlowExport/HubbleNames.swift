@@ -1,0 +1,73 @@
+internal import Addressing
+internal import Flows
+
+/// What Hubble calls what happened: the labels of its metrics, and the fields of its flows.
+enum HubbleNames {
+    /// The type of an event.
+    static func type(_ kind: Flow.Kind) -> String {
+        switch kind {
+        case .opened, .closed, .active: "Trace"
+        case .denied: "Drop"
+        case .lost: "Lost"
+        }
+    }
+
+    /// Where a flow was seen: on its way into a pod of this node, or out of the node. Drops have no such place.
+    static func observationPoint(_ kind: Flow.Kind, intoPod: Bool) -> String {
+        switch kind {
+        case .opened, .closed, .active: intoPod ? "to-endpoint" : "to-network"
+        case .denied, .lost: ""
+        }
+    }
+
+    /// `FORWARDED`, `DROPPED`.
+    static func verdict(_ verdict: Flow.Verdict) -> String { verdict.rawValue.uppercased() }
+
+    /// The name of Cilium's reason for the same; our own where Cilium has none.
+    static func dropReason(_ reason: String) -> String {
+        switch reason {
+        case "invalid_source": "INVALID_SOURCE_IP"
+        case "truncated": "CT_TRUNCATED_OR_INVALID_HEADER"
+        case "malformed": "INVALID_PACKET_DROPPED"
+        case "unsupported": "UNSUPPORTED_L3_PROTOCOL"
+        case "fragment": "FIRST_LOGICAL_DATAGRAM_FRAGMENT_NOT_FOUND"
+        case "policy_isolated", "policy_missing": "POLICY_DENIED"
+        case "policy_denied": "POLICY_DENY"
+        case "no_backend": "SERVICE_BACKEND_NOT_FOUND"
+        case "connection_failed": "CT_MAP_INSERTION_FAILED"
+        default: reason.uppercased()
+        }
+    }
+
+    /// The queue that was full.
+    static func lossSource(_ source: FlowLoss.Source) -> String {
+        switch source {
+        case .kernelRing: "PERF_EVENT_RING_BUFFER"
+        case .follower: "OBSERVER_EVENTS_QUEUE"
+        case .store: "HUBBLE_RING_BUFFER"
+        }
+    }
+
+    /// `TCP`, `UDP`, `ICMPv4`.
+    static func ipProtocol(_ ipProtocol: IPProtocol) -> String {
+        switch ipProtocol {
+        case .icmp: "ICMPv4"
+        case .tcp, .udp, .icmpv6, .sctp: ipProtocol.description
+        default: "Unknown flow"
+        }
+    }
+
+    static func family(isIPv4: Bool) -> String { isIPv4 ? "IPv4" : "IPv6" }
+
+    /// `EchoRequest`; the number for a type that has no name here.
+    static func icmpType(_ type: UInt8, isIPv4: Bool) -> String {
+        let names: [UInt8: String] =
+            isIPv4
+            ? [0: "EchoReply", 3: "DestinationUnreachable", 5: "Redirect", 8: "EchoRequest", 11: "TimeExceeded"]
+            : [
+                1: "DestinationUnreachable", 2: "PacketTooBig", 3: "TimeExceeded", 128: "EchoRequest",
+                129: "EchoReply", 135: "NeighborSolicitation", 136: "NeighborAdvertisement",
+            ]
+        return names[type] ?? "\(type)"
+    }
+}
