@@ -52,11 +52,18 @@ public struct Agent: Sendable {
         let source = try openSource()
         let controller = try NodeController(
             configuration: configuration, kernel: kernel, directory: parts.directory, monitor: parts.health, log: log)
+        let reporter = source.access.map { access in
+            ClusterReporter(
+                access: access, userAgent: AgentConfiguration.userAgent, node: configuration.node,
+                controller: controller, counters: parts.reports, log: log)
+        }
         let metrics = MetricsSource(
             configuration: configuration, controller: controller, hub: parts.hub, evidence: parts.evidence,
-            counters: parts.counters, directory: parts.directory, requests: source.statistics)
+            counters: parts.counters, directory: parts.directory, requests: source.statistics,
+            reports: reporter == nil ? nil : parts.reports)
         return ServiceGroup(
             services: services(controller, parts, links, source.follow(controller))
+                + [reporter].compactMap { $0 }
                 + endpoints.services(metrics: metrics, health: parts.health, log: log),
             gracefulShutdownSignals: [.sigterm, .sigint], logger: log)
     }
@@ -67,6 +74,7 @@ public struct Agent: Sendable {
         let hub: FlowHub
         let evidence = EvidenceCounters()
         let health = AgentHealth()
+        let reports = ReportCounters()
         let counters: FlowCounters
 
         init(_ configuration: AgentConfiguration) {
@@ -80,6 +88,8 @@ public struct Agent: Sendable {
         let follow: @Sendable (NodeController) -> any ServiceLifecycle.Service
         /// nil from one that makes no requests.
         var statistics: APIStatistics?
+        /// How to write to it; nil where nothing can be written to.
+        var access: ClusterAccess?
     }
 
     /// Looks at the source as far as can be told before the data path is touched; returns what follows it.
@@ -94,8 +104,9 @@ public struct Agent: Sendable {
     }
 
     private func follower(_ access: ClusterAccess) -> Source {
-        let source = APISource(access, userAgent: "apusd/\(AgentConfiguration.version)")
-        return Source(follow: { APIFollower(source: source, controller: $0) }, statistics: source.statistics)
+        let source = APISource(access, userAgent: AgentConfiguration.userAgent)
+        return Source(
+            follow: { APIFollower(source: source, controller: $0) }, statistics: source.statistics, access: access)
     }
 
     private func watch(_ directory: String) throws -> ManifestSignals {
@@ -146,6 +157,9 @@ public struct Agent: Sendable {
 }
 
 extension AgentConfiguration {
+    /// What the agent calls itself to an API server.
+    static var userAgent: String { "apusd/\(version)" }
+
     /// How often all connections are looked at: often enough to report those that live long in time.
     var scanInterval: Duration { min(.seconds(5), activeInterval) }
 

@@ -27,7 +27,11 @@ struct ClusterState: Sendable {
     private(set) var objectCounts: [ObjectKind: Int] = [:]
     /// Whether this node is being deleted.
     private(set) var nodeIsLeaving = false
+    /// This node's object; nil while there is none.
+    private(set) var ownNode: Node?
     private var known: Set<ObjectKey> = []
+    /// The incarnations of Services and policies; those of pods of this node are with them.
+    private var uids: [ObjectKey: String] = [:]
     private var policyInputs = PolicyInputs()
 
     init(node: String) {
@@ -64,6 +68,12 @@ struct ClusterState: Sendable {
         return outcome
     }
 
+    /// The incarnation of an object; empty where it is not known.
+    func uid(of key: ObjectKey) -> String {
+        guard key.kind == .pod else { return uids[key] ?? "" }
+        return localPods[PodKey(namespace: key.namespace, name: key.name)]?.uid ?? ""
+    }
+
     /// Takes in the addresses of this node's own interfaces.
     mutating func setLocalAddresses(_ addresses: Set<IPAddress>) -> [DatapathEdit] {
         policies.apply(.localAddresses(addresses)).map(DatapathEdit.policy)
@@ -78,14 +88,18 @@ struct ClusterState: Sendable {
         if known.insert(object.key).inserted { objectCounts[object.key.kind, default: 0] += 1 }
         switch object {
         case .pod(let pod): noteLocal(pod, &outcome)
-        case .node(let object) where object.meta.name == node: nodeIsLeaving = object.isLeaving
+        case .node(let object) where object.meta.name == node:
+            nodeIsLeaving = object.isLeaving
+            ownNode = object
+        case .service, .networkPolicy, .clusterNetworkPolicy: uids[object.key] = object.meta.uid
         default: break
         }
     }
 
     private mutating func forget(_ key: ObjectKey, _ outcome: inout Outcome) {
         if known.remove(key) != nil { objectCounts[key.kind, default: 1] -= 1 }
-        if key.kind == .node, key.name == node { nodeIsLeaving = true }
+        uids[key] = nil
+        if key.kind == .node, key.name == node { (nodeIsLeaving, ownNode) = (true, nil) }
         guard key.kind == .pod else { return }
         let pod = PodKey(namespace: key.namespace, name: key.name)
         if localPods.removeValue(forKey: pod) != nil { outcome.changedPods.insert(pod) }

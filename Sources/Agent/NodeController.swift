@@ -29,6 +29,8 @@ actor NodeController {
     var diagnostics = SourceDiagnostics()
     var health = SourceHealth()
     var isSynced = false
+    /// Whether the programs of this build run.
+    var isActive = false
     /// Set while what was taken over stays although nobody asked for it, as the view of the cluster has gaps.
     var keeping: KeptState?
     var programming = ProgrammingState()
@@ -104,7 +106,10 @@ actor NodeController {
 
     /// What is wanted is in the maps: the programs of this build take over.
     private func activate() {
-        do { try kernel.activate() } catch {
+        do {
+            try kernel.activate()
+            isActive = true
+        } catch {
             log.error("The programs that run could not be replaced", metadata: ["error": "\(error)"])
         }
     }

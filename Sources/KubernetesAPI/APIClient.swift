@@ -81,7 +81,7 @@ struct APIClient: Sendable {
 }
 
 extension HTTPClient.Configuration {
-    fileprivate init(_ tls: TLSConfiguration, _ settings: APISettings, silence: Duration) {
+    init(_ tls: TLSConfiguration, _ settings: APISettings, silence: Duration) {
         self.init(
             tlsConfiguration: tls, redirectConfiguration: .disallow,
             timeout: Timeout(connect: TimeAmount(settings.connectTimeout), read: TimeAmount(silence)))
@@ -93,7 +93,7 @@ extension HTTPClient.Configuration {
 }
 
 extension TLSConfiguration {
-    fileprivate init(_ access: ClusterAccess) throws {
+    init(_ access: ClusterAccess) throws {
         self = .makeClientConfiguration()
         switch access.authority {
         case .system: break

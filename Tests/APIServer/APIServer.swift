@@ -18,7 +18,8 @@ import Foundation
 
     func run() async throws {
         let start = Int(Date().timeIntervalSince1970 * 1000)
-        let cluster = FakeCluster(resources: Set(ManifestObjects.resources.values), firstVersion: start)
+        let resources = Set(ManifestObjects.resources.values).union([FakeAPIServer.events])
+        let cluster = FakeCluster(resources: resources, firstVersion: start)
         let held = try await Self.update(cluster, from: [:], directory)
         let server = FakeAPIServer(cluster, token: token)
         let directory = directory

@@ -16,6 +16,7 @@ public struct FakeAPIServer: Sendable {
         if let token, request.headers["authorization"] != "Bearer \(token)" {
             return try await refuse(401, "Unauthorized", "Unauthorized", writer)
         }
+        if request.method != "GET" { return try await write(request, writer) }
         guard await cluster.resources.contains(request.path) else {
             return try await writer.answer(404, "404 page not found\n", type: "text/plain; charset=utf-8")
         }
@@ -38,7 +39,7 @@ public struct FakeAPIServer: Sendable {
         }
     }
 
-    private func refuse(_ code: Int, _ reason: String, _ message: String, _ writer: HTTPWriter) async throws {
+    func refuse(_ code: Int, _ reason: String, _ message: String, _ writer: HTTPWriter) async throws {
         try await writer.answer(code, Self.status(code, reason, message))
     }
 

@@ -68,6 +68,11 @@ public actor FakeCluster {
         changed(Change(version: version, resource: resource, type: type, json: text))
     }
 
+    /// An object's JSON; nil where there is none.
+    public func json(_ resource: String, namespace: String = "", name: String) -> String? {
+        objects["\(resource) \(namespace)/\(name)"]?.json
+    }
+
     /// Deletes an object.
     public func remove(_ resource: String, namespace: String = "", name: String) {
         guard let object = objects.removeValue(forKey: "\(resource) \(namespace)/\(name)") else { return }

@@ -3,20 +3,25 @@ internal import NIOPosix
 public import NIOSSL
 internal import Synchronization
 
-/// A request without a body, as lists and watches are.
+/// A request.
 public struct HTTPRequest: Sendable {
+    /// `GET`, `POST`, `PATCH`.
+    public var method: String
     /// The path without its query.
     public var path: String
     /// The query's values, unescaped.
     public var query: [String: String]
     /// The headers, names in lower case.
     public var headers: [String: String]
+    /// What was sent with it.
+    public internal(set) var body: [UInt8] = []
 
     /// Reads the head of a request; nil when it is none.
     init?(_ head: String) {
         let lines = head.split(separator: "\r\n")
         let words = lines.first?.split(separator: " ") ?? []
-        guard words.count == 3, words[0] == "GET" else { return nil }
+        guard words.count == 3 else { return nil }
+        method = String(words[0])
         let parts = words[1].split(separator: "?", maxSplits: 1)
         path = String(parts[0])
         query = [:]
@@ -30,6 +35,9 @@ public struct HTTPRequest: Sendable {
             headers[line[..<colon].lowercased()] = String(line[line.index(after: colon)...].drop { $0 == " " })
         }
     }
+
+    /// How long the body is.
+    var length: Int { headers["content-length"].flatMap { Int($0) } ?? 0 }
 
     private static func unescape(_ text: Substring) -> String {
         var bytes: [UInt8] = []
@@ -130,8 +138,8 @@ private final class RequestReader: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
 
     private let handler: HTTPServer.Handler
-    private var text = ""
-    private var heads: AsyncStream<String>.Continuation?
+    private var bytes: [UInt8] = []
+    private var requests: AsyncStream<HTTPRequest>.Continuation?
     private var task: Task<Void, Never>?
 
     init(_ handler: @escaping HTTPServer.Handler) {
@@ -139,30 +147,33 @@ private final class RequestReader: ChannelInboundHandler {
     }
 
     func channelActive(context: ChannelHandlerContext) {
-        let (stream, continuation) = AsyncStream.makeStream(of: String.self)
-        heads = continuation
+        let (stream, continuation) = AsyncStream.makeStream(of: HTTPRequest.self)
+        requests = continuation
         let (channel, handler) = (context.channel, handler)
         task = Task {
             do {
-                for await head in stream {
-                    guard let request = HTTPRequest(head) else { throw CutConnection() }
-                    try await handler(request, HTTPWriter(channel: channel))
-                }
+                for await request in stream { try await handler(request, HTTPWriter(channel: channel)) }
             } catch {}
             try? await channel.close()
         }
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        text += String(buffer: unwrapInboundIn(data))
-        while let end = text.firstRange(of: "\r\n\r\n") {
-            heads?.yield(String(text[..<end.lowerBound]))
-            text = String(text[end.upperBound...])
+        bytes += unwrapInboundIn(data).readableBytesView
+        while let end = bytes.firstRange(of: Array("\r\n\r\n".utf8)) {
+            guard var request = HTTPRequest(String(decoding: bytes[..<end.lowerBound], as: UTF8.self)) else {
+                return context.close(promise: nil)
+            }
+            let rest = bytes[end.upperBound...]
+            guard rest.count >= request.length else { return }
+            request.body = Array(rest.prefix(request.length))
+            requests?.yield(request)
+            bytes = Array(rest.dropFirst(request.length))
         }
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        heads?.finish()
+        requests?.finish()
         task?.cancel()
     }
 

@@ -93,6 +93,21 @@ struct DecodingTests {
         #expect(node.isLeaving == isLeaving)
     }
 
+    @Test(
+        "what a Node says of its network is read from its condition",
+        arguments: [
+            (#"[{type: Ready, status: "True"}, {type: NetworkUnavailable, status: "False"}]"#, false as Bool?),
+            (#"[{type: NetworkUnavailable, status: "True", reason: NoRouteCreated}]"#, true),
+            ("[{type: NetworkUnavailable, status: Unknown}]", nil), (#"[{type: Ready, status: "True"}]"#, nil),
+            ("null", nil),
+        ])
+    func nodeNetwork(conditions: String, isUnavailable: Bool?) throws {
+        let object = try onlyObject(
+            "{apiVersion: v1, kind: Node, metadata: {name: a}, status: {conditions: \(conditions)}}")
+        guard case .node(let node) = object else { throw WrongKind() }
+        #expect(node.networkIsUnavailable == isUnavailable)
+    }
+
     @Test("a Node with only podCIDR has that range")
     func oldNode() throws {
         let object = try onlyObject(

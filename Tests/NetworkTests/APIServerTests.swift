@@ -79,6 +79,31 @@ extension AgentLifeTests {
             }
         }
 
+        @Test func theServerIsToldOfTheNodesNetworkAndOfWhatIsNotInForce() async throws {
+            try await withBranch { branch in
+                try await eventually("the Node's condition", within: .seconds(20)) {
+                    let nodes = try await branch.server.get("/api/v1/nodes", from: branch.agent.node)
+                    return nodes.contains("\"reason\":\"ApusIsInForce\"")
+                        && nodes.contains("\"type\":\"NetworkUnavailable\"")
+                }
+                let path = "/api/v1/events"
+                #expect(try await branch.server.get(path, from: branch.agent.node).contains("\"items\":[]"))
+                try branch.server.manifests.edit("policy-db.yaml", "port: 5432", to: "port: 99999")
+                try await eventually("an Event about the policy", within: .seconds(40), every: .milliseconds(200)) {
+                    let events = try await branch.server.get(path, from: branch.agent.node)
+                    return events.contains("\"reason\":\"Invalid\"") && events.contains("\"kind\":\"NetworkPolicy\"")
+                        && events.contains("\"type\":\"Warning\"")
+                }
+                try branch.server.manifests.edit("policy-db.yaml", "port: 99999", to: "port: 5432")
+                try await eventually("an Event about its end", within: .seconds(20), every: .milliseconds(200)) {
+                    try await branch.server.get(path, from: branch.agent.node).contains("\"reason\":\"Mended\"")
+                }
+                #expect(try await branch.agent.metric("apus_api_writes_total", ["what": "event"]) ?? 0 >= 2)
+                #expect(try await branch.agent.metric("apus_api_writes_total", ["what": "node_status"]) == 1)
+                #expect(try await branch.agent.metric("apus_api_write_failures_total") == 0)
+            }
+        }
+
         @Test func startedWithoutTheServerTheAgentKeepsWhatIsPinnedAndSaysSo() async throws {
             try await withBranch { branch in
                 await branch.server.kill()

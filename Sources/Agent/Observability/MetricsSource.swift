@@ -13,6 +13,8 @@ struct MetricsSource: Sendable {
     let counters: FlowCounters
     let directory: FlowDirectory
     let requests: APIStatistics?
+    /// nil where nothing is written to the API server.
+    let reports: ReportCounters?
 
     func answer(_ question: HTTPQuestion) async -> HTTPAnswer {
         guard question.path == "/metrics" else { return .notFound }
@@ -24,7 +26,7 @@ struct MetricsSource: Sendable {
         let metrics = AgentMetrics(
             node: configuration.node, controller: await controller.report(), requests: requests, hub: hub.statistics,
             evidence: evidence.counts, drops: drops, events: events)
-        return metrics.families + counters.families(directory)
+        return metrics.families + (reports?.families ?? []) + counters.families(directory)
     }
 
     /// What the data path counts. Without maps, as before the first sync of a first start, there is nothing to tell.

@@ -13,6 +13,20 @@ extension Node {
                     try Fields(value).required("key", Read.nonEmptyString)
                 }
             })
+        networkIsUnavailable = try fields.within("status") { (status) throws(FieldError) in
+            try status.list("conditions", Self.networkCondition).lazy.compactMap { $0 }.first
+        }
+    }
+
+    /// Whether a condition says that there is no network; nil for others, and when it says that nobody knows.
+    private static func networkCondition(_ value: ManifestValue) throws(FieldError) -> Bool? {
+        let fields = try Fields(value)
+        guard try fields.required("type", Read.string) == "NetworkUnavailable" else { return nil }
+        switch try fields.required("status", Read.string) {
+        case "True": return true
+        case "False": return false
+        default: return nil
+        }
     }
 
     private static func podCIDRs(_ spec: Fields) throws(FieldError) -> [CIDR] {

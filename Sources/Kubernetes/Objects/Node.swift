@@ -11,15 +11,19 @@ public struct Node: Sendable, Hashable {
 
     /// The keys of the node's taints.
     public var taints: [String]
+    /// What the condition `NetworkUnavailable` says; nil without one that says yes or no.
+    public var networkIsUnavailable: Bool?
 
     /// A node.
     public init(
-        meta: ObjectMeta, addresses: [NodeAddress] = [], podCIDRs: [CIDR] = [], taints: [String] = []
+        meta: ObjectMeta, addresses: [NodeAddress] = [], podCIDRs: [CIDR] = [], taints: [String] = [],
+        networkIsUnavailable: Bool? = nil
     ) {
         self.meta = meta
         self.addresses = addresses
         self.podCIDRs = podCIDRs
         self.taints = taints
+        self.networkIsUnavailable = networkIsUnavailable
     }
 
     /// Whether the node is being deleted, or the cluster autoscaler is about to.

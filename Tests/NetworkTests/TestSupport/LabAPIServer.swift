@@ -37,6 +37,17 @@ final class LabAPIServer: Sendable {
         }
     }
 
+    /// Asks it for a list, as JSON.
+    func get(_ path: String, from asker: LabHost) async throws -> String {
+        let result = try await asker.run(
+            [
+                "curl", "-sS", "--max-time", "10", "-H", "Authorization: Bearer lab-token",
+                "http://\(host.ipv4):\(Self.port)\(path)",
+            ], within: .seconds(20), covered: false)
+        guard result.succeeded else { throw LabError("ask the API server for \(path)", result.errors) }
+        return result.output
+    }
+
     /// Ends it at once, as a crash does.
     func kill() async {
         let running = process.withLock { $0 }

@@ -1,0 +1,89 @@
+internal import AsyncHTTPClient
+internal import FoundationEssentials
+package import Kubernetes
+internal import NIOCore
+internal import NIOHTTP1
+internal import NIOSSL
+
+/// Writes what an agent tells of itself to an API server: Events, and conditions of its Node. Nothing else.
+package struct APIWriter: Sendable {
+    /// How long one request may take.
+    private static let patience: TimeAmount = .seconds(10)
+    private static let longestAnswer = 1 << 20
+    private static let mergePatch = "application/strategic-merge-patch+json"
+
+    private let access: ClusterAccess
+    private let userAgent: String
+    private let client: HTTPClient
+
+    /// What `work` does with a writer; its connections are closed afterwards.
+    package static func with<T: Sendable>(
+        _ access: ClusterAccess, userAgent: String, _ work: @Sendable (APIWriter) async throws -> T
+    ) async throws -> T {
+        let settings = APISettings()
+        let client = HTTPClient(
+            configuration: .init(try TLSConfiguration(access), settings, silence: settings.listSilence))
+        let result: Result<T, any Error>
+        do {
+            result = .success(try await work(APIWriter(access: access, userAgent: userAgent, client: client)))
+        } catch { result = .failure(error) }
+        try await client.shutdown()
+        return try result.get()
+    }
+
+    /// Makes an Event.
+    package func create(_ event: ClusterEvent) async throws(APIWriteError) {
+        try await send(
+            .POST, "/api/v1/namespaces/\(event.namespace)/events", event.body, type: "application/json")
+    }
+
+    /// Notes that an Event happened again.
+    package func update(_ event: ClusterEvent) async throws(APIWriteError) {
+        try await send(
+            .PATCH, "/api/v1/namespaces/\(event.namespace)/events/\(event.name)", event.patch, type: Self.mergePatch)
+    }
+
+    /// Sets a condition of a Node.
+    package func set(_ condition: NodeCondition, ofNode node: String) async throws(APIWriteError) {
+        try await send(.PATCH, "/api/v1/nodes/\(node)/status", condition.patch, type: Self.mergePatch)
+    }
+
+    private func send(
+        _ method: HTTPMethod, _ path: String, _ body: some Encodable, type: String
+    ) async throws(APIWriteError) {
+        let refusal: APIRefusal
+        do {
+            var message = HTTPClientRequest(url: access.server + path)
+            message.method = method
+            message.headers = [
+                "Accept": "application/json", "Content-Type": type, "User-Agent": userAgent,
+            ]
+            if let token = try access.token?.read() {
+                message.headers.add(name: "Authorization", value: "Bearer \(token)")
+            }
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+            message.body = .bytes(Array(try encoder.encode(body)))
+            let response = try await client.execute(message, timeout: Self.patience)
+            let answer = try await response.body.collect(upTo: Self.longestAnswer)
+            if (200..<300).contains(response.status.code) { return }
+            refusal = APIRefusal(code: Int(response.status.code), body: Array(answer.readableBytesView))
+        } catch {
+            throw APIWriteError(code: nil, description: TransportProblem.text(error))
+        }
+        throw APIWriteError(
+            code: refusal.code, description: "the API server answered \(refusal.code): \(refusal.message)")
+    }
+}
+
+/// Why something was not written.
+package struct APIWriteError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// The HTTP status; nil when there was no answer.
+    package let code: Int?
+    package let description: String
+
+    package init(code: Int?, description: String) {
+        self.code = code
+        self.description = description
+    }
+}
