@@ -166,6 +166,8 @@ let package = Package(
             name: "FlowExportTests",
             dependencies: ["Addressing", "FlowExport", "Flows", "PrometheusText", "TestSupport"],
             swiftSettings: strict),
+        .testTarget(
+            name: "DeployTests", dependencies: ["Kubernetes", "TestSupport", "apusd", yams], swiftSettings: strict),
         .testTarget(name: "FlowsTests", dependencies: ["Addressing", "Flows"], swiftSettings: strict),
         .testTarget(
             name: "KubernetesTests", dependencies: ["Kubernetes", "Addressing", "PolicyGenerators"],

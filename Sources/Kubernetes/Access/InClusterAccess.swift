@@ -12,6 +12,11 @@ extension ClusterAccess {
         guard let host = environment("KUBERNETES_SERVICE_HOST"), !host.isEmpty,
             let port = environment("KUBERNETES_SERVICE_PORT"), !port.isEmpty
         else {
+            if environment("KUBERNETES_SERVICE_HOST") == "" {
+                throw AccessError(
+                    "KUBERNETES_SERVICE_HOST is empty: set it to an address of the API server that needs no Service, "
+                        + "in the ConfigMap of the agent")
+            }
             throw AccessError(
                 "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set, so this is no pod of a cluster: name "
                     + "a source with --kubeconfig or --manifests")

@@ -110,6 +110,8 @@ struct AccessTests {
         }
         let outside = #expect(throws: AccessError.self) { try ClusterAccess.inCluster(environment: { _ in nil }) }
         #expect(outside?.description.contains("--kubeconfig or --manifests") == true)
+        let empty = #expect(throws: AccessError.self) { try ClusterAccess.inCluster(environment: { _ in "" }) }
+        #expect(empty?.description.contains("KUBERNETES_SERVICE_HOST is empty") == true)
         let bare = #expect(throws: AccessError.self) {
             try ClusterAccess.inCluster(environment: { variables[$0] }, directory: "/nowhere")
         }

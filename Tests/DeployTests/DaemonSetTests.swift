@@ -1,0 +1,75 @@
+import Testing
+
+/// What the agent's pods must be like.
+@Suite struct DeployDaemonSet {
+    private func spec() throws -> Tree { try Deploy.manifest("daemonset")["spec"] }
+    private func pod() throws -> Tree { try spec()["template"]["spec"] }
+
+    @Test func oneRunsOnEveryNodeWhateverIsWrongWithIt() throws {
+        let pod = try pod()
+        #expect(pod["hostNetwork"].flag == true)
+        #expect(pod["priorityClassName"].text == "system-node-critical")
+        #expect(pod["tolerations"].list.count == 1 && pod["tolerations"][0].keys == ["operator"])
+        #expect(pod["tolerations"][0]["operator"].text == "Exists")
+    }
+
+    @Test func nodesAreUpdatedOneByOne() throws {
+        let strategy = try spec()["updateStrategy"]
+        #expect(strategy["type"].text == "RollingUpdate")
+        #expect(strategy["rollingUpdate"]["maxUnavailable"].number == 1)
+        #expect(strategy["rollingUpdate"]["maxSurge"].value == nil, "two agents can't share a node's pins and ports")
+    }
+
+    @Test func itsPodsAreFoundByItsSelector() throws {
+        let labels = try spec()["template"]["metadata"]["labels"]
+        for key in try spec()["selector"]["matchLabels"].keys {
+            #expect(labels[key].text == (try spec())["selector"]["matchLabels"][key].text)
+        }
+    }
+
+    @Test func probesAskWhereTheAgentAnswers() throws {
+        let settings = try Deploy.manifest("configmap")["data"]
+        let address = try #require(settings["APUS_HEALTH_ADDRESS"].text)
+        let container = try pod()["containers"][0]
+        let paths = ["startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz"]
+        for (probe, path) in paths {
+            let question = container[probe]["httpGet"]
+            #expect("\(question["host"].text ?? ""):\(question["port"].number ?? 0)" == address, "\(probe)")
+            #expect(question["path"].text == path)
+        }
+        let metrics = settings["APUS_METRICS_ADDRESS"].text
+        #expect(metrics == ":\(container["ports"][0]["containerPort"].number ?? 0)")
+        #expect(try spec()["template"]["metadata"]["annotations"]["prometheus.io/port"].text == "9990")
+    }
+
+    /// Pins that only the pod sees would go with it, and the data path with them.
+    @Test func pinsAreOnTheHostsFileSystem() throws {
+        let pod = try pod()
+        for container in [pod["initContainers"][0], pod["containers"][0]] {
+            let mount = try #require(container["volumeMounts"].list.first { $0["name"].text == "bpffs" })
+            #expect(mount["mountPath"].text == "/sys/fs/bpf" && mount["mountPropagation"].text == "Bidirectional")
+            #expect(container["securityContext"]["privileged"].flag == true, "or such mounts are refused")
+        }
+        let volumes = pod["volumes"].list
+        #expect(volumes.first { $0["name"].text == "bpffs" }?["hostPath"]["path"].text == "/sys/fs/bpf")
+        let mounted = pod["containers"][0]["volumeMounts"].list.compactMap { $0["name"].text }
+        #expect(mounted.sorted() == volumes.compactMap { $0["name"].text }.sorted())
+    }
+
+    @Test func socketsOfAllPodsAreCovered() throws {
+        let container = try pod()["containers"][0]
+        let place = try #require(container["volumeMounts"].list.first { $0["name"].text == "cgroup" })
+        #expect(container["args"].strings == ["--cgroup=\(place["mountPath"].text ?? "")"])
+        let volume = try pod()["volumes"].list.first { $0["name"].text == "cgroup" }
+        #expect(volume?["hostPath"]["path"].text == "/sys/fs/cgroup")
+    }
+
+    @Test func theImageIsTheOneThatTheContainerfileSaysHowToBuild() throws {
+        let pod = try pod()
+        let images = [pod["initContainers"][0], pod["containers"][0]].compactMap { $0["image"].text }
+        #expect(Set(images).count == 1)
+        #expect(try Deploy.text("deploy/Containerfile").contains("-t \(images[0]) "))
+        let chart = Tree(try Deploy.object("deploy/chart/Chart.yaml"))
+        #expect(images[0] == "apus:\(chart["appVersion"].text ?? "")")
+    }
+}
