@@ -8,6 +8,7 @@ enum HubbleNames {
         switch kind {
         case .opened, .closed, .active: "Trace"
         case .denied: "Drop"
+        case .audited: "PolicyVerdict"
         case .lost: "Lost"
         }
     }
@@ -16,7 +17,7 @@ enum HubbleNames {
     static func observationPoint(_ kind: Flow.Kind, intoPod: Bool) -> String {
         switch kind {
         case .opened, .closed, .active: intoPod ? "to-endpoint" : "to-network"
-        case .denied, .lost: ""
+        case .denied, .audited, .lost: ""
         }
     }
 

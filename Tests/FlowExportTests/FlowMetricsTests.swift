@@ -83,6 +83,32 @@ import Testing
             ])
     }
 
+    @Test func whatAnAuditedPolicyWouldDenyCountsBesidesTheOpening() {
+        var metrics = FlowMetrics(node: "node-a")
+        metrics.count([
+            flow(.opened, Self.front.peer, Self.cart.peer),
+            flow(.audited, Self.front.peer, Self.cart.peer) {
+                $0.verdict = .audit
+                $0.direction = .ingress
+                $0.dropReason = "policy_denied"
+                $0.count = 2
+            },
+        ])
+        let labels = forwarded("front-1", "cart-1")
+        let audited = labels.replacing("forwarded", with: "audit")
+            .replacing("verdict_reason=\"\"", with: "verdict_reason=\"policy_denied\"")
+        #expect(samples(&metrics, "pod_flow_egress_flows_count") == ["\(labels) 1"])
+        #expect(samples(&metrics, "pod_flow_ingress_flows_count") == ["\(audited) 2", "\(labels) 1"])
+        #expect(
+            samples(&metrics, "policy_event_count") == [#"{direction="ingress",verdict="audit",node_name="node-a"} 2"#])
+        #expect(
+            samples(&metrics, "hubble_flows_processed_total") == [
+                #"{type="PolicyVerdict",subtype="",verdict="AUDIT"} 2"#,
+                #"{type="Trace",subtype="to-endpoint",verdict="FORWARDED"} 1"#,
+            ])
+        #expect(samples(&metrics, "hubble_drop_total") == [])
+    }
+
     @Test func portsOfClientsAreBlank() {
         var metrics = FlowMetrics(node: "node-a")
         for port: Port in [32767, 32768, 65535] {

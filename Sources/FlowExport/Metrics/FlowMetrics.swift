@@ -105,9 +105,10 @@ public struct FlowMetrics: Sendable {
             if shape.hasIngressRule {
                 policies[PolicyEvent(direction: .ingress, verdict: shape.verdict), default: 0] += count
             }
-        case .denied where shape.reason?.hasPrefix("policy_") ?? false:
+        case .denied, .audited:
+            guard shape.reason?.hasPrefix("policy_") ?? false else { return }
             policies[PolicyEvent(direction: shape.direction, verdict: shape.verdict), default: 0] += count
-        case .denied, .closed, .active, .lost: break
+        case .closed, .active, .lost: break
         }
     }
 

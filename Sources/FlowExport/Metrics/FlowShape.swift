@@ -71,6 +71,7 @@ extension Flow.Kind {
         case .closed: 2
         case .active: 3
         case .lost: 4
+        case .audited: 5
         }
     }
 }

@@ -29,7 +29,7 @@ struct HubbleCounters: Sendable {
         case .denied: addDrop(shape, count)
         case .opened: addOpening(shape, count)
         case .closed: addFlags(shape, count)
-        case .active, .lost: break
+        case .audited, .active, .lost: break
         }
     }
 

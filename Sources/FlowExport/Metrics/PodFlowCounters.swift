@@ -69,7 +69,7 @@ struct PodFlowCounters: Sendable {
     mutating func add(_ shape: FlowShape, _ source: Peer, _ destination: Peer, _ count: UInt64) {
         let isReply: Bool
         switch shape.kind {
-        case .opened, .denied: isReply = false
+        case .opened, .denied, .audited: isReply = false
         case .closed where shape.isAnswered: isReply = true
         case .closed, .active, .lost: return
         }
@@ -77,8 +77,8 @@ struct PodFlowCounters: Sendable {
         for direction in [Flow.Direction.egress, .ingress] {
             let local = direction == .egress ? from : to
             guard local.kind == .pod, local.node == node else { continue }
-            // What was denied on its way out never came to the other end.
-            if shape.kind == .denied, direction != shape.direction { continue }
+            // What was denied on its way out never came to the other end, and one report tells of what is audited.
+            if shape.kind == .denied || shape.kind == .audited, direction != shape.direction { continue }
             add(
                 Series(
                     direction: direction, ipProtocol: shape.ipProtocol, port: shape.port, verdict: shape.verdict,
