@@ -136,6 +136,12 @@ struct EndpointFinder: ~Copyable {
         Set(try netlink.routes().filter { $0.isDefault && $0.kind == .unicast }.compactMap(\.interfaceIndex))
     }
 
+    /// Whether the frames of an interface have Ethernet headers, which programs at uplinks read.
+    mutating func hasEthernetHeader(_ index: UInt32) throws(KernelError) -> Bool {
+        guard let interface = try netlink.interface(index: index) else { throw .gone(index) }
+        return interface.address != nil
+    }
+
     /// The node's own addresses, those of loopback included.
     mutating func localAddresses() throws(KernelError) -> Set<IPAddress> {
         Set(try netlink.addresses().map(\.address))

@@ -25,7 +25,12 @@ actor NodeController {
     /// Why the other pods have none.
     var unlocated: [PodKey: PodInterfaceProblem] = [:]
     var rules = PodInterfaceRules()
-    var uplinks = UplinkState()
+    /// The indexes of the uplinks that programs are on.
+    var attachedUplinks: Set<UInt32> = []
+    var uplinkProblems = AttachmentProblems()
+    var podProblems = AttachmentProblems()
+    /// Of the programs at sockets, and of those of this build that should take over.
+    var nodeProblems = AttachmentProblems()
     var diagnostics = SourceDiagnostics()
     var health = SourceHealth()
     var isSynced = false
@@ -99,19 +104,8 @@ actor NodeController {
             tables.removeStale()
         }
         program()
-        activate()
         attachEverything()
         log.info("All objects have been read once", metadata: ["endpoints": "\(interfaces.count)"])
-    }
-
-    /// What is wanted is in the maps: the programs of this build take over.
-    private func activate() {
-        do {
-            try kernel.activate()
-            isActive = true
-        } catch {
-            log.error("The programs that run could not be replaced", metadata: ["error": "\(error)"])
-        }
     }
 
     private func note(_ diagnostic: SourceDiagnostic) {
@@ -174,7 +168,8 @@ actor NodeController {
         guard isSynced else { return }
         if programming.isDue(at: now) { program() }
         if keeping?.isOver(at: now, viewIsFull: !diagnostics.hidesObjects) ?? false { letGoOfStale() }
-        if uplinks.isDue(at: now) { attachUplinks() }
+        if uplinkProblems.isDue(at: now) { attachUplinks() }
+        if nodeProblems.isDue(at: now) { attachEverything() } else if podProblems.isDue(at: now) { attachPods() }
         if let interval = configuration.driftInterval, programming.driftIsDue(at: now, interval: interval) { repair() }
     }
 

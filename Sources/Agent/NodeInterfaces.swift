@@ -109,7 +109,7 @@ extension NodeController {
 
     /// An interface is gone, and its number may be another one's soon: nothing may lead to it any more.
     private func lose(_ index: UInt32) {
-        let wasUplink = uplinks.attached.remove(index) != nil
+        let wasUplink = attachedUplinks.remove(index) != nil
         rules.holders[index] = nil
         kernel.forgetInterface(index)
         if wasUplink { attachUplinks() }
@@ -131,22 +131,31 @@ extension NodeController {
 
     // MARK: Attaching
 
-    /// Puts programs on every interface that should have them, and takes those of pods that are gone away.
+    /// Lets the programs of this build take over, puts them on every interface that should have them, and takes those
+    /// of pods that are gone away. What fails is tried again by `maintain`.
     func attachEverything() {
+        var problems: [String: String] = [:]
+        if !isActive {
+            do {
+                try kernel.activate()
+                isActive = true
+            } catch { problems["programs"] = "those that run could not be replaced: \(error)" }
+        }
         attachPods()
         attachUplinks()
         do {
             try kernel.attachSockets(cgroup: try cgroupPath())
-        } catch {
-            log.error("Services are not translated at sockets", metadata: ["error": "\(error)"])
+        } catch { problems["sockets"] = "Services are not translated at sockets: \(error)" }
+        for name in nodeProblems.note(problems, at: KernelClock.monotonic()) {
+            log.error("The node is not covered", metadata: ["what": "\(name)", "problem": "\(problems[name] ?? "")"])
         }
         guard keeping == nil else { return }
-        kernel.detachOthers(pods: Set(interfaces.values.map(\.index)), uplinks: uplinks.attached)
+        kernel.detachOthers(pods: Set(interfaces.values.map(\.index)), uplinks: attachedUplinks)
     }
 
     /// Whether everything is attached that should be.
     func checkLinks() -> (count: Int, missing: [String]) {
-        kernel.checkLinks(pods: Set(interfaces.values.map(\.index)), uplinks: uplinks.attached)
+        kernel.checkLinks(pods: Set(interfaces.values.map(\.index)), uplinks: attachedUplinks)
     }
 
     private func cgroupPath() throws -> String {
@@ -160,12 +169,14 @@ extension NodeController {
     /// Puts programs on the interfaces of all pods. Call it after a pass: what that could not write has no endpoint or
     /// no policy in the maps, and the programs drop its packets, which would pass unjudged without them.
     func attachPods() {
+        var problems: [String: String] = [:]
         for (pod, interface) in interfaces {
             do { try kernel.attachPod(interface.index) } catch {
-                log.error(
-                    "Programs could not be attached",
-                    metadata: ["pod": "\(pod)", "interface": "\(interface.name)", "error": "\(error)"])
+                problems["\(pod)"] = "programs could not be attached to \(interface.name): \(error)"
             }
+        }
+        for pod in podProblems.note(problems, at: KernelClock.monotonic()) {
+            log.error("A pod is not covered", metadata: ["pod": "\(pod)", "problem": "\(problems[pod] ?? "")"])
         }
     }
 }

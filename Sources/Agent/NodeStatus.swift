@@ -59,8 +59,11 @@ extension NodeController {
                     "the hardware address of its end of \($0.value.name) is not known: the source of its frames is "
                     + "not checked")
         }
-        let outside = uplinks.problems.sorted { $0.key < $1.key }.map {
-            AgentDiagnostic(object: "Uplink \($0.key)", message: $0.value)
+        let places = [("Uplink", uplinkProblems), ("Pod", podProblems), ("Node", nodeProblems)]
+        let uncovered = places.flatMap { kind, found in
+            found.problems.sorted { $0.key < $1.key }.map {
+                AgentDiagnostic(object: "\(kind) \($0.key)", message: $0.value)
+            }
         }
         let writes = programming.problems.map { AgentDiagnostic(object: $0.object, message: $0.reason.description) }
         let kept =
@@ -72,7 +75,7 @@ extension NodeController {
                     message: "not every object can be read: pods, Services and policies from before the start that "
                         + "nothing asks for are kept until they can")
             ]
-        return kept + sources + policies + services + pods + unchecked + outside + writes
+        return kept + sources + policies + services + pods + unchecked + uncovered + writes
     }
 
     /// Compares the kernel with what is wanted.

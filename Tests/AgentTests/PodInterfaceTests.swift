@@ -26,7 +26,7 @@ import Testing
     }
 
     @Test func anUplinksProblemIsNewsOnceAndTriedAgainLater() {
-        var state = UplinkState()
+        var state = AttachmentProblems()
         #expect(!state.isDue(at: 10))
         #expect(state.note(["eth1": "gone"], at: 10) == ["eth1"])
         #expect(state.note(["eth1": "gone"], at: 11).isEmpty)

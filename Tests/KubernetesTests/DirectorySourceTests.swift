@@ -36,11 +36,13 @@ struct Harness {
     let signal: AsyncStream<Void>.Continuation
     var events: DirectorySource<AsyncStream<Void>>.AsyncIterator
 
-    init(_ directory: TemporaryDirectory) {
+    init(_ directory: TemporaryDirectory, waitForReplacement: @escaping @Sendable () async -> Void = {}) {
         let (stream, continuation) = AsyncStream<Void>.makeStream()
         self.directory = directory
         signal = continuation
-        events = DirectorySource(directory: directory.path, signals: stream).makeAsyncIterator()
+        events =
+            DirectorySource(directory: directory.path, signals: stream, waitForReplacement: waitForReplacement)
+            .makeAsyncIterator()
     }
 
     /// The events of the first look.
@@ -77,6 +79,35 @@ struct Harness {
 @Suite("A directory of manifests")
 struct DirectorySourceTests {
     static func pod(_ name: String, _ version: Int = 1) -> String { DirectoryStateTests.pod(name, version) }
+
+    @Test("a file that an editor moves away and writes anew is never gone")
+    func replaced() async throws {
+        let directory = try TemporaryDirectory()
+        try directory.write("a.yaml", Self.pod("a"))
+        var harness = Harness(directory) { try? directory.write("a.yaml", Self.pod("a", 2)) }
+        _ = await harness.untilSynced()
+        try FileManager.default.moveItem(atPath: directory.path + "/a.yaml", toPath: directory.path + "/a.yaml~")
+        #expect(await harness.afterSignal() == ["+a2"])
+    }
+
+    @Test("a file that is empty now keeps its objects until it is filled or removed")
+    func emptied() async throws {
+        var harness = Harness(try TemporaryDirectory())
+        try harness.directory.write("a.yaml", Self.pod("a"))
+        _ = await harness.untilSynced()
+        try harness.directory.write("a.yaml", "")
+        let notice = "a.yaml: is empty: remove the file if nothing in it shall be in force"
+        #expect(await harness.afterSignal() == ["\(notice) (the last good version stays in force)"])
+        harness.signal.yield()
+        try harness.directory.write("a.yaml", Self.pod("b"))
+        #expect(await harness.afterSignal() == ["forgiven a.yaml"])
+        #expect(await harness.next() == ["-a", "+b1"])
+        try harness.directory.write("a.yaml", "")
+        _ = await harness.afterSignal()
+        try harness.directory.remove("a.yaml")
+        #expect(await harness.afterSignal() == ["forgiven a.yaml"])
+        #expect(await harness.next() == ["-b"])
+    }
 
     @Test("manifests are read at once, then the source is synced; other files, hidden ones and subdirectories are not")
     func firstLook() async throws {

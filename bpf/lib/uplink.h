@@ -6,8 +6,17 @@
 // Whether a packet from outside claims to come from this node or a pod of it, by its connection where there is one.
 ALWAYS_INLINE _Bool claims_local_source(struct flow *flow)
 {
-	if (flow->found.connection)
-		return connection_side(flow->found.connection, flow->found.from_high)->endpoint != 0;
+	if (flow->found.connection) {
+		struct apus_connection_side *side = connection_side(flow->found.connection, flow->found.from_high);
+		struct local_endpoint sender;
+
+		if (likely(!side->endpoint))
+			return 0;
+		sender = endpoint_of_slot(&side->endpoint);
+		if (sender.endpoint && side_is_current(side, sender.endpoint))
+			return 1;
+		// That pod is gone, and its address may be one of another node by now.
+	}
 	return endpoint_of_address(&flow->packet.source).endpoint != NULL ||
 	       peer_of(&flow->packet.source).flags & APUS_PEER_LOCAL_NODE;
 }

@@ -13,9 +13,21 @@ struct DirectoryScanner {
 
     let directory: String
     private var known: [String: FileStamp] = [:]
+    /// Files that had a text and are empty now.
+    private var emptied: Set<String> = []
 
     init(directory: String) {
         self.directory = directory
+    }
+
+    /// Whether a file of the last scan is gone.
+    var missesFiles: Bool {
+        known.keys.contains { name in
+            switch FileStamp.read(directory + "/" + name) {
+            case .failure(let error): error.code == ENOENT
+            case .success(let stamp): stamp == nil
+            }
+        }
     }
 
     /// The files that may have changed since the last scan, and those that are gone.
@@ -30,6 +42,7 @@ struct DirectoryScanner {
         }
         for name in known.keys.filter({ !present.contains($0) }) {
             known[name] = nil
+            emptied.remove(name)
             changes.append(.removed(name: name))
         }
         return changes
@@ -84,13 +97,22 @@ struct DirectoryScanner {
             case .failure(let error): return failed(name, error.code)
             case .success(nil): return nil
             case .success(let after?):
-                if after.isSameFile(as: stamp) || attempts == 0 {
-                    known[name] = stamp
-                    return .changed(.content(name: name, bytes: [UInt8](data)))
-                }
+                if after.isSameFile(as: stamp) || attempts == 0 { return .changed(taken(name, data, stamp)) }
                 stamp = after
             }
         }
+    }
+
+    /// A file that was read. One that is empty now is about to be filled, as a shell's redirection empties it first:
+    /// what it had stays in force until it has a text again, or is removed.
+    private mutating func taken(_ name: String, _ data: Data, _ stamp: FileStamp) -> FileChange {
+        if data.isEmpty, known[name]?.hasText ?? false { emptied.insert(name) }
+        if !data.isEmpty { emptied.remove(name) }
+        known[name] = stamp
+        if emptied.contains(name) {
+            return .unreadable(name: name, reason: "is empty: remove the file if nothing in it shall be in force")
+        }
+        return .content(name: name, bytes: [UInt8](data))
     }
 
     /// The error number behind an error of Foundation.

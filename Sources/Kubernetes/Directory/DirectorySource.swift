@@ -9,6 +9,7 @@ public struct DirectorySource<Signals: AsyncSequence & Sendable>: ObjectSource, 
 
     private let directory: String
     private let signals: Signals
+    private let waitForReplacement: @Sendable () async -> Void
 
     /// A source over a directory.
     /// - Parameters:
@@ -16,12 +17,21 @@ public struct DirectorySource<Signals: AsyncSequence & Sendable>: ObjectSource, 
     ///   - signals: an element for each time that something in it may have changed; begin to watch before this
     ///     source is iterated, so that no change falls between the first look and the watch.
     public init(directory: String, signals: Signals) {
+        // A cancelled wait is a short one.
+        self.init(directory: directory, signals: signals) { try? await Task.sleep(for: .milliseconds(200)) }
+    }
+
+    /// - Parameter waitForReplacement: what is waited for when a file is gone: editors move the old one away, and
+    ///   write a new one then.
+    package init(directory: String, signals: Signals, waitForReplacement: @escaping @Sendable () async -> Void) {
         self.directory = directory
         self.signals = signals
+        self.waitForReplacement = waitForReplacement
     }
 
     public func makeAsyncIterator() -> AsyncIterator {
-        AsyncIterator(directory: directory, signals: signals.makeAsyncIterator())
+        AsyncIterator(
+            directory: directory, signals: signals.makeAsyncIterator(), waitForReplacement: waitForReplacement)
     }
 
     /// Reads the directory when the first event is asked for, and again after each signal.
@@ -30,8 +40,12 @@ public struct DirectorySource<Signals: AsyncSequence & Sendable>: ObjectSource, 
         private var signals: Signals.AsyncIterator?
         private var pending: ArraySlice<SourceEvent> = []
         private var hasLooked = false
+        private let waitForReplacement: @Sendable () async -> Void
 
-        fileprivate init(directory: String, signals: Signals.AsyncIterator) {
+        fileprivate init(
+            directory: String, signals: Signals.AsyncIterator, waitForReplacement: @escaping @Sendable () async -> Void
+        ) {
+            self.waitForReplacement = waitForReplacement
             reader = DirectoryReader(directory: directory)
             self.signals = signals
         }
@@ -45,6 +59,7 @@ public struct DirectorySource<Signals: AsyncSequence & Sendable>: ObjectSource, 
             }
             while pending.isEmpty {
                 guard await nextSignal(isolation: actor) else { return pending.popFirst() }
+                if reader.missesFiles { await waitForReplacement() }
                 pending = reader.look()[...]
             }
             return pending.popFirst()
@@ -77,6 +92,9 @@ struct DirectoryReader {
     init(directory: String) {
         scanner = DirectoryScanner(directory: directory)
     }
+
+    /// Whether a file that was there is gone.
+    var missesFiles: Bool { scanner.missesFiles }
 
     /// What is different now. A directory that can't be read keeps everything in force.
     mutating func look() -> [SourceEvent] {

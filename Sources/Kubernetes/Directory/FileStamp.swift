@@ -17,6 +17,9 @@ struct FileStamp: Sendable, Hashable {
     /// The stamp of a file that could not be read: no file is like it.
     static let unknown = FileStamp()
 
+    /// Whether the file was not empty.
+    var hasText: Bool { size > 0 }
+
     /// The stamp of the file that a path leads to over symbolic links; nil for anything but a regular file.
     static func read(_ path: String) -> Result<FileStamp?, Failure> {
         var status = stat()
