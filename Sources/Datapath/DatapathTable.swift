@@ -46,7 +46,7 @@ public enum DatapathTable: String, Sendable, Hashable, CaseIterable {
         case .endpoints: MemoryLayout<apus_endpoint>.size
         case .peerClasses: MemoryLayout<apus_peer>.size
         case .policyPages: MemoryLayout<apus_policy_page>.size
-        case .policyPeers, .policyPorts: MemoryLayout<apus_rule_bits>.size
+        case .policyPeers, .policyPorts: MemoryLayout<apus_policy_bits>.size
         case .services: MemoryLayout<apus_service>.size
         case .backends: MemoryLayout<apus_backend>.size
         case .names: MemoryLayout<apus_name>.size

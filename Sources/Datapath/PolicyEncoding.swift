@@ -12,19 +12,18 @@ struct EncodedPolicy {
         let id = policy.id.rawValue
         // A policy without rules still has a page: it says whether the policy isolates.
         let values = policy.pages.isEmpty ? [apus_policy_page()] : policy.pages.map { apus_policy_page($0) }
+        let (anyPeer, anyPort) = (policy.pages(\.anyPeer), policy.pages(\.anyPort))
         pages = values.enumerated().map { index, value in
             var value = value
+            value.any_peer_pages = anyPeer
+            value.any_port_pages = anyPort
             value.page_count = UInt32(values.count)
             value.flags = policy.flags
             let key = apus_policy_page_key(policy: id, page: UInt32(index))
             return TableEntry(key: Bytes(of: key), value: Bytes(of: value))
         }
-        ports = policy.pages.enumerated().flatMap { index, page in
-            page.ports.map { entry in
-                TableEntry(
-                    key: Bytes(of: apus_policy_ports_key(policy: id, page: index, entry.ports)),
-                    value: Bytes(of: apus_rule_bits(entry.bits)))
-            }
+        ports = policy.portEntries.map { page, ports, value in
+            TableEntry(key: Bytes(of: apus_policy_ports_key(policy: id, page: page, ports)), value: Bytes(of: value))
         }
         names = Self.names(of: policy)
     }
@@ -70,13 +69,13 @@ extension apus_rule_bits {
 }
 
 extension apus_policy_page {
-    /// The masks of a page; the count of pages and the flags belong to the whole policy.
+    /// The masks of a page; what the whole policy has is left 0.
     init(_ page: CompiledPage) {
         self.init(
             any_peer: apus_rule_bits(page.anyPeer), any_port: apus_rule_bits(page.anyPort),
             admin: apus_rule_bits(page.admin), network_policy: apus_rule_bits(page.networkPolicy),
             baseline: apus_rule_bits(page.baseline), deny: apus_rule_bits(page.deny), pass: apus_rule_bits(page.pass),
-            page_count: 0, flags: 0)
+            any_peer_pages: 0, any_port_pages: 0, page_count: 0, flags: 0)
     }
 }
 

@@ -11,8 +11,8 @@ struct PolicyTables: Sendable {
     var prefixes = HashTable(.peerPrefixes)
     /// The keys of every wanted policy, so that one change costs only its own size.
     private var keysOfPolicy: [PolicyID: PolicyKeys] = [:]
-    /// How many pages the peers of a (policy, class) have.
-    private var pagesOfPeers: [PeersKey: Int] = [:]
+    /// The pages that have entries of the peers of a (policy, class).
+    private var pagesOfPeers: [PeersKey: [Int]] = [:]
 
     private struct PolicyKeys {
         var pages: Set<Bytes> = []
@@ -66,9 +66,11 @@ struct PolicyTables: Sendable {
     private mutating func setPeers(_ policy: UInt32, _ classID: UInt32, _ bits: RuleBits) {
         let key = PeersKey(policy: policy, classID: classID)
         func pageKey(_ page: Int) -> Bytes { Self.peersKey(policy, classID, page: page) }
-        for (page, bits) in bits.pages.enumerated() { peers.put(pageKey(page), Bytes(of: apus_rule_bits(bits))) }
-        for page in bits.pages.count..<max(pagesOfPeers[key] ?? 0, bits.pages.count) { peers.retire(pageKey(page)) }
-        pagesOfPeers[key] = bits.pages.isEmpty ? nil : bits.pages.count
+        let entries = bits.entries
+        let pages = entries.map(\.page)
+        for (page, value) in entries { peers.put(pageKey(page), Bytes(of: value)) }
+        for page in pagesOfPeers[key] ?? [] where !pages.contains(page) { peers.retire(pageKey(page)) }
+        pagesOfPeers[key] = pages.isEmpty ? nil : pages
     }
 
     private static func peersKey(_ policy: UInt32, _ classID: UInt32, page: Int) -> Bytes {
@@ -86,20 +88,34 @@ struct PolicyTables: Sendable {
         for key in peers.pendingPuts {
             let (policy, classID) = PolicyTables.owners(ofPeers: key)
             policies.insert(policy)
-            // Nothing is judged by a policy without pages, and its pages come last.
-            if !hasNoPages(policy) { classes.insert(classID) }
+            // Nothing is judged by a policy without its first page, and that comes last.
+            if !isHeadless(policy) { classes.insert(classID) }
         }
         return (policies, classes)
     }
 
-    private func hasNoPages(_ policy: UInt32) -> Bool {
-        keysOfPolicy[PolicyID(rawValue: policy)]?.pages.allSatisfy(pages.isMissing) ?? false
+    /// Whether a wanted policy lacks its first page, so that all it would judge is dropped.
+    private func isHeadless(_ policy: UInt32) -> Bool {
+        keysOfPolicy[PolicyID(rawValue: policy)] != nil && pages.isMissing(Self.headKey(policy))
     }
 
-    /// Pages to write now and those to hold back: a policy whose peers or ports are not all there must not come into
-    /// force, as a rule that denies could be among them; without pages all its traffic is dropped.
+    private static func headKey(_ policy: UInt32) -> Bytes {
+        Bytes(of: apus_policy_page_key(policy: policy, page: 0))
+    }
+
+    /// Pages to write now, a policy's first one last, and those to hold back: a policy whose peers or ports are not
+    /// all there must not come into force, as a rule that denies could be among them; without its first page all its
+    /// traffic is dropped.
     var pendingPages: (ready: [Bytes], held: [Bytes]) {
-        let pending = pages.pendingPuts
+        let pending = pendingPuts(\.pages, of: \.policyOfPage)
+            .reduce(into: [[Bytes]]()) { policies, key in
+                if policies.last?.last?.policyOfPage == key.policyOfPage {
+                    policies[policies.count - 1].append(key)
+                } else {
+                    policies.append([key])
+                }
+            }
+            .flatMap { $0.reversed() }
         guard !pending.isEmpty, peers.hasDirty || ports.hasDirty else { return (pending, []) }
         let lacking = Set(
             ports.pendingPuts.map { PolicyTables.policy(ofPorts: $0) }
@@ -120,13 +136,16 @@ struct PolicyTables: Sendable {
             .map(\.2)
     }
 
-    /// The peers and ports in the kernel of a policy that has no page there, so that nothing is judged by them.
-    func useless(_ policy: UInt32) -> (peers: [Bytes], ports: [Bytes]) {
-        guard hasNoPages(policy), let keys = keysOfPolicy[PolicyID(rawValue: policy)] else { return ([], []) }
-        let peers = pagesOfPeers.filter { $0.key.policy == policy }.flatMap { owner, count in
-            (0..<count).map { Self.peersKey(policy, owner.classID, page: $0) }
+    /// What the kernel has of a policy without its first page, so that nothing is judged by it.
+    func useless(_ policy: UInt32) -> (peers: [Bytes], ports: [Bytes], pages: [Bytes]) {
+        guard isHeadless(policy), let keys = keysOfPolicy[PolicyID(rawValue: policy)] else { return ([], [], []) }
+        let peers = pagesOfPeers.filter { $0.key.policy == policy }.flatMap { owner, pages in
+            pages.map { Self.peersKey(policy, owner.classID, page: $0) }
         }
-        return (peers.filter { !self.peers.isDirty($0) }, keys.ports.filter { !ports.isDirty($0) })
+        return (
+            peers.filter { !self.peers.isDirty($0) }, keys.ports.filter { !ports.isDirty($0) },
+            keys.pages.filter { !self.pages.isDirty($0) }
+        )
     }
 
     /// Policies that are wanted and lack pages in the kernel: all that they would judge is dropped.

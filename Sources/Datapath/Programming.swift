@@ -112,6 +112,7 @@ extension DatapathTables {
             let useless = policies.useless(policy)
             for key in pass.delete(policies.peers, useless.peers) { policies.peers.evict(key) }
             for key in pass.delete(policies.ports, useless.ports) { policies.ports.evict(key) }
+            for key in pass.delete(policies.pages, useless.pages) { policies.pages.evict(key) }
         }
     }
 
@@ -224,7 +225,7 @@ extension Sequence {
 }
 
 extension Bytes {
-    fileprivate var policyOfPage: UInt32 { PolicyTables.policy(ofPage: self) }
+    var policyOfPage: UInt32 { PolicyTables.policy(ofPage: self) }
     fileprivate var policyOfPeers: UInt32 { PolicyTables.owners(ofPeers: self).policy }
     fileprivate var policyOfPorts: UInt32 { PolicyTables.policy(ofPorts: self) }
 }

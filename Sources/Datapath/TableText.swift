@@ -33,7 +33,7 @@ extension DatapathTable {
         case .peerClasses: value.load(apus_peer.self).map(\.text)
         case .peerPrefixes: value.load(UInt32.self).map { "class \(ClassID(rawValue: $0))" }
         case .policyPages: value.load(apus_policy_page.self).map(\.text)
-        case .policyPeers, .policyPorts: value.load(apus_rule_bits.self).map { "rules \($0.text)" }
+        case .policyPeers, .policyPorts: value.load(apus_policy_bits.self).map(\.text)
         case .services: value.load(apus_service.self).map(\.text)
         case .backends: value.load(apus_backend.self).map(\.text)
         case .names: NameKey.text(value)
@@ -102,6 +102,14 @@ extension apus_rule_bits {
     var text: String {
         let set = (0..<PageBits.width).filter { pageBits[$0] }.map(String.init)
         return set.isEmpty ? "-" : set.joined(separator: ",")
+    }
+}
+
+extension apus_policy_bits {
+    /// `rules 0,3`, and where they are not all of a policy's first page, `rules 5 pages 2,4`: those of page 2.
+    fileprivate var text: String {
+        let numbers = (0..<UInt64.bitWidth).filter { pages >> UInt64($0) & 1 == 1 }.map(String.init)
+        return "rules \(bits.text)" + (pages == 1 ? "" : " pages \(numbers.joined(separator: ","))")
     }
 }
 

@@ -8,7 +8,7 @@ struct CompiledTables {
     private let datapath: DatapathFixture
     /// What was written, as removal has to know every page.
     private var policies: [PolicyID: CompiledPolicy] = [:]
-    private var peerPages: [PeersKey: Int] = [:]
+    private var peerPages: [PeersKey: [Int]] = [:]
     /// What pods of the node are judged by.
     private(set) var endpoints: [PodKey: EndpointPolicies] = [:]
 
@@ -34,13 +34,12 @@ struct CompiledTables {
         case .removePolicy(let id):
             if let policy = policies.removeValue(forKey: id) { try remove(policy) }
         case .setPeers(let policy, let peerClass, let bits):
-            peerPages[PeersKey(policy: policy, peerClass: peerClass)] = bits.pages.count
-            for (number, page) in bits.pages.enumerated() where !page.isEmpty {
-                try maps.policyPeers.update(key(policy, peerClass, number), apus_rule_bits(page))
-            }
+            let entries = FixtureBits(bits.pages.map { apus_rule_bits($0) }).entries
+            peerPages[PeersKey(policy: policy, peerClass: peerClass)] = entries.map(\.page)
+            for (page, value) in entries { try maps.policyPeers.update(key(policy, peerClass, page), value) }
         case .removePeers(let policy, let peerClass):
-            let pages = peerPages.removeValue(forKey: PeersKey(policy: policy, peerClass: peerClass)) ?? 0
-            for number in 0..<pages { try maps.policyPeers.delete(key(policy, peerClass, number)) }
+            let pages = peerPages.removeValue(forKey: PeersKey(policy: policy, peerClass: peerClass)) ?? []
+            for number in pages { try maps.policyPeers.delete(key(policy, peerClass, number)) }
         case .setClass(let address, let peerClass):
             try datapath.setClass(peerClass.id.rawValue, of: address, isLocalNode: peerClass.isLocalNode)
         case .removeClass(let address): try maps.peerClasses.delete(apus_address(address))
@@ -68,18 +67,33 @@ struct CompiledTables {
     private func write(_ policy: CompiledPolicy) throws {
         // Isolation alone is a policy, too: of one page without rules.
         let pages = policy.pages.isEmpty ? [CompiledPage()] : policy.pages
+        let anyPeer = FixtureBits(pages.map { apus_rule_bits($0.anyPeer) })
+        let anyPort = FixtureBits(pages.map { apus_rule_bits($0.anyPort) })
         for (number, page) in pages.enumerated() {
             let value = apus_policy_page(
                 any_peer: apus_rule_bits(page.anyPeer), any_port: apus_rule_bits(page.anyPort),
                 admin: apus_rule_bits(page.admin), network_policy: apus_rule_bits(page.networkPolicy),
                 baseline: apus_rule_bits(page.baseline), deny: apus_rule_bits(page.deny),
-                pass: apus_rule_bits(page.pass),
+                pass: apus_rule_bits(page.pass), any_peer_pages: anyPeer.mask, any_port_pages: anyPort.mask,
                 page_count: UInt32(pages.count), flags: flags(policy))
             try datapath.maps.policyPages.update(
                 apus_policy_page_key(policy: policy.id.rawValue, page: UInt32(number)), value)
-            try datapath.maps.policyPorts.update(
-                keys: page.ports.map { key(policy.id, number, $0.ports) },
-                values: page.ports.map { apus_rule_bits($0.bits) })
+        }
+        let ports = portEntries(policy)
+        try datapath.maps.policyPorts.update(keys: ports.map(\.key), values: ports.map(\.value))
+    }
+
+    /// Every prefix that any page names, with what covers it in each page.
+    private func portEntries(_ policy: CompiledPolicy) -> [(key: apus_policy_ports_key, value: apus_policy_bits)] {
+        Set(policy.pages.flatMap { $0.ports.map(\.ports) }).flatMap { prefix in
+            let bits = FixtureBits(
+                policy.pages.map { page in
+                    let longest = page.ports.filter { $0.ports.contains(prefix) }.max {
+                        $0.ports.length < $1.ports.length
+                    }
+                    return apus_rule_bits(longest?.bits ?? PageBits())
+                })
+            return bits.entries.map { (key(policy.id, $0.page, prefix), $0.value) }
         }
     }
 
@@ -93,9 +107,7 @@ struct CompiledTables {
         for number in 0..<max(1, policy.pages.count) {
             try datapath.maps.policyPages.delete(apus_policy_page_key(policy: policy.id.rawValue, page: UInt32(number)))
         }
-        for (number, page) in policy.pages.enumerated() {
-            try datapath.maps.policyPorts.delete(keys: page.ports.map { key(policy.id, number, $0.ports) })
-        }
+        try datapath.maps.policyPorts.delete(keys: portEntries(policy).map(\.key))
     }
 }
 

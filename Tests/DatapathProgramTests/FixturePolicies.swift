@@ -15,7 +15,7 @@ struct HandMadePolicy {
         var ports: PortRange?
     }
 
-    struct PortRange {
+    struct PortRange: Hashable {
         var ipProtocol = IPProtocol.tcp
         /// The upper `length` bits of `port` count.
         var port: Port
@@ -43,44 +43,45 @@ struct HandMadePolicy {
     var pageCount: Int { max(1, (rules.count + 255) / 256) }
 }
 
-extension apus_rule_bits {
-    mutating func insert(_ bit: Int) {
-        withUnsafeMutableBytes(of: &self) { words in
-            words.withMemoryRebound(to: UInt64.self) { $0[bit / 64] |= 1 << UInt64(bit % 64) }
-        }
-    }
-}
-
 extension DatapathFixture {
     /// Writes a policy into the maps.
     func set(_ policy: HandMadePolicy) throws {
-        for number in 0..<policy.pageCount {
-            let rules = policy.rules.dropFirst(number * 256).prefix(256)
-            var page = apus_policy_page()
-            page.page_count = UInt32(policy.pageCount)
-            page.flags = policy.flags
-            var peers: [UInt32: apus_rule_bits] = [:]
-            var ports: [(range: HandMadePolicy.PortRange, bit: Int)] = []
-            for (bit, rule) in rules.enumerated() {
-                page.insert(rule, bit)
-                for peer in rule.peers ?? [] { peers[peer, default: apus_rule_bits()].insert(bit) }
-                if let range = rule.ports { ports.append((range, bit)) }
-            }
+        var pages = (0..<policy.pageCount).map { _ in apus_policy_page() }
+        var peers: [UInt32: FixtureBits] = [:]
+        var (anyPeer, anyPort) = (FixtureBits(), FixtureBits())
+        for (number, rule) in policy.rules.enumerated() {
+            pages[number / 256].insert(rule, number % 256)
+            if rule.peers == nil { anyPeer.insert(number) }
+            if rule.ports == nil { anyPort.insert(number) }
+            for peer in rule.peers ?? [] { peers[peer, default: FixtureBits()].insert(number) }
+        }
+        for (number, page) in pages.enumerated() {
+            var page = page
+            (page.any_peer_pages, page.any_port_pages) = (anyPeer.mask, anyPort.mask)
+            (page.page_count, page.flags) = (UInt32(policy.pageCount), policy.flags)
             try maps.policyPages.update(apus_policy_page_key(policy: policy.id, page: UInt32(number)), page)
-            for (peer, bits) in peers {
-                let key = apus_policy_peers_key(policy: policy.id, class_id: peer, page: UInt32(number))
-                try maps.policyPeers.update(key, bits)
+        }
+        for (peer, bits) in peers {
+            for (page, value) in bits.entries {
+                let key = apus_policy_peers_key(policy: policy.id, class_id: peer, page: UInt32(page))
+                try maps.policyPeers.update(key, value)
             }
-            for (range, _) in ports {
-                // A longer prefix holds the bits of those that cover it.
-                var bits = apus_rule_bits()
-                for (other, bit) in ports where other.covers(range) { bits.insert(bit) }
-                try maps.policyPorts.update(portsKey(policy.id, number, range), bits)
+        }
+        try setPorts(of: policy)
+    }
+
+    private func setPorts(of policy: HandMadePolicy) throws {
+        for range in Set(policy.rules.compactMap(\.ports)) {
+            // A longer prefix holds the bits of those that cover it.
+            var bits = FixtureBits()
+            for (number, rule) in policy.rules.enumerated() where rule.ports?.covers(range) ?? false {
+                bits.insert(number)
             }
+            for (page, value) in bits.entries { try maps.policyPorts.update(portsKey(policy.id, page, range), value) }
         }
     }
 
-    private func portsKey(_ policy: UInt32, _ page: Int, _ range: HandMadePolicy.PortRange) -> apus_policy_ports_key {
+    func portsKey(_ policy: UInt32, _ page: Int, _ range: HandMadePolicy.PortRange) -> apus_policy_ports_key {
         var key = apus_policy_ports_key()
         key.prefix_length = 64 + UInt32(range.length)
         key.policy = policy

@@ -129,15 +129,71 @@ struct PolicyTests {
         #expect(try datapath.open(pod, to: Family.v4.outside, .tcp, 81) == Self.isolated)
     }
 
-    @Test("A missing page lets nothing pass that an earlier one does not allow", arguments: [0, 1, 2])
+    /// Rules of three pages for one peer or one port, none for both, where nothing isolates.
+    private static let neverMet = HandMadePolicy(
+        id: 5, isolates: false,
+        rules: (0..<700).map {
+            $0.isMultiple(of: 2) ? Rule(peers: [9], ports: Ports(port: 81)) : Rule(peers: [8], ports: Ports(port: 80))
+        })
+
+    @Test("A missing page in which a rule could match lets nothing pass", arguments: [0, 1, 2])
     func missingPage(page: UInt32) throws {
         let datapath = try DatapathFixture()
-        let never = Rule(peers: [9])
-        let policy = HandMadePolicy(id: 5, isolates: false, rules: [Rule](repeating: never, count: 700))
-        let pod = try datapath.pod(under: policy)
-        #expect(try datapath.open(pod) == .passed)
+        let pod = try datapath.pod(under: Self.neverMet)
+        try datapath.setClass(9, of: Family.v4.outside)
+        #expect(try datapath.open(pod, to: Family.v4.outside, .tcp, 80) == .passed)
         try datapath.maps.policyPages.delete(apus_policy_page_key(policy: 5, page: page))
-        #expect(try datapath.open(pod) == .dropped(leaving: .policyMissing))
+        #expect(try datapath.open(pod, to: Family.v4.outside, .tcp, 80) == .dropped(leaving: .policyMissing))
+        // No other page than the first is asked of a peer and port that no rule names.
+        let fate = try datapath.open(pod, to: Family.v4.outside, .tcp, 82)
+        #expect(fate == (page == 0 ? .dropped(leaving: .policyMissing) : .passed))
+    }
+
+    @Test("Missing bits of a further page, which its first one promises, let nothing pass", arguments: [1, 2])
+    func missingBits(page: UInt32) throws {
+        for side in [0, 1] {
+            let datapath = try DatapathFixture()
+            let pod = try datapath.pod(under: Self.neverMet)
+            try datapath.setClass(9, of: Family.v4.outside)
+            #expect(try datapath.open(pod, to: Family.v4.outside, .tcp, 80) == .passed)
+            if side == 0 {
+                try datapath.maps.policyPeers.delete(apus_policy_peers_key(policy: 5, class_id: 9, page: page))
+            } else {
+                try datapath.maps.policyPorts.delete(
+                    datapath.portsKey(5, Int(page), HandMadePolicy.PortRange(port: 80)))
+            }
+            #expect(try datapath.open(pod, to: Family.v4.outside, .tcp, 80) == .dropped(leaving: .policyMissing))
+        }
+    }
+
+    /// A peer of rules on some pages, a port of others, an order that crosses pages.
+    private static let crossing = HandMadePolicy(
+        id: 5,
+        rules: (0..<1300).map { number in
+            switch number {
+            case 300: Rule(peers: [9], ports: Ports(port: 0, length: 0))  // every TCP port
+            case 600: Rule(peers: [7, 9], ports: Ports(port: 8080, length: 12))  // 8080…8095
+            case 900: Rule(peers: [7], ports: Ports(port: 8085))
+            case 1290: Rule(ports: Ports(port: 8085))
+            case 1291: Rule(peers: [6])
+            default: Rule(peers: [UInt32(1000 + number)], ports: Ports(ipProtocol: .udp, port: Port(number)))
+            }
+        })
+
+    @Test(
+        "Pages meet where a rule admits both, in order",
+        arguments: [
+            (9, .tcp, 9000, 300), (9, .tcp, 8085, 300), (7, .tcp, 8080, 600), (7, .tcp, 8085, 600),
+            (7, .tcp, 8079, nil), (6, .tcp, 8085, 1290), (6, .udp, 1, 1291), (0, .tcp, 8085, 1290),
+            (0, .udp, 8085, nil), (1299, .udp, 1299, 1299), (1299, .udp, 1298, nil), (1, .tcp, 8085, 1290),
+        ] as [(UInt32, IPProtocol, Port, UInt32?)])
+    func pagesMeet(peer: UInt32, ipProtocol: IPProtocol, port: Port, rule: UInt32?) throws {
+        let datapath = try DatapathFixture()
+        let pod = try datapath.pod(under: Self.crossing)
+        try datapath.setClass(peer == 1299 ? 2299 : peer, of: Family.v4.outside)
+        let fate = try datapath.open(pod, to: Family.v4.outside, ipProtocol, port)
+        #expect(fate == (rule == nil ? Self.isolated : .passed))
+        if let rule { #expect(datapath.lastRule() == rule) }
     }
 
     @Test("A policy that says it is longer than any can be lets nothing pass")

@@ -143,7 +143,7 @@ struct RandomWorld {
         return policies.flatMap { policy in
             let page = Bytes(of: apus_policy_page_key(policy: policy, page: 0))
             let missing = classes.filter { peerClass in
-                (peers[policy]?[peerClass]?.pages.indices ?? 0..<0).contains { page in
+                (peers[policy]?[peerClass]?.entryPages ?? []).contains { page in
                     let key = apus_policy_peers_key(policy: policy, class_id: peerClass, page: UInt32(page))
                     return kernel.hashes[.policyPeers]?[Bytes(of: key)] == nil
                 }
@@ -206,5 +206,13 @@ struct ResolvedMaps: Equatable {
         content[.names] = (kernel.hashes[.names] ?? [:]).filter { key, _ in
             if case .rule = NameKey(key: key) { true } else { false }
         }
+    }
+}
+
+extension RuleBits {
+    /// The pages that have entries: page 0 stands for the first page with bits.
+    fileprivate var entryPages: [Int] {
+        let filled = pages.indices.filter { !pages[$0].isEmpty }
+        return filled.isEmpty ? [] : [0] + filled.dropFirst()
     }
 }

@@ -57,19 +57,29 @@ struct apus_policy_page {
 	struct apus_rule_bits baseline;
 	struct apus_rule_bits deny; // action of each rule; neither: allow; both: deny in audit mode, see below
 	struct apus_rule_bits pass;
-	__u32 page_count; // of the whole policy, the same in each of its pages
-	__u32 flags; // enum apus_policy_flag, likewise
+	// Of the whole policy, the same in each of its pages:
+	__u64 any_peer_pages; // one bit a page: those with rules that admit every peer …
+	__u64 any_port_pages; // … and every protocol and port
+	__u32 page_count;
+	__u32 flags; // enum apus_policy_flag
 };
 
-// Key of `policy_peers`: which rules of a page admit a peer of the class (value: struct apus_rule_bits).
+// Which rules admit a peer or a port. The entry of page 0 leads: it has the bits of the first page with any, whichever
+// that is. Further pages have entries of their own, so that a packet costs no more than the pages that speak of it.
+struct apus_policy_bits {
+	struct apus_rule_bits bits;
+	__u64 pages; // one bit a page: those with any of these rules, the same in each entry of a peer or port
+};
+
+// Key of `policy_peers` (value: struct apus_policy_bits).
 struct apus_policy_peers_key {
 	__u32 policy;
 	__u32 class_id;
 	__u32 page;
 };
 
-// Key of the longest-prefix map `policy_ports` (value: struct apus_rule_bits). A longer prefix holds the bits of the
-// shorter ones too, since only the longest match is read.
+// Key of the longest-prefix map `policy_ports` (value: struct apus_policy_bits). A longer prefix holds the bits and
+// pages of the shorter ones too, since only the longest match is read.
 struct apus_policy_ports_key {
 	__u32 prefix_length; // 64 for every port of the protocol, up to 80 for one port
 	__u32 policy;
@@ -86,6 +96,8 @@ enum {
 
 _Static_assert(sizeof(struct apus_rule_bits) == 32, "rule bits layout");
 _Static_assert(sizeof(struct apus_prefix_key) == 20, "prefix key layout");
-_Static_assert(sizeof(struct apus_policy_page) == 232, "policy page layout");
+_Static_assert(sizeof(struct apus_policy_page) == 248, "policy page layout");
+_Static_assert(sizeof(struct apus_policy_bits) == 40, "policy bits layout");
+_Static_assert(APUS_POLICY_PAGES_MAX == 64, "a word has a bit for each page");
 _Static_assert(sizeof(struct apus_policy_peers_key) == 12, "policy peers key layout");
 _Static_assert(sizeof(struct apus_policy_ports_key) == 16, "policy ports key layout");

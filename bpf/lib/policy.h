@@ -32,7 +32,7 @@ struct {
 	__uint(max_entries, 65536);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct apus_policy_peers_key);
-	__type(value, struct apus_rule_bits);
+	__type(value, struct apus_policy_bits);
 } policy_peers SEC(".maps");
 
 struct {
@@ -40,7 +40,7 @@ struct {
 	__uint(max_entries, 65536);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct apus_policy_ports_key);
-	__type(value, struct apus_rule_bits);
+	__type(value, struct apus_policy_bits);
 } policy_ports SEC(".maps");
 
 // What judging came to. `reason` is APUS_REASON_NONE for allowed.
@@ -88,7 +88,14 @@ ALWAYS_INLINE __u32 first_bit(__u64 word)
 	return __builtin_ctzll(word);
 }
 
-ALWAYS_INLINE const struct apus_rule_bits *bits_of_peer(const struct judgement *judgement, __u32 page)
+ALWAYS_INLINE const struct apus_policy_page *page_of(const struct judgement *judgement, __u32 page)
+{
+	struct apus_policy_page_key key = {.policy = judgement->verdict.policy, .page = page};
+
+	return bpf_map_lookup_elem(&policy_pages, &key);
+}
+
+ALWAYS_INLINE const struct apus_policy_bits *bits_of_peer(const struct judgement *judgement, __u32 page)
 {
 	struct apus_policy_peers_key key = {
 		.policy = judgement->verdict.policy,
@@ -99,7 +106,7 @@ ALWAYS_INLINE const struct apus_rule_bits *bits_of_peer(const struct judgement *
 	return bpf_map_lookup_elem(&policy_peers, &key);
 }
 
-ALWAYS_INLINE const struct apus_rule_bits *bits_of_port(const struct judgement *judgement, __u32 page)
+ALWAYS_INLINE const struct apus_policy_bits *bits_of_port(const struct judgement *judgement, __u32 page)
 {
 	struct apus_policy_ports_key key = {
 		.prefix_length = APUS_POLICY_PORTS_FIXED_BITS + 16,
@@ -119,10 +126,10 @@ ALWAYS_INLINE void decide(struct judgement *judgement, __u32 reason, __u32 rule)
 	judgement->verdict.rule = rule;
 }
 
-ALWAYS_INLINE _Bool isolates(const struct judgement *judgement, const struct apus_policy_page *page)
+ALWAYS_INLINE _Bool isolates(const struct judgement *judgement)
 {
 	_Static_assert(APUS_POLICY_AUDITS_REST == 2 * APUS_POLICY_ISOLATES, "flags follow each other");
-	return page->flags & (APUS_POLICY_ISOLATES | judgement->enforces << 1);
+	return judgement->policy_flags & (APUS_POLICY_ISOLATES | judgement->enforces << 1);
 }
 
 // One word of 64 rules, all tiers. No branch for audit mode: the verifier follows each of them through all pages.
@@ -134,7 +141,7 @@ ALWAYS_INLINE void judge_word(struct judgement *judgement, const struct apus_pol
 	__u64 spared = deny & page->pass.words[word] & ((__u64)judgement->enforces - 1);
 	__u64 admin = judgement->passed ? 0 : hits & page->admin.words[word] & ~spared;
 	__u64 allow = hits & page->network_policy.words[word];
-	__u64 baseline = isolates(judgement, page) ? 0 : hits & page->baseline.words[word] & ~spared;
+	__u64 baseline = isolates(judgement) ? 0 : hits & page->baseline.words[word] & ~spared;
 
 	if (admin) {
 		__u64 bit = admin & -admin;
@@ -159,53 +166,88 @@ ALWAYS_INLINE void judge_word(struct judgement *judgement, const struct apus_pol
 	}
 }
 
-ALWAYS_INLINE __u64 hits_of_word(const struct apus_policy_page *page, const struct apus_rule_bits *peers,
-				 const struct apus_rule_bits *ports, __u32 word)
+// Of the entry that leads to the rules of a peer or port; NULL where only rules for all of them may match.
+ALWAYS_INLINE __u64 pages_of(const struct apus_policy_bits *lead)
 {
-	__u64 peer_bits = page->any_peer.words[word] | (peers ? peers->words[word] : 0);
-	__u64 port_bits = page->any_port.words[word] | (ports ? ports->words[word] : 0);
+	return lead ? lead->pages : 0;
+}
+
+// Whether the bits of `page` are in an entry of their own: those of the first page are in the leading one.
+ALWAYS_INLINE _Bool is_further_page(const struct apus_policy_bits *lead, __u64 page)
+{
+	return pages_of(lead) & page && pages_of(lead) & (page - 1);
+}
+
+ALWAYS_INLINE __u64 hits_of_word(const struct apus_policy_page *page, const struct apus_policy_bits *peers,
+				 const struct apus_policy_bits *ports, __u32 word)
+{
+	__u64 peer_bits = page->any_peer.words[word] | (peers ? peers->bits.words[word] : 0);
+	__u64 port_bits = page->any_port.words[word] | (ports ? ports->bits.words[word] : 0);
 
 	return peer_bits & port_bits;
 }
 
-// Judges one page. Returns the number of pages of the policy, 0 when the page is missing.
-ALWAYS_INLINE __u32 judge_page(struct judgement *judgement, __u32 number)
+// Judges the page whose bit is `mask`. 0: something of it is missing.
+GLOBAL int judge_page(struct judgement *judgement, const struct apus_policy_bits *peers,
+		      const struct apus_policy_bits *ports, __u64 mask)
 {
-	struct apus_policy_page_key key = {.policy = judgement->verdict.policy, .page = number};
-	const struct apus_policy_page *page = bpf_map_lookup_elem(&policy_pages, &key);
-	const struct apus_rule_bits *peers, *ports;
+	__u32 number = first_bit(mask);
+	const struct apus_policy_page *page;
 
+	if (!judgement)
+		return 0;
+	page = page_of(judgement, number);
 	if (!page)
 		return 0;
-	judgement->policy_flags = page->flags;
-	peers = judgement->class_id ? bits_of_peer(judgement, number) : NULL;
-	ports = bits_of_port(judgement, number);
+	if (is_further_page(peers, mask)) {
+		peers = bits_of_peer(judgement, number);
+		if (!peers)
+			return 0;
+	} else if (!(pages_of(peers) & mask)) {
+		peers = NULL;
+	}
+	if (is_further_page(ports, mask)) {
+		ports = bits_of_port(judgement, number);
+		if (!ports)
+			return 0;
+	} else if (!(pages_of(ports) & mask)) {
+		ports = NULL;
+	}
 #pragma unroll
 	for (__u32 word = 0; word < APUS_POLICY_PAGE_WORDS; word++) {
 		if (!judgement->decided)
 			judge_word(judgement, page, hits_of_word(page, peers, ports, word), word,
 				   number * APUS_POLICY_PAGE_BITS + word * 64);
 	}
-	if (!judgement->decided && number + 1 >= page->page_count && isolates(judgement, page))
-		decide(judgement, APUS_REASON_POLICY_ISOLATED, APUS_RULE_ISOLATION);
-	return page->page_count;
+	return 1;
 }
 
-// Judges a connection by the policy that `judgement` names. A page that is missing is a policy that is missing:
-// nothing is allowed by half of it.
+// Judges a connection by the policy that `judgement` names: page by page, but only those in which a rule can match. A
+// policy is there when its first page is; what else is missing and could match drops the packet, too.
 GLOBAL int judge_policy(struct judgement *judgement)
 {
-	__u32 pages = 1;
+	const struct apus_policy_bits *peers, *ports;
+	const struct apus_policy_page *head;
+	__u64 pages;
 
 	if (!judgement)
 		return 0;
-	for (__u32 number = 0; number < APUS_POLICY_PAGES_MAX && number < pages && !judgement->decided; number++) {
-		pages = judge_page(judgement, number);
-		if (!pages)
-			decide(judgement, APUS_REASON_POLICY_MISSING, APUS_RULE_NONE);
-	}
-	if (!judgement->decided && pages > APUS_POLICY_PAGES_MAX)
+	head = page_of(judgement, 0);
+	if (!head || head->page_count > APUS_POLICY_PAGES_MAX) {
 		decide(judgement, APUS_REASON_POLICY_MISSING, APUS_RULE_NONE);
+		return 0;
+	}
+	judgement->policy_flags = head->flags;
+	peers = judgement->class_id ? bits_of_peer(judgement, 0) : NULL;
+	ports = bits_of_port(judgement, 0);
+	pages = (head->any_peer_pages | pages_of(peers)) & (head->any_port_pages | pages_of(ports));
+	for (__u32 number = 0; number < APUS_POLICY_PAGES_MAX && pages && !judgement->decided; number++) {
+		if (!judge_page(judgement, peers, ports, pages & -pages))
+			decide(judgement, APUS_REASON_POLICY_MISSING, APUS_RULE_NONE);
+		pages &= pages - 1;
+	}
+	if (!judgement->decided && isolates(judgement))
+		decide(judgement, APUS_REASON_POLICY_ISOLATED, APUS_RULE_ISOLATION);
 	return 0;
 }
 

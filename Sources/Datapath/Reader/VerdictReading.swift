@@ -73,22 +73,28 @@ extension DatapathReader {
 
     /// Goes through the pages of a policy until a rule decides.
     private func judge(
-        _ pages: consuming PolicyPageReader, _ policy: PolicyID, _ verdict: inout PolicyVerdict
+        _ pages: borrowing PolicyPageReader, _ policy: PolicyID, _ verdict: inout PolicyVerdict
     ) throws(DatapathReadError) {
+        let head = try pages.head()
         var passed = false
         var count: UInt32 = 1
         var number: UInt32 = 0
         while number < count {
-            guard let page = try pages.page(number), page.page.page_count <= UInt32(APUS_POLICY_PAGES_MAX) else {
+            guard let page = try pages.page(number, head), page.page.page_count <= UInt32(APUS_POLICY_PAGES_MAX) else {
+                // The programs look at no page in which no rule can match.
+                if number > 0, !head.mayMatch(number) {
+                    number += 1
+                    continue
+                }
                 return verdict.decide(.missing, isAllowed: false)
             }
             count = page.page.page_count
             if page.isolates || page.auditsRest { verdict.isolationText = ruleText(policy: policy, rule: .isolation) }
             if add(page, number, &verdict, &passed) { return }
             number += 1
-            if number >= count, page.isolates { verdict.decide(.isolation, isAllowed: false) }
-            if number >= count, page.auditsRest { verdict.audit(.isolation) }
         }
+        if head.has(APUS_POLICY_ISOLATES) { verdict.decide(.isolation, isAllowed: false) }
+        if head.has(APUS_POLICY_AUDITS_REST) { verdict.audit(.isolation) }
     }
 
     /// Goes through the rules of a page; true when one decided.
@@ -142,6 +148,23 @@ private struct JudgedPage {
     var auditsRest: Bool { page.has(APUS_POLICY_AUDITS_REST) }
 }
 
+/// What the entries of page 0 say of a policy, and of a peer and a port under it; nil where they are not there.
+private struct PolicyHead {
+    var page: apus_policy_page?
+    var peers: apus_policy_bits?
+    var ports: apus_policy_bits?
+
+    /// Whether the whole policy has a flag.
+    func has(_ flag: apus_policy_flag) -> Bool { page?.has(flag) ?? false }
+
+    /// Whether a rule of a page may match both sides.
+    func mayMatch(_ number: UInt32) -> Bool {
+        let peers = (page?.any_peer_pages ?? 0) | (peers?.pages ?? 0)
+        let ports = (page?.any_port_pages ?? 0) | (ports?.pages ?? 0)
+        return (peers & ports) >> UInt64(number) & 1 == 1
+    }
+}
+
 /// Reads the pages of a policy for one packet.
 private struct PolicyPageReader: ~Copyable {
     private let pages: BPFMap
@@ -169,26 +192,50 @@ private struct PolicyPageReader: ~Copyable {
         }
     }
 
-    /// A page; nil when it is not there.
-    func page(_ number: UInt32) throws(DatapathReadError) -> JudgedPage? {
-        do {
-            let key = apus_policy_page_key(policy: policy, page: number)
-            guard let page = try pages.value(of: Bytes(of: key), as: apus_policy_page.self) else { return nil }
-            let peersKey = apus_policy_peers_key(policy: policy, class_id: peerClass.rawValue, page: number)
-            let peerBits =
-                peerClass == .anyone ? nil : try peers.value(of: Bytes(of: peersKey), as: apus_rule_bits.self)
-            let portBits = try ports.value(of: Bytes(of: portKey(number)), as: apus_rule_bits.self)
+    func head() throws(DatapathReadError) -> PolicyHead {
+        try reading { () throws(BPFError) in
+            PolicyHead(
+                page: try pageValue(0),
+                peers: peerClass == .anyone ? nil : try peers.value(of: peersKey(0), as: apus_policy_bits.self),
+                ports: try ports.value(of: Bytes(of: portKey(0)), as: apus_policy_bits.self))
+        }
+    }
+
+    /// A page; nil when it, or what page 0 promises of it, is not there.
+    func page(_ number: UInt32, _ head: PolicyHead) throws(DatapathReadError) -> JudgedPage? {
+        try reading { () throws(BPFError) in
+            guard let page = number == 0 ? head.page : try pageValue(number),
+                let peerBits = try bits(head.peers, number, peers, peersKey(number)),
+                let portBits = try bits(head.ports, number, ports, Bytes(of: portKey(number)))
+            else { return nil }
             return JudgedPage(
-                page: page, peers: PageBits(any: page.any_peer, or: peerBits),
-                ports: PageBits(any: page.any_port, or: portBits))
+                page: page, peers: page.any_peer.pageBits | peerBits, ports: page.any_port.pageBits | portBits)
+        }
+    }
+
+    private func pageValue(_ number: UInt32) throws(BPFError) -> apus_policy_page? {
+        try pages.value(of: Bytes(of: apus_policy_page_key(policy: policy, page: number)), as: apus_policy_page.self)
+    }
+
+    private func peersKey(_ page: UInt32) -> Bytes {
+        Bytes(of: apus_policy_peers_key(policy: policy, class_id: peerClass.rawValue, page: page))
+    }
+
+    /// The bits of a page: none, those that the leading entry has, or those of an entry of its own; nil when that one
+    /// is not there.
+    private func bits(
+        _ lead: apus_policy_bits?, _ number: UInt32, _ map: borrowing BPFMap, _ key: Bytes
+    ) throws(BPFError) -> PageBits? {
+        guard let lead, lead.pages >> UInt64(number) & 1 == 1 else { return PageBits() }
+        if lead.pages.trailingZeroBitCount == Int(number) { return lead.bits.pageBits }
+        return try map.value(of: key, as: apus_policy_bits.self)?.bits.pageBits
+    }
+
+    private func reading<Value>(_ read: () throws(BPFError) -> Value) throws(DatapathReadError) -> Value {
+        do {
+            return try read()
         } catch {
             throw DatapathReadError(error, PinnedMap.policyPages.rawValue)
         }
-    }
-}
-
-extension PageBits {
-    fileprivate init(any: apus_rule_bits, or some: apus_rule_bits?) {
-        self.init(words: any.pageBits.words | (some?.pageBits.words ?? .zero))
     }
 }
