@@ -187,16 +187,16 @@ ALWAYS_INLINE __u64 hits_of_word(const struct apus_policy_page *page, const stru
 	return peer_bits & port_bits;
 }
 
-// Judges the page whose bit is `mask`. 0: something of it is missing.
-GLOBAL int judge_page(struct judgement *judgement, const struct apus_policy_bits *peers,
-		      const struct apus_policy_bits *ports, __u64 mask)
+// Judges the page whose bit is `mask`; `page` is the first one of the policy. 0: something is missing.
+GLOBAL int judge_page(struct judgement *judgement, const struct apus_policy_page *page,
+		      const struct apus_policy_bits *peers, const struct apus_policy_bits *ports, __u64 mask)
 {
 	__u32 number = first_bit(mask);
-	const struct apus_policy_page *page;
 
 	if (!judgement)
 		return 0;
-	page = page_of(judgement, number);
+	if (number)
+		page = page_of(judgement, number);
 	if (!page)
 		return 0;
 	if (is_further_page(peers, mask)) {
@@ -242,7 +242,7 @@ GLOBAL int judge_policy(struct judgement *judgement)
 	ports = bits_of_port(judgement, 0);
 	pages = (head->any_peer_pages | pages_of(peers)) & (head->any_port_pages | pages_of(ports));
 	for (__u32 number = 0; number < APUS_POLICY_PAGES_MAX && pages && !judgement->decided; number++) {
-		if (!judge_page(judgement, peers, ports, pages & -pages))
+		if (!judge_page(judgement, head, peers, ports, pages & -pages))
 			decide(judgement, APUS_REASON_POLICY_MISSING, APUS_RULE_NONE);
 		pages &= pages - 1;
 	}
