@@ -4,16 +4,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-#ifndef TCP_RTO_MAX_MS
-#define TCP_RTO_MAX_MS 44 /* linux/tcp.h, since 6.15 */
-#endif
 
 enum { ANSWER_LIMIT = 16384 };
 
@@ -31,17 +26,6 @@ struct held {
 static void say(const struct held *held, const char *state)
 {
 	printf("%s %.0f\n", state, (now_seconds() - held->started) * 1000);
-}
-
-/*
- * After a stall the next retransmission decides when the connection is seen to live again:
- * keep its interval short instead of doubling up to two minutes. Both options are best effort.
- */
-static void retransmit_soon(int descriptor)
-{
-	int one = 1, one_second = 1000;
-	setsockopt(descriptor, IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, &one, sizeof(one));
-	setsockopt(descriptor, IPPROTO_TCP, TCP_RTO_MAX_MS, &one_second, sizeof(one_second));
 }
 
 /* Whether the whole page has come: a server that keeps the connection says how long the page is. */

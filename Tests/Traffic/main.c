@@ -18,6 +18,7 @@ static const struct mode {
 	 "requests one after another; [--count N] [--seconds T] [--rate R] [--hold] [--udp|--http]"},
 	{"hold", run_hold, true,
 	 "one connection, says when it stalls and resumes; [--http] [--interval-ms N] [--timeout-ms N]"},
+	{"herd", run_herd, true, "many connections with checked answers; [--count N] [--interval-ms N]"},
 	{"rr", run_rr, true, "request/response rate on one connection; [--udp] [--size N] [--seconds T] [--warmup T]"},
 	{"crr", run_crr, true,
 	 "connect/request/response/close rate; [--udp] [--close reset|server] [--ports LOW-HIGH]"},

@@ -8,6 +8,7 @@ int run_udp_echo(const struct options *options);
 int run_ask(const struct options *options);
 int run_load(const struct options *options);
 int run_hold(const struct options *options);
+int run_herd(const struct options *options);
 int run_rr(const struct options *options);
 int run_crr(const struct options *options);
 int run_stream(const struct options *options);

@@ -10,6 +10,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifndef TCP_RTO_MAX_MS
+#define TCP_RTO_MAX_MS 44 /* linux/tcp.h, since 6.15 */
+#endif
+
 #ifndef IP_LOCAL_PORT_RANGE
 #define IP_LOCAL_PORT_RANGE 51 /* linux/in.h, since 6.3 */
 #endif
@@ -231,4 +235,11 @@ void close_with_reset(int descriptor)
 {
 	struct linger linger = {.l_onoff = 1};
 	setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+}
+
+void retransmit_soon(int descriptor)
+{
+	int one = 1, one_second = 1000;
+	setsockopt(descriptor, IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, &one, sizeof(one));
+	setsockopt(descriptor, IPPROTO_TCP, TCP_RTO_MAX_MS, &one_second, sizeof(one_second));
 }

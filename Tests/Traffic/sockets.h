@@ -41,5 +41,11 @@ ssize_t receive_some(int descriptor, void *bytes, size_t count, double deadline)
 /* Receives exactly `count` bytes; 0 or a negative errno (-EPIPE at an early end). */
 int receive_all(int descriptor, void *bytes, size_t count, double deadline);
 
+/*
+ * After a stall the next retransmission decides when the connection is seen to live again:
+ * keeps its interval short instead of doubling up to two minutes. Best effort.
+ */
+void retransmit_soon(int descriptor);
+
 /* Makes close() send RST at once, so that no connection lingers in TIME_WAIT. */
 void close_with_reset(int descriptor);
