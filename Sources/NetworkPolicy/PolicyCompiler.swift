@@ -19,6 +19,8 @@ public struct PolicyCompiler: Sendable {
     /// What selectors match each pod, where any does.
     var podAtoms: [PodKey: [Atom]] = [:]
     var dirty = DirtySets()
+    /// What was looked at so far: the difference is what a change cost.
+    public internal(set) var work = PolicyWork()
 
     /// A pod of this node and what it is judged by.
     struct Endpoint {

@@ -107,9 +107,12 @@ extension PolicyCompiler {
     // MARK: - What packets are judged by
 
     private mutating func settle(_ stage: inout EditStage) {
+        work.pods += dirty.pods.count
         updatePods()
         let changed = dirty.addresses.sorted()
         for address in changed { updateAtoms(of: address) }
+        work.addresses += changed.count
+        work.lists += dirty.lists.count
         updateLists(&stage)
         for address in changed { updateClass(of: address, &stage) }
         for prefix in dirty.prefixes.sorted() { updateClass(of: prefix, &stage) }
