@@ -12,6 +12,8 @@ package struct APISettings: Sendable {
     package var connectTimeout: Duration = .seconds(3)
     /// How long a list may be silent.
     package var listSilence: Duration = .seconds(15)
+    /// How long writing one thing may take.
+    package var writeTime: Duration = .seconds(10)
     /// How long a watch may be silent: bookmarks come about every minute.
     package var watchSilence: Duration = .seconds(90)
     /// After how long the server shall end a watch; each takes a random time between.

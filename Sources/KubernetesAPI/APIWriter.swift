@@ -7,25 +7,25 @@ internal import NIOSSL
 
 /// Writes what an agent tells of itself to an API server: Events, and conditions of its Node. Nothing else.
 package struct APIWriter: Sendable {
-    /// How long one request may take.
-    private static let patience: TimeAmount = .seconds(10)
     private static let longestAnswer = 1 << 20
     private static let mergePatch = "application/strategic-merge-patch+json"
 
     private let access: ClusterAccess
     private let userAgent: String
     private let client: HTTPClient
+    private let settings: APISettings
 
     /// What `work` does with a writer; its connections are closed afterwards.
     package static func with<T: Sendable>(
-        _ access: ClusterAccess, userAgent: String, _ work: @Sendable (APIWriter) async throws -> T
+        _ access: ClusterAccess, settings: APISettings = APISettings(), userAgent: String,
+        _ work: @Sendable (APIWriter) async throws -> T
     ) async throws -> T {
-        let settings = APISettings()
         let client = HTTPClient(
             configuration: .init(try TLSConfiguration(access), settings, silence: settings.listSilence))
         let result: Result<T, any Error>
         do {
-            result = .success(try await work(APIWriter(access: access, userAgent: userAgent, client: client)))
+            result = .success(
+                try await work(APIWriter(access: access, userAgent: userAgent, client: client, settings: settings)))
         } catch { result = .failure(error) }
         try await client.shutdown()
         return try result.get()
@@ -64,7 +64,7 @@ package struct APIWriter: Sendable {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
             message.body = .bytes(Array(try encoder.encode(body)))
-            let response = try await client.execute(message, timeout: Self.patience)
+            let response = try await client.execute(message, timeout: TimeAmount(settings.writeTime))
             let answer = try await response.body.collect(upTo: Self.longestAnswer)
             if (200..<300).contains(response.status.code) { return }
             refusal = APIRefusal(code: Int(response.status.code), body: Array(answer.readableBytesView))

@@ -70,7 +70,7 @@ import Testing
 
     /// The variables and flags that manifests set are those of the agent that is built here.
     @Test func whatIsSetIsWhatTheAgentKnows() async throws {
-        let help = try await run([try BuiltProducts.path(of: "apusd"), "--help"]).output
+        let help = try await run([try BuiltProducts.path(of: "apusd"), "--help"], within: .seconds(300)).output
         let container = try Deploy.manifest("daemonset")["spec"]["template"]["spec"]["containers"][0]
         for argument in container["args"].strings {
             let flag = argument.prefix { $0 != "=" }

@@ -6,9 +6,19 @@ import TestSupport
 import Testing
 
 @Suite struct HTTPEndpointTests {
+    /// Beside tests that keep every core busy, an answer takes as long as they do.
+    private static let patience: TimeAmount = .minutes(5)
+
+    /// Limits that no test beside this one reaches.
+    private static var patient: HTTPLimits {
+        var limits = HTTPLimits()
+        limits.idleTime = .seconds(600)
+        return limits
+    }
+
     /// Serves on a port of the kernel's choice while `body` runs.
     private func serving(
-        _ limits: HTTPLimits = HTTPLimits(), _ body: @Sendable (HTTPEndpoint) async throws -> Void
+        _ limits: HTTPLimits = patient, _ body: @Sendable (HTTPEndpoint) async throws -> Void
     ) async throws {
         let address = try #require(ListenAddress("127.0.0.1:0"))
         let endpoint = try await HTTPEndpoint(address, flag: "test-address", limits: limits)
@@ -30,7 +40,7 @@ import Testing
         var request = HTTPClientRequest(url: "http://127.0.0.1:\(endpoint.port)\(path)")
         request.method = method
         if method == .POST { request.body = .bytes([UInt8](repeating: 0, count: 100_000)) }
-        let response = try await HTTPClient.shared.execute(request, timeout: .seconds(20))
+        let response = try await HTTPClient.shared.execute(request, timeout: Self.patience)
         return (response, String(buffer: try await response.body.collect(upTo: 1 << 20)))
     }
 
@@ -67,8 +77,8 @@ import Testing
         try await serving(limits) { endpoint in
             // The first one holds the only place until it has been idle for too long.
             let idle = try ChildProcess(["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/\(endpoint.port); cat <&3"])
-            #expect(await idle.exit(orKillAfter: .seconds(20)).succeeded)
-            try await eventually("the place to be free", within: .seconds(20)) {
+            #expect(await idle.exit(orKillAfter: .seconds(300)).succeeded)
+            try await eventually("the place to be free", within: .seconds(300)) {
                 try await self.ask(endpoint, "/hello").0.status == .ok
             }
         }
@@ -77,7 +87,7 @@ import Testing
     @Test func whatIsNoRequestIsRefused() async throws {
         try await serving { endpoint in
             let script = "exec 3<>/dev/tcp/127.0.0.1/\(endpoint.port); printf 'hello\\r\\n\\r\\n' >&3; head -n 1 <&3"
-            let result = try await run(["bash", "-c", script])
+            let result = try await run(["bash", "-c", script], within: .seconds(300))
             #expect(result.output.hasPrefix("HTTP/1.1 400"), "\(result)")
         }
     }
@@ -96,13 +106,13 @@ import Testing
 
     @Test func allOfTheHostMeansBothFamilies() async throws {
         let address = try #require(ListenAddress(":0"))
-        let endpoint = try await HTTPEndpoint(address, flag: "test-address")
+        let endpoint = try await HTTPEndpoint(address, flag: "test-address", limits: Self.patient)
         try await withThrowingTaskGroup { group in
             group.addTask { try await endpoint.serve { _ in HTTPAnswer(200, "here\n") } }
             defer { group.cancelAll() }
             for host in ["127.0.0.1", "[::1]"] {
                 let url = "http://\(host):\(endpoint.port)/"
-                let response = try await HTTPClient.shared.execute(HTTPClientRequest(url: url), timeout: .seconds(20))
+                let response = try await HTTPClient.shared.execute(HTTPClientRequest(url: url), timeout: Self.patience)
                 #expect(response.status == .ok)
                 _ = try await response.body.collect(upTo: 100)
             }

@@ -8,6 +8,13 @@ import Testing
 struct WritingTests {
     private static let nodes = ObjectKind.node.path
 
+    /// Beside tests that keep every core busy, an answer takes as long as they do.
+    private static var patient: APISettings {
+        var settings = APISettings()
+        (settings.listSilence, settings.writeTime) = (.seconds(300), .seconds(300))
+        return settings
+    }
+
     private func event(_ kind: String = "Pod", namespace: String = "shop", name: String = "web.1") -> ClusterEvent {
         ClusterEvent(
             name: name,
@@ -22,7 +29,7 @@ struct WritingTests {
     ) async throws {
         try await HTTPServer.run(handler: FakeAPIServer(cluster, token: "right").handle) { port in
             let access = access(port, token: .text(token ?? "right"))
-            try await APIWriter.with(access, userAgent: "apusd/test", body)
+            try await APIWriter.with(access, settings: Self.patient, userAgent: "apusd/test", body)
         }
     }
 
@@ -104,7 +111,7 @@ struct WritingTests {
             #expect(refused?.code == 401 && refused?.description == "the API server answered 401: Unauthorized")
         }
         let nobody = ClusterAccess(server: "http://127.0.0.1:1", authority: .system)
-        try await APIWriter.with(nobody, userAgent: "apusd/test") { writer in
+        try await APIWriter.with(nobody, settings: Self.patient, userAgent: "apusd/test") { writer in
             let error = await #expect(throws: APIWriteError.self) { try await writer.create(event()) }
             #expect(error?.code == nil && error?.description.contains("onnection refused") == true)
         }
@@ -114,7 +121,7 @@ struct WritingTests {
     func recordedRefusal() async throws {
         let answer = try RecordedAnswer(path: recording("errors/403-write.http"))
         try await HTTPServer.run(handler: { _, writer in try await answer.give(writer) }) { port in
-            try await APIWriter.with(access(port), userAgent: "apusd/test") { writer in
+            try await APIWriter.with(access(port), settings: Self.patient, userAgent: "apusd/test") { writer in
                 let error = await #expect(throws: APIWriteError.self) { try await writer.create(event()) }
                 #expect(error?.code == 403)
                 #expect(error?.description.contains("services \"cart\" is forbidden") == true)
