@@ -67,7 +67,7 @@ let package = Package(
 
         // Pure domains.
         .target(name: "LoadBalancing", dependencies: ["Addressing"], swiftSettings: strict),
-        .target(name: "NetworkPolicy", dependencies: ["Addressing"], swiftSettings: strict),
+        .target(name: "NetworkPolicy", dependencies: ["Addressing", "DomainNames"], swiftSettings: strict),
         .target(name: "Flows", dependencies: ["Addressing"], swiftSettings: strict),
         .target(name: "DomainNames", dependencies: ["Addressing"], swiftSettings: strict),
         .target(name: "Wire", dependencies: ["Addressing"], swiftSettings: strict),
@@ -86,7 +86,7 @@ let package = Package(
             swiftSettings: strict),
         .target(name: "Kubernetes", dependencies: ["Addressing", yams], swiftSettings: strict),
         .target(
-            name: "PolicyTranslation", dependencies: ["Addressing", "Kubernetes", "NetworkPolicy"],
+            name: "PolicyTranslation", dependencies: ["Addressing", "DomainNames", "Kubernetes", "NetworkPolicy"],
             swiftSettings: strict),
         .target(
             name: "ManifestLint", dependencies: ["Addressing", "Kubernetes", "NetworkPolicy", "PolicyTranslation"],
@@ -133,8 +133,11 @@ let package = Package(
             name: "BenchSupport", dependencies: ["Addressing", "BPF", "Datapath", "LoadBalancing"],
             path: "Tests/BenchSupport", swiftSettings: strict),
         .target(
-            name: "PolicyGenerators", dependencies: ["NetworkPolicy", "Addressing", "Kubernetes"],
+            name: "PolicyGenerators", dependencies: ["NetworkPolicy", "Addressing", "DomainNames", "Kubernetes"],
             path: "Tests/PolicyGenerators", swiftSettings: strict),
+        .target(
+            name: "DNSMessages", dependencies: ["Addressing", "PolicyGenerators", "Wire"], path: "Tests/DNSMessages",
+            swiftSettings: strict),
         .target(
             name: "DocumentationOracle", dependencies: ["Addressing", "Kubernetes"], path: "Tests/DocumentationOracle",
             swiftSettings: strict),
@@ -150,13 +153,13 @@ let package = Package(
             name: "LoadBalancingTests", dependencies: ["Addressing", "LoadBalancing"], exclude: ["Fixtures"],
             swiftSettings: strict),
         .testTarget(
-            name: "NetworkPolicyTests", dependencies: ["NetworkPolicy", "PolicyGenerators", "Addressing"],
-            swiftSettings: strict),
+            name: "NetworkPolicyTests",
+            dependencies: ["NetworkPolicy", "PolicyGenerators", "Addressing", "DomainNames"], swiftSettings: strict),
         .testTarget(
             name: "DomainNamesTests", dependencies: ["Addressing", "DomainNames", "PolicyGenerators"],
             swiftSettings: strict),
         .testTarget(
-            name: "WireTests", dependencies: ["Addressing", "PolicyGenerators", "Wire"], swiftSettings: strict),
+            name: "WireTests", dependencies: ["Addressing", "DNSMessages", "Wire"], swiftSettings: strict),
         .testTarget(
             name: "PrometheusTextTests", dependencies: ["PrometheusText", "TestSupport"], swiftSettings: strict),
         .testTarget(
@@ -175,7 +178,8 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "PolicyTranslationTests",
-            dependencies: ["Addressing", "Kubernetes", "NetworkPolicy", "PolicyTranslation"], swiftSettings: strict),
+            dependencies: ["Addressing", "DomainNames", "Kubernetes", "NetworkPolicy", "PolicyTranslation"],
+            swiftSettings: strict),
         .testTarget(
             name: "ManifestLintTests", dependencies: ["ManifestLint"], exclude: ["Fixtures"], swiftSettings: strict),
         .testTarget(
@@ -201,10 +205,10 @@ let package = Package(
         .testTarget(
             name: "DatapathProgramTests",
             dependencies: [
-                "Addressing", "BPF", "DatapathABI", "DatapathObjects", "LinuxKernel", "NetworkPolicy",
-                "PolicyGenerators", "TestSupport",
+                "Addressing", "BPF", "DNSMessages", "DatapathABI", "DatapathObjects", "DomainNames", "LinuxKernel",
+                "NetworkPolicy", "PolicyGenerators", "TestSupport", "Wire",
             ],
-            swiftSettings: strict),
+            swiftSettings: strict, plugins: ["CompileBPF"]),
         .testTarget(
             name: "AgentTests",
             dependencies: [

@@ -1,8 +1,9 @@
 import Foundation
 import PackagePlugin
 
-/// Compiles each `bpf/programs/NAME.bpf.c` with the toolchain's clang and writes a Swift source that embeds the object, as
-/// part of `swift build`. A C source could `#embed` it, but SwiftPM compiles only generated Swift.
+/// Compiles each `bpf/programs/NAME.bpf.c` (for a target of tests each `bpf/tests/NAME.bpf.c`) with the toolchain's
+/// clang and writes a Swift source that embeds the object, as part of `swift build`. A C source could `#embed` it, but
+/// SwiftPM compiles only generated Swift.
 @main struct CompileBPF: BuildToolPlugin {
     func createBuildCommands(context: PluginContext, target: any Target) throws -> [Command] {
         let root = context.package.directoryURL
@@ -10,12 +11,24 @@ import PackagePlugin
             try files(in: root.appending(path: "bpf/abi"), suffix: ".h")
             + files(in: root.appending(path: "bpf/lib"), suffix: ".h")
         let clang = try context.tool(named: "clang").url
-        return try files(in: root.appending(path: "bpf/programs"), suffix: ".bpf.c").map { source in
-            compile(source, headers: headers, clang: clang, into: context.pluginWorkDirectoryURL)
+        let isProduct = target.name == "DatapathObjects"
+        let folder = root.appending(path: isProduct ? "bpf/programs" : "bpf/tests")
+        return try files(in: folder, suffix: ".bpf.c").map { source in
+            compile(
+                source, headers: headers, clang: clang, as: isProduct ? .member : .memberOfImport,
+                into: context.pluginWorkDirectoryURL)
         }
     }
 
-    private func compile(_ source: URL, headers: [URL], clang: URL, into folder: URL) -> Command {
+    /// What the generated source begins with.
+    private enum Heading: String {
+        case member = "extension BPFObjectImage {\\n    public static let "
+        case memberOfImport = "internal import DatapathObjects\\n\\nextension BPFObjectImage {\\n    static let "
+    }
+
+    private func compile(
+        _ source: URL, headers: [URL], clang: URL, as heading: Heading, into folder: URL
+    ) -> Command {
         let name = source.lastPathComponent.replacingOccurrences(of: ".bpf.c", with: "")
         let object = folder.appending(path: "\(name).bpf.o")
         let embedded = folder.appending(path: "\(name)Object.swift")
@@ -26,7 +39,7 @@ import PackagePlugin
             "$1" -target bpf -mcpu=v3 -O2 -g -std=gnu17 -Wall -Wextra -Werror -Xclang -fno-split-cold-code \
                 -I"/usr/include/$(uname -m)-linux-gnu" -c "$2" -o "$3"
             "$6" --strip-debug "$3"
-            { printf 'extension BPFObjectImage {\\n    public static let %s = BPFObjectImage(name: "%s", base64: "' "$5" "$5"
+            { printf '\(heading.rawValue)%s = BPFObjectImage(name: "%s", base64: "' "$5" "$5"
               base64 -w 0 "$3"; printf '")\\n}\\n'; } > "$4"
             """
         return .buildCommand(

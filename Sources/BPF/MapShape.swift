@@ -48,6 +48,8 @@ public struct BPFMapFlags: OptionSet, Sendable, Hashable {
     public static let noPreallocation = BPFMapFlags(rawValue: UInt32(BPF_F_NO_PREALLOC))
     /// The values can be mapped into user space.
     public static let mappable = BPFMapFlags(rawValue: UInt32(BPF_F_MMAPABLE))
+    /// An array that may stand in a map of maps for others of another length.
+    public static let ofAnySize = BPFMapFlags(rawValue: UInt32(BPF_F_INNER_MAP))
 }
 
 /// What decides whether one map can stand in for another.

@@ -1,4 +1,5 @@
 internal import Addressing
+internal import DNSMessages
 import Testing
 internal import Wire
 

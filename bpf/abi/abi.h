@@ -5,6 +5,8 @@
 #include "reason.h"
 #include "config.h"
 #include "connection.h"
+#include "dns.h"
+#include "domain.h"
 #include "endpoint.h"
 #include "event.h"
 #include "name.h"

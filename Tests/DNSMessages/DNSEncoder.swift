@@ -1,37 +1,54 @@
-internal import Addressing
-internal import Wire
+package import Addressing
+package import Wire
 
 /// A message as a test writes it down.
-struct SentMessage {
-    enum Data {
+package struct SentMessage {
+    package enum Data {
         case address(IPAddress)
         case alias(String)
         case raw(type: UInt16, [UInt8])
     }
 
-    struct Record {
-        var owner: String
-        var lifetime: UInt32 = 60
-        var data: Data
+    package struct Record {
+        package var owner: String
+        package var lifetime: UInt32
+        package var data: Data
+
+        package init(owner: String, lifetime: UInt32 = 60, data: Data) {
+            self.owner = owner
+            self.lifetime = lifetime
+            self.data = data
+        }
     }
 
-    var id: UInt16 = 0x1234
-    var flags: UInt16 = 0x8180
-    var name = "example.com"
-    var type = DNSType.a
-    var answers: [Record] = []
-    var authorities: [Record] = []
+    package var id: UInt16 = 0x1234
+    package var flags: UInt16 = 0x8180
+    package var name: String
+    package var type: DNSType
+    package var answers: [Record]
+    package var authorities: [Record]
     /// The payload size and the upper byte of the response code of an OPT record.
-    var options: (payloadSize: UInt16, upperCode: UInt8)?
+    package var options: (payloadSize: UInt16, upperCode: UInt8)?
+
+    package init(
+        id: UInt16 = 0x1234, name: String = "example.com", type: DNSType = .a, answers: [Record] = [],
+        authorities: [Record] = []
+    ) {
+        self.id = id
+        self.name = name
+        self.type = type
+        self.answers = answers
+        self.authorities = authorities
+    }
 }
 
 /// Writes messages, with compression pointers if wanted.
-struct DNSEncoder {
+package struct DNSEncoder {
     private(set) var bytes: [UInt8] = []
     private var places: [String: Int] = [:]
     private let compresses: Bool
 
-    static func encode(_ message: SentMessage, compresses: Bool = true) -> [UInt8] {
+    package static func encode(_ message: SentMessage, compresses: Bool = true) -> [UInt8] {
         var encoder = DNSEncoder(compresses: compresses)
         encoder.add(message)
         return encoder.bytes
@@ -93,9 +110,9 @@ struct DNSEncoder {
 
 extension DNSResponse {
     /// Parses an array's bytes, which is what tests have.
-    init(_ bytes: [UInt8]) throws(DNSError) { try self.init(parsing: bytes.span.bytes) }
+    package init(_ bytes: [UInt8]) throws(DNSError) { try self.init(parsing: bytes.span.bytes) }
 }
 
 extension DNSQuery {
-    init(_ bytes: [UInt8]) throws(DNSError) { try self.init(parsing: bytes.span.bytes) }
+    package init(_ bytes: [UInt8]) throws(DNSError) { try self.init(parsing: bytes.span.bytes) }
 }
