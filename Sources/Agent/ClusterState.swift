@@ -91,7 +91,7 @@ struct ClusterState: Sendable {
         case .node(let object) where object.meta.name == node:
             nodeIsLeaving = object.isLeaving
             ownNode = object
-        case .service, .networkPolicy, .clusterNetworkPolicy: uids[object.key] = object.meta.uid
+        case .service, .networkPolicy, .clusterNetworkPolicy, .fqdnNetworkPolicy: uids[object.key] = object.meta.uid
         default: break
         }
     }

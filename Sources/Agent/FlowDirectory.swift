@@ -36,7 +36,7 @@ extension PeerDirectory {
         case .node(let node):
             upsertNode(named: node.meta.name, addresses: node.addresses.map(\.address), labels: node.meta.labels)
         case .service(let service): upsert(ServicePeer(service))
-        case .namespace, .endpointSlice, .networkPolicy, .clusterNetworkPolicy: break
+        case .namespace, .endpointSlice, .networkPolicy, .clusterNetworkPolicy, .fqdnNetworkPolicy: break
         }
     }
 }
@@ -47,7 +47,7 @@ extension PeerOwner {
         case .pod: self.init(kind: .pod, namespace: key.namespace, name: key.name)
         case .node: self.init(kind: .node, name: key.name)
         case .service: self.init(kind: .service, namespace: key.namespace, name: key.name)
-        case .namespace, .endpointSlice, .networkPolicy, .clusterNetworkPolicy: return nil
+        case .namespace, .endpointSlice, .networkPolicy, .clusterNetworkPolicy, .fqdnNetworkPolicy: return nil
         }
     }
 }

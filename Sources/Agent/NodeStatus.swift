@@ -26,7 +26,7 @@ extension NodeController {
         status.programmed.services = Set(state.services.programs.values.map(\.service)).count
         status.programmed.frontends = state.services.programs.count
         status.programmed.backends = Set(state.services.programs.values.flatMap(\.backends)).count
-        status.programmed.policies = [.networkPolicy, .clusterNetworkPolicy].reduce(0) {
+        status.programmed.policies = [.networkPolicy, .clusterNetworkPolicy, .fqdnNetworkPolicy].reduce(0) {
             $0 + (state.objectCounts[$1] ?? 0)
         }
         status.applying.edits = programming.written

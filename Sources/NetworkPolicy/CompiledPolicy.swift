@@ -132,10 +132,13 @@ public struct CompiledPolicy: Sendable, Hashable {
     /// The rules in the order of their bits.
     public var rules: [CompiledRule]
     public var pages: [CompiledPage]
+    /// The rules that admit by names, by pattern and in the order of the patterns.
+    public var domains: [DomainBits]
 
     public init(
         id: PolicyID, direction: PolicyDirection, isolatedBy: [PolicyName] = [], auditedBy: [PolicyName] = [],
-        rules: [CompiledRule] = [], pages: [CompiledPage] = []
+        rules: [CompiledRule] = [], pages: [CompiledPage] = [],
+        domains: [DomainBits] = []
     ) {
         self.id = id
         self.direction = direction
@@ -143,6 +146,7 @@ public struct CompiledPolicy: Sendable, Hashable {
         self.auditedBy = auditedBy
         self.rules = rules
         self.pages = pages
+        self.domains = domains
     }
 
     /// Whether what no rule admits is denied.

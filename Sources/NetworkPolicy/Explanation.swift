@@ -10,20 +10,25 @@ public struct PolicyQuery: Sendable, Hashable, CustomStringConvertible {
     public var ipProtocol: IPProtocol
     /// The destination port, 0 for a protocol without ports.
     public var port: Port
+    /// The names under which the pod's policy holds the peer's address, in lower case and without a trailing dot.
+    public var peerNames: Set<String>
 
     public init(
-        endpoint: PodKey, direction: PolicyDirection, peer: IPAddress, ipProtocol: IPProtocol, port: Port
+        endpoint: PodKey, direction: PolicyDirection, peer: IPAddress, ipProtocol: IPProtocol, port: Port,
+        peerNames: Set<String> = []
     ) {
         self.endpoint = endpoint
         self.direction = direction
         self.peer = peer
         self.ipProtocol = ipProtocol
         self.port = port
+        self.peerNames = peerNames
     }
 
     public var description: String {
         let arrow = direction == .ingress ? "from" : "to"
-        return "\(direction.rawValue) of \(endpoint) \(arrow) \(peer), \(ipProtocol) port \(port)"
+        let names = peerNames.isEmpty ? "" : " (\(peerNames.sorted().joined(separator: " ")))"
+        return "\(direction.rawValue) of \(endpoint) \(arrow) \(peer)\(names), \(ipProtocol) port \(port)"
     }
 }
 

@@ -1,4 +1,5 @@
 internal import Addressing
+internal import DomainNames
 
 /// What a peer of an active rule matches: a base, and for a named port in egress also that the pod has the port.
 struct MatcherKey: Hashable {
@@ -32,6 +33,9 @@ extension PeerBase: CustomStringConvertible {
         case .block(let block):
             if block.exceptions.isEmpty { return "block \(block.block)" }
             return "block \(block.block) except \(block.exceptions.map(\.description).joined(separator: " "))"
+        case .domain(let pattern):
+            // The lone star of one dialect is not the star of a label.
+            return pattern.form == .subdomains ? "subdomains \(pattern)" : "domain \(pattern)"
         }
     }
 }

@@ -134,6 +134,9 @@ extension PolicyCompiler {
         case .clusterPolicy(let object): take(PolicySource(object))
         case .clusterPolicyRemoved(let name):
             removePolicy(PolicyName(kind: .clusterNetworkPolicy, namespace: "", name: name))
+        case .fqdnPolicy(let object): take(PolicySource(object))
+        case .fqdnPolicyRemoved(let namespace, let name):
+            removePolicy(PolicyName(kind: .fqdnNetworkPolicy, namespace: namespace, name: name))
         case .node(let name, let addresses): if name == node { takeNode(Set(addresses)) }
         case .nodeRemoved(let name): if name == node { takeNode([]) }
         case .localAddresses(let new):

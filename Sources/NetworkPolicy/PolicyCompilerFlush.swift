@@ -101,6 +101,8 @@ extension PolicyCompiler {
             dirty.addresses.formUnion(addresses.addresses(in: block.block))
         case .block(let block):
             dirty.addresses.formUnion(directory.owners.keys.filter(block.block.contains))
+        case .domain:
+            break  // no class has it
         }
     }
 

@@ -11,6 +11,8 @@ public enum PolicyInput: Sendable, Hashable {
     case policyRemoved(namespace: String, name: String)
     case clusterPolicy(ClusterPolicyObject)
     case clusterPolicyRemoved(String)
+    case fqdnPolicy(FQDNPolicyObject)
+    case fqdnPolicyRemoved(namespace: String, name: String)
     /// A node and its addresses; only those of the own node matter to NetworkPolicy.
     case node(String, addresses: [IPAddress])
     case nodeRemoved(String)
@@ -27,6 +29,10 @@ extension PolicyInput {
             PolicyName(kind: .networkPolicy, namespace: namespace, name: name)
         case .clusterPolicy(let object): PolicyName(kind: .clusterNetworkPolicy, namespace: "", name: object.name)
         case .clusterPolicyRemoved(let name): PolicyName(kind: .clusterNetworkPolicy, namespace: "", name: name)
+        case .fqdnPolicy(let object):
+            PolicyName(kind: .fqdnNetworkPolicy, namespace: object.namespace, name: object.name)
+        case .fqdnPolicyRemoved(let namespace, let name):
+            PolicyName(kind: .fqdnNetworkPolicy, namespace: namespace, name: name)
         case .pod, .podRemoved, .namespace, .namespaceRemoved, .node, .nodeRemoved, .localAddresses: nil
         }
     }
@@ -34,8 +40,9 @@ extension PolicyInput {
     /// Whether an object is gone.
     public var isRemoval: Bool {
         switch self {
-        case .podRemoved, .namespaceRemoved, .policyRemoved, .clusterPolicyRemoved, .nodeRemoved: true
-        case .pod, .namespace, .policy, .clusterPolicy, .node, .localAddresses: false
+        case .podRemoved, .namespaceRemoved, .policyRemoved, .clusterPolicyRemoved, .fqdnPolicyRemoved, .nodeRemoved:
+            true
+        case .pod, .namespace, .policy, .clusterPolicy, .fqdnPolicy, .node, .localAddresses: false
         }
     }
 }

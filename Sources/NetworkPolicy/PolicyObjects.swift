@@ -1,4 +1,5 @@
 public import Addressing
+public import DomainNames
 
 /// The name of a pod in the cluster.
 public struct PodKey: Sendable, Hashable, Comparable, CustomStringConvertible {
@@ -80,6 +81,8 @@ public enum PolicyPeer: Sendable, Hashable {
     case block(CIDR, except: [CIDR])
     /// Exactly these addresses, such as those of the nodes that a selector matched; an empty list admits nobody.
     case addresses([IPAddress])
+    /// What the names resolve to, as the pod has learned it; in egress rules that allow only.
+    case domains([DomainPattern])
 }
 
 /// One item of a rule's `ports`.

@@ -11,6 +11,7 @@ public struct PolicyOracle: Sendable {
     private var auditedNamespaces: Set<String> = []
     private var policies: [PodKey: NetworkPolicyObject] = [:]
     private var clusterPolicies: [String: ClusterPolicyObject] = [:]
+    var fqdnPolicies: [PodKey: FQDNPolicyObject] = [:]
     private var nodeAddresses: [IPAddress] = []
     private var interfaceAddresses: Set<IPAddress> = []
     /// Whose address is whose, where somebody keeps that already; nil: every pod is looked at.
@@ -48,6 +49,9 @@ public struct PolicyOracle: Sendable {
         case .policyRemoved(let namespace, let name): policies[PodKey(namespace: namespace, name: name)] = nil
         case .clusterPolicy(let object): clusterPolicies[object.name] = object
         case .clusterPolicyRemoved(let name): clusterPolicies[name] = nil
+        case .fqdnPolicy(let object): fqdnPolicies[PodKey(namespace: object.namespace, name: object.name)] = object
+        case .fqdnPolicyRemoved(let namespace, let name):
+            fqdnPolicies[PodKey(namespace: namespace, name: name)] = nil
         case .node(let name, let addresses): if name == node { nodeAddresses = addresses }
         case .nodeRemoved(let name): if name == node { nodeAddresses = [] }
         case .localAddresses(let addresses): interfaceAddresses = addresses
@@ -100,12 +104,14 @@ public struct PolicyOracle: Sendable {
 extension PolicyOracle {
     private func judge(_ query: PolicyQuery, _ endpoint: PolicyPod) -> Explanation {
         let objects = selecting(endpoint, query.direction)
+        let named = fqdnSelecting(endpoint, query.direction)
         let cluster = clusterSelecting(endpoint)
         let isPodAudited = auditedNamespaces.contains(endpoint.key.namespace)
         let unreadable = cluster.filter { !WellFormed.check($0) }
         let closing = unreadable.filter { !$0.isAudited && !isPodAudited }
         let broken =
             closing.filter { $0.tier == .admin }.map { name(of: $0) }
+            + named.filter { !WellFormed.check($0) && !$0.isAudited && !isPodAudited }.map { name(of: $0) }
             + objects.filter { !WellFormed.check($0) && !$0.isAudited && !isPodAudited }.map { name(of: $0) }
             + closing.filter { $0.tier != .admin }.map { name(of: $0) }
         if !broken.isEmpty {
@@ -114,14 +120,20 @@ extension PolicyOracle {
         let readable = cluster.filter(WellFormed.check)
         var course = Course()
         if let decided = tier(.admin, readable, query, endpoint, &course) { return decided }
-        if let admitting = networkPolicies(objects.filter(WellFormed.check), query, endpoint, &course) {
+        let admitting =
+            fqdnPolicies(named.filter(WellFormed.check), query, endpoint, &course)
+            ?? networkPolicies(objects.filter(WellFormed.check), query, endpoint, &course)
+        if let admitting {
             return course.end(isAllowed: true, .rule(admitting))
         }
-        let enforced = objects.filter { !$0.isAudited && !isPodAudited }
-        if !enforced.isEmpty { return course.end(isAllowed: false, .isolation(enforced.map { name(of: $0) })) }
+        let enforced =
+            named.filter { !$0.isAudited && !isPodAudited }.map { name(of: $0) }
+            + objects.filter { !$0.isAudited && !isPodAudited }.map { name(of: $0) }
+        if !enforced.isEmpty { return course.end(isAllowed: false, .isolation(enforced)) }
         // One that can't be read would deny everything: in audit mode that is reported, too.
         let reporting =
-            unreadable.filter { $0.tier == .admin }.map { name(of: $0) } + objects.map { name(of: $0) }
+            unreadable.filter { $0.tier == .admin }.map { name(of: $0) } + named.map { name(of: $0) }
+            + objects.map { name(of: $0) }
             + unreadable.filter { $0.tier != .admin }.map { name(of: $0) }
         if !reporting.isEmpty { course.audit(.isolation(reporting)) }
         if let decided = tier(.baseline, readable, query, endpoint, &course) { return decided }
@@ -129,7 +141,7 @@ extension PolicyOracle {
     }
 
     /// How far judging has come.
-    private struct Course {
+    struct Course {
         var considered: [Explanation.Consideration] = []
         private var audited: Explanation.Reason?
 
@@ -180,7 +192,7 @@ extension PolicyOracle {
                 let step = Explanation.Consideration(
                     origin: origin, tier: tier, action: rule.action, isAudited: isAudited, peers: rule.peers,
                     ports: rule.ports ?? [],
-                    admitsPeer: rule.peers.contains { admits($0, query.peer, home: nil) },
+                    admitsPeer: rule.peers.contains { admits($0, query, home: nil) },
                     admitsPort: admitsPort(rule.ports, query, endpoint))
                 course.considered.append(step)
                 guard step.matches else { continue }
@@ -207,7 +219,7 @@ extension PolicyOracle {
                 let peers = rule.peers ?? []
                 let step = Explanation.Consideration(
                     origin: origin, tier: .networkPolicy, action: .allow, peers: peers, ports: rule.ports ?? [],
-                    admitsPeer: peers.isEmpty || peers.contains { admits($0, query.peer, home: object.namespace) },
+                    admitsPeer: peers.isEmpty || peers.contains { admits($0, query, home: object.namespace) },
                     admitsPort: admitsPort(rule.ports, query, endpoint))
                 course.considered.append(step)
                 if step.matches { return origin }
@@ -229,8 +241,13 @@ extension PolicyOracle {
 
 extension PolicyOracle {
     /// Whether a peer item covers an address; `home` is the policy's namespace, nil for a cluster policy.
-    private func admits(_ peer: PolicyPeer, _ address: IPAddress, home: String?) -> Bool {
+    func admits(_ peer: PolicyPeer, _ query: PolicyQuery, home: String?) -> Bool {
+        let address = query.peer
         switch peer {
+        case .domains(let patterns):
+            return patterns.contains { pattern in
+                query.peerNames.contains { OracleNames.matches(pattern, $0) }
+            }
         case .block(let block, let except):
             return block.contains(address) && !except.contains { $0.contains(address) }
         case .addresses(let addresses):
@@ -246,7 +263,7 @@ extension PolicyOracle {
         }
     }
 
-    private func admitsPort(_ rules: [PortRule]?, _ query: PolicyQuery, _ endpoint: PolicyPod) -> Bool {
+    func admitsPort(_ rules: [PortRule]?, _ query: PolicyQuery, _ endpoint: PolicyPod) -> Bool {
         guard let rules, !rules.isEmpty else { return true }
         let receiver = query.direction == .ingress ? endpoint : pod(at: query.peer)
         return rules.contains { rule in
@@ -266,7 +283,7 @@ extension PolicyOracle {
         }
     }
 
-    private func holds(_ selector: LabelSelector, _ labels: [String: String]) -> Bool {
+    func holds(_ selector: LabelSelector, _ labels: [String: String]) -> Bool {
         for (key, value) in selector.matchLabels where labels[key] != value { return false }
         for expression in selector.matchExpressions {
             switch (expression.comparison, labels[expression.key]) {
@@ -283,7 +300,7 @@ extension PolicyOracle {
 }
 
 /// Whether the API server would have taken an object; the oracle's own, shorter wording of the rules.
-private enum WellFormed {
+enum WellFormed {
     static func check(_ object: NetworkPolicyObject) -> Bool {
         let rules = object.ingress + object.egress
         return object.invalidFields.isEmpty && check(object.podSelector)
@@ -296,6 +313,8 @@ private enum WellFormed {
             && check(object.namespaceSelector) && check(object.podSelector)
             && rules.allSatisfy { !$0.peers.isEmpty }
             && rules.allSatisfy { $0.peers.allSatisfy(check) && ($0.ports ?? []).allSatisfy(check) }
+            && !object.ingress.contains { $0.peers.contains(where: \.isDomains) }
+            && object.egress.allSatisfy { checkNames($0) }
     }
 
     static func check(_ selector: LabelSelector) -> Bool {
@@ -311,11 +330,11 @@ private enum WellFormed {
             (namespaces != nil || pods != nil) && [namespaces, pods].compactMap { $0 }.allSatisfy(check)
         case .block(let block, let except):
             except.allSatisfy { $0 != block && block.contains($0) }
-        case .addresses: true
+        case .addresses, .domains: true
         }
     }
 
-    private static func check(_ rule: PortRule) -> Bool {
+    static func check(_ rule: PortRule) -> Bool {
         guard [.tcp, .udp, .sctp].contains(rule.ipProtocol) else { return false }
         switch rule.ports {
         case .any: return true

@@ -1,4 +1,5 @@
 internal import Addressing
+internal import DomainNames
 
 /// Where a selector looks for pods.
 enum NamespaceScope: Hashable {
@@ -33,6 +34,8 @@ struct AddressBlock: Hashable {
 enum PeerBase: Hashable {
     case pods(PodSet)
     case block(AddressBlock)
+    /// The addresses that the pod has learned under a name that matches; no class has them.
+    case domain(DomainPattern)
 }
 
 /// A container port's name as a rule asks for it.
@@ -46,7 +49,7 @@ struct SourceRule: Hashable {
     let origin: RuleOrigin
     let action: PolicyAction
     /// Nil admits every peer.
-    let peers: [PeerBase]?
+    var peers: [PeerBase]?
     /// Nil admits every protocol and port.
     let ports: [PortRule]?
 
@@ -170,6 +173,8 @@ extension PeerBase {
             return [.block(AddressBlock(block, except: except))]
         case .addresses(let addresses):
             return Set(addresses).sorted().map { .block(AddressBlock(CIDR(host: $0), except: [])) }
+        case .domains(let patterns):
+            return Set(patterns).sorted().map { .domain($0) }
         }
     }
 }

@@ -16,6 +16,19 @@ enum PolicyValidation {
         return found.problems.sorted()
     }
 
+    static func problems(_ object: FQDNPolicyObject, _ name: PolicyName) -> [PolicyProblem] {
+        var found = Findings(object: name, fields: object.invalidFields)
+        found.check(object.podSelector, "spec.podSelector")
+        for (index, rule) in object.egress.enumerated() {
+            let path = "spec.egress[\(index)]"
+            // What could not be read has its own problem.
+            if rule.matches.isEmpty, found.problems.isEmpty { found.add("\(path).matches", "needs at least one name") }
+            found.check(rule.ports ?? [], path)
+            found.refuseNamedPorts(rule.ports ?? [], path)
+        }
+        return found.problems.sorted()
+    }
+
     static func problems(_ object: ClusterPolicyObject, _ name: PolicyName) -> [PolicyProblem] {
         var found = Findings(object: name, fields: object.invalidFields)
         found.check(object.namespaceSelector, "spec.subject.namespaceSelector")
@@ -29,6 +42,9 @@ enum PolicyValidation {
                 if rule.peers.isEmpty { found.add(peersPath, "needs at least one peer") }
                 for (number, peer) in rule.peers.enumerated() { found.check(peer, "\(peersPath)[\(number)]") }
                 found.check(rule.ports ?? [], path)
+                guard rule.peers.contains(where: \.isDomains) else { continue }
+                if rule.action != .allow { found.add("\(path).action", "must be Accept in a rule with domainNames") }
+                found.refuseNamedPorts(rule.ports ?? [], path)
             }
         }
         return found.problems.sorted()
@@ -69,11 +85,20 @@ private struct Findings {
             if let namespaces { check(namespaces, "\(path).namespaceSelector") }
             if let pods { check(pods, "\(path).podSelector") }
         case .addresses: break
+        case .domains:
+            if !path.hasPrefix("spec.egress") { add(path, "names can only be peers of egress rules") }
         case .block(let block, let except):
             for (index, exception) in except.enumerated()
             where !block.contains(exception) || exception.length == block.length {
                 add("\(path).ipBlock.except[\(index)]", "\(exception) is not inside \(block)")
             }
+        }
+    }
+
+    /// Behind a name there may be anything, and only pods have named ports.
+    mutating func refuseNamedPorts(_ ports: [PortRule], _ path: String) {
+        for (index, rule) in ports.enumerated() {
+            if case .name = rule.ports { add("\(path).ports[\(index)].port", "only pods have named ports") }
         }
     }
 

@@ -79,10 +79,12 @@ struct ProgramTables {
     ) -> PolicyID {
         var id = PolicyID(rawValue: content.identifier(matchers))
         while id == .none || policies[id] != nil { id = PolicyID(rawValue: id.rawValue &+ 1) }
+        let bitsByAtom = content.bitsByAtom
         let compiled = CompiledPolicy(
             id: id, direction: content.direction, isolatedBy: content.isolatedBy, auditedBy: content.auditedBy,
-            rules: content.rules.map { $0.compiled(matchers) }, pages: content.pages)
-        let policy = Policy(content: content, compiled: compiled, bitsByAtom: content.bitsByAtom)
+            rules: content.rules.map { $0.compiled(matchers) }, pages: content.pages,
+            domains: matchers.domainBits(bitsByAtom))
+        let policy = Policy(content: content, compiled: compiled, bitsByAtom: bitsByAtom)
         policies[id] = policy
         policyIDs[content] = id
         for atom in policy.bitsByAtom.keys { policiesByAtom[atom, default: []].insert(id) }

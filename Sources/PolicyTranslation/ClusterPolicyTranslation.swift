@@ -1,4 +1,5 @@
 internal import Addressing
+internal import DomainNames
 internal import Kubernetes
 internal import NetworkPolicy
 
@@ -11,15 +12,7 @@ extension ClusterPolicyObject {
             podSelector: PolicySelector(policy.podSelector),
             ingress: policy.ingress.map { ClusterPolicyRule($0, nodes) },
             egress: policy.egress.map { ClusterPolicyRule($0, nodes) }, isAudited: policy.meta.isPolicyAudited,
-            invalidFields: policy.egress.enumerated().flatMap { index, rule in
-                rule.peers.enumerated().compactMap { number, peer in
-                    peer.unsupported.map {
-                        InvalidField(
-                            field: "spec.egress[\(index)].to[\(number)].\($0)",
-                            message: "peers of this form are not enforced")
-                    }
-                }
-            })
+            invalidFields: policy.domainNameProblems)
     }
 }
 
@@ -42,14 +35,6 @@ extension PolicyAction {
 }
 
 extension ClusterNetworkPolicyPeer {
-    /// The field of a peer that can't be programmed: the policy that has one fails closed.
-    fileprivate var unsupported: String? {
-        switch self {
-        case .domainNames: "domainNames"
-        case .namespaces, .pods, .nodes, .networks: nil
-        }
-    }
-
     fileprivate func policyPeers(_ nodes: (PolicySelector) -> [IPAddress]) -> [PolicyPeer] {
         switch self {
         case .namespaces(let namespaces):
@@ -58,7 +43,9 @@ extension ClusterNetworkPolicyPeer {
             [.pods(namespaceSelector: PolicySelector(namespaces), podSelector: PolicySelector(pods))]
         case .networks(let networks): networks.map { .block($0, except: []) }
         case .nodes(let selector): [.addresses(nodes(PolicySelector(selector)))]
-        case .domainNames: []
+        case .domainNames(let names):
+            // A name that can't be read is told by `domainNameProblems`.
+            [.domains(names.compactMap { try? DomainPattern(clusterDomain: $0) })]
         }
     }
 }

@@ -9,6 +9,7 @@ extension PolicyInput {
         case .node(let node): self = .node(node.meta.name, addresses: node.addresses.map(\.address))
         case .pod(let pod): self = .pod(PolicyPod(pod))
         case .networkPolicy(let policy): self = .policy(NetworkPolicyObject(policy))
+        case .fqdnNetworkPolicy(let policy): self = .fqdnPolicy(FQDNPolicyObject(policy))
         case .namespace, .clusterNetworkPolicy, .service, .endpointSlice: return nil
         }
     }
@@ -20,6 +21,7 @@ extension PolicyInput {
         case .pod: self = .podRemoved(PodKey(namespace: key.namespace, name: key.name))
         case .networkPolicy: self = .policyRemoved(namespace: key.namespace, name: key.name)
         case .clusterNetworkPolicy: self = .clusterPolicyRemoved(key.name)
+        case .fqdnNetworkPolicy: self = .fqdnPolicyRemoved(namespace: key.namespace, name: key.name)
         case .namespace, .service, .endpointSlice: return nil
         }
     }

@@ -19,6 +19,7 @@ struct ManifestObjects {
         "Service": "/api/v1/services", "EndpointSlice": "/apis/discovery.k8s.io/v1/endpointslices",
         "NetworkPolicy": "/apis/networking.k8s.io/v1/networkpolicies",
         "ClusterNetworkPolicy": "/apis/policy.networking.k8s.io/v1alpha2/clusternetworkpolicies",
+        "FQDNNetworkPolicy": "/apis/networking.gke.io/v1alpha1/fqdnnetworkpolicies",
     ]
 
     /// Reads all of them.

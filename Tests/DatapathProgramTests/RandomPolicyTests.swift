@@ -25,6 +25,7 @@ private final class RandomCluster {
         datapath = try DatapathFixture { $0.denial_interval_ns = 0 }
         var shape = ClusterShape()
         shape.includesSharedAddresses = false
+        shape.includesNames = false
         generator = ClusterGenerator(seed: seed, shape: shape)
         tables = CompiledTables(datapath)
         try apply(generator.fill())

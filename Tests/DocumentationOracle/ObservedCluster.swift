@@ -25,6 +25,7 @@ package struct ObservedCluster: Sendable {
             case .pod(let pod): pods.append(pod)
             case .networkPolicy(let policy): networkPolicies.append(policy)
             case .clusterNetworkPolicy(let policy): clusterPolicies.append(policy)
+            case .fqdnNetworkPolicy: break
             case .service, .endpointSlice: break
             }
         }

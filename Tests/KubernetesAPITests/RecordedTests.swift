@@ -11,7 +11,7 @@ struct RecordedTests {
     static let kinds: [(directory: String, kind: ObjectKind)] = [
         ("namespaces", .namespace), ("nodes", .node), ("pods", .pod), ("services", .service),
         ("endpointslices", .endpointSlice), ("networkpolicies", .networkPolicy),
-        ("clusternetworkpolicies", .clusterNetworkPolicy),
+        ("clusternetworkpolicies", .clusterNetworkPolicy), ("fqdnnetworkpolicies", .fqdnNetworkPolicy),
     ]
 
     /// Plays recordings one after the other for the requests of one kind, and stays silent after the last.

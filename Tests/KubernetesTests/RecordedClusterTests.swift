@@ -17,11 +17,11 @@ struct RecordedClusterTests {
         #expect(
             counts == [
                 .namespace: 7, .node: 3, .pod: 29, .service: 21, .endpointSlice: 27, .networkPolicy: 13,
-                .clusterNetworkPolicy: 4,
+                .clusterNetworkPolicy: 4, .fqdnNetworkPolicy: 4,
             ])
         #expect(cluster.diagnostics.allSatisfy { $0.problem == .ignoredKind })
-        #expect(cluster.diagnostics.count == 6)
-        #expect(Set(cluster.diagnostics.compactMap(\.subject)).count == 2)
+        #expect(cluster.diagnostics.count == 2)
+        #expect(Set(cluster.diagnostics.compactMap(\.subject)).count == 1)
     }
 
     @Test(
@@ -30,6 +30,7 @@ struct RecordedClusterTests {
             ("namespaces", ObjectKind.namespace), ("nodes", .node), ("pods", .pod), ("services", .service),
             ("endpointslices", .endpointSlice), ("networkpolicies", .networkPolicy),
             ("clusternetworkpolicies", .clusterNetworkPolicy),
+            ("fqdnnetworkpolicies", .fqdnNetworkPolicy),
         ])
     func listsEqualYAML(resource: String, kind: ObjectKind) throws {
         let list = try Self.fixture("\(resource).json")
@@ -37,14 +38,6 @@ struct RecordedClusterTests {
         #expect(list.diagnostics.isEmpty)
         #expect(list.objects.count == yaml.count)
         #expect(Set(list.objects) == Set(yaml))
-    }
-
-    @Test("a list of a kind that is not read is told, and nothing else")
-    func customResources() throws {
-        let list = try Self.fixture("fqdnnetworkpolicies.json")
-        #expect(list.objects.isEmpty)
-        #expect(list.diagnostics.allSatisfy { $0.subject == "FQDNNetworkPolicy (networking.gke.io/v1alpha1)" })
-        #expect(list.diagnostics.count == 4)
     }
 
     static func objects() throws -> [ObjectKey: KubernetesObject] {

@@ -1,5 +1,7 @@
 internal import Addressing
+internal import DomainNames
 internal import NetworkPolicy
+internal import PolicyGenerators
 
 /// The kernel's tables, filled by edits, and its verdict over them.
 struct KernelModel: Equatable {
@@ -108,7 +110,22 @@ struct KernelModel: Equatable {
         guard let endpoint = endpoints[query.endpoint] else { return .isolated([]) }
         let id = query.direction == .ingress ? endpoint.ingress : endpoint.egress
         guard let policy = policies[id] else { return .open }
-        return judge(policy, peers[PeersKey(policy: id, peerClass: peer.id)] ?? RuleBits(), query, enforces)
+        var bits = peers[PeersKey(policy: id, peerClass: peer.id)] ?? RuleBits()
+        bits.formUnion(nameBits(policy, query.peerNames))
+        return judge(policy, bits, query, enforces)
+    }
+
+    /// All patterns that policies may have, compiled once: in this code it would take the most of the time.
+    private static let automaton = DomainAutomaton(compiling: ClusterGenerator.domainPatterns)
+
+    /// What the automaton says of the names that were learned.
+    private func nameBits(_ policy: CompiledPolicy, _ names: Set<String>) -> RuleBits {
+        var result = RuleBits()
+        if names.isEmpty || policy.domains.isEmpty { return result }
+        for pattern in names.flatMap(Self.automaton.patterns(matching:)) {
+            for entry in policy.domains where entry.pattern == pattern { result.formUnion(entry.bits) }
+        }
+        return result
     }
 
     private func judge(

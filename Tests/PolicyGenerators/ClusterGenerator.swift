@@ -6,6 +6,9 @@ public struct ClusterShape: Sendable {
     public var pods = 14
     public var policies = 6
     public var clusterPolicies = 2
+    public var fqdnPolicies = 2
+    /// Whether addresses were learned under names, and rules of cluster policies have names.
+    public var includesNames = true
     /// At most so many rules that no packet matches lie around the others, to make policies of several pages.
     public var fillerRules = 0
     /// Whether some policies are broken, so that their pods fail closed.
@@ -31,6 +34,7 @@ public struct ClusterGenerator: Sendable {
     public private(set) var auditedNamespaces: Set<String> = []
     public private(set) var policies: [String: NetworkPolicyObject] = [:]
     public private(set) var clusterPolicies: [String: ClusterPolicyObject] = [:]
+    public internal(set) var fqdnPolicies: [String: FQDNPolicyObject] = [:]
     public private(set) var nodes: [String: [IPAddress]] = [:]
     public private(set) var localAddresses: Set<IPAddress> = []
 
@@ -47,6 +51,7 @@ public struct ClusterGenerator: Sendable {
         }
         result += policies.values.map(PolicyInput.policy)
         result += clusterPolicies.values.map(PolicyInput.clusterPolicy)
+        result += fqdnPolicies.values.map(PolicyInput.fqdnPolicy)
         result += nodes.map { .node($0.key, addresses: $0.value) }
         result.append(.localAddresses(localAddresses))
         return result
@@ -61,12 +66,15 @@ public struct ClusterGenerator: Sendable {
         for number in 0..<shape.pods { inputs.append(setPod(number)) }
         for number in 0..<shape.policies { inputs.append(setPolicy(number)) }
         for number in 0..<shape.clusterPolicies { inputs.append(setClusterPolicy(number)) }
+        for number in 0..<shape.fqdnPolicies { inputs.append(setFQDNPolicy(number)) }
         return inputs
     }
 
     /// Makes one random change; returns the input that tells of it.
     public mutating func change() -> PolicyInput {
-        switch roll(20) {
+        switch roll(22) {
+        case 20 where shape.fqdnPolicies > 0: return setFQDNPolicy(roll(shape.fqdnPolicies))
+        case 21 where shape.fqdnPolicies > 0: return removeFQDNPolicy(roll(shape.fqdnPolicies))
         case 0: return setNamespace(Pools.namespaces.pick(&random))
         case 1:
             let name = Pools.namespaces.pick(&random)
@@ -100,9 +108,10 @@ public struct ClusterGenerator: Sendable {
         let endpoint = local.pick(&random)
         let ipProtocol: IPProtocol = [.tcp, .tcp, .tcp, .udp, .sctp, .icmp, .icmpv6].pick(&random)
         let port = ipProtocol.hasPorts ? Pools.packetPorts.pick(&random) : 0
+        let direction: PolicyDirection = chance(50) ? .ingress : .egress
         return PolicyQuery(
-            endpoint: endpoint.key, direction: chance(50) ? .ingress : .egress, peer: peerAddress(),
-            ipProtocol: ipProtocol, port: port)
+            endpoint: endpoint.key, direction: direction, peer: peerAddress(), ipProtocol: ipProtocol, port: port,
+            peerNames: direction == .egress ? peerNames() : [])
     }
 
     /// An address that some rule is likely to have an opinion about.
@@ -215,7 +224,7 @@ extension ClusterGenerator {
             name: "c\(number)", tier: chance(60) ? .admin : .baseline, priority: roll(3),
             namespaceSelector: chance(50) ? .everything : namespaceSelector(), podSelector: subjectSelector())
         object.ingress = (0..<roll(4)).map { _ in clusterRule(object.tier) }
-        object.egress = (0..<roll(4)).map { _ in clusterRule(object.tier) }
+        object.egress = (0..<roll(4)).map { _ in named(clusterRule(object.tier)) }
         object.isAudited = chance(25)
         if shape.includesBroken, chance(4) { object.priority = 1001 }
         clusterPolicies[object.name] = object
@@ -268,7 +277,7 @@ extension ClusterGenerator {
         return .block(block, except: (0...roll(2)).map { _ in inside.pick(&random) })
     }
 
-    private mutating func portRule() -> PortRule {
+    mutating func portRule() -> PortRule {
         let ipProtocol: IPProtocol = [.tcp, .tcp, .tcp, .udp, .sctp].pick(&random)
         switch roll(10) {
         case 0: return PortRule(ipProtocol, .any)
@@ -280,7 +289,7 @@ extension ClusterGenerator {
         }
     }
 
-    private mutating func subjectSelector() -> LabelSelector { chance(35) ? .everything : podSelector() }
+    mutating func subjectSelector() -> LabelSelector { chance(35) ? .everything : podSelector() }
 
     private mutating func podSelector() -> LabelSelector { selector(Pools.podLabels) }
 

@@ -1,4 +1,5 @@
 internal import Addressing
+internal import DomainNames
 internal import NetworkPolicy
 
 /// The names, labels, addresses and ports that generated objects are made of.
@@ -18,6 +19,17 @@ enum Pools {
     static let packetPorts: [Port] = [
         0, 1, 52, 53, 54, 79, 80, 81, 82, 442, 443, 1023, 1024, 8079, 8080, 8081, 32768, 65534, 65535,
     ]
+
+    static let domainNames = [
+        "example.com", "a.example.com", "b.example.com", "x.a.example.com", "web.test", "api.web.test", "test",
+    ]
+    /// Patterns of both dialects; some match the same names, and the star of one is not that of the other.
+    static let domainPatterns: [DomainPattern] =
+        ["example.com", "a.example.com", "web.test"].compactMap { try? DomainPattern(fqdnName: $0) }
+        + ["*", "**", "*.example.com", "*.*.example.com", "a*.example.com", "*eb.te*"].compactMap {
+            try? DomainPattern(fqdnPattern: $0)
+        }
+        + ["*.example.com", "*.web.test", "b.example.com"].compactMap { try? DomainPattern(clusterDomain: $0) }
 
     enum Family { case v4, v6 }
 

@@ -2,7 +2,7 @@ extension ObjectKind {
     /// The kind's name in paths and in rules of RBAC, for example `endpointslices`.
     package var plural: String {
         switch self {
-        case .networkPolicy, .clusterNetworkPolicy: "\(rawValue.lowercased().dropLast())ies"
+        case .networkPolicy, .clusterNetworkPolicy, .fqdnNetworkPolicy: "\(rawValue.lowercased().dropLast())ies"
         case .namespace, .node, .service, .endpointSlice, .pod: "\(rawValue.lowercased())s"
         }
     }

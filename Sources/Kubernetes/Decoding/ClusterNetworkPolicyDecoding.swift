@@ -174,13 +174,4 @@ extension Fields {
         if case .list(let entries) = object[name], entries.isEmpty { return [] }
         return try optionalShortList(name, read) ?? []
     }
-
-    /// Refuses none and several of fields that exclude each other, and any that is none of them: a newer version of the
-    /// kind may say there what must not be overlooked.
-    fileprivate func requireOne(of names: [String]) throws(FieldError) {
-        try refuseOthers(than: names)
-        guard object.members.count(where: { !$0.value.isNull }) == 1 else {
-            throw FieldError("expected exactly one of \(names.joined(separator: ", "))")
-        }
-    }
 }

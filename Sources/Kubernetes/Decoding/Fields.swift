@@ -76,4 +76,13 @@ struct Fields {
         error.isUnknownField = true
         throw error.inside(.field(unknown.name))
     }
+
+    /// Refuses none and several of fields that exclude each other, and any that is none of them: a newer version of the
+    /// kind may say there what must not be overlooked.
+    func requireOne(of names: [String]) throws(FieldError) {
+        try refuseOthers(than: names)
+        guard object.members.count(where: { !$0.value.isNull }) == 1 else {
+            throw FieldError("expected exactly one of \(names.joined(separator: ", "))")
+        }
+    }
 }

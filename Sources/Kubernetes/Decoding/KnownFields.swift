@@ -33,7 +33,7 @@ extension KnownFields {
     /// Those of a whole object.
     static func of(_ kind: ObjectKind) -> KnownFields {
         switch kind {
-        case .namespace, .networkPolicy, .clusterNetworkPolicy: whole("spec status")
+        case .namespace, .networkPolicy, .clusterNetworkPolicy, .fqdnNetworkPolicy: whole("spec status")
         case .node: whole(read: ["spec": nodeSpec, "status": nodeStatus])
         case .pod: whole(read: ["spec": podSpec, "status": podStatus])
         case .service: whole(read: ["spec": serviceSpec, "status": serviceStatus])

@@ -15,6 +15,7 @@ extension KubernetesObject {
         case .networkPolicy: self = .networkPolicy(try NetworkPolicy(fields, meta: meta))
         case .clusterNetworkPolicy:
             self = .clusterNetworkPolicy(try ClusterNetworkPolicy(fields, meta: meta))
+        case .fqdnNetworkPolicy: self = .fqdnNetworkPolicy(try FQDNNetworkPolicy(fields, meta: meta))
         }
     }
 }
@@ -22,7 +23,7 @@ extension KubernetesObject {
 extension ObjectKind {
     fileprivate var hasAuditMode: Bool {
         switch self {
-        case .namespace, .networkPolicy, .clusterNetworkPolicy: true
+        case .namespace, .networkPolicy, .clusterNetworkPolicy, .fqdnNetworkPolicy: true
         case .node, .service, .endpointSlice, .pod: false
         }
     }

@@ -7,6 +7,7 @@ public enum ObjectKind: String, Sendable, Hashable, CaseIterable {
     case pod = "Pod"
     case networkPolicy = "NetworkPolicy"
     case clusterNetworkPolicy = "ClusterNetworkPolicy"
+    case fqdnNetworkPolicy = "FQDNNetworkPolicy"
 
     /// The group and version that the kind is read in.
     public var apiVersion: String {
@@ -15,6 +16,7 @@ public enum ObjectKind: String, Sendable, Hashable, CaseIterable {
         case .endpointSlice: "discovery.k8s.io/v1"
         case .networkPolicy: "networking.k8s.io/v1"
         case .clusterNetworkPolicy: "policy.networking.k8s.io/v1alpha2"
+        case .fqdnNetworkPolicy: "networking.gke.io/v1alpha1"
         }
     }
 
@@ -72,6 +74,7 @@ public enum KubernetesObject: Sendable, Hashable {
     case pod(Pod)
     case networkPolicy(NetworkPolicy)
     case clusterNetworkPolicy(ClusterNetworkPolicy)
+    case fqdnNetworkPolicy(FQDNNetworkPolicy)
 
     /// The object's metadata.
     public var meta: ObjectMeta {
@@ -83,6 +86,7 @@ public enum KubernetesObject: Sendable, Hashable {
         case .pod(let object): object.meta
         case .networkPolicy(let object): object.meta
         case .clusterNetworkPolicy(let object): object.meta
+        case .fqdnNetworkPolicy(let object): object.meta
         }
     }
 
@@ -96,6 +100,7 @@ public enum KubernetesObject: Sendable, Hashable {
         case .pod: .pod
         case .networkPolicy: .networkPolicy
         case .clusterNetworkPolicy: .clusterNetworkPolicy
+        case .fqdnNetworkPolicy: .fqdnNetworkPolicy
         }
     }
 

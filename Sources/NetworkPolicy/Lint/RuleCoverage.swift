@@ -1,4 +1,5 @@
 internal import Addressing
+internal import DomainNames
 
 /// Whether one rule matches all that another one does, or nothing of it, as far as it follows from the objects alone.
 struct RuleCoverage {
@@ -26,7 +27,8 @@ struct RuleCoverage {
         switch (peer, other) {
         case (.pods(let pods), .pods(let others)): namespaces.covers(pods, others)
         case (.block(let block), .block(let other)): block.covers(other)
-        case (.pods, .block), (.block, .pods): false
+        case (.domain(let pattern), .domain(let other)): pattern == other || pattern.form == .everything
+        case (.pods, _), (.block, _), (.domain, _): false
         }
     }
 
@@ -39,8 +41,8 @@ struct RuleCoverage {
         switch (peer, other) {
         case (.pods(let pods), .pods(let others)): namespaces.excludes(pods, others)
         case (.block(let block), .block(let other)): !block.block.overlaps(other.block)
-        // Any address of a block may be a pod's.
-        case (.pods, .block), (.block, .pods): false
+        // Any address of a block may be a pod's, and a name may have any address.
+        case (.pods, _), (.block, _), (.domain, _): false
         }
     }
 

@@ -44,6 +44,7 @@ public struct RuleOrderLint {
             switch input {
             case .policy(let object): sources.append(PolicySource(object))
             case .clusterPolicy(let object): sources.append(PolicySource(object))
+            case .fqdnPolicy(let object): sources.append(PolicySource(object))
             case .namespace(let name, let own, let isAudited):
                 labels[name] = own
                 if isAudited { audited.insert(name) }

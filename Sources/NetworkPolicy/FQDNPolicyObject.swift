@@ -1,0 +1,41 @@
+public import DomainNames
+
+/// One item of a FQDN policy's `egress`; a nil or empty `ports` admits every protocol and port.
+public struct FQDNPolicyRule: Sendable, Hashable {
+    public var matches: [DomainPattern]
+    public var ports: [PortRule]?
+
+    public init(matches: [DomainPattern], ports: [PortRule]? = nil) {
+        self.matches = matches
+        self.ports = ports
+    }
+}
+
+/// A FQDNNetworkPolicy (`networking.gke.io/v1alpha1`): it isolates the pods that it selects for egress.
+public struct FQDNPolicyObject: Sendable, Hashable {
+    public var namespace: String
+    public var name: String
+    public var podSelector: LabelSelector
+    public var egress: [FQDNPolicyRule]
+    /// Whether it is in audit mode: what it would deny is reported and not denied.
+    public var isAudited: Bool
+    /// What the reader of the object could not represent in the fields above.
+    public var invalidFields: [InvalidField]
+
+    public init(
+        namespace: String, name: String, podSelector: LabelSelector = .everything, egress: [FQDNPolicyRule] = [],
+        isAudited: Bool = false, invalidFields: [InvalidField] = []
+    ) {
+        self.namespace = namespace
+        self.name = name
+        self.podSelector = podSelector
+        self.egress = egress
+        self.isAudited = isAudited
+        self.invalidFields = invalidFields
+    }
+}
+
+extension PolicyPeer {
+    /// Whether the peers are what names resolve to.
+    var isDomains: Bool { if case .domains = self { true } else { false } }
+}

@@ -1,0 +1,102 @@
+internal import Addressing
+internal import DomainNames
+
+// MARK: - FQDNNetworkPolicy
+
+extension PolicyOracle {
+    func fqdnSelecting(_ endpoint: PolicyPod, _ direction: PolicyDirection) -> [FQDNPolicyObject] {
+        if direction == .ingress { return [] }
+        return fqdnPolicies.values.filter { object in
+            guard object.namespace == endpoint.key.namespace else { return false }
+            let isReadable =
+                WellFormed.check(object.podSelector)
+                && !object.invalidFields.contains { $0.field.hasPrefix("spec.podSelector") }
+            return !isReadable || holds(object.podSelector, endpoint.labels)
+        }.sorted { $0.name < $1.name }
+    }
+
+    func name(of object: FQDNPolicyObject) -> PolicyName {
+        PolicyName(kind: .fqdnNetworkPolicy, namespace: object.namespace, name: object.name)
+    }
+
+    func fqdnPolicies(
+        _ objects: [FQDNPolicyObject], _ query: PolicyQuery, _ endpoint: PolicyPod,
+        _ course: inout Course
+    ) -> RuleOrigin? {
+        for object in objects {
+            for (index, rule) in object.egress.enumerated() {
+                let step = consider(
+                    object, index, nil, [.domains(rule.matches)], rule.ports ?? [], query, endpoint)
+                course.considered.append(step)
+                if step.matches { return step.origin }
+            }
+            let step = consider(object, object.egress.count, "dns", Self.resolvers, Self.dns, query, endpoint)
+            course.considered.append(step)
+            if step.matches { return step.origin }
+        }
+        return nil
+    }
+
+    private func consider(
+        _ object: FQDNPolicyObject, _ index: Int, _ ruleName: String?, _ peers: [PolicyPeer], _ ports: [PortRule],
+        _ query: PolicyQuery, _ endpoint: PolicyPod
+    ) -> Explanation.Consideration {
+        Explanation.Consideration(
+            origin: RuleOrigin(policy: name(of: object), direction: .egress, index: index, ruleName: ruleName),
+            tier: .networkPolicy, action: .allow, peers: peers, ports: ports,
+            admitsPeer: peers.contains { admits($0, query, home: nil) },
+            admitsPort: admitsPort(ports, query, endpoint))
+    }
+
+    /// Who is always asked for names.
+    private static let resolvers: [PolicyPeer] =
+        ["kube-dns", "node-local-dns"].map { app in
+            .pods(
+                namespaceSelector: LabelSelector(matchLabels: ["kubernetes.io/metadata.name": "kube-system"]),
+                podSelector: LabelSelector(matchLabels: ["k8s-app": app]))
+        } + [.addresses(["169.254.20.10", "169.254.169.254"].compactMap { IPAddress($0) })]
+
+    private static let dns = [IPProtocol.tcp, .udp, .sctp].map { PortRule($0, .number(53)) }
+}
+
+extension WellFormed {
+    static func check(_ object: FQDNPolicyObject) -> Bool {
+        object.invalidFields.isEmpty && check(object.podSelector)
+            && object.egress.allSatisfy { rule in
+                !rule.matches.isEmpty && (rule.ports ?? []).allSatisfy { check($0) && !isName($0) }
+            }
+    }
+
+    /// Rules with names accept, and ask for no named ports.
+    static func checkNames(_ rule: ClusterPolicyRule) -> Bool {
+        guard rule.peers.contains(where: \.isDomains) else { return true }
+        return rule.action == .allow && !(rule.ports ?? []).contains(where: isName)
+    }
+
+    private static func isName(_ rule: PortRule) -> Bool { if case .name = rule.ports { true } else { false } }
+}
+
+// MARK: - Names
+
+/// The oracle's own reading of patterns: character by character, with nothing compiled.
+enum OracleNames {
+    /// Whether a name, in lower case and without a trailing dot, matches a pattern.
+    static func matches(_ pattern: DomainPattern, _ name: String) -> Bool {
+        switch pattern.form {
+        case .exact: pattern.text == name
+        case .everything: true
+        case .subdomains: name.utf8.count >= pattern.text.utf8.count && name.hasSuffix(pattern.text.dropFirst())
+        case .wildcard: glob(Array(pattern.text.utf8)[...], Array(name.utf8)[...])
+        }
+    }
+
+    private static func glob(_ pattern: ArraySlice<UInt8>, _ name: ArraySlice<UInt8>) -> Bool {
+        guard let wanted = pattern.first else { return name.isEmpty }
+        if wanted == UInt8(ascii: "*") {
+            if glob(pattern.dropFirst(), name) { return true }
+            guard let head = name.first, head != UInt8(ascii: ".") else { return false }
+            return glob(pattern, name.dropFirst())
+        }
+        return name.first == wanted && glob(pattern.dropFirst(), name.dropFirst())
+    }
+}
