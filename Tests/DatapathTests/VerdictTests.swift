@@ -18,9 +18,10 @@ import Testing
             try node.change(4)
             let reader = try DatapathReader(bpffs: node.root)
             for _ in 0..<80 {
-                guard let query = node.generator.query(), let pod = node.endpoints[query.endpoint],
+                guard var query = node.generator.query(), let pod = node.endpoints[query.endpoint],
                     let own = pod.addresses.first(where: { $0.isIPv4 == query.peer.isIPv4 })
                 else { continue }
+                query.peerNames = []  // the maps hold no learned names
                 let question = VerdictQuestion(
                     endpoint: own, direction: query.direction == .ingress ? .ingress : .egress, peer: query.peer,
                     ipProtocol: query.ipProtocol, port: query.port)
@@ -57,6 +58,9 @@ import Testing
         #expect(isolated.isolationText == "NetworkPolicy/shop/web/ingress/isolation")
         #expect(isolated.rules.map(\.rule.index) == [0, 1, 2], "baseline is not asked")
         try world.maps.remove(.policyPages, apus_policy_page_key(policy: 0xc0ffee, page: 1))
+        let unasked = try #require(try reader.verdict(question("10.1.0.1", .ingress)))
+        #expect(!unasked.isAllowed && unasked.reason == .isolation, "no rule of that page can match")
+        try world.maps.remove(.policyPages, apus_policy_page_key(policy: 0xc0ffee, page: 0))
         let missing = try #require(try reader.verdict(question("10.1.0.1", .ingress)))
         #expect(!missing.isAllowed && missing.reason == .missing)
     }
