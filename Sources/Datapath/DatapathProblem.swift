@@ -39,7 +39,8 @@ extension DatapathProblem.Reason: CustomStringConvertible {
         case .slotsExhausted: "no room in map slots for its backends"
         case .backendsExhausted: "map backends is full"
         case .endpointsExhausted: "map endpoints is full"
-        case .refused(let table, let error) where error.saysFull: "map \(table.rawValue) is full"
+        case .refused(let table, let error) where error.saysFull:
+            "map \(table.rawValue) is full" + (table.sizeFlag.map { " (\($0))" } ?? "")
         case .refused(let table, let error): "map \(table.rawValue): \(error)"
         case .waiting(let table): "map \(table.rawValue) waits for what it leads to"
         case .closed(let direction, let policy):

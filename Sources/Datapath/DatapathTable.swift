@@ -54,6 +54,20 @@ public enum DatapathTable: String, Sendable, Hashable, CaseIterable {
     }
 }
 
+extension DatapathTable {
+    /// The flag of `apusd` that says how many entries the map has room for.
+    public var sizeFlag: String? {
+        switch self {
+        case .info: nil
+        case .endpoints, .endpointAddresses, .interfaces: "--map-size-endpoints"
+        case .peerClasses: "--map-size-peers"
+        case .peerPrefixes: "--map-size-prefixes"
+        case .policyPages, .policyPeers, .policyPorts: "--map-size-policy"
+        case .services, .slots, .backends, .names: "--map-size-\(rawValue)"
+        }
+    }
+}
+
 /// How many entries the maps hold.
 public struct TableCapacities: Sendable, Hashable {
     /// Endpoint slots, the unused slot 0 included.

@@ -33,6 +33,8 @@ public struct DatapathTables: Sendable {
     var heldPasses = 0
     /// How many passes have held up the endpoint in a slot because its policy could not be written.
     var heldEndpoints: [Int: Int] = [:]
+    /// How many passes have left classes, or parts of policies in force, unwritten.
+    var unsettledPasses = 0
     /// Pods whose edits wait until their policies are known.
     var endpointEdits: [EndpointEdit] = []
 

@@ -31,6 +31,14 @@ package struct HashTable: Sendable {
 
     var hasDirty: Bool { !dirty.isEmpty }
 
+    /// Keys for which the kernel holds something else than is wanted.
+    var dirtyKeys: [Bytes] { Array(dirty.keys) }
+
+    /// What the kernel holds for the key.
+    func held(_ key: Bytes) -> Bytes? {
+        if let actual = dirty[key] { actual.value } else { entries[key] }
+    }
+
     /// Keys that are wanted and must be written, in order.
     var pendingPuts: [Bytes] { dirty.keys.filter { entries[$0] != nil }.sorted(by: memoryOrder) }
 

@@ -9,6 +9,8 @@ struct PolicyTables: Sendable {
     var ports = HashTable(.policyPorts)
     var classes = HashTable(.peerClasses)
     var prefixes = HashTable(.peerPrefixes)
+    /// Policies that stay closed, as the kernel lacks classes that they tell apart.
+    var exposedAndClosed: Set<UInt32> = []
     /// The keys of every wanted policy, so that one change costs only its own size.
     private var keysOfPolicy: [PolicyID: PolicyKeys] = [:]
     /// The pages that have entries of the peers of a (policy, class).
@@ -99,13 +101,13 @@ struct PolicyTables: Sendable {
         keysOfPolicy[PolicyID(rawValue: policy)] != nil && pages.isMissing(Self.headKey(policy))
     }
 
-    private static func headKey(_ policy: UInt32) -> Bytes {
+    static func headKey(_ policy: UInt32) -> Bytes {
         Bytes(of: apus_policy_page_key(policy: policy, page: 0))
     }
 
     /// Pages to write now, a policy's first one last, and those to hold back: a policy whose peers or ports are not
-    /// all there must not come into force, as a rule that denies could be among them; without its first page all its
-    /// traffic is dropped.
+    /// all there must not come into force, as a rule that denies could be among them, nor one that would judge peers
+    /// by classes that are not theirs. Without its first page all its traffic is dropped.
     var pendingPages: (ready: [Bytes], held: [Bytes]) {
         let pending = pendingPuts(\.pages, of: \.policyOfPage)
             .reduce(into: [[Bytes]]()) { policies, key in
@@ -116,14 +118,20 @@ struct PolicyTables: Sendable {
                 }
             }
             .flatMap { $0.reversed() }
-        guard !pending.isEmpty, peers.hasDirty || ports.hasDirty else { return (pending, []) }
-        let lacking = Set(
-            ports.pendingPuts.map { PolicyTables.policy(ofPorts: $0) }
-                + peers.pendingPuts.map { PolicyTables.owners(ofPeers: $0).policy })
+        let lacking = pending.isEmpty ? [] : self.lacking.union(exposedAndClosed)
+        if lacking.isEmpty { return (pending, []) }
         let isHeld = { (key: Bytes) in
             lacking.contains(PolicyTables.policy(ofPage: key)) && pages.isMissing(key)
         }
         return (pending.filter { !isHeld($0) }, pending.filter(isHeld))
+    }
+
+    /// Policies whose peers or ports are not all there.
+    var lacking: Set<UInt32> {
+        guard peers.hasDirty || ports.hasDirty else { return [] }
+        return Set(
+            ports.pendingPuts.map { PolicyTables.policy(ofPorts: $0) }
+                + peers.pendingPuts.map { PolicyTables.owners(ofPeers: $0).policy })
     }
 
     /// Keys to write, those of small policies first: where there is no room for all, as many as can should fit.

@@ -50,6 +50,7 @@ extension DatapathTables {
             after(.pointers, &pass)
         } while mayGoOn(after: pass) && takeStep()
         countHeldEndpoints()
+        unsettledPasses = policies.isUnsettled ? unsettledPasses + 1 : 0
         writeGenerations(&pass)
         after(.generations, &pass)
         removePointers(&pass)
@@ -120,10 +121,16 @@ extension DatapathTables {
         let (ready, waiting) = services.services.pendingPuts.split { services.isReady(services.services[$0] ?? []) }
         for key in pass.put(services.services, ready) { services.confirm(key) }
         for key in waiting { pass.hold(.services, key) }
+        // A policy that is torn holds up the classes that it tells apart; a closed one does not.
+        if isOutOfPatience { close(policies.torn, &pass) }
         let incomplete = policies.incomplete
         writePeers(\.classes, incomplete.classes, &pass)
         writePeers(\.prefixes, incomplete.classes, &pass)
-        writeEndpoints(incomplete.policies, &pass)
+        let exposed = policies.exposed
+        // What is closed stays so while it is exposed.
+        policies.exposedAndClosed = isOutOfPatience ? exposed : exposed.intersection(policies.exposedAndClosed)
+        close(policies.exposedAndClosed, &pass)
+        writeEndpoints(incomplete.policies, exposed.union(policies.torn), &pass)
         writeWays(\.addresses, &pass)
         writeWays(\.interfaces, &pass)
     }
@@ -145,12 +152,16 @@ extension DatapathTables {
     }
 
     /// Writes endpoints whose policies are there. One that has waited too long is written all the same: the programs
-    /// drop the traffic of a pod whose policy is missing.
-    private mutating func writeEndpoints<Writer>(_ incomplete: Set<UInt32>, _ pass: inout ProgrammingPass<Writer>) {
+    /// drop the traffic of a pod whose policy is missing, but never once a policy is there that judges amiss.
+    private mutating func writeEndpoints<Writer>(
+        _ incomplete: Set<UInt32>, _ exposed: Set<UInt32>, _ pass: inout ProgrammingPass<Writer>
+    ) {
+        let open = exposed.filter { !policies.isClosed($0) }
         for slot in endpoints.pendingSlots {
             guard let next = endpoints.records[slot]?.next else { continue }
-            let isWaiting = incomplete.contains(next.ingress_policy) || incomplete.contains(next.egress_policy)
-            if isWaiting, heldEndpoints[slot] ?? 0 < fullPatience {
+            let assigned = [next.ingress_policy, next.egress_policy]
+            let isWaiting = heldEndpoints[slot] ?? 0 < fullPatience && assigned.contains(where: incomplete.contains)
+            if isWaiting || assigned.contains(where: open.contains) {
                 pass.hold(.endpoints, Bytes(of: UInt32(slot)))
             } else if pass.store(.endpoints, slot, Bytes(of: next)) {
                 endpoints.confirm(slot)

@@ -138,7 +138,7 @@ import Testing
         let report = rig.program()
         #expect(
             report.problems.map(\.description) == [
-                "service shop/s3/http (TCP 10.96.0.3:80): map services is full"
+                "service shop/s3/http (TCP 10.96.0.3:80): map services is full (--map-size-services)"
             ])
         rig.tables.apply([.service(.remove(frontend(1))), service(2, [2, 3])])
         _ = rig.settle()

@@ -54,21 +54,77 @@ extension AgentLifeTests {
             }
         }
 
+        /// More peers of the database than `--map-size-peers` leaves room for, which it must not serve.
+        private static var crowd: String {
+            let pods = (1...100).map { number in
+                """
+                ---
+                apiVersion: v1
+                kind: Pod
+                metadata: {name: crowd-\(number), namespace: shop, uid: crowd-\(number), labels: {app: crowd}}
+                spec: {nodeName: node-z, containers: []}
+                status: {phase: Running, podIP: 10.244.9.\(number), podIPs: [{ip: 10.244.9.\(number)}]}
+
+                """
+            }
+            return """
+                apiVersion: policy.networking.k8s.io/v1alpha2
+                kind: ClusterNetworkPolicy
+                metadata: {name: no-crowd}
+                spec:
+                  tier: Admin
+                  priority: 1
+                  subject: {pods: {namespaceSelector: {}, podSelector: {matchLabels: {app: db}}}}
+                  ingress:
+                  - {action: Deny, from: [{pods: {namespaceSelector: {}, podSelector: {matchLabels: {app: crowd}}}}]}
+
+                """ + pods.joined()
+        }
+
+        @Test func aClassOfPeersWithoutRoomClosesWhoKnowsItUntilThereIsRoom() async throws {
+            try await withShop(options: ["--map-size-peers", "64"]) { shop in
+                let (web, db) = (shop.lab.pod("web-1"), shop.lab.pod("db-1"))
+                let held = try await web.hold(db.ipv4, 5432)
+                try shop.agent.manifests.write("crowd.yaml", Self.crowd)
+                try await expectNamed(shop)
+                let found = try await shop.agent.diagnostics()
+                let full = "map peer_classes is full (--map-size-peers)"
+                #expect(found.contains { $0.object.hasPrefix("peer 10.244.9.") && $0.message == full }, "\(found)")
+                try await held.reaches("stalled")
+                try await expectOthersServed(shop)
+
+                try shop.agent.manifests.remove("crowd.yaml")
+                try await eventually("silence", within: .seconds(20)) { try await shop.agent.diagnostics().isEmpty }
+                try await held.reaches("resumed")
+                #expect(try await web.ask(db.ipv6, 5432, within: .seconds(5)).isAnswered)
+                #expect(try await shop.agent.apus("verify").succeeded)
+            }
+        }
+
         private func expectClosed(_ shop: Shop) async throws {
+            try await expectNamed(shop)
+            let found = try await shop.agent.diagnostics()
+            #expect(Set(found).count == found.count && found.count <= 4, "\(found)")
+            #expect(found.contains { $0.object.hasPrefix("policy NetworkPolicy/shop/") && $0.message.contains("full") })
+            try await expectOthersServed(shop)
+        }
+
+        /// The database, and nobody else, is told to be closed.
+        private func expectNamed(_ shop: Shop) async throws {
             try await eventually("the pod to be named", within: .seconds(20)) {
                 let found = try await shop.agent.diagnostics()
                 guard found.contains(where: { $0.object == "endpoint shop/db-1" && $0.message.hasPrefix("closed") })
                 else { throw LabError("diagnostics", "\(found)\n\(shop.agent.logged.suffix(2000))") }
                 return true
             }
-            let found = try await shop.agent.diagnostics()
-            #expect(Set(found).count == found.count && found.count <= 4, "\(found)")
-            #expect(found.contains { $0.object.hasPrefix("policy NetworkPolicy/shop/") && $0.message.contains("full") })
             let status = try await shop.agent.apus("status").output
             #expect(status.contains("endpoint shop/db-1: closed: its ingress is dropped"), "\(status)")
             let rows = try await shop.agent.apus("endpoint", "list").output.split(separator: "\n")
             #expect(rows.filter { $0.contains("closed") }.map { $0.contains(" db-1 ") } == [true], "\(rows)")
+        }
 
+        /// The database answers nobody, the web those that it should.
+        private func expectOthersServed(_ shop: Shop) async throws {
             let (client, intruder) = (shop.lab.pod("client"), shop.lab.pod("intruder"))
             for address in shop.lab.pod("db-1").addresses {
                 for host in ["web-1", "intruder"] {
