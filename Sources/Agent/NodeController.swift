@@ -98,8 +98,10 @@ actor NodeController {
         isSynced = true
         if diagnostics.hidesObjects {
             keeping = KeptState()
-            tables.keepStale()
-            log.warning("Not every object can be read: what was in force before the start is kept")
+            tables.keepStale(holdingPolicies: diagnostics.hidesPolicies)
+            log.warning(
+                "Not every object can be read: what was in force before the start is kept",
+                metadata: ["policies": diagnostics.hidesPolicies ? "as they were" : "as written"])
         } else {
             tables.removeStale()
         }

@@ -72,8 +72,8 @@ extension NodeController {
             : [
                 AgentDiagnostic(
                     object: "Node \(configuration.node)",
-                    message: "not every object can be read: pods, Services and policies from before the start that "
-                        + "nothing asks for are kept until they can")
+                    message: "not every object can be read: pods, Services and policies from before the start are kept "
+                        + "until they can, and its pods are judged as before")
             ]
         return kept + sources + policies + services + pods + unchecked + uncovered + writes
     }

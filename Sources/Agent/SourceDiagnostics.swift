@@ -16,6 +16,17 @@ struct SourceDiagnostics: Sendable {
     /// nothing.
     var hidesObjects: Bool { entries.contains { $0.problem != .duplicate && $0.problem != .unknownField } }
 
+    /// Whether a policy, or what policies select by, may be missing.
+    var hidesPolicies: Bool {
+        entries.contains { entry in
+            switch entry.problem {
+            case .duplicate, .unknownField, .ignoredKind, .ignoredField: false
+            case .unreadable, .syntax: true
+            case .invalidObject: entry.key.map { ![.service, .endpointSlice].contains($0.kind) } ?? true
+            }
+        }
+    }
+
     /// Takes in a diagnostic.
     mutating func note(_ diagnostic: SourceDiagnostic) {
         total += 1

@@ -59,6 +59,8 @@ extension DatapathTables {
     /// not come into force. So after `adopt`, program nothing before this or `keepStale`.
     public mutating func removeStale() {
         keepStale()
+        policies.releaseAdopted(names: &names)
+        endpoints.releaseAdopted()
         endpoints.removeUnclaimed(names: &names)
         services.removeUnclaimed(names: &names)
         policies.removeUnclaimed()
@@ -67,7 +69,15 @@ extension DatapathTables {
 
     /// Instead of `removeStale` for a caller whose view has gaps: the edits so far count as one too, and what nobody
     /// has asked for stays in force. `removeStale` may follow when the view is full.
-    public mutating func keepStale() {
+    ///
+    /// - Parameter holdingPolicies: Endpoints that were taken over keep their policies, too, and what is known of peers
+    ///   keeps its class, whatever edits say until `removeStale`: policies may be among what the caller can't see, and
+    ///   without them the same pods would be judged by less. What is new is judged by what can be seen.
+    public mutating func keepStale(holdingPolicies: Bool = false) {
+        if holdingPolicies {
+            policies.holdAdopted()
+            endpoints.holdAdopted()
+        }
         while takeStep() {}
         takeEndpoints()
     }

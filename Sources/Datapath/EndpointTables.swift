@@ -16,6 +16,8 @@ struct EndpointTables: Sendable {
     private var slotOfPod: [PodKey: Int] = [:]
     /// Policies of pods, also of those that have no endpoint yet.
     private var policies: [PodKey: EndpointPolicies] = [:]
+    /// Whether the policies that were taken over stay, whatever edits say.
+    private var holdsAdopted = false
     /// Slots that are given up: zeroed when nothing leads to them any more, free after the grace period.
     private(set) var leaving: [Int: Leaving] = [:]
 
@@ -58,9 +60,26 @@ struct EndpointTables: Sendable {
 
     mutating func setPolicies(_ new: EndpointPolicies, of pod: PodKey) {
         policies[pod] = new
-        guard let slot = slotOfPod[pod] else { return }
-        records[slot]?.wanted.policies = new
-        records[slot]?.hasPolicies = true
+        guard let slot = slotOfPod[pod], var record = records[slot] else { return }
+        if holdsAdopted, !record.hasPolicies {
+            // A direction that nothing judged has nothing to keep.
+            if record.wanted.ingress_policy == 0 { record.wanted.ingress_policy = new.ingress.rawValue }
+            if record.wanted.egress_policy == 0 { record.wanted.egress_policy = new.egress.rawValue }
+        } else {
+            record.wanted.policies = new
+            record.hasPolicies = true
+        }
+        records[slot] = record
+    }
+
+    /// From now on endpoints that were taken over keep their policies.
+    mutating func holdAdopted() { holdsAdopted = true }
+
+    /// Gives the endpoints that were taken over the policies that edits assigned meanwhile.
+    mutating func releaseAdopted() {
+        guard holdsAdopted else { return }
+        holdsAdopted = false
+        for (pod, new) in policies { setPolicies(new, of: pod) }
     }
 
     /// A pod is no longer selected by anything because it is going away: its endpoint keeps what it has until then.

@@ -11,6 +11,8 @@ struct PolicyTables: Sendable {
     var prefixes = HashTable(.peerPrefixes)
     /// Policies that stay closed, as the kernel lacks classes that they tell apart.
     var exposedAndClosed: Set<UInt32> = []
+    /// Changes of classes that were taken over and must stay as they are for now; nil: none must.
+    private var heldBack: [PolicyEdit]?
     /// The keys of every wanted policy, so that one change costs only its own size.
     private var keysOfPolicy: [PolicyID: PolicyKeys] = [:]
     /// The pages that have entries of the peers of a (policy, class).
@@ -29,6 +31,10 @@ struct PolicyTables: Sendable {
 
     /// Applies an edit; those of endpoints belong to `EndpointTables`.
     mutating func apply(_ edit: PolicyEdit, names: inout HashTable) {
+        if heldBack != nil, isOfAdoptedClass(edit) {
+            heldBack?.append(edit)
+            return
+        }
         switch edit {
         case .setPolicy(let policy): set(policy, names: &names)
         case .removePolicy(let id): remove(id, names: &names)
@@ -41,6 +47,24 @@ struct PolicyTables: Sendable {
         case .setPrefixClass(let prefix, let classID): prefixes.put(prefix.key, Bytes(of: classID.rawValue))
         case .removePrefixClass(let prefix): prefixes.remove(prefix.key)
         case .setEndpoint, .removeEndpoint: break
+        }
+    }
+
+    /// From now on classes that were taken over stay: the policies that were taken over know no others.
+    mutating func holdAdopted() { heldBack = heldBack ?? [] }
+
+    /// Applies what was held back.
+    mutating func releaseAdopted(names: inout HashTable) {
+        guard let edits = heldBack else { return }
+        heldBack = nil
+        for edit in edits { apply(edit, names: &names) }
+    }
+
+    private func isOfAdoptedClass(_ edit: PolicyEdit) -> Bool {
+        switch edit {
+        case .setClass(let address, _), .removeClass(let address): classes.unclaimed.contains(address.key)
+        case .setPrefixClass(let prefix, _), .removePrefixClass(let prefix): prefixes.unclaimed.contains(prefix.key)
+        default: false
         }
     }
 

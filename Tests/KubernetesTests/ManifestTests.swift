@@ -167,6 +167,22 @@ struct ManifestTests {
             manifest(slice).diagnostics.map(\.fieldPath) == ["endpoints[0].condition", "endpoints[0].hints.forZone"])
     }
 
+    @Test(
+        "a misspelt kind is an error, and what was there stays",
+        arguments: [
+            ("networking.k8s.io/v1", "NetworkPolcy", "NetworkPolicy"), ("v1", "Servce", "Service"),
+            ("networking.k8s.io/v1", "networkpolicy", "NetworkPolicy"),
+            ("policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicies", nil), ("v1", "Secret", nil),
+            ("networking.k8s.io/v1", "Ingress", nil), ("v1", "ServiceAccount", nil),
+        ])
+    func misspeltKind(apiVersion: String, kind: String, meant: String?) {
+        let manifest = manifest("{apiVersion: \(apiVersion), kind: \(kind), metadata: {name: a}}\n")
+        #expect(manifest.diagnostics.map(\.problem) == [meant == nil ? .ignoredKind : .invalidObject])
+        guard let meant else { return }
+        #expect(manifest.diagnostics.first?.fieldPath == "kind")
+        #expect(manifest.diagnostics.first?.message == "is no kind of \(apiVersion): \(meant) may be meant")
+    }
+
     @Test("of an object that is there twice the first one counts")
     func duplicates() {
         let manifest = manifest(

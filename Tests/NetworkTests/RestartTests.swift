@@ -105,6 +105,11 @@ extension AgentLifeTests {
             try await withShop { shop in
                 let web = shop.lab.pod("web-1")
                 let good = try shop.agent.manifests.read("policy-web.yaml")
+                // Nothing but the policy that will be broken isolates the pods.
+                try shop.agent.manifests.remove("policy-default-deny.yaml")
+                try await eventually("one policy less") {
+                    try await !shop.agent.apus("policy list").output.contains("default-deny")
+                }
                 await shop.agent.terminate()
                 try shop.agent.manifests.write("policy-web.yaml", "{ unfinished: [\n")
                 try shop.agent.start()
@@ -113,8 +118,13 @@ extension AgentLifeTests {
                 for address in web.addresses {
                     let denied = try await shop.lab.pod("intruder").ask(address, 8080, within: .milliseconds(500))
                     #expect(denied == .timedOut)
+                    let admitted = try await shop.lab.pod("client").ask(address, 8080, within: .seconds(5))
+                    #expect(admitted == .answered("web-1"))
                 }
                 #expect(try await shop.agent.apus("verify").succeeded)
+                let database = shop.lab.pod("db-1").ipv4
+                #expect(try await web.ask(database, 5432, within: .seconds(5)) == .answered("db-1"))
+                #expect(try await shop.lab.pod("client").ask(database, 5432, within: .milliseconds(500)) == .timedOut)
 
                 try shop.agent.manifests.write("policy-web.yaml", good)
                 try await eventually("a full view") { try await shop.agent.diagnostics().isEmpty }

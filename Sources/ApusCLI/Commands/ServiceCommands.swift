@@ -100,9 +100,9 @@ struct ServiceTraceCommand: AsyncParsableCommand {
             not one of this node.
 
             Examples:
-              apus service trace --from shop/client --to 10.96.0.10:80
-              apus service trace --from shop/client --to '[fd00:10:96::10]:53' --protocol UDP
-              apus service trace --from shop/client --to 10.96.0.10:80 -o json | jq '.endpoints[].excluded'
+              apus service trace --from visitors/client --to 10.96.0.10:80
+              apus service trace --from visitors/client --to '[fd00:10:96::10]:53' --protocol UDP
+              apus service trace --from visitors/client --to 10.96.0.10:80 -o json | jq '.endpoints[].excluded'
             """)
 
     @Option(help: "The pod that asks: NAMESPACE/POD.")

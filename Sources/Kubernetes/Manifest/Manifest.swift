@@ -172,6 +172,10 @@ extension Manifest {
             let error = FieldError("expected \(kind.apiVersion), got \"\(header.apiVersion)\"")
             return add(error.inside(.field("apiVersion")), kind: kind, of: object, at: place)
         }
+        if let meant = ObjectKind.meant(by: header.kind, apiVersion: header.apiVersion) {
+            let error = FieldError("is no kind of \(header.apiVersion): \(meant.rawValue) may be meant")
+            return add(error.inside(.field("kind")), kind: meant, of: object, at: place)
+        }
         diagnostics.append(
             SourceDiagnostic(
                 .ignoredKind, source: source, document: place.document,
