@@ -10,35 +10,47 @@ struct PolicyRules {
 
     /// 0: no policy selects the pods.
     static let counts = [0, 10, 1000]
-    private static let openings = 8000
+    /// The numbers take turns, as rates do: a machine that slows down for a while slows down all of them.
+    private static let turns = 5
+    /// Of one turn of one number.
+    private static let openings = 1600
 
     static func title(_ what: String, rules: Int) -> String { "from_pod, \(what), \(rules) rules at each end" }
 
     func figures() async throws -> [Report.Figure] {
-        var figures: [Report.Figure] = []
-        for (number, rules) in Self.counts.enumerated() {
-            if number > 1 { try await program(rules: 0) }  // what is in force can be told from nothing only
-            try await program(rules: rules)
-            let opening = probe(Self.title("new TCP connection", rules: rules), .syn, from: openingPort(number))
-            figures.append(.init(opening.title, try await opening.cost(agent, openings: Self.openings), "ns"))
-            figures.append(try await established(rules, from: 40_002 + UInt16(number)))
+        var openings: [Int: [Double]] = [:]
+        var packets: [Int: [Double]] = [:]
+        for turn in 0..<Self.turns {
+            for (number, rules) in Self.counts.enumerated() {
+                let place = turn * Self.counts.count + number
+                // What is in force can be told from nothing only.
+                if place > 0, number != 1 { try await program(rules: 0) }
+                if place == 0 || rules > 0 { try await program(rules: rules) }
+                let opening = probe("new TCP connection", .syn, from: openingPort(place))
+                openings[rules, default: []].append(try await opening.cost(agent, openings: Self.openings))
+                packets[rules, default: []].append(try await established(rules, from: 40_002 + UInt16(place)))
+            }
         }
+        try await program(rules: 0)
         try await program(rules: 1)
-        return figures
+        return Self.counts.flatMap { rules in
+            [("new TCP connection", openings), ("established TCP packet", packets)].compactMap { what, costs in
+                Summary(costs[rules] ?? []).map { .init(Self.title(what, rules: rules), $0.median, "ns") }
+            }
+        }
     }
 
-    /// Every number of rules opens connections that were not open before.
-    private func openingPort(_ number: Int) -> Addressing.Port { 10_000 + UInt16(number * Self.openings) }
+    /// Every number of rules, in every turn, opens connections that were not open before.
+    private func openingPort(_ place: Int) -> Addressing.Port { 10_000 + UInt16(place * Self.openings) }
 
-    private func established(_ rules: Int, from port: Addressing.Port) async throws -> Report.Figure {
+    private func established(_ rules: Int, from port: Addressing.Port) async throws -> Double {
         let ends = ["--ports", "\(port)-\(port)", "\(peer.server.host.ipv4)", "\(Destination.pod.port)"]
         let process = try peer.client.traffic(["hold", "--interval-ms", "60000"] + ends)
         defer { process.signal(SIGTERM) }
         try await eventually("an established connection with \(rules) rules") {
             process.lines.contains { $0.hasPrefix("connected") }
         }
-        let title = Self.title("established TCP packet", rules: rules)
-        return .init(title, try await probe(title, .ack, from: port).cost(agent), "ns")
+        return try await probe("established TCP packet", .ack, from: port).cost(agent)
     }
 
     private func probe(_ title: String, _ flags: TCPFlags, from port: Addressing.Port) -> PacketProbe {
