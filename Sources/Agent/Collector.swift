@@ -77,8 +77,8 @@ extension Collector {
             self.hub = hub
             self.evidence = evidence
             self.counters = counters
-            // Losses from before this start are not of these flows, except those nobody has told yet.
-            lost = events.lostCount()
+            // Those from before this start count if nobody has told them yet.
+            lost = min(events.toldLosses(), events.lostCount())
             self.events = events
             self.scanner = scanner
             self.denials = denials
@@ -110,6 +110,7 @@ extension Collector {
             hub.append(record)
             evidence.edit { $0.undecodable = events.undecodable }
             lost = now
+            events.noteToldLosses(events.lostCount())
         }
 
         /// Reports connections that expired or live long and denied packets that nothing else reports, when it is time to.

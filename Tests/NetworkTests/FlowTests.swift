@@ -102,6 +102,16 @@ extension AgentLifeTests {
                 #expect(lost.loss?.source == .kernelRing && lost.count > 50, "\(lost)")
                 let counters = try DatapathReader(bpffs: shop.agent.bpffs).eventCounters()
                 #expect(try await shop.agent.client.status().evidence.lostInKernel == counters.lost)
+
+                // What is lost while no agent runs is told by the next one, and only that.
+                await shop.agent.kill()
+                let alone = try await client.load(Shop.webAddresses[0], 80, options: ["--count", "200"])
+                #expect(alone.ok == 200, "\(alone)")
+                let total = try DatapathReader(bpffs: shop.agent.bpffs).eventCounters().lost
+                try shop.agent.start()
+                try await shop.agent.ready()
+                let later = try await shop.agent.flow("a loss from before the start") { $0.kind == .lost }
+                #expect(later.count > 50 && later.count <= total - counters.lost, "\(later), \(total), \(counters)")
             }
         }
 

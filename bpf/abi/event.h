@@ -92,5 +92,6 @@ enum APUS_CLOSED_ENUM apus_event_counter {
 	APUS_EVENTS_SUBMITTED,
 	APUS_EVENTS_LOST,
 	APUS_EVENTS_AUDITED, // openings that passed because a policy is in audit mode, not records
+	APUS_EVENTS_LOSSES_TOLD, // of the lost ones: those that the agent has told, who alone writes this
 	APUS_EVENTS_COUNTERS,
 };

@@ -42,6 +42,19 @@ public struct EventSource: ~Copyable, Sendable {
         (try? counters.lookupSum(apus_event_counter.APUS_EVENTS_LOST.rawValue, as: UInt64.self)) ?? 0
     }
 
+    /// How many of them have been told, by this agent or one before it.
+    public func toldLosses() -> UInt64 {
+        (try? counters.lookupSum(apus_event_counter.APUS_EVENTS_LOSSES_TOLD.rawValue, as: UInt64.self)) ?? 0
+    }
+
+    /// Notes how many have been told, for the agent after this one. If that fails, some will be told twice.
+    public func noteToldLosses(_ count: UInt64) {
+        var values = Bytes(of: count)
+        values += Bytes(zeros: (PossibleCPUs.count - 1) * MemoryLayout<UInt64>.size)
+        let key = Bytes(of: apus_event_counter.APUS_EVENTS_LOSSES_TOLD.rawValue)
+        try? counters.update(key.span.bytes, values.span.bytes)
+    }
+
     /// An event that did not come over the ring as a flow, with the rules that decided and without names of peers.
     public mutating func flow(_ event: DatapathEvent, node: String, clockOffset: Int64) -> Flow {
         rules.flow(event, node: node, clockOffset: clockOffset)
