@@ -30,8 +30,12 @@ indirect enum KnownFields: Sendable {
 }
 
 extension KnownFields {
-    /// Those of a whole object.
-    static func of(_ kind: ObjectKind) -> KnownFields {
+    /// Those of a whole object; made once, as every object of a manifest is looked at.
+    static func of(_ kind: ObjectKind) -> KnownFields { byKind[kind] ?? .anything }
+
+    private static let byKind = Dictionary(uniqueKeysWithValues: ObjectKind.allCases.map { ($0, whole($0)) })
+
+    private static func whole(_ kind: ObjectKind) -> KnownFields {
         switch kind {
         case .namespace, .networkPolicy, .clusterNetworkPolicy, .fqdnNetworkPolicy: whole("spec status")
         case .node: whole(read: ["spec": nodeSpec, "status": nodeStatus])
