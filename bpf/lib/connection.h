@@ -70,12 +70,12 @@ ALWAYS_INLINE __u64 connection_timeout(const struct apus_connection *connection,
 	return config.datagram_timeout_ns;
 }
 
-ALWAYS_INLINE _Bool connection_is_expired(const struct found_connection *found, __u8 protocol, __u64 now)
+ALWAYS_INLINE _Bool connection_is_expired(const struct apus_connection *connection, __u8 protocol, __u64 now)
 {
 	// Another CPU may have seen a packet after this one took its time.
-	__s64 idle = now - found->connection->last_seen_ns;
+	__s64 idle = now - connection->last_seen_ns;
 
-	return idle > (__s64)connection_timeout(found->connection, protocol);
+	return idle > (__s64)connection_timeout(connection, protocol);
 }
 
 // Finds a packet's connection and writes its key. Answered ones first: an established packet costs this one lookup.
@@ -137,7 +137,9 @@ ALWAYS_INLINE _Bool connection_follow(const struct found_connection *found, cons
 	struct apus_connection_side *side = connection_side(connection, found->from_high);
 	__u32 both;
 
-	connection->last_seen_ns = now;
+	// Rarely true, as the clock is coarse; and an exact time may have been written before.
+	if (connection->last_seen_ns < now)
+		connection->last_seen_ns = now;
 	if (counts) {
 		count(&side->packets, 1);
 		count(&side->bytes, packet->length);

@@ -65,11 +65,10 @@ ALWAYS_INLINE _Bool endpoint_owns(const struct apus_endpoint *endpoint, const st
 
 ALWAYS_INLINE _Bool frame_has_source(struct __sk_buff *skb, const __u8 mac[6])
 {
-	__u8 source[ETH_ALEN];
+	const __u8 *source = header_at(skb, ETH_ALEN, ETH_ALEN);
 
-	if (bpf_skb_load_bytes(skb, ETH_ALEN, source, sizeof(source)) < 0)
-		return 0;
-	return *(__u32 *)source == *(const __u32 *)mac && *(__u16 *)&source[4] == *(const __u16 *)&mac[4];
+	return source && *(const __u32 *)source == *(const __u32 *)mac &&
+	       *(const __u16 *)&source[4] == *(const __u16 *)&mac[4];
 }
 
 // Whether a pod may send the packet: from its own MAC, and from its own addresses. Neighbour and listener discovery

@@ -82,7 +82,8 @@ ALWAYS_INLINE void event_set_sides(struct apus_event *event, const struct apus_c
 	event->ingress_rule = other->rule;
 }
 
-// Reports the opening (ending: none) or the end of a connection.
+// Reports the opening (ending: none) or the end of a connection. `now` is exact: a coarse clock would give short ones
+// no duration.
 GLOBAL int report_connection(const struct apus_connection_key *key, const struct apus_connection *connection, __u64 now,
 			     __u32 ending)
 {
@@ -202,7 +203,7 @@ GLOBAL int report_denied(const struct packet *packet, const struct denial_contex
 	if (!event)
 		return 0;
 	__builtin_memset(event, 0, sizeof(*event));
-	event->time_ns = now;
+	event->time_ns = bpf_ktime_get_ns();
 	event->source = key.source;
 	event->destination = key.destination;
 	event->frontend = context->frontend;

@@ -18,9 +18,10 @@ struct flow {
 	struct packet packet;
 	struct apus_connection_key key;
 	struct found_connection found;
-	struct found_connection ended; // under the same key: what a new connection takes the place of
+	struct apus_connection *ended; // under the same key: what a new connection takes the place of
 	struct local_endpoint source; // the sender, where it is an endpoint of this node
 	struct local_endpoint destination; // the receiver, likewise
+	__u64 now; // coarse: it may be some milliseconds old
 	const struct apus_service *service; // that the packet asks for, if it opens a connection
 	// Of a new connection and of an answer to a translated one: the Service address that was asked for.
 	struct apus_address frontend;
@@ -29,8 +30,6 @@ struct flow {
 	__u16 frontend_port;
 	__u8 connection_flags; // of a new connection: enum apus_connection_flag
 	__u8 direction; // enum apus_direction, where a drop happens
-	__u64 now;
-	__u32 random;
 	_Bool counts; // this hook is the one that counts the packet
 	__u8 audit_direction; // enum apus_direction, where a drop would happen without audit mode
 	_Bool reverse; // an answer of a backend: its source becomes the frontend again
@@ -117,14 +116,14 @@ ALWAYS_INLINE _Bool continues(const struct flow *flow)
 
 	if (unlikely(is_connection_opening(&flow->packet)) && (has_ended(found->connection) || !is_from_opener(found)))
 		return 0;
-	return !connection_is_expired(found, flow->packet.protocol, flow->now);
+	return !connection_is_expired(found->connection, flow->packet.protocol, flow->now);
 }
 
 // The found connection is not the packet's. It goes when another one opens, not before: a packet that is denied must
 // not end what it has no part in.
 ALWAYS_INLINE void leave_connection(struct flow *flow)
 {
-	flow->ended = flow->found;
+	flow->ended = flow->found.connection;
 	flow->found.connection = NULL;
 }
 
@@ -133,19 +132,19 @@ COLD int report_replaced(struct flow *flow)
 {
 	__u32 ending = APUS_ENDING_REPLACED;
 
-	if (!flow || !flow->ended.connection)
+	if (!flow || !flow->ended)
 		return 0;
-	if (connection_is_expired(&flow->ended, flow->packet.protocol, flow->now))
+	if (connection_is_expired(flow->ended, flow->packet.protocol, flow->now))
 		ending = APUS_ENDING_EXPIRED;
-	if (!(flow->ended.connection->flags & APUS_CONNECTION_CLOSED))
-		report_connection(&flow->key, flow->ended.connection, flow->now, ending);
+	if (!(flow->ended->flags & APUS_CONNECTION_CLOSED))
+		report_connection(&flow->key, flow->ended, bpf_ktime_get_ns(), ending);
 	return 0;
 }
 
 // Finds the packet's connection, unless the packet doesn't continue it.
 ALWAYS_INLINE void find_connection(struct flow *flow)
 {
-	flow->ended.connection = NULL;
+	flow->ended = NULL;
 	flow->found = connection_find(&flow->packet, &flow->key);
 	if (flow->found.connection && unlikely(!continues(flow)))
 		leave_connection(flow);
@@ -302,7 +301,7 @@ COLD int open_connection(struct flow *flow)
 		record_judgement(destination, flow, destination->generation);
 	}
 	report_replaced(flow);
-	connection->opened_ns = connection->last_seen_ns = flow->now;
+	connection->opened_ns = connection->last_seen_ns = bpf_ktime_get_ns();
 	connection->opener = high;
 	connection->frontend = flow->frontend;
 	connection->frontend_port = flow->frontend_port;
@@ -312,12 +311,12 @@ COLD int open_connection(struct flow *flow)
 	source->packets = 1;
 	source->bytes = flow->packet.length;
 	source->tcp_flags = flow->packet.tcp_flags;
-	if (connection_record(&flow->key, connection, flow->ended.connection) < 0) {
+	if (connection_record(&flow->key, connection, flow->ended) < 0) {
 		flow->judgement.verdict =
 			(struct verdict){.reason = APUS_REASON_CONNECTION_FAILED, .rule = APUS_RULE_NONE};
 		return 1;
 	}
-	report_connection(&flow->key, connection, flow->now, APUS_ENDING_NONE);
+	report_connection(&flow->key, connection, connection->opened_ns, APUS_ENDING_NONE);
 	return 0;
 }
 
@@ -335,7 +334,7 @@ ALWAYS_INLINE void follow_connection(struct flow *flow)
 		flow->frontend_port = connection->frontend_port;
 	}
 	if (unlikely(connection_follow(&flow->found, &flow->packet, flow->now, flow->counts))) {
-		report_connection(&flow->key, connection, flow->now,
+		report_connection(&flow->key, connection, bpf_ktime_get_ns(),
 				  connection->flags & APUS_CONNECTION_RESET ? APUS_ENDING_RESET : APUS_ENDING_FINISHED);
 		if (translated)
 			translation_ended(&flow->key, connection);

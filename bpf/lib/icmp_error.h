@@ -29,13 +29,13 @@ GLOBAL int quotes_known_connection(struct __sk_buff *skb, const struct packet *p
 		return 0;
 	offset = packet->l4_offset + 8;
 	quoted.end = packet->end;
-	parsed = packet->flags & PACKET_V6 ? parse_ipv6(skb, &quoted, offset, 1) : parse_ipv4(skb, &quoted, offset, 1);
+	parsed = parse_quoted(skb, &quoted, offset, packet->flags & PACKET_V6);
 	if (parsed != PARSE_PACKET || !address_equal(&quoted.source, &packet->destination))
 		return 0;
 	if (direction == APUS_DIRECTION_EGRESS && !address_equal(&quoted.destination, &packet->source))
 		return 0;
 	found = connection_find(&quoted, &key);
-	return found.connection && !connection_is_expired(&found, quoted.protocol, now) &&
+	return found.connection && !connection_is_expired(found.connection, quoted.protocol, now) &&
 	       side_still_holds(&found.connection->sides[0]) && side_still_holds(&found.connection->sides[1]);
 }
 

@@ -59,6 +59,20 @@ struct packet {
 	__u8 padding;
 };
 
+// A header at a constant offset, read where it lies; NULL when the frame is shorter. Headers lie in the linear part
+// almost always. What comes to lie elsewhere by it are the bytes of `skb->data`: earlier pointers are stale.
+ALWAYS_INLINE const void *header_at(struct __sk_buff *skb, __u32 offset, __u32 size)
+{
+	const void *start = (const void *)(long)skb->data;
+
+	if (likely(start + offset + size <= (const void *)(long)skb->data_end))
+		return start + offset;
+	if (bpf_skb_pull_data(skb, offset + size) < 0)
+		return NULL;
+	start = (const void *)(long)skb->data;
+	return start + offset + size <= (const void *)(long)skb->data_end ? start + offset : NULL;
+}
+
 ALWAYS_INLINE _Bool is_connection_opening(const struct packet *packet)
 {
 	return packet->protocol == IPPROTO_TCP && (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;

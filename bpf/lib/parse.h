@@ -10,33 +10,31 @@ enum {
 };
 
 // `packet->end` is the end of the frame, or of the packet that quotes this one.
-ALWAYS_INLINE int parse_ipv4(struct __sk_buff *skb, struct packet *packet, __u32 offset, _Bool quoted)
+ALWAYS_INLINE int parse_ipv4(struct __sk_buff *skb, struct packet *packet, const struct iphdr *header, __u32 offset,
+			     _Bool quoted)
 {
-	struct iphdr header;
 	__u16 total, fragment;
 
-	if (offset + sizeof(header) > packet->end || bpf_skb_load_bytes(skb, offset, &header, sizeof(header)) < 0)
-		return PARSE_DROP(APUS_REASON_TRUNCATED);
-	if (header.version != 4 || header.ihl < 5)
+	if (header->version != 4 || header->ihl < 5)
 		return PARSE_DROP(APUS_REASON_MALFORMED);
 	// Before anything else is refused: an uplink has to know for whom it is.
-	packet->source = address_from_v4(header.saddr);
-	packet->destination = address_from_v4(header.daddr);
-	total = bpf_ntohs(header.tot_len);
+	packet->source = address_from_v4(header->saddr);
+	packet->destination = address_from_v4(header->daddr);
+	total = bpf_ntohs(header->tot_len);
 	// A zero total is legal only for segments over 64 KiB that the kernel itself builds (BIG TCP).
 	if (!quoted && !(total == 0 && skb->gso_size)) {
-		if (total < header.ihl * 4)
+		if (total < header->ihl * 4)
 			return PARSE_DROP(APUS_REASON_MALFORMED);
 		if (offset + total > skb->len)
 			return PARSE_DROP(APUS_REASON_TRUNCATED);
 		packet->end = offset + total;
 	}
-	packet->protocol = header.protocol;
-	packet->l4_offset = offset + header.ihl * 4;
-	fragment = bpf_ntohs(header.frag_off);
+	packet->protocol = header->protocol;
+	packet->l4_offset = offset + header->ihl * 4;
+	fragment = bpf_ntohs(header->frag_off);
 	if (unlikely(fragment & IPV4_FRAGMENT_MASK)) {
 		packet->flags |= PACKET_FRAGMENT;
-		packet->identification = header.id;
+		packet->identification = header->id;
 		if (fragment & IPV4_OFFSET_MASK)
 			packet->flags |= PACKET_LATER_FRAGMENT;
 	}
@@ -101,31 +99,29 @@ COLD int parse_ipv6_extensions(struct __sk_buff *skb, struct packet *packet)
 	return PARSE_PACKET;
 }
 
-ALWAYS_INLINE int parse_ipv6(struct __sk_buff *skb, struct packet *packet, __u32 offset, _Bool quoted)
+ALWAYS_INLINE int parse_ipv6(struct __sk_buff *skb, struct packet *packet, const struct ipv6hdr *header, __u32 offset,
+			     _Bool quoted)
 {
-	struct ipv6hdr header;
 	__u32 payload;
 
-	if (offset + sizeof(header) > packet->end || bpf_skb_load_bytes(skb, offset, &header, sizeof(header)) < 0)
-		return PARSE_DROP(APUS_REASON_TRUNCATED);
-	if (header.version != 6)
+	if (header->version != 6)
 		return PARSE_DROP(APUS_REASON_MALFORMED);
-	packet->source = address_from_v6(header.saddr.in6_u.u6_addr32);
-	packet->destination = address_from_v6(header.daddr.in6_u.u6_addr32);
-	payload = bpf_ntohs(header.payload_len);
+	packet->source = address_from_v6(header->saddr.in6_u.u6_addr32);
+	packet->destination = address_from_v6(header->daddr.in6_u.u6_addr32);
+	payload = bpf_ntohs(header->payload_len);
 	// A zero length is legal only for segments over 64 KiB that the kernel itself builds (BIG TCP).
 	if (!quoted && !(payload == 0 && skb->gso_size)) {
-		if (offset + sizeof(header) + payload > skb->len)
+		if (offset + sizeof(*header) + payload > skb->len)
 			return PARSE_DROP(APUS_REASON_TRUNCATED);
-		packet->end = offset + sizeof(header) + payload;
+		packet->end = offset + sizeof(*header) + payload;
 	}
 	// An IPv4-mapped address on the wire would be taken for IPv4 in every key (RFC 4942 §2.2).
 	if (address_is_v4(&packet->source) || address_is_v4(&packet->destination))
 		return PARSE_DROP(APUS_REASON_MALFORMED);
 	packet->flags |= PACKET_V6;
-	packet->protocol = header.nexthdr;
-	packet->l4_offset = offset + sizeof(header);
-	if (unlikely(is_ipv6_extension(header.nexthdr))) {
+	packet->protocol = header->nexthdr;
+	packet->l4_offset = offset + sizeof(*header);
+	if (unlikely(is_ipv6_extension(header->nexthdr))) {
 		int result = parse_ipv6_extensions(skb, packet);
 
 		if (result)
@@ -158,19 +154,36 @@ ALWAYS_INLINE int parse_inline_tag(struct __sk_buff *skb)
 	return tag & bpf_htons(0x0fff) ? PARSE_PASS : PARSE_DROP(APUS_REASON_UNSUPPORTED);
 }
 
+// Parses the packet that an ICMP error quotes at `offset`. `quoted` is all zero before, but for `end`.
+ALWAYS_INLINE int parse_quoted(struct __sk_buff *skb, struct packet *quoted, __u32 offset, _Bool v6)
+{
+	union {
+		struct iphdr v4;
+		struct ipv6hdr v6;
+	} header;
+	__u32 size = v6 ? sizeof(header.v6) : sizeof(header.v4);
+
+	if (offset + size > quoted->end || bpf_skb_load_bytes(skb, offset, &header, size) < 0)
+		return PARSE_DROP(APUS_REASON_TRUNCATED);
+	return v6 ? parse_ipv6(skb, quoted, &header.v6, offset, 1) : parse_ipv4(skb, quoted, &header.v4, offset, 1);
+}
+
 // Parses a whole frame. `packet` is all zero before.
 ALWAYS_INLINE int parse_packet(struct __sk_buff *skb, struct packet *packet)
 {
 	int result = parse_link(skb);
+	const void *header;
 
 	if (result)
 		return result;
 	packet->length = packet->end = skb->len;
 	switch (skb->protocol) {
 	case bpf_htons(ETH_P_IP):
-		return parse_ipv4(skb, packet, ETH_HLEN, 0);
+		header = header_at(skb, ETH_HLEN, sizeof(struct iphdr));
+		return header ? parse_ipv4(skb, packet, header, ETH_HLEN, 0) : PARSE_DROP(APUS_REASON_TRUNCATED);
 	case bpf_htons(ETH_P_IPV6):
-		return parse_ipv6(skb, packet, ETH_HLEN, 0);
+		header = header_at(skb, ETH_HLEN, sizeof(struct ipv6hdr));
+		return header ? parse_ipv6(skb, packet, header, ETH_HLEN, 0) : PARSE_DROP(APUS_REASON_TRUNCATED);
 	case bpf_htons(ETH_P_ARP):
 		return PARSE_PASS;
 	case bpf_htons(ETH_P_8021Q):

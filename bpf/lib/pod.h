@@ -26,9 +26,29 @@ ALWAYS_INLINE enum apus_reason prepare_opening(struct __sk_buff *skb, struct flo
 	return APUS_REASON_NONE;
 }
 
-ALWAYS_INLINE int handle_from_pod(struct __sk_buff *skb, __u64 now, __u32 random)
+// The pod that sends. The connection mostly names it, and saves a look-up.
+ALWAYS_INLINE void find_sender(const struct __sk_buff *skb, struct flow *flow)
 {
-	struct flow flow = {.now = now, .random = random, .counts = 1, .direction = APUS_DIRECTION_EGRESS};
+	if (likely(flow->found.connection)) {
+		flow->source =
+			endpoint_of_slot(&connection_side(flow->found.connection, flow->found.from_high)->endpoint);
+		if (likely(flow->source.endpoint && flow->source.endpoint->ifindex == skb->ifindex))
+			return;
+	}
+	flow->source = endpoint_of_interface(skb->ifindex);
+}
+
+// Not inlined, as the packets that need it are rare.
+COLD int find_connection_of_special(struct flow *flow)
+{
+	if (flow)
+		find_connection(flow);
+	return 0;
+}
+
+ALWAYS_INLINE int handle_from_pod(struct __sk_buff *skb, __u64 now)
+{
+	struct flow flow = {.now = now, .counts = 1, .direction = APUS_DIRECTION_EGRESS};
 	enum apus_reason reason;
 	int parsed = parse_packet(skb, &flow.packet);
 	int result;
@@ -37,15 +57,19 @@ ALWAYS_INLINE int handle_from_pod(struct __sk_buff *skb, __u64 now, __u32 random
 		return TCX_NEXT_PROGRAM;
 	if (unlikely(parsed != PARSE_PACKET))
 		return drop_unparsed(skb, parsed, APUS_DIRECTION_EGRESS);
-	flow.source = endpoint_of_interface(skb->ifindex);
+	if (likely(!is_special(&flow.packet)))
+		find_connection(&flow);
+	find_sender(skb, &flow);
 	if (unlikely(!flow.source.endpoint))
 		return drop_flow(&flow, APUS_REASON_UNKNOWN_ENDPOINT, APUS_DIRECTION_EGRESS);
 	reason = check_source(skb, &flow.packet, flow.source.endpoint);
 	if (unlikely(reason))
 		return drop_flow(&flow, reason, APUS_DIRECTION_EGRESS);
-	if (handle_special(skb, &flow, &result))
-		return result;
-	find_connection(&flow);
+	if (unlikely(is_special(&flow.packet))) {
+		if (handle_special(skb, &flow, &result))
+			return result;
+		find_connection_of_special(&flow);
+	}
 	if (!flow.found.connection) {
 		reason = prepare_opening(skb, &flow);
 		if (unlikely(reason)) {

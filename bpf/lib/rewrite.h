@@ -80,11 +80,11 @@ GLOBAL int rewrite_packet(struct __sk_buff *skb, const struct packet *packet, co
 // Whether the packet's hop count ends here, so that the stack has to answer.
 ALWAYS_INLINE _Bool ends_here(struct __sk_buff *skb, const struct packet *packet)
 {
-	__u8 hops;
+	const __u8 *hops = header_at(skb, IPV4_TTL, 1);
 
-	if (bpf_skb_load_bytes(skb, packet->flags & PACKET_V6 ? IPV6_HOP_LIMIT : IPV4_TTL, &hops, sizeof(hops)) < 0)
-		return 1;
-	return hops <= 1;
+	if (packet->flags & PACKET_V6)
+		hops = header_at(skb, IPV6_HOP_LIMIT, 1);
+	return !hops || *hops <= 1;
 }
 
 // Hands the packet to a pod of this node. `to_peer`: straight into the pod, without the host's stack; then the frame
@@ -98,9 +98,11 @@ ALWAYS_INLINE int deliver(struct __sk_buff *skb, const struct packet *packet, co
 		__u8 network[12];
 	} head;
 	__u32 length = packet->flags & PACKET_V6 ? ETH_HLEN : 26;
+	const void *frame = header_at(skb, 0, 26);
 
-	if (bpf_skb_load_bytes(skb, 0, &head, 26) < 0)
+	if (!frame)
 		return TCX_NEXT_PROGRAM;
+	__builtin_memcpy(&head, frame, 26);
 	if (packet->flags & PACKET_V6) {
 		if (head.network[7] <= 1)
 			return TCX_NEXT_PROGRAM;

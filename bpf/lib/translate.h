@@ -37,7 +37,7 @@ ALWAYS_INLINE void aim_at(struct flow *flow, const struct apus_address *backend,
 ALWAYS_INLINE _Bool is_live(const struct flow *flow)
 {
 	return flow->found.connection && !(flow->found.connection->flags & APUS_CONNECTION_CLOSED) &&
-	       !connection_is_expired(&flow->found, flow->key.protocol, flow->now);
+	       !connection_is_expired(flow->found.connection, flow->key.protocol, flow->now);
 }
 
 // Whether the found connection was opened through the packet's frontend. The client's port may have gone to a
@@ -107,10 +107,11 @@ ALWAYS_INLINE enum apus_reason search_backend(struct flow *flow, const struct ap
 					      struct picked_backend picked)
 {
 	enum apus_reason reason = APUS_REASON_NO_BACKEND;
+	__u32 number = bpf_get_prandom_u32();
 
 	for (int i = 0; i < BACKEND_TRIES; i++) {
 		if (i || !picked.backend)
-			picked = service_pick(service, flow->random, i);
+			picked = service_pick(service, number, i);
 		if (!picked.backend)
 			return reason;
 		aim_at(flow, &picked.backend->address, picked.backend->port);

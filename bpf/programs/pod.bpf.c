@@ -6,14 +6,14 @@
 SEC("tc")
 int from_pod(struct __sk_buff *skb)
 {
-	return handle_from_pod(skb, bpf_ktime_get_ns(), bpf_get_prandom_u32());
+	return handle_from_pod(skb, bpf_ktime_get_coarse_ns());
 }
 
 // tcx egress: what the host's stack sends to the pod.
 SEC("tc")
 int to_pod(struct __sk_buff *skb)
 {
-	return handle_to_pod(skb, bpf_ktime_get_ns());
+	return handle_to_pod(skb, bpf_ktime_get_coarse_ns());
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -5,7 +5,7 @@
 SEC("tc")
 int from_network(struct __sk_buff *skb)
 {
-	return handle_from_network(skb, bpf_ktime_get_ns());
+	return handle_from_network(skb, bpf_ktime_get_coarse_ns());
 }
 
 char LICENSE[] SEC("license") = "GPL";
