@@ -11,6 +11,7 @@ extension DatapathTables {
         for entry in try reader.entries(of: .names) { names.adopt(entry) }
         for entry in try reader.entries(of: .policyPages) { policies.pages.adopt(entry) }
         for entry in try reader.entries(of: .policyPeers) { policies.peers.adopt(entry) }
+        for entry in try reader.entries(of: .policySinglePorts) { policies.singlePorts.adopt(entry) }
         for entry in try reader.entries(of: .policyPorts) { policies.ports.adopt(entry) }
         for entry in try reader.entries(of: .peerClasses) { policies.classes.adopt(entry) }
         for entry in try reader.entries(of: .peerPrefixes) { policies.prefixes.adopt(entry) }

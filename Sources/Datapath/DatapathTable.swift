@@ -10,6 +10,7 @@ public enum DatapathTable: String, Sendable, Hashable, CaseIterable {
     case peerPrefixes = "peer_prefixes"
     case policyPages = "policy_pages"
     case policyPeers = "policy_peers"
+    case policySinglePorts = "policy_single_ports"
     case policyPorts = "policy_ports"
     case services
     case slots
@@ -32,7 +33,7 @@ public enum DatapathTable: String, Sendable, Hashable, CaseIterable {
         case .peerPrefixes: MemoryLayout<apus_prefix_key>.size
         case .policyPages: MemoryLayout<apus_policy_page_key>.size
         case .policyPeers: MemoryLayout<apus_policy_peers_key>.size
-        case .policyPorts: MemoryLayout<apus_policy_ports_key>.size
+        case .policySinglePorts, .policyPorts: MemoryLayout<apus_policy_ports_key>.size
         case .services: MemoryLayout<apus_service_key>.size
         case .names: MemoryLayout<apus_name_key>.size
         }
@@ -46,7 +47,7 @@ public enum DatapathTable: String, Sendable, Hashable, CaseIterable {
         case .endpoints: MemoryLayout<apus_endpoint>.size
         case .peerClasses: MemoryLayout<apus_peer>.size
         case .policyPages: MemoryLayout<apus_policy_page>.size
-        case .policyPeers, .policyPorts: MemoryLayout<apus_policy_bits>.size
+        case .policyPeers, .policySinglePorts, .policyPorts: MemoryLayout<apus_policy_bits>.size
         case .services: MemoryLayout<apus_service>.size
         case .backends: MemoryLayout<apus_backend>.size
         case .names: MemoryLayout<apus_name>.size
@@ -62,7 +63,7 @@ extension DatapathTable {
         case .endpoints, .endpointAddresses, .interfaces: "--map-size-endpoints"
         case .peerClasses: "--map-size-peers"
         case .peerPrefixes: "--map-size-prefixes"
-        case .policyPages, .policyPeers, .policyPorts: "--map-size-policy"
+        case .policyPages, .policyPeers, .policySinglePorts, .policyPorts: "--map-size-policy"
         case .services, .slots, .backends, .names: "--map-size-\(rawValue)"
         }
     }
@@ -82,7 +83,7 @@ public struct TableCapacities: Sendable, Hashable {
     public var peerClasses: Int
     /// Prefixes that some policy of this node mentions.
     public var peerPrefixes: Int
-    /// Entries of `policy_peers` and of `policy_ports`.
+    /// Entries of `policy_pages`, of `policy_peers`, of `policy_single_ports` and of `policy_ports`.
     public var policyEntries: Int
     public var names: Int
     /// Entries of `connections`, and of `translations`.

@@ -149,6 +149,7 @@ extension DatapathTables {
         case .peerPrefixes: policies.prefixes
         case .policyPages: policies.pages
         case .policyPeers: policies.peers
+        case .policySinglePorts: policies.singlePorts
         case .policyPorts: policies.ports
         case .services: services.services
         case .names: names
@@ -165,6 +166,7 @@ extension DatapathTables {
         case .peerPrefixes: policies.prefixes.observe(drift.key, drift.actual)
         case .policyPages: policies.pages.observe(drift.key, drift.actual)
         case .policyPeers: policies.peers.observe(drift.key, drift.actual)
+        case .policySinglePorts: policies.singlePorts.observe(drift.key, drift.actual)
         case .policyPorts: policies.ports.observe(drift.key, drift.actual)
         case .services: services.services.observe(drift.key, drift.actual)
         case .names: names.observe(drift.key, drift.actual)

@@ -14,7 +14,7 @@ extension DatapathTables {
             let slot = Int(key.load(UInt32.self) ?? 0)
             return endpoints.records[slot]?.name.map { "endpoint \($0.pod)" } ?? "endpoint slot \(slot)"
         case .policyPages: return "policy \(policyName(PolicyTables.policy(ofPage: key)))"
-        case .policyPorts: return "policy \(policyName(PolicyTables.policy(ofPorts: key)))"
+        case .policySinglePorts, .policyPorts: return "policy \(policyName(PolicyTables.policy(ofPorts: key)))"
         case .policyPeers: return "policy \(policyName(PolicyTables.owners(ofPeers: key).policy))"
         case .peerClasses, .peerPrefixes: return "peer \(table.text(ofKey: key))"
         case .endpointAddresses: return "endpoint address \(table.text(ofKey: key))"

@@ -6,9 +6,12 @@ internal import NetworkPolicy
 struct PolicyTables: Sendable {
     var pages = HashTable(.policyPages)
     var peers = HashTable(.policyPeers)
+    /// Single ports, and ranges of them: the data path looks among the former first.
+    var singlePorts = HashTable(.policySinglePorts)
     var ports = HashTable(.policyPorts)
     var classes = HashTable(.peerClasses)
     var prefixes = HashTable(.peerPrefixes)
+    static var portTables: [WritableKeyPath<PolicyTables, HashTable>] { [\.singlePorts, \.ports] }
     /// Policies that stay closed, as the kernel lacks classes that they tell apart.
     var exposedAndClosed: Set<UInt32> = []
     /// Changes of classes that were taken over and must stay as they are for now; nil: none must.
@@ -75,18 +78,23 @@ struct PolicyTables: Sendable {
             names: Set(encoded.names.map(\.key)))
         let old = keysOfPolicy.updateValue(new, forKey: policy.id) ?? PolicyKeys()
         for entry in encoded.pages { pages.put(entry.key, entry.value) }
-        for entry in encoded.ports { ports.put(entry.key, entry.value) }
+        for entry in encoded.ports { self[keyPath: Self.tableOfPorts(entry.key)].put(entry.key, entry.value) }
         for entry in encoded.names { names.put(entry.key, entry.value) }
         for key in old.pages.subtracting(new.pages) { pages.retire(key) }
-        for key in old.ports.subtracting(new.ports) { ports.retire(key) }
+        for key in old.ports.subtracting(new.ports) { self[keyPath: Self.tableOfPorts(key)].retire(key) }
         for key in old.names.subtracting(new.names) { names.retire(key) }
     }
 
     private mutating func remove(_ id: PolicyID, names: inout HashTable) {
         guard let old = keysOfPolicy.removeValue(forKey: id) else { return }
         for key in old.pages { pages.retire(key) }
-        for key in old.ports { ports.retire(key) }
+        for key in old.ports { self[keyPath: Self.tableOfPorts(key)].retire(key) }
         for key in old.names { names.retire(key) }
+    }
+
+    static func tableOfPorts(_ key: Bytes) -> WritableKeyPath<PolicyTables, HashTable> {
+        let isSingle = key.load(apus_policy_ports_key.self)?.prefix_length == UInt32(APUS_POLICY_PORTS_FIXED_BITS) + 16
+        return isSingle ? \.singlePorts : \.ports
     }
 
     private mutating func setPeers(_ policy: UInt32, _ classID: UInt32, _ bits: RuleBits) {
@@ -110,7 +118,7 @@ struct PolicyTables: Sendable {
         var policies: Set<UInt32> = []
         var classes: Set<UInt32> = []
         for key in pages.pendingPuts { policies.insert(PolicyTables.policy(ofPage: key)) }
-        for key in ports.pendingPuts { policies.insert(PolicyTables.policy(ofPorts: key)) }
+        for key in pendingPorts { policies.insert(PolicyTables.policy(ofPorts: key)) }
         for key in peers.pendingPuts {
             let (policy, classID) = PolicyTables.owners(ofPeers: key)
             policies.insert(policy)
@@ -152,11 +160,13 @@ struct PolicyTables: Sendable {
 
     /// Policies whose peers or ports are not all there.
     var lacking: Set<UInt32> {
-        guard peers.hasDirty || ports.hasDirty else { return [] }
+        guard peers.hasDirty || singlePorts.hasDirty || ports.hasDirty else { return [] }
         return Set(
-            ports.pendingPuts.map { PolicyTables.policy(ofPorts: $0) }
+            pendingPorts.map { PolicyTables.policy(ofPorts: $0) }
                 + peers.pendingPuts.map { PolicyTables.owners(ofPeers: $0).policy })
     }
+
+    private var pendingPorts: [Bytes] { singlePorts.pendingPuts + ports.pendingPuts }
 
     /// Keys to write, those of small policies first: where there is no room for all, as many as can should fit.
     func pendingPuts(_ table: KeyPath<PolicyTables, HashTable>, of owner: KeyPath<Bytes, UInt32>) -> [Bytes] {
@@ -175,7 +185,8 @@ struct PolicyTables: Sendable {
             pages.map { Self.peersKey(policy, owner.classID, page: $0) }
         }
         return (
-            peers.filter { !self.peers.isDirty($0) }, keys.ports.filter { !ports.isDirty($0) },
+            peers.filter { !self.peers.isDirty($0) },
+            keys.ports.filter { !self[keyPath: Self.tableOfPorts($0)].isDirty($0) },
             keys.pages.filter { !self.pages.isDirty($0) }
         )
     }
@@ -196,8 +207,10 @@ struct PolicyTables: Sendable {
         pages.expireLeaving(now: now, grace: grace, dropsUnwritten: true) {
             policiesInUse.contains(PolicyTables.policy(ofPage: $0))
         }
-        ports.expireLeaving(now: now, grace: grace, dropsUnwritten: true) {
-            policiesInUse.contains(PolicyTables.policy(ofPorts: $0))
+        for table in Self.portTables {
+            self[keyPath: table].expireLeaving(now: now, grace: grace, dropsUnwritten: true) {
+                policiesInUse.contains(PolicyTables.policy(ofPorts: $0))
+            }
         }
         if peers.leavingCount == 0 { return }
         let classesInUse = self.classesInUse
@@ -207,7 +220,7 @@ struct PolicyTables: Sendable {
         }
     }
 
-    var nextDeadline: UInt64? { [pages, peers, ports].compactMap(\.nextDeadline).min() }
+    var nextDeadline: UInt64? { [pages, peers, singlePorts, ports].compactMap(\.nextDeadline).min() }
 
     static func policy(ofPage key: Bytes) -> UInt32 { key.load(apus_policy_page_key.self)?.policy ?? 0 }
 
@@ -225,6 +238,6 @@ struct PolicyTables: Sendable {
         prefixes.removeUnclaimed(afterGrace: false)
         pages.removeUnclaimed(afterGrace: true)
         peers.removeUnclaimed(afterGrace: true)
-        ports.removeUnclaimed(afterGrace: true)
+        for table in Self.portTables { self[keyPath: table].removeUnclaimed(afterGrace: true) }
     }
 }

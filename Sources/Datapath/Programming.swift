@@ -76,7 +76,9 @@ extension DatapathTables {
         for run in pass.store(info, info.pendingRuns()) { info.confirm(run) }
         for key in pass.put(names, names.pendingPuts) { names.confirm(key) }
         putPolicies(\.peers, policies.pendingPuts(\.peers, of: \.policyOfPeers), \.policyOfPeers, &pass)
-        putPolicies(\.ports, policies.pendingPuts(\.ports, of: \.policyOfPorts), \.policyOfPorts, &pass)
+        for table in PolicyTables.portTables {
+            putPolicies(table, policies.pendingPuts(table, of: \.policyOfPorts), \.policyOfPorts, &pass)
+        }
         let pages = policies.pendingPages
         putPolicies(\.pages, pages.ready, \.policyOfPage, &pass)
         for key in pages.held { pass.hold(.policyPages, key) }
@@ -105,14 +107,17 @@ extension DatapathTables {
             switch miss.table {
             case .policyPages: miss.key.policyOfPage
             case .policyPeers: miss.key.policyOfPeers
-            case .policyPorts: miss.key.policyOfPorts
+            case .policySinglePorts, .policyPorts: miss.key.policyOfPorts
             default: nil as UInt32?
             }
         }
         for policy in Set(refused).sorted() {
             let useless = policies.useless(policy)
             for key in pass.delete(policies.peers, useless.peers) { policies.peers.evict(key) }
-            for key in pass.delete(policies.ports, useless.ports) { policies.ports.evict(key) }
+            for table in PolicyTables.portTables {
+                let keys = useless.ports.filter { PolicyTables.tableOfPorts($0) == table }
+                for key in pass.delete(policies[keyPath: table], keys) { policies[keyPath: table].evict(key) }
+            }
             for key in pass.delete(policies.pages, useless.pages) { policies.pages.evict(key) }
         }
     }
@@ -213,7 +218,10 @@ extension DatapathTables {
         }
         policies.expireLeaving(now: now, grace: grace, policiesInUse: endpoints.policiesInUse)
         names.expireLeaving(now: now, grace: grace) { _ in false }
-        for key in pass.delete(policies.ports, policies.ports.pendingDeletes) { policies.ports.confirm(key) }
+        for table in PolicyTables.portTables {
+            let keys = policies[keyPath: table].pendingDeletes
+            for key in pass.delete(policies[keyPath: table], keys) { policies[keyPath: table].confirm(key) }
+        }
         for key in pass.delete(policies.peers, policies.peers.pendingDeletes) { policies.peers.confirm(key) }
         for key in pass.delete(policies.pages, policies.pages.pendingDeletes) { policies.pages.confirm(key) }
         let backends = services.backends

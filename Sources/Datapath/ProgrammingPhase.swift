@@ -52,7 +52,10 @@ struct ProgrammingPass<Writer: MapWriter> {
 
     /// Whether a policy or class is not where it should be.
     var missedPolicy: Bool {
-        misses.contains { [.policyPages, .policyPeers, .policyPorts, .peerClasses, .peerPrefixes].contains($0.table) }
+        let tables: Set<DatapathTable> = [
+            .policyPages, .policyPeers, .policySinglePorts, .policyPorts, .peerClasses, .peerPrefixes,
+        ]
+        return misses.contains { tables.contains($0.table) }
     }
 
     /// Writes entries and answers the keys that the kernel took.

@@ -18,7 +18,7 @@ extension DatapathTable {
         case .peerPrefixes: CIDR(key: key).map { "\($0)" }
         case .policyPages: key.load(apus_policy_page_key.self).map { "policy \(PolicyID($0.policy)) page \($0.page)" }
         case .policyPeers: key.load(apus_policy_peers_key.self).map(\.text)
-        case .policyPorts: key.load(apus_policy_ports_key.self).map(\.text)
+        case .policySinglePorts, .policyPorts: key.load(apus_policy_ports_key.self).map(\.text)
         case .services: Frontend(key: key).map { "\($0)" }
         case .names: NameKey(key: key)?.text
         }
@@ -33,7 +33,7 @@ extension DatapathTable {
         case .peerClasses: value.load(apus_peer.self).map(\.text)
         case .peerPrefixes: value.load(UInt32.self).map { "class \(ClassID(rawValue: $0))" }
         case .policyPages: value.load(apus_policy_page.self).map(\.text)
-        case .policyPeers, .policyPorts: value.load(apus_policy_bits.self).map(\.text)
+        case .policyPeers, .policySinglePorts, .policyPorts: value.load(apus_policy_bits.self).map(\.text)
         case .services: value.load(apus_service.self).map(\.text)
         case .backends: value.load(apus_backend.self).map(\.text)
         case .names: NameKey.text(value)

@@ -265,6 +265,7 @@ struct ExpiryTests {
         let datapath = try DatapathFixture { ($0.half_open_timeout_ns, $0.established_timeout_ns) = (1, 1) }
         let talk = try datapath.conversation()
         try datapath.client(.syn, talk)
+        datapath.passTime()
         try datapath.client(.syn, talk)
         let events = datapath.events()
         #expect(events.map(\.kind) == [.opened, .closed, .opened] && events[1].ending == .expired)
@@ -278,6 +279,7 @@ struct ExpiryTests {
         let client = try datapath.addPod(ingress: HandMadePolicy.denyAll.id)
         let talk = Conversation(client: client, server: try datapath.addPod())
         try datapath.client(.syn, talk)
+        datapath.passTime()
         #expect(try datapath.server([.syn, .ack], talk) == .dropped(entering: .isolated))
     }
 
@@ -296,6 +298,7 @@ struct ExpiryTests {
         let answer = talk.server.sends(to: talk.client.v4).udp(from: 53, to: 5000)
         try datapath.run(query, on: .fromPod(talk.client))
         try datapath.run(answer, on: .fromPod(talk.server))  // in time: half open waits long
+        datapath.passTime()
         try datapath.run(query, on: .fromPod(talk.client))  // too late for an answered datagram
         let found = try #require(try datapath.connection(of: query))
         #expect(found.isHalfOpen && found.entry.openerSide.packets == 1)
@@ -308,6 +311,7 @@ struct ExpiryTests {
         try datapath.establish(talk)
         try datapath.client(.rst, talk)
         _ = datapath.events()
+        datapath.passTime()
         try datapath.client(.ack, talk)
         #expect(datapath.events().map(\.kind) == [.opened])
     }

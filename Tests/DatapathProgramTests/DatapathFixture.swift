@@ -1,6 +1,7 @@
 internal import Addressing
 internal import BPF
 internal import DatapathABI
+internal import Foundation
 internal import TestSupport
 
 /// Where a packet meets the data path.
@@ -96,6 +97,22 @@ final class DatapathFixture {
         datagram_timeout_ns: 60 * second, denial_interval_ns: 5 * second, fragment_timeout_ns: 30 * second,
         wakeup_bytes: 1 << 20, redirect_peer: 1, events: 1, keep_connections: 0, padding: 0)
     static let second: UInt64 = 1_000_000_000
+}
+
+// MARK: - Time
+
+extension DatapathFixture {
+    /// Waits until the data path's clock, which goes in steps of some milliseconds, is later than any time so far.
+    func passTime() {
+        let now = nanoseconds(of: CLOCK_MONOTONIC)
+        while nanoseconds(of: CLOCK_MONOTONIC_COARSE) <= now + 1 { usleep(500) }
+    }
+
+    private func nanoseconds(of clock: clockid_t) -> UInt64 {
+        var time = timespec()
+        clock_gettime(clock, &time)
+        return UInt64(time.tv_sec) * Self.second + UInt64(time.tv_nsec)
+    }
 }
 
 // MARK: - Packets

@@ -11,6 +11,7 @@ final class DatapathMaps {
     let peerPrefixes: BPFMap
     let policyPages: BPFMap
     let policyPeers: BPFMap
+    let policySinglePorts: BPFMap
     let policyPorts: BPFMap
     let services: BPFMap
     let slots: BPFMap
@@ -34,6 +35,7 @@ final class DatapathMaps {
         peerPrefixes = try object.map("peer_prefixes")
         policyPages = try object.map("policy_pages")
         policyPeers = try object.map("policy_peers")
+        policySinglePorts = try object.map("policy_single_ports")
         policyPorts = try object.map("policy_ports")
         services = try object.map("services")
         slots = try object.map("slots")

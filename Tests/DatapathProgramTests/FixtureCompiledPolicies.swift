@@ -79,8 +79,17 @@ struct CompiledTables {
             try datapath.maps.policyPages.update(
                 apus_policy_page_key(policy: policy.id.rawValue, page: UInt32(number)), value)
         }
-        let ports = portEntries(policy)
-        try datapath.maps.policyPorts.update(keys: ports.map(\.key), values: ports.map(\.value))
+        for (key, value) in portEntries(policy) {
+            if isSingle(key) {
+                try datapath.maps.policySinglePorts.update(key, value)
+            } else {
+                try datapath.maps.policyPorts.update(key, value)
+            }
+        }
+    }
+
+    private func isSingle(_ key: apus_policy_ports_key) -> Bool {
+        key.prefix_length == UInt32(APUS_POLICY_PORTS_FIXED_BITS) + 16
     }
 
     /// Every prefix that any page names, with what covers it in each page.
@@ -107,7 +116,13 @@ struct CompiledTables {
         for number in 0..<max(1, policy.pages.count) {
             try datapath.maps.policyPages.delete(apus_policy_page_key(policy: policy.id.rawValue, page: UInt32(number)))
         }
-        try datapath.maps.policyPorts.delete(keys: portEntries(policy).map(\.key))
+        for (key, _) in portEntries(policy) {
+            if isSingle(key) {
+                try datapath.maps.policySinglePorts.delete(key)
+            } else {
+                try datapath.maps.policyPorts.delete(key)
+            }
+        }
     }
 }
 

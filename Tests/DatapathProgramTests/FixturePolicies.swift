@@ -77,7 +77,14 @@ extension DatapathFixture {
             for (number, rule) in policy.rules.enumerated() where rule.ports?.covers(range) ?? false {
                 bits.insert(number)
             }
-            for (page, value) in bits.entries { try maps.policyPorts.update(portsKey(policy.id, page, range), value) }
+            for (page, value) in bits.entries {
+                let key = portsKey(policy.id, page, range)
+                if range.length == 16 {
+                    try maps.policySinglePorts.update(key, value)
+                } else {
+                    try maps.policyPorts.update(key, value)
+                }
+            }
         }
     }
 

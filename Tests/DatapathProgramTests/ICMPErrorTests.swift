@@ -135,6 +135,7 @@ struct ICMPErrorTests {
     func expired() throws {
         let datapath = try DatapathFixture { $0.half_open_timeout_ns = 1 }
         let (pod, query) = try isolated(datapath, .v4)
+        datapath.passTime()
         let error = pod.sends(to: Family.v4.outside).icmpError(.portUnreachable, quoting: query)
         #expect(try datapath.run(error, on: .fromPod(pod)) == .dropped(leaving: .isolated))
     }

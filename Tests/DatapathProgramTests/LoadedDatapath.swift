@@ -73,6 +73,7 @@ final class LoadedDatapath: @unchecked Sendable {
         try maps.peerPrefixes.clear(apus_prefix_key.self)
         try maps.policyPages.clear(apus_policy_page_key.self)
         try maps.policyPeers.clear(apus_policy_peers_key.self)
+        try maps.policySinglePorts.clear(apus_policy_ports_key.self)
         try maps.policyPorts.clear(apus_policy_ports_key.self)
         try maps.services.clear(apus_service_key.self)
         try maps.connections.clear(apus_connection_key.self)

@@ -159,7 +159,7 @@ struct PolicyTests {
             if side == 0 {
                 try datapath.maps.policyPeers.delete(apus_policy_peers_key(policy: 5, class_id: 9, page: page))
             } else {
-                try datapath.maps.policyPorts.delete(
+                try datapath.maps.policySinglePorts.delete(
                     datapath.portsKey(5, Int(page), HandMadePolicy.PortRange(port: 80)))
             }
             #expect(try datapath.open(pod, to: Family.v4.outside, .tcp, 80) == .dropped(leaving: .policyMissing))

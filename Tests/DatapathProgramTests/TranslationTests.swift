@@ -66,6 +66,7 @@ struct TranslationTests {
         let talk = try ServiceTalk(backends: 64) { $0.established_timeout_ns = 1 }
         for _ in 0..<16 {
             try talk.answer()
+            talk.datapath.passTime()
             talk.backend = try #require(try talk.send(.syn))
             #expect(try talk.places() == [.disposable])
             #expect(try talk.send(.syn) == talk.backend)

@@ -38,7 +38,7 @@ import Testing
 
     @Test("A pod whose policy finds no room gets it all the same in the end, without pages: its traffic is dropped")
     func closedWithoutRoom() throws {
-        for table in [DatapathTable.policyPages, .policyPeers, .policyPorts] {
+        for table in [DatapathTable.policyPages, .policyPeers, .policySinglePorts] {
             var world = PolicyWorld()
             var rig = Rig()
             rig.kernel.limits[table] = 0
@@ -107,7 +107,7 @@ import Testing
     }
     @Test("A policy that does not fit takes no room from those that do, and none when it is gone")
     func roomForOthers() throws {
-        for table in [DatapathTable.policyPeers, .policyPorts] {
+        for table in [DatapathTable.policyPeers, .policySinglePorts] {
             var (rig, world) = isolated()
             let before = rig.kernel.hashes[table]?.count ?? 0
             rig.kernel.limits[table] = before + 2

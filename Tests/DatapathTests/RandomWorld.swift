@@ -200,7 +200,10 @@ struct ResolvedMaps: Equatable {
             let name = kernel.hashes[.names]?[NameKey.endpoint(slot).key].map(NameKey.text) ?? "?"
             endpoints["\(entry.key) \(name)"] = DatapathTable.endpoints.text(ofValue: Bytes(of: value))
         }
-        for table in [DatapathTable.peerClasses, .peerPrefixes, .policyPages, .policyPeers, .policyPorts] {
+        let tables: [DatapathTable] = [
+            .peerClasses, .peerPrefixes, .policyPages, .policyPeers, .policySinglePorts, .policyPorts,
+        ]
+        for table in tables {
             content[table] = (kernel.hashes[table] ?? [:])
         }
         content[.names] = (kernel.hashes[.names] ?? [:]).filter { key, _ in

@@ -106,7 +106,7 @@ final class ReaderMaps {
         let flags: BPFMapFlags =
             switch table {
             case .slots, .backends: .mappable
-            case .names, .peerPrefixes, .policyPorts: .noPreallocation
+            case .names, .peerPrefixes, .policySinglePorts, .policyPorts: .noPreallocation
             default: []
             }
         return BPFMapShape(

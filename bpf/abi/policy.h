@@ -78,8 +78,9 @@ struct apus_policy_peers_key {
 	__u32 page;
 };
 
-// Key of the longest-prefix map `policy_ports` (value: struct apus_policy_bits). A longer prefix holds the bits and
-// pages of the shorter ones too, since only the longest match is read.
+// Key of `policy_single_ports`, a hash of the prefixes that are one port, and of the longest-prefix map `policy_ports`
+// with the shorter ones (value: struct apus_policy_bits). A longer prefix holds the bits and pages of the shorter ones
+// too, since only the longest match is read.
 struct apus_policy_ports_key {
 	__u32 prefix_length; // 64 for every port of the protocol, up to 80 for one port
 	__u32 policy;

@@ -133,6 +133,7 @@ struct denial_context {
 struct denied_total {
 	__u64 packets;
 	__u64 bytes;
+	__u64 time_ns; // exact
 };
 
 // The first packet that waits stands for those after it, for whoever reports them: the key says most of it, and a flood
@@ -164,17 +165,20 @@ ALWAYS_INLINE struct denied_total denied_total(const struct apus_denial_key *key
 	if (!denial) {
 		bpf_map_update_elem(&denials, key, &unreported_denial, BPF_NOEXIST);
 		denial = bpf_map_lookup_elem(&denials, key);
-		if (!denial)
+		if (!denial) {
+			total.time_ns = bpf_ktime_get_ns();
 			return total;
+		}
 	}
-	if (denial->reported_ns && now - denial->reported_ns < config.denial_interval_ns) {
+	// The coarse clock may be behind the exact time of the report.
+	if (denial->reported_ns && (__s64)(now - denial->reported_ns) < (__s64)config.denial_interval_ns) {
 		if (!*(const volatile __u64 *)&denial->packets)
 			denial_describe(denial, packet, context);
 		count(&denial->packets, 1);
 		count(&denial->bytes, packet->length);
 		return (struct denied_total){};
 	}
-	denial->reported_ns = now;
+	total.time_ns = denial->reported_ns = bpf_ktime_get_ns();
 	// Exchanged and not read: what another CPU adds at the same time is told once.
 	total.packets += __sync_lock_test_and_set(&denial->packets, 0);
 	total.bytes += __sync_lock_test_and_set(&denial->bytes, 0);
@@ -203,7 +207,7 @@ GLOBAL int report_denied(const struct packet *packet, const struct denial_contex
 	if (!event)
 		return 0;
 	__builtin_memset(event, 0, sizeof(*event));
-	event->time_ns = bpf_ktime_get_ns();
+	event->time_ns = total.time_ns;
 	event->source = key.source;
 	event->destination = key.destination;
 	event->frontend = context->frontend;

@@ -36,6 +36,14 @@ struct {
 } policy_peers SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct apus_policy_ports_key);
+	__type(value, struct apus_policy_bits);
+} policy_single_ports SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(max_entries, 65536);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -115,8 +123,10 @@ ALWAYS_INLINE const struct apus_policy_bits *bits_of_port(const struct judgement
 		.protocol = judgement->protocol,
 		.port = judgement->port,
 	};
+	// Most rules name single ports, and a walk through a trie of many takes as long as all else that judging does.
+	const struct apus_policy_bits *single = bpf_map_lookup_elem(&policy_single_ports, &key);
 
-	return bpf_map_lookup_elem(&policy_ports, &key);
+	return single ? single : bpf_map_lookup_elem(&policy_ports, &key);
 }
 
 ALWAYS_INLINE void decide(struct judgement *judgement, __u32 reason, __u32 rule)

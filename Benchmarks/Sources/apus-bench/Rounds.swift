@@ -46,27 +46,36 @@ struct Rounds {
         }
     }
 
-    /// One metric of all peers next to each other: those are the numbers that get divided. Each round starts with
-    /// another peer.
+    /// One metric of all peers next to each other: those are the numbers that get divided.
     private mutating func round(_ number: Int, _ mode: Mode) async throws {
         for peer in peers { try await peer.prepare(for: mode) }
-        let first = peers.isEmpty ? 0 : number % peers.count
-        let order = peers[first...] + peers[..<first]
         for metric in metrics {
-            for peer in order where peer.kind.metrics.contains(metric) {
-                let rate = try await rate(Measurement(peer: peer, metric: metric, mode: mode))
-                samples.add(rate, to: Samples.Key(mode: mode, metric: metric, peer: peer.kind))
+            var sums: [PeerKind: Double] = [:]
+            for slice in 0..<settings.slices {
+                for peer in order(number * settings.slices + slice) where peer.kind.metrics.contains(metric) {
+                    sums[peer.kind, default: 0] += try await rate(Measurement(peer: peer, metric: metric, mode: mode))
+                }
+            }
+            for (kind, sum) in sums {
+                samples.add(sum / Double(settings.slices), to: Samples.Key(mode: mode, metric: metric, peer: kind))
             }
         }
     }
 
+    /// All peers, another one first each time.
+    private func order(_ turn: Int) -> ArraySlice<Peer> {
+        let first = peers.isEmpty ? 0 : turn % peers.count
+        return peers[first...] + peers[..<first]
+    }
+
     /// A measurement may fail when the machine stands still for a second; twice in a row is an error.
     private mutating func rate(_ measurement: Measurement) async throws -> Double {
+        let seconds = settings.seconds / Double(settings.slices)
         do {
-            return try await measurement.run(seconds: settings.seconds, warmup: settings.warmup)
+            return try await measurement.run(seconds: seconds, warmup: settings.warmup)
         } catch {
             repeated.append("\(error)")
-            return try await measurement.run(seconds: settings.seconds, warmup: settings.warmup)
+            return try await measurement.run(seconds: seconds, warmup: settings.warmup)
         }
     }
 }

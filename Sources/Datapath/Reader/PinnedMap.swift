@@ -8,6 +8,7 @@ public enum PinnedMap: String, Sendable, Hashable, CaseIterable {
     case peerPrefixes = "peer_prefixes"
     case policyPages = "policy_pages"
     case policyPeers = "policy_peers"
+    case policySinglePorts = "policy_single_ports"
     case policyPorts = "policy_ports"
     case services
     case slots

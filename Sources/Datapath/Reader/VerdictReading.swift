@@ -169,6 +169,7 @@ private struct PolicyHead {
 private struct PolicyPageReader: ~Copyable {
     private let pages: BPFMap
     private let peers: BPFMap
+    private let singlePorts: BPFMap
     private let ports: BPFMap
     private let policy: UInt32
     private let peerClass: ClassID
@@ -180,9 +181,11 @@ private struct PolicyPageReader: ~Copyable {
     ) throws(DatapathReadError) {
         let pages = try reader.open(.policyPages)
         let peers = try reader.open(.policyPeers)
+        let singlePorts = try reader.open(.policySinglePorts)
         let ports = try reader.open(.policyPorts)
         self.pages = pages
         self.peers = peers
+        self.singlePorts = singlePorts
         self.ports = ports
         self.policy = policy.rawValue
         self.peerClass = peerClass
@@ -197,7 +200,7 @@ private struct PolicyPageReader: ~Copyable {
             PolicyHead(
                 page: try pageValue(0),
                 peers: peerClass == .anyone ? nil : try peers.value(of: peersKey(0), as: apus_policy_bits.self),
-                ports: try ports.value(of: Bytes(of: portKey(0)), as: apus_policy_bits.self))
+                ports: try portBits(0))
         }
     }
 
@@ -205,8 +208,10 @@ private struct PolicyPageReader: ~Copyable {
     func page(_ number: UInt32, _ head: PolicyHead) throws(DatapathReadError) -> JudgedPage? {
         try reading { () throws(BPFError) in
             guard let page = number == 0 ? head.page : try pageValue(number),
-                let peerBits = try bits(head.peers, number, peers, peersKey(number)),
-                let portBits = try bits(head.ports, number, ports, Bytes(of: portKey(number)))
+                let peerBits = try bits(
+                    head.peers, number,
+                    { () throws(BPFError) in try peers.value(of: peersKey(number), as: apus_policy_bits.self) }),
+                let portBits = try bits(head.ports, number, { () throws(BPFError) in try portBits(number) })
             else { return nil }
             return JudgedPage(
                 page: page, peers: page.any_peer.pageBits | peerBits, ports: page.any_port.pageBits | portBits)
@@ -217,6 +222,13 @@ private struct PolicyPageReader: ~Copyable {
         try pages.value(of: Bytes(of: apus_policy_page_key(policy: policy, page: number)), as: apus_policy_page.self)
     }
 
+    /// A single port's entry, or that of the longest range with it.
+    private func portBits(_ page: UInt32) throws(BPFError) -> apus_policy_bits? {
+        let key = Bytes(of: portKey(page))
+        if let single = try singlePorts.value(of: key, as: apus_policy_bits.self) { return single }
+        return try ports.value(of: key, as: apus_policy_bits.self)
+    }
+
     private func peersKey(_ page: UInt32) -> Bytes {
         Bytes(of: apus_policy_peers_key(policy: policy, class_id: peerClass.rawValue, page: page))
     }
@@ -224,11 +236,11 @@ private struct PolicyPageReader: ~Copyable {
     /// The bits of a page: none, those that the leading entry has, or those of an entry of its own; nil when that one
     /// is not there.
     private func bits(
-        _ lead: apus_policy_bits?, _ number: UInt32, _ map: borrowing BPFMap, _ key: Bytes
+        _ lead: apus_policy_bits?, _ number: UInt32, _ own: () throws(BPFError) -> apus_policy_bits?
     ) throws(BPFError) -> PageBits? {
         guard let lead, lead.pages >> UInt64(number) & 1 == 1 else { return PageBits() }
         if lead.pages.trailingZeroBitCount == Int(number) { return lead.bits.pageBits }
-        return try map.value(of: key, as: apus_policy_bits.self)?.bits.pageBits
+        return try own()?.bits.pageBits
     }
 
     private func reading<Value>(_ read: () throws(BPFError) -> Value) throws(DatapathReadError) -> Value {
