@@ -161,6 +161,7 @@ ALWAYS_INLINE struct denied_total denied_total(const struct apus_denial_key *key
 {
 	struct apus_denial *denial = bpf_map_lookup_elem(&denials, key);
 	struct denied_total total = {.packets = 1, .bytes = packet->length};
+	__u64 since;
 
 	if (!denial) {
 		bpf_map_update_elem(&denials, key, &unreported_denial, BPF_NOEXIST);
@@ -171,7 +172,8 @@ ALWAYS_INLINE struct denied_total denied_total(const struct apus_denial_key *key
 		}
 	}
 	// The coarse clock may be behind the exact time of the report.
-	if (denial->reported_ns && (__s64)(now - denial->reported_ns) < (__s64)config.denial_interval_ns) {
+	since = now > denial->reported_ns ? now - denial->reported_ns : 0;
+	if (denial->reported_ns && since < config.denial_interval_ns) {
 		if (!*(const volatile __u64 *)&denial->packets)
 			denial_describe(denial, packet, context);
 		count(&denial->packets, 1);

@@ -26,13 +26,15 @@ ALWAYS_INLINE enum apus_reason prepare_opening(struct __sk_buff *skb, struct flo
 	return APUS_REASON_NONE;
 }
 
-// The pod that sends. The connection mostly names it, and saves a look-up.
+// The pod that sends. The connection mostly names it, and saves a look-up. Its slot may have gone to another pod since,
+// whose interface is another one.
 ALWAYS_INLINE void find_sender(const struct __sk_buff *skb, struct flow *flow)
 {
 	if (likely(flow->found.connection)) {
 		flow->source =
 			endpoint_of_slot(&connection_side(flow->found.connection, flow->found.from_high)->endpoint);
-		if (likely(flow->source.endpoint && flow->source.endpoint->ifindex == skb->ifindex))
+		if (likely(flow->source.endpoint && flow->source.endpoint->ifindex == skb->ifindex &&
+			   endpoint_owns(flow->source.endpoint, &flow->packet.source)))
 			return;
 	}
 	flow->source = endpoint_of_interface(skb->ifindex);
