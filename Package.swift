@@ -130,7 +130,8 @@ let package = Package(
         .executableTarget(
             name: "apus-demo", dependencies: ["TestSupport", argumentParser], path: "Tests/Demo", swiftSettings: strict),
         .target(
-            name: "BenchSupport", dependencies: ["Addressing", "BPF", "Datapath", "LoadBalancing"],
+            name: "BenchSupport",
+            dependencies: ["Addressing", "BPF", "Datapath", "LoadBalancing", "NetworkPolicy", "PolicyGenerators"],
             path: "Tests/BenchSupport", swiftSettings: strict),
         .target(
             name: "PolicyGenerators", dependencies: ["NetworkPolicy", "Addressing", "DomainNames", "Kubernetes"],

@@ -18,7 +18,7 @@ struct Figures {
         }
         guard let peer = peers.first(where: { $0.kind == .apusFew }), let agent = peer.agent else { return figures }
         figures.append(try await cpuPerConnection(peer, agent))
-        figures += try programming(bpffs: agent.bpffs + "-cost")
+        figures += try programming(bpffs: agent.bpffs + "-cost") + policyChanges
         figures += try await EstablishedPackets(peer: peer, agent: agent).figures()
         return try await figures + PolicyRules(peer: peer, agent: agent).figures()
     }
@@ -33,6 +33,18 @@ struct Figures {
         try await Task.sleep(for: .milliseconds(300))  // the collector's longest pause, and more
         let used = try agent.cpuSeconds() - before
         return .init("CPU time of apusd for a connection", used / (rate * settings.firstTouch) * 1e6, "µs")
+    }
+
+    /// In a small and in a large cluster: one change must cost the same in both.
+    private var policyChanges: [Report.Figure] {
+        [20, 500].flatMap { namespaces in
+            let cost = PolicyChangeCost.measure(namespaces: namespaces)
+            let change = "one changed label among \(cost.pods) pods and \(cost.policies) policies"
+            return [
+                Report.Figure("\(change), to edits", cost.time / .microseconds(1), "µs"),
+                Report.Figure("\(change), pods and addresses looked at", Double(cost.lookedAt), ""),
+            ]
+        }
     }
 
     private func programming(bpffs: String) throws -> [Report.Figure] {
