@@ -187,7 +187,9 @@ let package = Package(
             name: "KubernetesAPITests",
             dependencies: ["APIServerSupport", "Kubernetes", "KubernetesAPI", "TestSupport", nioTLS],
             exclude: ["Fixtures"], swiftSettings: strict),
-        .testTarget(name: "AgentAPITests", dependencies: ["Addressing", "AgentAPI", "Flows"], swiftSettings: strict),
+        .testTarget(
+            name: "AgentAPITests", dependencies: ["Addressing", "AgentAPI", "Flows", "TestSupport"],
+            swiftSettings: strict),
         .testTarget(
             name: "DatapathTests",
             dependencies: [

@@ -3,6 +3,7 @@ import AgentAPI
 import Flows
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct BadClients {
@@ -65,7 +66,7 @@ import Testing
         try await withServer(limits: limits) { server, path in
             let answer = try await raw(path) { $0.receive() }
             #expect(answer.contains("timed_out"))
-            await eventually("it is gone") { server.openConnections == 0 }
+            try await eventually("it is gone") { server.openConnections == 0 }
         }
     }
 
@@ -84,7 +85,7 @@ import Testing
                     }
                 }
             }
-            await eventually("all are gone") {
+            try await eventually("all are gone") {
                 server.openConnections == 0 && agent.hub.statistics.followers == 0
             }
         }
@@ -95,14 +96,14 @@ import Testing
         try await withServer(agent) { server, path in
             let slow = try RawClient(path)
             slow.send(Self.followAll)
-            await eventually("it follows") { agent.hub.statistics.followers == 1 }
-            await eventually("it loses records") {
+            try await eventually("it follows") { agent.hub.statistics.followers == 1 }
+            try await eventually("it loses records") {
                 agent.produce(1000)
                 return agent.hub.statistics.lostByFollowers > 1000
             }
             try await expectAnswer(at: path)
             var text = ""
-            await eventually("it reads of its loss") {
+            try await eventually("it reads of its loss") {
                 agent.produce(1)
                 text += slow.receive(once: true)
                 return text.contains(#""source":"follower""#)
@@ -117,8 +118,8 @@ import Testing
         try await withServer(agent, limits: limits) { server, path in
             let stuck = try RawClient(path)
             stuck.send(Self.followAll)
-            await eventually("it follows") { agent.hub.statistics.followers == 1 }
-            await eventually("it is gone") {
+            try await eventually("it follows") { agent.hub.statistics.followers == 1 }
+            try await eventually("it is gone") {
                 agent.produce(1000)
                 return server.openConnections == 0
             }
@@ -130,17 +131,17 @@ import Testing
         var limits = AgentServerLimits()
         limits.connections = 3
         try await withServer(agent, limits: limits) { server, path in
-            await withThrowingTaskGroup { group in
+            try await withThrowingTaskGroup { group in
                 for _ in 0..<3 {
-                    group.addTask { try await AgentClient(path: path).flows(FlowQuery(follow: true)) { _ in } }
+                    group.addTask { try await patientClient(path).flows(FlowQuery(follow: true)) { _ in } }
                 }
-                await eventually("three follow") { agent.hub.statistics.followers == 3 }
-                let error = await #expect(throws: AgentError.self) { try await AgentClient(path: path).hello() }
+                try await eventually("three follow") { agent.hub.statistics.followers == 3 }
+                let error = await #expect(throws: AgentError.self) { try await patientClient(path).hello() }
                 #expect(error?.code == .busy)
                 group.cancelAll()
                 while await group.nextResult() != nil {}
             }
-            await eventually("there is room again") { server.openConnections == 0 }
+            try await eventually("there is room again") { server.openConnections == 0 }
             try await expectAnswer(at: path)
         }
     }
@@ -153,7 +154,7 @@ import Testing
                 for _ in 0..<50 {
                     group.addTask {
                         var count = 0
-                        try await AgentClient(path: path).flows(FlowQuery(last: 100)) { _ in count += 1 }
+                        try await patientClient(path).flows(FlowQuery(last: 100)) { _ in count += 1 }
                         return count
                     }
                 }

@@ -4,6 +4,7 @@ import Flows
 import Foundation
 import Glibc
 import Synchronization
+import TestSupport
 import Testing
 
 /// A number that tasks share.
@@ -99,19 +100,16 @@ final class FakeAgent: AgentHandler {
     }
 }
 
-/// Waits for a condition, at most ten seconds.
-func eventually(_ what: String, _ condition: () async throws -> Bool) async rethrows {
-    let end = ContinuousClock.now + .seconds(10)
-    while ContinuousClock.now < end {
-        if try await condition() { return }
-        try? await Task.sleep(for: .milliseconds(5))
-    }
-    Issue.record("never came true: \(what)")
+/// A client that waits as long as a busy machine needs.
+func patientClient(_ path: String) -> AgentClient {
+    var limits = AgentClient.Limits()
+    (limits.helloTime, limits.answerTime) = (.patience, .patience)
+    return AgentClient(path: path, limits: limits)
 }
 
 /// Checks that the agent at a path answers.
 func expectAnswer(at path: String) async throws {
-    let hello = try await AgentClient(path: path).hello()
+    let hello = try await patientClient(path).hello()
     #expect(hello.node == "node-a")
 }
 
@@ -170,7 +168,7 @@ struct RawClient: ~Copyable {
             }
         }
         try #require(result == 0)
-        var wait = timeval(tv_sec: 10, tv_usec: 0)
+        var wait = timeval(tv_sec: Int(Duration.patience.components.seconds), tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &wait, socklen_t(MemoryLayout<timeval>.size))
     }
 

@@ -3,6 +3,7 @@ import AgentAPI
 import Flows
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct AgentQuestions {
@@ -10,7 +11,7 @@ import Testing
         let agent = FakeAgent()
         agent.produce(5)
         try await withServer(agent) { _, path in
-            let client = AgentClient(path: path)
+            let client = patientClient(path)
             let answers = (try await client.hello(), try await client.status(), try await client.verify())
             let expected = (agent.hello, try await agent.status(), try await agent.verify())
             #expect(answers == expected)
@@ -34,7 +35,7 @@ import Testing
             ipProtocol: ipProtocol, port: port.flatMap { PolicyPort($0) })
         try await withServer(agent) { _, path in
             let expected = try await agent.explain(question)
-            #expect(try await AgentClient(path: path).explain(question) == expected)
+            #expect(try await patientClient(path).explain(question) == expected)
         }
     }
 
@@ -44,7 +45,7 @@ import Testing
         let selection = try #require(PolicySelection(text))
         try await withServer(agent) { _, path in
             let expected = try await agent.policies(selection)
-            #expect(try await AgentClient(path: path).policies(selection) == expected)
+            #expect(try await patientClient(path).policies(selection) == expected)
         }
     }
 
@@ -55,7 +56,7 @@ import Testing
         try await withServer(agent) { _, path in
             let expected = try await agent.trace(question)
             #expect(expected.frontend == "UDP fd00::10:53" && expected.serving.isEmpty)
-            #expect(try await AgentClient(path: path).trace(question) == expected)
+            #expect(try await patientClient(path).trace(question) == expected)
         }
     }
 
@@ -67,7 +68,7 @@ import Testing
             var filter = FlowFilter()
             filter.ports = [443]
             var ports: [UInt16] = []
-            try await AgentClient(path: path).flows(FlowQuery(last: 100, filter: filter)) {
+            try await patientClient(path).flows(FlowQuery(last: 100, filter: filter)) {
                 ports.append($0.tuple.destination.port)
             }
             #expect(ports == [443, 443, 443])
@@ -79,19 +80,19 @@ import Testing
         agent.produce(1)
         try await withServer(agent) { server, path in
             let received = Counter()
-            await withThrowingTaskGroup { group in
+            try await withThrowingTaskGroup { group in
                 group.addTask {
-                    try await AgentClient(path: path).flows(FlowQuery(last: 1, follow: true)) { _ in
+                    try await patientClient(path).flows(FlowQuery(last: 1, follow: true)) { _ in
                         received.increment()
                     }
                 }
-                await eventually("the past flow arrives") { received.value == 1 }
+                try await eventually("the past flow arrives") { received.value == 1 }
                 agent.produce(1)
-                await eventually("a new flow arrives") { received.value == 2 }
+                try await eventually("a new flow arrives") { received.value == 2 }
                 group.cancelAll()
                 await #expect(throws: CancellationError.self) { try await group.waitForAll() }
             }
-            await eventually("the server forgets the follower") {
+            try await eventually("the server forgets the follower") {
                 server.openConnections == 0 && agent.running.value == 0
                     && agent.hub.statistics.followers == 0
             }
@@ -104,23 +105,23 @@ import Testing
         agent.produce(10)
         try await withServer(agent) { server, path in
             await #expect(throws: Enough.self) {
-                try await AgentClient(path: path).flows(FlowQuery(last: 10, follow: true)) { _ in throw Enough() }
+                try await patientClient(path).flows(FlowQuery(last: 10, follow: true)) { _ in throw Enough() }
             }
-            await eventually("the connection is gone") { server.openConnections == 0 }
+            try await eventually("the connection is gone") { server.openConnections == 0 }
         }
     }
 
     @Test func theAgentsErrorReachesTheClient() async throws {
         let failure = AgentError(.unavailable, "not yet synchronised: try again")
         try await withServer(FakeAgent(failure: failure)) { _, path in
-            await #expect(throws: failure) { try await AgentClient(path: path).status() }
+            await #expect(throws: failure) { try await patientClient(path).status() }
         }
     }
 
     @Test func anAgentThatIsNotThereSaysWhatToDo() async throws {
         let directory = TemporaryDirectory()
         let path = directory.path + "/none.sock"
-        let error = await #expect(throws: AgentError.self) { try await AgentClient(path: path).status() }
+        let error = await #expect(throws: AgentError.self) { try await patientClient(path).status() }
         #expect(error?.code == .notRunning)
         #expect(error?.message == "the agent is not running at \(path): start apusd, or name its socket with --socket")
     }

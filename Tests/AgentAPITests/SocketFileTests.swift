@@ -17,7 +17,7 @@ import Testing
         let directory = TemporaryDirectory()
         let path = directory.path + "/apus.sock"
         try leaveSocket(at: path)
-        let error = await #expect(throws: AgentError.self) { try await AgentClient(path: path).hello() }
+        let error = await #expect(throws: AgentError.self) { try await patientClient(path).hello() }
         #expect(error?.code == .notRunning)
         try await withRunning(AgentServer(path: path, handler: FakeAgent())) {
             try await expectAnswer(at: path)

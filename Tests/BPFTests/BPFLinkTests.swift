@@ -64,7 +64,7 @@ import Testing
     /// Attaches and lets go. A process that another test forked just then holds the link before this one until it runs
     /// a program of its own.
     private static func attachOnceFree(_ program: borrowing BPFProgram, _ index: UInt32) throws(BPFError) {
-        let deadline = ContinuousClock.now + .seconds(5)
+        let deadline = ContinuousClock.now + .seconds(120)
         while true {
             do throws(BPFError) {
                 _ = try BPFLink.attach(program, toInterface: index, .ingress)

@@ -51,7 +51,7 @@ extension Stage {
     }
 
     private func wait(for connection: ChildProcess, toSay word: String) async throws {
-        try await eventually("the connection to be \(word)", within: .seconds(5)) {
+        try await eventually("the connection to be \(word)") {
             if let result = connection.result { throw LabError("hold a connection", result.output + result.errors) }
             return connection.lines.contains { $0.hasPrefix(word) }
         }

@@ -52,7 +52,7 @@ final class NodeAgent: Sendable {
                 "--cgroup", node.cgroup, "--uplink", node.interface, "--socket", socket,
             ], log: log)
         running.withLock { $0 = process }
-        try await eventually("apusd", within: .seconds(20), every: .milliseconds(20)) {
+        try await eventually("apusd", every: .milliseconds(20)) {
             if let result = process.result { throw LabError("run apusd", "\(result.ending)") }
             return try await isReady()
         }
@@ -81,7 +81,7 @@ final class NodeAgent: Sendable {
     /// Runs a line of shell on the node, with `apus` on the path.
     func apus(_ line: String) async throws(LabError) -> ProcessResult {
         try await lab.node(Shop.node).run(
-            ["sh", "-c", "cd \(lab.directory) && \(line)"], environment: environment, within: .seconds(30))
+            ["sh", "-c", "cd \(lab.directory) && \(line)"], environment: environment)
     }
 
     /// The part of `apus status -o json` that tells whether the agent is ready.

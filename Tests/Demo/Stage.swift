@@ -22,7 +22,7 @@ struct Stage: Sendable {
     @discardableResult
     func show(on pod: String, _ line: String) async throws -> ProcessResult {
         transcript.command(pod, line)
-        let result = try await lab.pod(pod).run(["sh", "-c", line], within: .seconds(10))
+        let result = try await lab.pod(pod).run(["sh", "-c", line])
         transcript.output(result.output + result.errors)
         return result
     }

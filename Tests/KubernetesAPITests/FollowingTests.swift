@@ -27,17 +27,18 @@ struct FollowingTests {
 
     /// Follows a cluster's namespaces.
     static func follow(
-        _ cluster: FakeCluster, streaming: Bool = true, _ body: @Sendable (Listener) async throws -> Void
+        _ cluster: FakeCluster, _ settings: APISettings = quickSettings([.namespace]),
+        _ body: @Sendable (Listener) async throws -> Void
     ) async throws {
         try await HTTPServer.run(handler: FakeAPIServer(cluster).handle) { port in
-            try await following(access(port), quickSettings([.namespace], streaming: streaming), body)
+            try await following(access(port), settings, body)
         }
     }
 
     @Test("what exists is told, then what changes", arguments: [true, false])
     func changes(streaming: Bool) async throws {
         let cluster = try await Self.cluster()
-        try await Self.follow(cluster, streaming: streaming) { listener in
+        try await Self.follow(cluster, quickSettings([.namespace], streaming: streaming)) { listener in
             try await expectSoon("the list", listener) { $0.isSynced && Self.names($0) == ["a1", "b1", "c1"] }
             try await cluster.put(Self.path, Self.json("b", 2))
             await cluster.remove(Self.path, name: "a")
@@ -117,7 +118,9 @@ struct FollowingTests {
     @Test("a server that falls silent is left")
     func silence() async throws {
         let cluster = try await Self.cluster()
-        try await Self.follow(cluster) { listener in
+        var settings = quickSettings([.namespace])
+        settings.watchSilence = .seconds(1)
+        try await Self.follow(cluster, settings) { listener in
             try await expectSoon("the list", listener) { $0.isSynced }
             await cluster.fail(next: [.silence, .silence])
             await cluster.cutWatches()

@@ -30,9 +30,7 @@ struct RecordedTests {
         }
         let isPaged = names.contains { $0.contains("/list") }
         try await HTTPServer.run(handler: handler) { port in
-            var settings = quickSettings([kind], streaming: !isPaged)
-            settings.watchSilence = .seconds(30)
-            try await following(access(port), settings, body)
+            try await following(access(port), quickSettings([kind], streaming: !isPaged), body)
         }
     }
 
@@ -132,7 +130,7 @@ struct RecordedTests {
     func refusals(name: String, message: String) async throws {
         let problems = Mutex<[String]>([])
         try await Self.play([name, "pods/list.http"], .pod) { listener in
-            try await eventually("a problem, or the list after it", within: .seconds(20)) {
+            try await eventually("a problem, or the list after it") {
                 if let problem = listener.now.standings[.pod]?.problem { problems.withLock { $0.append(problem) } }
                 return listener.now.isSynced
             }

@@ -11,6 +11,7 @@ struct WritingTests {
     /// Beside tests that keep every core busy, an answer takes as long as they do.
     private static var patient: APISettings {
         var settings = APISettings()
+        settings.connectTimeout = .seconds(300)
         (settings.listSilence, settings.writeTime) = (.seconds(300), .seconds(300))
         return settings
     }

@@ -52,7 +52,7 @@ private struct EnforcedCluster {
         let marker = steps % 5
         let manifest = try write(step, marker: marker)
         let namespaces = CaseCluster.namespaces.count + marker
-        try await eventually("the objects of: \(step.name)", within: .seconds(20), every: .milliseconds(2)) {
+        try await eventually("the objects of: \(step.name)", every: .milliseconds(2)) {
             let status = try await agent.client.status()
             guard status.diagnostics.isEmpty else { throw LabError("apusd", "\(status.diagnostics)") }
             let found = status.sources.first { $0.kind == "Namespace" }?.objects

@@ -26,14 +26,14 @@ extension AgentLifeTests {
                 try await shop.agent.restart(options: ["--drift-interval", "0.5"])
                 for name in maps { try deleteOne(of: name, shop.agent) }
                 try flipOne(of: "policy_pages", shop.agent)
-                try await eventually("the repair", within: .seconds(10)) {
+                try await eventually("the repair") {
                     let left = try await shop.agent.client.verify().drift
                     guard left.isEmpty else { throw LabError("drift", "\(left)\n\(shop.agent.logged.suffix(2000))") }
                     return true
                 }
                 #expect(shop.agent.logged.contains("The kernel differed from what is wanted"))
                 for vip in Shop.webAddresses {
-                    #expect(try await shop.lab.pod("client").ask(vip, 80, within: .seconds(5)).isAnswered)
+                    #expect(try await shop.lab.pod("client").ask(vip, 80, within: .seconds(60)).isAnswered)
                     #expect(try await shop.lab.pod("intruder").ask(vip, 80, within: .milliseconds(400)) == .timedOut)
                 }
             }
@@ -47,7 +47,7 @@ extension AgentLifeTests {
                 try await shop.agent.ready()
                 #expect(try await shop.agent.client.verify().isClean)
                 for vip in Shop.webAddresses {
-                    #expect(try await shop.lab.pod("client").ask(vip, 80, within: .seconds(5)).isAnswered)
+                    #expect(try await shop.lab.pod("client").ask(vip, 80, within: .seconds(60)).isAnswered)
                 }
             }
         }
@@ -65,7 +65,7 @@ extension AgentLifeTests {
                 try await shop.agent.restart(options: ["--drift-interval", "0.5"])
                 #expect(try await shop.agent.client.verify().isClean, "a start attaches what is missing")
                 for link in links { #expect(try unpin("\(shop.agent.bpffs)/links/\(link)")) }
-                try await eventually("the repair", within: .seconds(10)) {
+                try await eventually("the repair") {
                     try await shop.agent.client.verify().isClean
                 }
                 let outcome = try await shop.lab.pod("intruder").ask(web.ipv4, 8080, within: .milliseconds(500))
@@ -92,7 +92,7 @@ extension AgentLifeTests {
                 #expect(try await shop.agent.client.verify().isClean, "a start makes what is missing")
                 let maps = try DatapathReader(bpffs: shop.agent.bpffs).maps().map(\.name)
                 for name in maps { #expect(try unpin("\(shop.agent.bpffs)/maps/\(name)")) }
-                try await eventually("the repair", within: .seconds(10)) {
+                try await eventually("the repair") {
                     try await shop.agent.client.verify().isClean
                 }
                 #expect(try !DatapathReader(bpffs: shop.agent.bpffs).services().isEmpty)

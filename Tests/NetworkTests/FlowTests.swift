@@ -16,7 +16,8 @@ extension AgentLifeTests {
                 for (vip, covered) in Shop.webAddresses.flatMap({ [($0, true), ($0, false)] }) {
                     let before = try await shop.agent.flows().last?.sequence ?? 0
                     #expect(
-                        try await shop.lab.pod("client").ask(vip, 80, within: .seconds(5), covered: covered).isAnswered)
+                        try await shop.lab.pod("client").ask(vip, 80, within: .seconds(60), covered: covered).isAnswered
+                    )
                     let opened = try await shop.agent.flow("the opening") {
                         $0.sequence > before && $0.kind == .opened && $0.service?.frontend == SocketAddress(vip, 80)
                     }
@@ -79,7 +80,7 @@ extension AgentLifeTests {
         @Test func aLongConnectionIsReportedAgainAndAgain() async throws {
             try await withShop(options: Self.options) { shop in
                 let held = try await shop.lab.pod("client").hold(Shop.webAddresses[0], 80)
-                try await eventually("three reports", within: .seconds(15), every: .milliseconds(100)) {
+                try await eventually("three reports", every: .milliseconds(100)) {
                     try await shop.agent.flows().count { $0.kind == .active } >= 3
                 }
                 await held.stop()

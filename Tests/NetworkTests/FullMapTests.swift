@@ -33,8 +33,8 @@ extension AgentLifeTests {
                 try await held.reaches("stalled")
 
                 try shop.agent.manifests.remove(Self.file)
-                try await eventually("silence", within: .seconds(20)) { try await shop.agent.diagnostics().isEmpty }
-                #expect(try await web.ask(db.ipv6, 5432, within: .seconds(5)).isAnswered)
+                try await eventually("silence") { try await shop.agent.diagnostics().isEmpty }
+                #expect(try await web.ask(db.ipv6, 5432, within: .seconds(60)).isAnswered)
                 try await held.reaches("resumed")
                 let list = try await shop.agent.apus("endpoint", "list").output
                 #expect(!list.contains("closed"), "\(list)")
@@ -94,9 +94,9 @@ extension AgentLifeTests {
                 try await expectOthersServed(shop)
 
                 try shop.agent.manifests.remove("crowd.yaml")
-                try await eventually("silence", within: .seconds(20)) { try await shop.agent.diagnostics().isEmpty }
+                try await eventually("silence") { try await shop.agent.diagnostics().isEmpty }
                 try await held.reaches("resumed")
-                #expect(try await web.ask(db.ipv6, 5432, within: .seconds(5)).isAnswered)
+                #expect(try await web.ask(db.ipv6, 5432, within: .seconds(60)).isAnswered)
                 #expect(try await shop.agent.apus("verify").succeeded)
             }
         }
@@ -111,7 +111,7 @@ extension AgentLifeTests {
 
         /// The database, and nobody else, is told to be closed.
         private func expectNamed(_ shop: Shop) async throws {
-            try await eventually("the pod to be named", within: .seconds(20)) {
+            try await eventually("the pod to be named") {
                 let found = try await shop.agent.diagnostics()
                 guard found.contains(where: { $0.object == "endpoint shop/db-1" && $0.message.hasPrefix("closed") })
                 else { throw LabError("diagnostics", "\(found)\n\(shop.agent.logged.suffix(2000))") }
@@ -134,7 +134,7 @@ extension AgentLifeTests {
             }
             #expect(try shop.agent.drops(.policyMissing) > 0)
             for vip in Shop.webAddresses {
-                #expect(try await client.ask(vip, 80, within: .seconds(5)).isAnswered)
+                #expect(try await client.ask(vip, 80, within: .seconds(60)).isAnswered)
                 #expect(try await intruder.ask(vip, 80, within: .milliseconds(500)) == .timedOut)
             }
         }

@@ -18,8 +18,8 @@ extension AgentLifeTests {
                 #expect(field.object == "Service shop/db" && field.message.contains("spec.ports[0].port"), "\(field)")
                 let status = try await shop.agent.apus("status").output
                 #expect(status.contains("services.yaml document 2") && status.contains("Service shop/db"), "\(status)")
-                #expect(try await shop.lab.pod("client").ask(web[0], 80, within: .seconds(5)).isAnswered)
-                let store = try await shop.lab.pod("web-1").ask(db[0].ipv4, 5432, within: .seconds(5))
+                #expect(try await shop.lab.pod("client").ask(web[0], 80, within: .seconds(60)).isAnswered)
+                let store = try await shop.lab.pod("web-1").ask(db[0].ipv4, 5432, within: .seconds(60))
                 #expect(store.isAnswered)
 
                 // No YAML at all; and a file of its own that never was good.
@@ -28,7 +28,7 @@ extension AgentLifeTests {
                 #expect(!syntax.message.isEmpty)
                 try shop.agent.manifests.write("zz.yaml", "kind: Pod\nmetadata:\n  name: [1]\n")
                 _ = try await diagnostic(shop.agent) { $0.location?.hasPrefix("zz.yaml") ?? false }
-                #expect(try await shop.lab.pod("client").ask(web[1], 80, within: .seconds(5)).isAnswered)
+                #expect(try await shop.lab.pod("client").ask(web[1], 80, within: .seconds(60)).isAnswered)
 
                 try shop.agent.manifests.write("services.yaml", good)
                 try shop.agent.manifests.remove("zz.yaml")
@@ -47,7 +47,7 @@ extension AgentLifeTests {
                 #expect(found.object == "NetworkPolicy shop/customers-to-web", "\(found)")
                 #expect(found.message == "spec.ingress[0].form: is not known", "\(found)")
                 #expect(try await !intruder.ask(web.ipv4, 8080, within: .seconds(1)).isAnswered)
-                #expect(try await client.ask(web.ipv4, 8080, within: .seconds(5)).isAnswered)
+                #expect(try await client.ask(web.ipv4, 8080, within: .seconds(60)).isAnswered)
                 try shop.agent.manifests.edit("policy-web.yaml", "- form:", to: "- from:")
                 try await eventually("silence") { try await shop.agent.diagnostics().isEmpty }
             }

@@ -11,7 +11,7 @@ extension AgentLifeTests {
                 #expect(
                     try await shop.lab.pod("intruder").ask(Shop.webAddresses[0], 80, within: .milliseconds(400))
                         == .timedOut)
-                try await eventually("the drops to be counted", within: .seconds(10)) {
+                try await eventually("the drops to be counted") {
                     try await shop.agent.metric("apus_drop_packets_total", ["reason": "policy_isolated"]) ?? 0 > 0
                 }
                 for name in ["apus_in_force", "apus_endpoints_attached", "apus_ring_records_total"] {
@@ -22,7 +22,7 @@ extension AgentLifeTests {
                 #expect(try await shop.agent.metric("apus_map_capacity", ["map": "endpoints"]) == 64)
                 #expect(try await shop.agent.metric("kubeproxy_sync_proxy_rules_duration_seconds_count") ?? 0 > 0)
                 let denied = ["source_pod": "intruder", "verdict": "dropped", "verdict_reason": "policy_isolated"]
-                try await eventually("the flows to be counted", within: .seconds(10)) {
+                try await eventually("the flows to be counted") {
                     try await shop.agent.metric("pod_flow_ingress_flows_count", denied) ?? 0 > 0
                 }
                 let opened = ["source_pod": "client", "verdict": "forwarded", "port": "8080", "is_reply": "false"]
@@ -46,7 +46,7 @@ extension AgentLifeTests {
                 try agent.manifests.edit(
                     "node.yaml", "spec:",
                     to: "spec:\n  taints: [{key: ToBeDeletedByClusterAutoscaler, effect: NoSchedule}]")
-                try await eventually("the proxy to be unhealthy", within: .seconds(10)) {
+                try await eventually("the proxy to be unhealthy") {
                     try await agent.http("127.0.0.1:10256/healthz").status == 503
                 }
                 #expect(try await agent.http("127.0.0.1:10256/livez").status == 200)
@@ -72,7 +72,7 @@ extension AgentProcess {
     /// Asks over HTTP in the node's namespace.
     func http(_ place: String) async throws -> (status: Int, body: String) {
         let command = ["curl", "-sS", "--max-time", "10", "-w", "\n%{http_code}", "http://\(place)"]
-        let result = try await node.run(command, within: .seconds(20), covered: false)
+        let result = try await node.run(command, covered: false)
         guard result.succeeded, let end = result.output.lastIndex(of: "\n"),
             let status = Int(result.output[result.output.index(after: end)...])
         else { throw LabError("ask \(place)", result.errors) }

@@ -23,7 +23,7 @@ extension AgentLifeTests {
                 #expect(try await echo.agent.diagnostics().isEmpty)
                 // Programs see its packets: a Service is translated per packet.
                 for vip in Echo.addresses {
-                    #expect(try await pod.ask(vip, Echo.tcpPort, within: .seconds(5), covered: false).isAnswered)
+                    #expect(try await pod.ask(vip, Echo.tcpPort, within: .seconds(60), covered: false).isAnswered)
                 }
             }
         }
@@ -64,9 +64,9 @@ extension AgentLifeTests {
                 #expect(after.identity != before.identity && after.addresses == before.addresses, "\(before)\n\(after)")
                 try await new.serve(port: 80)
 
-                try await eventually("the end of the old connection", within: .seconds(20)) { held.result != nil }
+                try await eventually("the end of the old connection") { held.result != nil }
                 #expect(held.states.last == "exchanges", "\(held.lines)")
-                #expect(try await echo.client.ask(new.ipv4, 80, within: .seconds(5)) == .answered("second"))
+                #expect(try await echo.client.ask(new.ipv4, 80, within: .seconds(60)) == .answered("second"))
                 let connection = try DatapathReader(bpffs: echo.agent.bpffs).connections()
                     .filter { $0.destination.endpoint?.identity == before.identity && $0.state == .established }
                 #expect(connection.isEmpty, "\(connection)")

@@ -42,14 +42,14 @@ extension TrafficTests {
                 }
                 let changes = try generation(of: web, shop) - before
                 let (passed, dropped) = (try packets(of: intruder, shop), try shop.agent.drops(.policyIsolated))
-                try await eventually("packets of all denied connections", within: .seconds(30)) {
+                try await eventually("packets of all denied connections") {
                     try shop.agent.drops(.policyIsolated) > dropped + UInt64(2 * Self.connections)
                 }
                 #expect(try packets(of: intruder, shop) == passed)
 
                 // Allowed again: none was lost by it, and no byte of any.
                 try shop.agent.manifests.write(Self.file, Self.policy)
-                try await eventually("live connections again", within: .seconds(30)) {
+                try await eventually("live connections again") {
                     try packets(of: intruder, shop) > passed + UInt64(20 * Self.connections)
                 }
                 let results = [try await report(allowed), try await report(flipped)]
@@ -72,7 +72,7 @@ extension TrafficTests {
             for address in server.addresses {
                 let herd = try client.traffic(
                     ["herd", "--count", "\(Self.connections)", "--interval-ms", "50", "\(address)", "8080"])
-                try await eventually("a herd", within: .seconds(30)) {
+                try await eventually("a herd") {
                     if let result = herd.result { throw LabError("herd", "\(result.output) \(result.errors)") }
                     return herd.lines.contains("connected")
                 }

@@ -40,7 +40,7 @@ extension AgentLifeTests {
                 try await shop.agent.ready()
                 let (client, intruder) = (shop.lab.pod("client"), shop.lab.pod("intruder"))
                 for vip in Shop.webAddresses {
-                    #expect(try await intruder.ask(vip, 80, within: .seconds(5)).isAnswered)
+                    #expect(try await intruder.ask(vip, 80, within: .seconds(60)).isAnswered)
                     #expect(try await client.ask(vip, 80, within: .milliseconds(500)) == .timedOut)
                 }
                 #expect(try await shop.agent.apus("verify").succeeded)
@@ -118,12 +118,12 @@ extension AgentLifeTests {
                 for address in web.addresses {
                     let denied = try await shop.lab.pod("intruder").ask(address, 8080, within: .milliseconds(500))
                     #expect(denied == .timedOut)
-                    let admitted = try await shop.lab.pod("client").ask(address, 8080, within: .seconds(5))
+                    let admitted = try await shop.lab.pod("client").ask(address, 8080, within: .seconds(60))
                     #expect(admitted == .answered("web-1"))
                 }
                 #expect(try await shop.agent.apus("verify").succeeded)
                 let database = shop.lab.pod("db-1").ipv4
-                #expect(try await web.ask(database, 5432, within: .seconds(5)) == .answered("db-1"))
+                #expect(try await web.ask(database, 5432, within: .seconds(60)) == .answered("db-1"))
                 #expect(try await shop.lab.pod("client").ask(database, 5432, within: .milliseconds(500)) == .timedOut)
 
                 try shop.agent.manifests.write("policy-web.yaml", good)
@@ -169,7 +169,7 @@ extension AgentLifeTests {
                 #expect(try attachedPrograms(shop.agent.node) == 0)
                 // Nobody judges any more: what was denied is answered now.
                 let outcome = try await shop.lab.pod("intruder").ask(
-                    shop.lab.pod("web-1").ipv4, 8080, within: .seconds(5))
+                    shop.lab.pod("web-1").ipv4, 8080, within: .seconds(60))
                 #expect(outcome == .answered("web-1"))
                 let again = try await shop.agent.cleanUp()
                 #expect(again.succeeded && again.output.contains("nothing"), "\(again.output)\(again.errors)")
@@ -198,7 +198,7 @@ extension AgentLifeTests {
             _ host: LabHost, _ address: IPAddress, _ options: [String], covered: Bool
         ) throws -> ChildProcess {
             try host.traffic(
-                ["load", "--rate", "50", "--timeout-ms", "5000", "--seconds", "200"] + options + ["\(address)", "80"],
+                ["load", "--rate", "50", "--timeout-ms", "60000", "--seconds", "200"] + options + ["\(address)", "80"],
                 covered: covered)
         }
 
@@ -222,7 +222,7 @@ extension AgentLifeTests {
             for vip in Shop.webAddresses {
                 for covered in [true, false] {
                     let report = try await shop.lab.pod("client").load(
-                        vip, 80, options: ["--count", "20", "--timeout-ms", "5000"], covered: covered)
+                        vip, 80, options: ["--count", "20", "--timeout-ms", "60000"], covered: covered)
                     #expect(report.ok == 20, "\(when): \(report)")
                 }
                 let denied = try await shop.lab.pod("intruder").ask(vip, 80, within: .milliseconds(400))

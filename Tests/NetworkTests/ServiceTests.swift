@@ -37,7 +37,7 @@ extension TrafficTests {
             try await withEcho { echo in
                 try echo.setBackends(["web-1"])
                 let (pod, paths) = (echo.lab.pod("web-1"), EchoPath.all)
-                try await eventually("the change of backends", within: .seconds(20)) {
+                try await eventually("the change of backends") {
                     try await echo.leads(paths[0], to: ["web-1"])
                 }
                 for path in paths {
@@ -57,7 +57,7 @@ extension TrafficTests {
                     try echo.setBackends(backends)
                     for path in paths {
                         let what = "\(path) to reach \(backends)"
-                        try await eventually(what, within: .seconds(20)) { try await echo.leads(path, to: backends) }
+                        try await eventually(what) { try await echo.leads(path, to: backends) }
                     }
                 }
             }
@@ -144,7 +144,7 @@ struct Echo {
     func expectSpread(_ path: EchoPath) async throws {
         let report = try await client.load(
             Self.addresses[path.family], path.ipProtocol == .udp ? Self.udpPort : Self.tcpPort, over: path.ipProtocol,
-            options: ["--count", "60", "--timeout-ms", "5000"] + path.options, covered: path.covered)
+            options: ["--count", "60", "--timeout-ms", "60000"] + path.options, covered: path.covered)
         #expect(report.ok == 60 && report.failed == 0, "\(path): \(report)")
         #expect(Set(report.ids.keys) == Set(Self.pods), "\(path): \(report.ids)")
     }
@@ -194,7 +194,7 @@ extension LabHost {
     ) async throws -> String {
         let command = [
             try BuiltProducts.path(of: "apus-traffic"), "ask", ipProtocol == .udp ? "--udp" : "--tcp", "--peer-name",
-            "--timeout-ms", "5000", "\(address)", "\(port)",
+            "--timeout-ms", "60000", "\(address)", "\(port)",
         ]
         let lines = try await output(command, covered: covered).split(separator: "\n")
         return lines.last.map(String.init) ?? ""

@@ -61,7 +61,7 @@ extension TrafficTests {
         private func expect(_ echo: Echo, _ backends: [String]) async throws {
             for path in EchoPath.all where !path.unconnected {
                 let what = "\(path) to reach \(backends)"
-                try await eventually(what, within: .seconds(20)) { try await echo.leads(path, to: backends) }
+                try await eventually(what) { try await echo.leads(path, to: backends) }
             }
         }
     }

@@ -32,7 +32,7 @@ import Testing
                 "Icmp6InCsumErrors": 1, "IpReasmOKs": 1, "Ip6ReasmOKs": 1,
             ]
             for (name, count) in expected.sorted(by: { $0.key < $1.key }) {
-                try await eventually("\(name) to rise by \(count)", within: .seconds(2)) {
+                try await eventually("\(name) to rise by \(count)") {
                     let moved = try await counters(of: right)[name, default: 0] - before[name, default: 0]
                     guard moved == count else { throw LabError(name, "rose by \(moved)") }
                     return true

@@ -99,7 +99,7 @@ func isRunning(_ pid: Int32) -> Bool {
         let output = String(decoding: result.standardOutputContent, as: UTF8.self)
         let line = try #require(output.split(separator: "\n").last { $0.hasPrefix("crashed ") })
         let words = line.split(separator: " ").map(String.init)
-        try await eventually("the removal of \(words[1])", within: .seconds(10)) { try remains(of: words[1]) == [] }
+        try await eventually("the removal of \(words[1])") { try remains(of: words[1]) == [] }
         #expect(!isRunning(try #require(Int32(words[2]))))
     }
 }

@@ -69,7 +69,7 @@ final class AgentProcess: Sendable {
 
     /// Runs another one over the same pins, which is to end soon.
     func runSecond(options: [String]) async throws -> ProcessResult {
-        try await node.run(try command(socket: socket + ".2", options: options), within: .seconds(30), covered: false)
+        try await node.run(try command(socket: socket + ".2", options: options), covered: false)
     }
 
     /// Starts it, without waiting for anything.
@@ -81,7 +81,7 @@ final class AgentProcess: Sendable {
     }
 
     /// Waits until all objects are read, written and attached.
-    func ready(within bound: Duration = .seconds(30)) async throws {
+    func ready(within bound: Duration = .patience) async throws {
         try await eventually("the agent to be ready", within: bound, every: .milliseconds(20)) {
             if let result = self.process?.result {
                 throw LabError("run apusd", "\(result.ending)\n\(self.logged)")
@@ -110,7 +110,7 @@ final class AgentProcess: Sendable {
 
     /// Asks it to end and returns how it did.
     @discardableResult
-    func terminate() async -> ProcessResult? { await process?.stop(grace: .seconds(10)) }
+    func terminate() async -> ProcessResult? { await process?.stop() }
 
     /// Ends it, starts it again and waits until it is ready.
     func restart(options: [String]? = nil) async throws {
@@ -126,15 +126,15 @@ extension AgentProcess {
     /// A client with short patience.
     var client: AgentClient {
         var limits = AgentClient.Limits()
-        limits.helloTime = .seconds(2)
-        limits.answerTime = .seconds(10)
+        limits.helloTime = .seconds(20)
+        limits.answerTime = .patience
         return AgentClient(path: socket, limits: limits)
     }
 
     /// Runs `apus`.
     func apus(_ arguments: String...) async throws -> ProcessResult {
         let command = [try BuiltProducts.path(of: "apus")] + arguments + ["--bpffs", bpffs, "--socket", socket]
-        return try await node.run(command, within: .seconds(30), covered: false)
+        return try await node.run(command, covered: false)
     }
 
     /// Runs `apusd cleanup`.
@@ -160,7 +160,7 @@ extension AgentProcess {
 
     /// Waits for a flow and returns it.
     func flow(
-        _ what: String, within bound: Duration = .seconds(10), where matches: @Sendable (Flow) -> Bool
+        _ what: String, within bound: Duration = .patience, where matches: @Sendable (Flow) -> Bool
     ) async throws -> Flow {
         var found: Flow?
         try await eventually("the flow of \(what)", within: bound, every: .milliseconds(50)) {

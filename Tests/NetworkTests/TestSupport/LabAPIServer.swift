@@ -31,7 +31,7 @@ final class LabAPIServer: Sendable {
         let command = [try BuiltProducts.path(of: "apus-api-server"), "--token", "lab-token", manifests.path]
         let started = try host.spawn(command, covered: false)
         process.withLock { $0 = started }
-        try await eventually("the API server to listen", within: .seconds(10)) {
+        try await eventually("the API server to listen") {
             if let result = started.result { throw LabError("apus-api-server", "\(result)") }
             return started.lines.contains { $0.hasPrefix("listening") }
         }

@@ -77,7 +77,7 @@ struct Mesh: Sendable {
 
     private func waitForOutput(_ length: Int) async throws {
         for member in members {
-            try await eventually("an answer of the mesh", within: .seconds(20), every: .milliseconds(2)) {
+            try await eventually("an answer of the mesh", every: .milliseconds(2)) {
                 if let result = member.result { throw LabError("mesh", "\(result.ending) \(result.errors)") }
                 return member.output.utf8.count >= length
             }

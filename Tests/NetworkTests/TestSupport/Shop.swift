@@ -45,7 +45,7 @@ extension ChildProcess {
     var states: [String] { lines.compactMap { $0.split(separator: " ").first.map(String.init) } }
 
     /// Waits until the last word is this one.
-    func reaches(_ state: String, within bound: Duration = .seconds(10)) async throws {
+    func reaches(_ state: String, within bound: Duration = .patience) async throws {
         try await eventually("a held connection to be \(state)", within: bound) {
             guard states.last == state else { throw LabError("hold", "\(lines)") }
             return true
@@ -57,7 +57,7 @@ extension LabHost {
     /// Opens a connection that exchanges a byte every few milliseconds and says when it stalls.
     func hold(_ address: IPAddress, _ port: Port, covered: Bool = true) async throws -> ChildProcess {
         let held = try traffic(
-            ["hold", "--interval-ms", "20", "--timeout-ms", "700", "\(address)", "\(port)"], covered: covered)
+            ["hold", "--interval-ms", "20", "--timeout-ms", "1500", "\(address)", "\(port)"], covered: covered)
         try await held.reaches("connected")
         return held
     }

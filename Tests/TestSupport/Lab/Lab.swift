@@ -59,7 +59,7 @@ public final class Lab: Sendable {
         for process in processes { process.signal(SIGKILL) }
         for process in processes { _ = await process.exit() }
         watchdog.closeInput()
-        _ = await watchdog.exit(orKillAfter: .seconds(30))
+        _ = await watchdog.exit(orKillAfter: .patience)
     }
 
     /// Leaves the lab and its processes as they are when this process ends; `Lab.remove` ends it later.
@@ -71,7 +71,7 @@ public final class Lab: Sendable {
         }
         state.withLock { $0.isKept = true }
         watchdog.write("keep\n")
-        _ = await watchdog.exit(orKillAfter: .seconds(5))
+        _ = await watchdog.exit(orKillAfter: .patience)
     }
 
     /// Removes a lab that was kept.
@@ -166,7 +166,7 @@ extension Lab {
     }
 
     private func execute(_ script: LabScript) async throws(LabError) {
-        let result = try await run(["sh", "-eu"], input: script.text, within: .seconds(60))
+        let result = try await run(["sh", "-eu"], input: script.text)
         guard result.succeeded else { throw LabError("build lab \(id)", "\(result.errors)\nof\n\(script.text)") }
     }
 

@@ -33,7 +33,7 @@ public struct LabHost: Sendable {
     ///   - covered: Whether it runs in the cgroup that an agent attaches to.
     public func run(
         _ command: [String], input: String = "", environment: [String: String] = [:],
-        within bound: Duration = .seconds(10), covered: Bool = true
+        within bound: Duration = .patience, covered: Bool = true
     ) async throws(LabError) -> ProcessResult {
         try await TestSupport.run(
             wrap(command, covered: covered, log: nil), input: input, environment: environment, within: bound)

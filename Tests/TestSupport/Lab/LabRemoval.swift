@@ -35,7 +35,7 @@ enum LabRemoval {
 
     /// Removes one lab.
     static func remove(_ id: String, cgroups: String) async throws(LabError) {
-        let result = try await run(["sh", "-c", script, "remove-lab", id, cgroups], within: .seconds(30))
+        let result = try await run(["sh", "-c", script, "remove-lab", id, cgroups])
         guard result.succeeded else { throw LabError("remove lab \(id)", result.errors) }
     }
 

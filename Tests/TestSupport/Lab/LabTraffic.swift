@@ -74,7 +74,7 @@ extension LabHost {
             ["ask", ipProtocol == .udp ? "--udp" : "--tcp", "--timeout-ms", "\(milliseconds)"] + options
             + ["\(address)", "\(port)"]
         let result = try await run(
-            [BuiltProducts.path(of: "apus-traffic")] + command, within: bound + .seconds(10), covered: covered)
+            [BuiltProducts.path(of: "apus-traffic")] + command, within: bound + .patience, covered: covered)
         switch result.status {
         case 0: return .answered(String(result.output.dropLast()))
         case 3: return .refused
@@ -86,7 +86,7 @@ extension LabHost {
     /// Makes requests one after another; `options` say how many, how fast, how.
     public func load(
         _ address: IPAddress, _ port: Port, over ipProtocol: IPProtocol = .tcp, options: [String],
-        within bound: Duration = .seconds(60), covered: Bool = true
+        within bound: Duration = .patience, covered: Bool = true
     ) async throws(LabError) -> LoadReport {
         let command = ["load", ipProtocol == .udp ? "--udp" : "--tcp"] + options + ["\(address)", "\(port)"]
         let result = try await run(

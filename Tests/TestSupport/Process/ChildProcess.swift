@@ -86,7 +86,7 @@ public final class ChildProcess: Sendable {
 
     /// Asks the process to end (SIGTERM), kills it when it does not in time, and waits.
     @discardableResult
-    public func stop(grace: Duration = .seconds(3)) async -> ProcessResult {
+    public func stop(grace: Duration = .patience) async -> ProcessResult {
         signal(SIGTERM)
         return await exit(orKillAfter: grace)
     }
@@ -185,7 +185,7 @@ extension ChildProcess {
 ///   - input: What it reads from its standard input.
 ///   - bound: When it is killed.
 public func run(
-    _ command: [String], input: String = "", environment: [String: String] = [:], within bound: Duration = .seconds(10)
+    _ command: [String], input: String = "", environment: [String: String] = [:], within bound: Duration = .patience
 ) async throws(LabError) -> ProcessResult {
     let process = try ChildProcess(command, environment: environment)
     Thread.detachNewThread {
