@@ -73,12 +73,12 @@ actor NodeController {
         case .synced: finishFirstSync()
         case .diagnostic(let diagnostic): note(diagnostic)
         case .forgiven(let source): diagnostics.forgive(source)
+        case .resolved(let diagnostic): diagnostics.resolve(diagnostic)
         case .standing(let kind, let standing): note(standing, of: kind)
         }
     }
 
     private func apply(_ changes: [ObjectChange]) {
-        diagnostics.forget(Set(changes.map(\.key)))
         let outcome = state.apply(changes)
         directory.apply(changes)
         tables.apply(outcome.edits)

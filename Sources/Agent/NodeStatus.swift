@@ -43,7 +43,7 @@ extension NodeController {
             let place = diagnostic.document.map { "\(diagnostic.source) document \($0)" } ?? diagnostic.source
             return AgentDiagnostic(
                 object: diagnostic.key?.description ?? diagnostic.subject ?? diagnostic.source, location: place,
-                message: [diagnostic.fieldPath, diagnostic.message].compactMap { $0 }.joined(separator: ": "))
+                message: diagnostic.explanation)
         }
         let policies = state.policies.problems.map {
             AgentDiagnostic(object: "\($0.object)", message: "\($0.field): \($0.message)")

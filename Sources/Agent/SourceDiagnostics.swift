@@ -34,13 +34,23 @@ struct SourceDiagnostics: Sendable {
         entries.append(diagnostic)
     }
 
-    /// Forgets what was wrong with a source that was read anew.
+    /// Forgets what was wrong with a source that was read anew; that it has what another file has is told by itself.
     mutating func forgive(_ source: String) {
-        entries.removeAll { $0.source == source && $0.problem != .duplicate }
+        entries.removeAll { $0.source == source && !$0.isOfTwoFiles }
     }
 
-    /// Forgets duplicates of objects that changed: what is still double is told again.
-    mutating func forget(_ keys: Set<ObjectKey>) {
-        entries.removeAll { $0.problem == .duplicate && $0.key.map(keys.contains) ?? false }
+    /// Forgets just this one.
+    mutating func resolve(_ diagnostic: SourceDiagnostic) {
+        entries.removeAll { $0 == diagnostic }
     }
+
+    /// What is wrong with the newest version of an object, so that an older one, or none, is in force.
+    func rejections(of key: ObjectKey) -> [SourceDiagnostic] {
+        entries.filter { $0.keptKeys.contains(key) || $0.key == key && $0.problem == .invalidObject }
+    }
+}
+
+extension SourceDiagnostic {
+    /// Whether it is about an object that another file has too: reading one of the two anew does not mend that.
+    fileprivate var isOfTwoFiles: Bool { problem == .duplicate && document == nil }
 }

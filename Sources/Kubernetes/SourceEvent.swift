@@ -24,6 +24,8 @@ public enum SourceEvent: Sendable, Hashable {
     case diagnostic(SourceDiagnostic)
     /// A file or resource that diagnostics had named was read anew: those no longer hold, new ones follow if need be.
     case forgiven(source: String)
+    /// Just this diagnostic no longer holds, whatever else is wrong with its source.
+    case resolved(SourceDiagnostic)
     /// How the source stands with one kind of objects now; only from sources that can lose their origin.
     case standing(ObjectKind, KindStanding)
 }
@@ -86,6 +88,8 @@ public struct SourceDiagnostic: Error, Sendable, Hashable {
     public var message: String
     /// Whether what was there before the trouble stays in force in its place.
     public var keepsLastGood = false
+    /// The objects whose last good version stays in force, as far as they are known.
+    public var keptKeys: Set<ObjectKey> = []
 
     /// A diagnostic.
     public init(
@@ -110,6 +114,13 @@ extension SourceDiagnostic: CustomStringConvertible {
     public var description: String {
         [source, document.map { "document \($0)" }, key?.description ?? subject, fieldPath, message]
             .compactMap { $0 }.joined(separator: ": ")
-            + (keepsLastGood ? " (the last good version stays in force)" : "")
+            + (keepsLastGood ? Self.keptNote : "")
     }
+
+    /// What is wrong with which field, and what is in force instead, for people who know the place and the object.
+    public var explanation: String {
+        [fieldPath, message].compactMap { $0 }.joined(separator: ": ") + (keepsLastGood ? Self.keptNote : "")
+    }
+
+    private static let keptNote = " (the last good version stays in force)"
 }

@@ -23,13 +23,31 @@ import Testing
         #expect(diagnostics.current.isEmpty && diagnostics.total == 1)
     }
 
-    @Test func aDuplicateStaysUntilItsObjectChanges() {
+    @Test func whatTwoFilesHaveStaysUntilItIsResolved() {
         var diagnostics = SourceDiagnostics()
-        diagnostics.note(SourceDiagnostic(.duplicate, source: "b.yaml", document: 1, key: key, message: "is in a.yaml"))
+        let double = SourceDiagnostic(.duplicate, source: "b.yaml", key: key, message: "is in a.yaml")
+        diagnostics.note(double)
         diagnostics.forgive("b.yaml")
         #expect(diagnostics.current.count == 1)
-        diagnostics.forget([key])
+        diagnostics.resolve(double)
         #expect(diagnostics.current.isEmpty)
+    }
+
+    @Test func whatOneFileHasTwiceIsForgottenWithIt() {
+        var diagnostics = SourceDiagnostics()
+        diagnostics.note(SourceDiagnostic(.duplicate, source: "b.yaml", document: 2, key: key, message: "is in 1"))
+        diagnostics.forgive("b.yaml")
+        #expect(diagnostics.current.isEmpty)
+    }
+
+    @Test func theNewestVersionOfAnObjectIsRejectedByItselfOrWithItsFile() {
+        var diagnostics = SourceDiagnostics()
+        var unreadable = SourceDiagnostic(.unreadable, source: "a.yaml", message: "no")
+        unreadable.keptKeys = [key]
+        let wrong = SourceDiagnostic(.invalidObject, source: "b.yaml", document: 1, key: key, message: "no name")
+        for entry in [unreadable, wrong, broken] { diagnostics.note(entry) }
+        #expect(diagnostics.rejections(of: key) == [unreadable, wrong])
+        #expect(diagnostics.rejections(of: ObjectKey(.service, namespace: "shop", name: "db")).isEmpty)
     }
 
     @Test func thereIsRoomForSoMany() {

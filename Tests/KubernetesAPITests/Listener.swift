@@ -23,6 +23,7 @@ final class Listener: Sendable {
             case .standing(let kind, let standing): state.standings[kind] = standing
             case .diagnostic(let diagnostic): state.diagnostics.append(diagnostic)
             case .forgiven(let source): state.diagnostics.removeAll { $0.source == source }
+            case .resolved(let diagnostic): state.diagnostics.removeAll { $0 == diagnostic }
             case .changes(let changes):
                 for change in changes {
                     switch change {

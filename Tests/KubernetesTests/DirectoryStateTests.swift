@@ -19,6 +19,7 @@ struct DirectoryStateTests {
             case .diagnostic(let diagnostic): [diagnostic.description]
             case .synced: ["synced"]
             case .forgiven(let source): ["forgiven \(source)"]
+            case .resolved(let diagnostic): ["resolved \(diagnostic)"]
             case .standing(let kind, let standing): ["\(kind): \(standing)"]
             }
         }
@@ -91,9 +92,49 @@ struct DirectoryStateTests {
         let told = "b.yaml: Pod default/a: ignored, a.yaml has it already"
         #expect(Self.words(state.apply([Self.file("a.yaml", Self.pod("a", 1))])) == ["+a1", told])
         #expect(state.apply([Self.file("b.yaml", Self.pod("a", 3))]).isEmpty)
-        #expect(Self.words(state.apply([Self.file("a.yaml")])) == ["+a3"])
+        #expect(Self.words(state.apply([Self.file("a.yaml", Self.pod("a", 2))])) == ["+a2"])
+        #expect(Self.words(state.apply([Self.file("a.yaml")])) == ["resolved \(told)", "+a3"])
         #expect(Self.words(state.apply([Self.file("a.yaml", Self.pod("a", 1))])) == ["+a1", told])
-        #expect(Self.words(state.apply([.removed(name: "b.yaml")])).isEmpty)
+        #expect(Self.words(state.apply([.removed(name: "b.yaml")])) == ["resolved \(told)"])
+    }
+
+    @Test("what is there three times is told of the file that counts now")
+    func threefold() {
+        func told(_ file: String, _ first: String) -> String {
+            "\(file).yaml: Pod default/a: ignored, \(first).yaml has it already"
+        }
+        var state = DirectoryState()
+        let files = ["a", "b", "c"].map { Self.file("\($0).yaml", Self.pod("a")) }
+        #expect(Self.words(state.apply(files)) == ["+a1", told("b", "a"), told("c", "a")])
+        #expect(
+            Self.words(state.apply([.removed(name: "a.yaml")])) == [
+                "resolved \(told("b", "a"))", "resolved \(told("c", "a"))", told("c", "b"),
+            ])
+        #expect(Self.words(state.apply([.removed(name: "c.yaml")])) == ["resolved \(told("c", "b"))"])
+    }
+
+    @Test("an object that is twice in one file is told until the file has it once")
+    func duplicateInOneFile() {
+        var state = DirectoryState()
+        let told = "a.yaml: document 2: Pod default/a: ignored, document 1 has it already"
+        #expect(Self.words(state.apply([Self.file("a.yaml", Self.pod("a"), Self.pod("a", 2))])) == ["+a1", told])
+        #expect(Self.words(state.apply([Self.file("a.yaml", Self.pod("a"))])) == ["forgiven a.yaml"])
+    }
+
+    @Test("a diagnostic names the objects whose last good version is kept")
+    func kept() {
+        func kept(_ events: [SourceEvent]) -> [[String]] {
+            events.compactMap { event in
+                guard case .diagnostic(let diagnostic) = event else { return nil }
+                return diagnostic.keptKeys.map(\.name).sorted()
+            }
+        }
+        let wrong = "{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {nodeName: 1}}\n---\n"
+        var state = Self.state(Self.file("a.yaml", Self.pod("a"), Self.pod("b"), Self.pod("c")))
+        #expect(kept(state.apply([Self.file("a.yaml", wrong, "{oops\n---\n", Self.pod("c"))])) == [["a"], ["a", "b"]])
+        #expect(kept(state.apply([.unreadable(name: "a.yaml", reason: "odd")])) == [["a", "b", "c"]])
+        #expect(kept(state.apply([Self.file("a.yaml", wrong)])) == [["a"]])
+        #expect(kept(state.apply([Self.file("z.yaml", wrong)])) == [[]], "nothing of this file was in force")
     }
 
     @Test("an object that has become wrong keeps its last good version; the others of the file go on")

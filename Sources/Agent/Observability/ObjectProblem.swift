@@ -85,8 +85,7 @@ extension ObjectProblem {
         case .duplicate: reason = .conflict
         case .unreadable, .syntax, .invalidObject: reason = .invalid
         }
-        let message = [diagnostic.fieldPath, diagnostic.message].compactMap { $0 }.joined(separator: ": ")
-        self.init(object: ObjectReference(key), reason: reason, message: message)
+        self.init(object: ObjectReference(key), reason: reason, message: diagnostic.explanation)
     }
 
     init(_ problem: PolicyProblem) {

@@ -92,6 +92,7 @@ extension ListWatch {
         troubled[key] = received.resourceVersion
         for var diagnostic in received.diagnostics {
             diagnostic.keepsLastGood = received.object == nil && known[key] != nil
+            if diagnostic.keepsLastGood { diagnostic.keptKeys = [key] }
             batch.diagnostics.append(diagnostic)
         }
     }

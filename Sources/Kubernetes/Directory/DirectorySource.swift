@@ -106,6 +106,7 @@ struct DirectoryReader {
             if unreadable == error.reason { return [] }
             var diagnostic = SourceDiagnostic(.unreadable, source: directory, message: error.reason)
             diagnostic.keepsLastGood = isSynced
+            diagnostic.keptKeys = state.keys
             return [.diagnostic(diagnostic)]
         }
         unreadable = nil

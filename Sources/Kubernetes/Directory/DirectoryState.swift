@@ -58,6 +58,9 @@ public struct DirectoryState: Sendable {
         claims.keys.reduce(into: [:]) { $0[$1] = objectInForce($1) }
     }
 
+    /// The keys of the objects in force.
+    var keys: Set<ObjectKey> { Set(claims.keys) }
+
     /// Takes in what happened to some files at once, and tells what that changes: nothing for texts that are the same.
     public mutating func apply(_ changes: [FileChange]) -> [SourceEvent] {
         var batch = Batch()
@@ -70,8 +73,9 @@ public struct DirectoryState: Sendable {
         }
         let objectChanges = self.changes(since: batch)
         let events = objectChanges.isEmpty ? [] : [SourceEvent.changes(objectChanges)]
-        return batch.forgiven.map(SourceEvent.forgiven) + events + batch.diagnostics.map(SourceEvent.diagnostic)
-            + newDuplicates(batch).map(SourceEvent.diagnostic)
+        let duplicates = duplicates(batch)
+        return batch.forgiven.map(SourceEvent.forgiven) + duplicates.gone.map(SourceEvent.resolved) + events
+            + (batch.diagnostics + duplicates.new).map(SourceEvent.diagnostic)
     }
 }
 
@@ -105,11 +109,14 @@ extension DirectoryState {
 
         let manifest = Manifest(source: name, bytes: bytes)
         var objects = Dictionary(manifest.objects.map { ($0.key, $0) }, uniquingKeysWith: { first, _ in first })
+        var kept: Set<ObjectKey> = []
         for (key, object) in file.objects where objects[key] == nil {
-            if manifest.hasUnknownParts || manifest.brokenKeys.contains(key) { objects[key] = object }
+            guard manifest.hasUnknownParts || manifest.brokenKeys.contains(key) else { continue }
+            objects[key] = object
+            kept.insert(key)
         }
         let before = batch.diagnostics.count
-        report(manifest, kept: file.objects, in: &batch)
+        report(manifest, kept: kept, in: &batch)
         file.hasProblems = batch.diagnostics.count > before
         replace(file.objects, by: objects, in: name, &batch)
         file.objects = objects
@@ -124,7 +131,7 @@ extension DirectoryState {
         file.unreadable = reason
         file.fingerprint = nil
         var diagnostic = SourceDiagnostic(.unreadable, source: name, message: reason)
-        diagnostic.keepsLastGood = !file.objects.isEmpty
+        diagnostic.keep(Set(file.objects.keys))
         batch.diagnostics.append(diagnostic)
     }
 
@@ -138,7 +145,7 @@ extension DirectoryState {
 
 extension DirectoryState {
     private mutating func report(
-        _ manifest: Manifest, kept: [ObjectKey: KubernetesObject], in batch: inout Batch
+        _ manifest: Manifest, kept: Set<ObjectKey>, in batch: inout Batch
     ) {
         for var diagnostic in manifest.diagnostics {
             switch diagnostic.problem {
@@ -147,7 +154,7 @@ extension DirectoryState {
             case .duplicate:
                 break
             case .invalidObject, .syntax, .unreadable, .unknownField:
-                diagnostic.keepsLastGood = diagnostic.key.map { kept[$0] != nil } ?? !kept.isEmpty
+                diagnostic.keep(diagnostic.key.map { kept.intersection([$0]) } ?? kept)
             }
             batch.diagnostics.append(diagnostic)
         }
@@ -187,12 +194,29 @@ extension DirectoryState {
             + upserts.map { ($0.key, $0) }.sorted { $0.0 < $1.0 }.map { .upsert($0.1) }
     }
 
-    private func newDuplicates(_ batch: Batch) -> [SourceDiagnostic] {
-        batch.before.sorted { $0.key < $1.key }.flatMap { key, before in
-            let claimants = claims[key] ?? []
-            return claimants.dropFirst().filter { !before.files.dropFirst().contains($0) }.map {
-                SourceDiagnostic(.duplicate, source: $0, key: key, message: "ignored, \(claimants[0]) has it already")
-            }
+    /// The objects that are there twice since the batch, and those that are not any more, or because of another file.
+    private func duplicates(_ batch: Batch) -> (new: [SourceDiagnostic], gone: [SourceDiagnostic]) {
+        var result: (new: [SourceDiagnostic], gone: [SourceDiagnostic]) = ([], [])
+        for (key, before) in batch.before.sorted(by: { $0.key < $1.key }) {
+            let (old, now) = (
+                Self.duplicates(of: key, in: before.files), Self.duplicates(of: key, in: claims[key] ?? [])
+            )
+            result.new += now.filter { !old.contains($0) }
+            result.gone += old.filter { !now.contains($0) }
         }
+        return result
+    }
+
+    private static func duplicates(of key: ObjectKey, in claimants: [String]) -> [SourceDiagnostic] {
+        claimants.dropFirst().map {
+            SourceDiagnostic(.duplicate, source: $0, key: key, message: "ignored, \(claimants[0]) has it already")
+        }
+    }
+}
+
+extension SourceDiagnostic {
+    /// Says what stays in force in spite of it.
+    fileprivate mutating func keep(_ keys: Set<ObjectKey>) {
+        (keepsLastGood, keptKeys) = (!keys.isEmpty, keys)
     }
 }

@@ -37,6 +37,7 @@ struct ListWatchTests {
             case .tell(.changes(let changes)): changes.map(DirectoryStateTests.words).joined(separator: " ")
             case .tell(.diagnostic(let diagnostic)): diagnostic.description
             case .tell(.forgiven(let source)): "forgiven \(source)"
+            case .tell(.resolved(let diagnostic)): "resolved \(diagnostic)"
             case .tell(.standing(_, let standing)): standing.problem.map { "problem: \($0)" }
             case .tell(.synced): nil
             case .synced: "synced"
