@@ -45,6 +45,8 @@ struct ClusterState: Sendable {
         var edits: [DatapathEdit] = []
         /// Pods of this node that came, went or changed their addresses.
         var changedPods: Set<PodKey> = []
+        /// Addresses that belong to another pod now, or to none any more.
+        var movedAddresses: Set<IPAddress> = []
     }
 
     /// Takes in a batch of changes.
@@ -63,9 +65,22 @@ struct ClusterState: Sendable {
         }
         let changed = policyInputs.apply(changes)
         for input in changed { keep(input) }
+        let owners = owners(changes)
         outcome.edits = policies.apply(changed).map(DatapathEdit.policy)
+        outcome.movedAddresses = Set(owners.filter { policies.owner(of: $0.key) != $0.value }.map(\.key))
         outcome.edits += services.apply(serviceInputs).map(DatapathEdit.service)
         return outcome
+    }
+
+    /// Whose the addresses are that pods may give up or take with some changes.
+    private func owners(_ changes: [ObjectChange]) -> [IPAddress: PodKey?] {
+        var owners: [IPAddress: PodKey?] = [:]
+        for change in changes where change.key.kind == .pod {
+            var addresses = policies.addresses(of: PodKey(namespace: change.key.namespace, name: change.key.name))
+            if case .upsert(.pod(let pod)) = change { addresses += pod.liveAddresses }
+            for address in addresses { owners.updateValue(policies.owner(of: address), forKey: address) }
+        }
+        return owners
     }
 
     /// The incarnation of an object; empty where it is not known.

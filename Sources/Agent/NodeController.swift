@@ -81,6 +81,7 @@ actor NodeController {
     private func apply(_ changes: [ObjectChange]) {
         let outcome = state.apply(changes)
         directory.apply(changes)
+        if keeping != nil { tables.release(peers: outcome.movedAddresses) }
         tables.apply(outcome.edits)
         locate(outcome.changedPods)
         programming.startAnew()

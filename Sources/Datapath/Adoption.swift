@@ -1,3 +1,4 @@
+public import Addressing
 internal import DatapathABI
 
 extension DatapathTables {
@@ -73,7 +74,8 @@ extension DatapathTables {
     ///
     /// - Parameter holdingPolicies: Endpoints that were taken over keep their policies, too, and what is known of peers
     ///   keeps its class, whatever edits say until `removeStale`: policies may be among what the caller can't see, and
-    ///   without them the same pods would be judged by less. What is new is judged by what can be seen.
+    ///   without them the same pods would be judged by less. What is new is judged by what can be seen: see
+    ///   `release(peers:)`.
     public mutating func keepStale(holdingPolicies: Bool = false) {
         if holdingPolicies {
             policies.holdAdopted()
@@ -81,5 +83,14 @@ extension DatapathTables {
         }
         while takeStep() {}
         takeEndpoints()
+        // Whose an address of this node was stands in the maps.
+        release(peers: endpoints.takenOver)
+    }
+
+    /// Addresses that belong to other pods than those whose classes are held: they are judged as what they are now.
+    /// Those of other nodes' pods can't be told apart from what was before the start, as the maps don't say whose they
+    /// are: for them, call this when they change hands later.
+    public mutating func release(peers addresses: Set<IPAddress>) {
+        policies.release(Set(addresses.map(\.key)), names: &names)
     }
 }

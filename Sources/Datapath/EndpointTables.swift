@@ -82,6 +82,9 @@ struct EndpointTables: Sendable {
         for (pod, new) in policies { setPolicies(new, of: pod) }
     }
 
+    /// Addresses that were another pod's when the maps were taken over.
+    private(set) var takenOver: Set<IPAddress> = []
+
     /// A pod is no longer selected by anything because it is going away: its endpoint keeps what it has until then.
     mutating func forgetPolicies(of pod: PodKey) { policies[pod] = nil }
 
@@ -118,7 +121,10 @@ struct EndpointTables: Sendable {
         let value = Bytes(of: UInt32(slot))
         if oldInterface != spec.interface { removeInterface(oldInterface, of: slot) }
         interfaces.put(Bytes(of: spec.interface), value)
-        for address in record.addresses { addresses.put(address.key, value) }
+        for address in record.addresses {
+            if addresses[address.key] ?? value != value { takenOver.insert(address) }
+            addresses.put(address.key, value)
+        }
         if let name = record.name { names.put(NameKey.endpoint(slot).key, NameKey.value(name.text)) }
     }
 

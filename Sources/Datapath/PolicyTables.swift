@@ -63,6 +63,16 @@ struct PolicyTables: Sendable {
         for edit in edits { apply(edit, names: &names) }
     }
 
+    /// From now on these addresses have the classes that edits give them, those that were held back first.
+    mutating func release(_ addresses: Set<Bytes>, names: inout HashTable) {
+        guard let edits = heldBack, !addresses.isEmpty else { return }
+        heldBack = edits.filter { !($0.peerAddress.map { addresses.contains($0.key) } ?? false) }
+        for key in classes.unclaimed.intersection(addresses) { classes.remove(key) }
+        for edit in edits where edit.peerAddress.map({ addresses.contains($0.key) }) ?? false {
+            apply(edit, names: &names)
+        }
+    }
+
     private func isOfAdoptedClass(_ edit: PolicyEdit) -> Bool {
         switch edit {
         case .setClass(let address, _), .removeClass(let address): classes.unclaimed.contains(address.key)
@@ -239,5 +249,15 @@ struct PolicyTables: Sendable {
         pages.removeUnclaimed(afterGrace: true)
         peers.removeUnclaimed(afterGrace: true)
         for table in Self.portTables { self[keyPath: table].removeUnclaimed(afterGrace: true) }
+    }
+}
+
+extension PolicyEdit {
+    /// The address whose class the edit changes.
+    fileprivate var peerAddress: IPAddress? {
+        switch self {
+        case .setClass(let address, _), .removeClass(let address): address
+        default: nil
+        }
     }
 }

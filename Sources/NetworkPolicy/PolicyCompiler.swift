@@ -1,4 +1,4 @@
-internal import Addressing
+public import Addressing
 
 /// Turns changes of the cluster into edits of the tables that this node's packets are judged by.
 ///
@@ -101,6 +101,12 @@ public struct PolicyCompiler: Sendable {
         oracle.owners = directory.owners
         return oracle
     }
+
+    /// The pod that an address belongs to.
+    public func owner(of address: IPAddress) -> PodKey? { directory.owner(of: address)?.key }
+
+    /// The addresses of a pod that peers can have; none of a pod on its host's network.
+    public func addresses(of pod: PodKey) -> [IPAddress] { directory[pod]?.addresses ?? [] }
 
     /// A policy in force.
     public func policy(_ id: PolicyID) -> CompiledPolicy? { tables.policy(id) }

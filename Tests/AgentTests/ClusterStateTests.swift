@@ -43,6 +43,17 @@ import Testing
         #expect(state.objectCounts[.pod] == 3)
     }
 
+    @Test func addressesMoveWhenPodsGoOrTakeThem() {
+        var state = ClusterState(node: "node-1")
+        let other = IPAddress("10.1.0.2")!
+        #expect(state.apply([pod("web", node: "node-2")]).movedAddresses == [Self.address])
+        #expect(state.apply([pod("web", uid: "b", node: "node-2")]).movedAddresses.isEmpty)
+        #expect(state.apply([pod("web", addresses: [other])]).movedAddresses == [Self.address, other])
+        let gone = ObjectChange.delete(ObjectKey(.pod, namespace: "shop", name: "web"))
+        #expect(state.apply([gone, pod("db", addresses: [other])]).movedAddresses == [other])
+        #expect(state.apply([pod("db", addresses: [other], phase: .succeeded)]).movedAddresses == [other])
+    }
+
     @Test func onlyThisNodesOwnDeletionMatters() {
         func node(_ name: String, taints: [String] = []) -> ObjectChange {
             .upsert(.node(Node(meta: ObjectMeta(name: name), taints: taints)))
