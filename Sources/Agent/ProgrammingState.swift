@@ -44,9 +44,10 @@ struct ProgrammingState: Sendable {
 
     private mutating func noteRefusals(_ report: ProgrammingReport, at now: UInt64) {
         var servicesAreRefused = false
-        for case .refused(let table, let error) in report.problems.map(\.reason) {
-            failures += 1
-            refusals[table, default: 0] += 1
+        for problem in report.problems {
+            guard case .refused(let table, let error) = problem.reason else { continue }
+            failures += UInt64(problem.count)
+            refusals[table, default: 0] += UInt64(problem.count)
             servicesAreRefused = servicesAreRefused || (table.isOfServices && !error.saysFull)
         }
         servicesPendingSince = servicesAreRefused ? servicesPendingSince ?? now : nil

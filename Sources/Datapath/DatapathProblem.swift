@@ -24,10 +24,13 @@ public struct DatapathProblem: Error, Sendable, Hashable, CustomStringConvertibl
     /// What suffers: `service shop/cart/http (TCP 10.96.0.10:80)`.
     public let object: String
     public let reason: Reason
+    /// How many writes it stands for.
+    public let count: Int
 
-    public init(object: String, reason: Reason) {
+    public init(object: String, reason: Reason, count: Int = 1) {
         self.object = object
         self.reason = reason
+        self.count = count
     }
 
     public var description: String { "\(object): \(reason)" }

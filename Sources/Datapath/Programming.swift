@@ -22,11 +22,7 @@ extension DatapathTables {
         writer = pass.writer
         var report = ProgrammingReport()
         report.written = pass.written
-        report.problems = pass.misses.map { miss in
-            DatapathProblem(
-                object: object(miss.table, miss.key),
-                reason: miss.error.map { .refused(miss.table, $0) } ?? .waiting(miss.table))
-        }
+        report.problems = problems(pass.misses.map { ($0.table, $0.key, $0.error) })
         report.problems += exhausted + closed
         report.nextDeadline =
             [names.nextDeadline, policies.nextDeadline, services.nextDeadline, endpoints.nextDeadline]

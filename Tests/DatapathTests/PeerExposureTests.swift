@@ -77,6 +77,17 @@ import Testing
         #expect(test.written(1)?.generation ?? 0 > generation + 1)
     }
 
+    @Test func `all addresses of a class that find no room are one problem, of which each write counts`() {
+        var test = self
+        test.rig.kernel.limits[.peerClasses] = test.rig.kernel.hashes[.peerClasses]?.count ?? 0
+        test.rig.tables.apply(test.world.apply((3...40).map { Self.visitor($0, $0 < 38 ? "green" : "grey") }))
+        let report = test.rig.program()
+        let full = report.problems.filter { $0.description.contains("peer_classes is full") }
+        #expect(full.map(\.count).sorted() == [3, 35], "\(full)")
+        let first = full.first { $0.count == 35 }?.object ?? ""
+        #expect(first.hasPrefix("peers 10.1.0.3, 10.1.0.4, 10.1.0.5 and 32 more of class "), "\(first)")
+    }
+
     @Test func `an address that goes makes room`() {
         var test = self
         test.rig.tables.apply(test.world.apply([Self.visitor(3, "green")]))
