@@ -20,14 +20,11 @@ struct DirectoryScanner {
         self.directory = directory
     }
 
-    /// Whether a file of the last scan is gone.
+    /// Whether a file of the last scan is gone: the list of the directory says so, no file is looked at.
     var missesFiles: Bool {
-        known.keys.contains { name in
-            switch FileStamp.read(directory + "/" + name) {
-            case .failure(let error): error.code == ENOENT
-            case .success(let stamp): stamp == nil
-            }
-        }
+        if known.isEmpty { return false }
+        guard let names = try? manifestNames() else { return false }
+        return !Set(names).isSuperset(of: known.keys)
     }
 
     /// The files that may have changed since the last scan, and those that are gone.

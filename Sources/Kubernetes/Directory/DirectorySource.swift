@@ -1,7 +1,7 @@
 /// A source that reads a directory of manifests and follows its changes.
 ///
 /// `Signals` says when to look again; it should speak up when a file has been closed after writing, renamed or removed,
-/// rather than at each write. A signal without a change costs two `stat`s for each file. The source ends when the
+/// rather than at each write. A signal without a change costs one `stat` for each file. The source ends when the
 /// signals do; it has one listener.
 public struct DirectorySource<Signals: AsyncSequence & Sendable>: ObjectSource, Sendable {
     public typealias Element = SourceEvent
