@@ -40,7 +40,7 @@ extension NodeController {
 
     private func allDiagnostics() -> [AgentDiagnostic] {
         let sources = diagnostics.current.map { diagnostic in
-            let place = diagnostic.document.map { "\(diagnostic.source) document \($0)" } ?? diagnostic.source
+            let place = diagnostic.document.map { "\(diagnostic.source), document \($0)" } ?? diagnostic.source
             return AgentDiagnostic(
                 object: diagnostic.key?.description ?? diagnostic.subject ?? diagnostic.source, location: place,
                 message: diagnostic.explanation)

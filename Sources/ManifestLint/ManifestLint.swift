@@ -96,7 +96,7 @@ struct LintPlace {
     let file: String
     let document: Int?
 
-    var text: String { file + (document.map { " document \($0)" } ?? "") }
+    var text: String { file + (document.map { ", document \($0)" } ?? "") }
 
     func finding(_ code: LintCode, _ key: ObjectKey, field: String? = nil, message: String) -> LintFinding {
         LintFinding(

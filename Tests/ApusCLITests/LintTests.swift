@@ -39,9 +39,9 @@ import Testing
         #expect(
             output == """
                 SEVERITY  CODE  WHERE  OBJECT  FIELD  MESSAGE
-                warning  admits-everything  DIR/a.yaml:1  NetworkPolicy shop/open  spec.ingress[0]  \
+                warning  admits-everything  DIR/a.yaml, document 1  NetworkPolicy shop/open  spec.ingress[0]  \
                 has no from and no ports: it admits every peer on every port
-                error  invalid  DIR/b.yml:1  NetworkPolicy shop/broken  spec.podSelectr  is not known
+                error  invalid  DIR/b.yml, document 1  NetworkPolicy shop/broken  spec.podSelectr  is not known
 
                 """)
         #expect(outcome.notes.hasSuffix("1 error, 1 warning\n"))

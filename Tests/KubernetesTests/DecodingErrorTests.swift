@@ -224,6 +224,48 @@ struct DecodingErrorTests {
     }
 
     @Test(
+        "all that is wrong with an object is told, and nothing that only follows from that",
+        arguments: [
+            (
+                "spec: {podSelectr: {}, policyTypes: [ingress], ingres: []}",
+                ["spec.podSelectr: is not known", "spec.ingres: is not known", "spec.policyTypes[0]: expected"]
+            ),
+            (
+                "spec: {ingress: [{ports: [{port: 0, endPort: 90, protocol: tcp}]}], egress: [{to: [{}]}]}",
+                [
+                    "spec.ingress[0].ports[0].protocol: expected", "spec.ingress[0].ports[0].port: expected",
+                    "spec.egress[0].to[0]: expected podSelector",
+                ]
+            ),
+            (
+                "spec: {ingress: [{from: [{podSelectr: {}}, {ipBlock: {cidr: x, except: [y]}}]}], egress: 1}",
+                ["spec.ingress[0].from[0].podSelectr: is not known", "spec.egress: expected a list"]
+            ),
+            (
+                "spec: {podSelector: {matchExpressions: [{key: 1, operator: Is}]}, egress: [{too: []}, {tu: []}]}",
+                [
+                    "spec.podSelector.matchExpressions[0].key: expected", "spec.egress[0].too: is not known",
+                    "spec.egress[1].tu: is not known",
+                ]
+            ),
+        ])
+    func allErrors(body: String, errors: [String]) {
+        let text =
+            "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: web, namespace: shop}, \(body)}"
+        let found = manifest(text).diagnostics
+        #expect(found.allSatisfy { $0.problem == .invalidObject && $0.key?.name == "web" })
+        let words = found.map { "\($0.fieldPath ?? ""): \($0.message)" }
+        #expect(words.count == errors.count && zip(words, errors).allSatisfy { $0.hasPrefix($1) }, "\(words)")
+    }
+
+    @Test("an object with more errors than anybody reads names the first of them")
+    func manyErrors() {
+        let fields = (0..<100).map { "x\($0): 1" }.joined(separator: ", ")
+        let text = "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: a}, spec: {\(fields)}}"
+        #expect(manifest(text).diagnostics.count == 16)
+    }
+
+    @Test(
         "an error of metadata or header says as much as is known",
         arguments: [
             ("{apiVersion: v1, kind: Pod}", "Pod: metadata.name: required"),

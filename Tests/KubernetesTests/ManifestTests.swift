@@ -255,6 +255,20 @@ struct ManifestTests {
         #expect(manifest("# x\n" + text).diagnostics.map(\.description) == ["shop.yaml: document 1: \(error)"])
     }
 
+    @Test(
+        "a text that ends too early is an error of its last line",
+        arguments: [
+            ("{ unfinished: [\n", 1), ("{ unfinished: [", 1), ("a: 1\nb: {c: [1,\n\n\n", 2),
+            ("a: 1\n---\na: 1\nb: \"open\n---\nc: 1\n", 4),
+            (String(repeating: "# long enough that nothing is added\n", count: 3) + "kind: {", 4),
+        ])
+    func endsEarly(text: String, line: Int) {
+        let messages = manifest(text).diagnostics.map(\.message)
+        #expect(
+            messages.contains { $0.hasPrefix("line \(line): ") && $0.hasSuffix(" (the text ends here)") }, "\(messages)"
+        )
+    }
+
     @Test("an error of JSON has the line, and costs only what follows")
     func jsonError() {
         let manifest = manifest(

@@ -14,17 +14,17 @@ extension AgentLifeTests {
                 // A bad field in the second document.
                 try shop.agent.manifests.write(
                     "services.yaml", good.replacing("port: 5432", with: "port: fivefourthreetwo"))
-                let field = try await diagnostic(shop.agent) { $0.location == "services.yaml document 2" }
+                let field = try await diagnostic(shop.agent) { $0.location == "services.yaml, document 2" }
                 #expect(field.object == "Service shop/db" && field.message.contains("spec.ports[0].port"), "\(field)")
                 let status = try await shop.agent.apus("status").output
-                #expect(status.contains("services.yaml document 2") && status.contains("Service shop/db"), "\(status)")
+                #expect(status.contains("services.yaml, document 2") && status.contains("Service shop/db"), "\(status)")
                 #expect(try await shop.lab.pod("client").ask(web[0], 80, within: .seconds(60)).isAnswered)
                 let store = try await shop.lab.pod("web-1").ask(db[0].ipv4, 5432, within: .seconds(60))
                 #expect(store.isAnswered)
 
                 // No YAML at all; and a file of its own that never was good.
                 try shop.agent.manifests.write("services.yaml", good + "---\n{ unfinished: [\n")
-                let syntax = try await diagnostic(shop.agent) { $0.location == "services.yaml document 3" }
+                let syntax = try await diagnostic(shop.agent) { $0.location == "services.yaml, document 3" }
                 #expect(!syntax.message.isEmpty)
                 try shop.agent.manifests.write("zz.yaml", "kind: Pod\nmetadata:\n  name: [1]\n")
                 _ = try await diagnostic(shop.agent) { $0.location?.hasPrefix("zz.yaml") ?? false }
@@ -43,7 +43,7 @@ extension AgentLifeTests {
                 // Overlooked, it would let everybody in.
                 try shop.agent.manifests.edit("policy-web.yaml", "- from:", to: "- form:")
                 let found = try await diagnostic(shop.agent) { $0.message.contains("is not known") }
-                #expect(found.location == "policy-web.yaml document 1", "\(found)")
+                #expect(found.location == "policy-web.yaml, document 1", "\(found)")
                 #expect(found.object == "NetworkPolicy shop/customers-to-web", "\(found)")
                 #expect(found.message == "spec.ingress[0].form: is not known", "\(found)")
                 #expect(try await !intruder.ask(web.ipv4, 8080, within: .seconds(1)).isAnswered)

@@ -51,7 +51,7 @@ extension LintFinding {
     static let columns: [Column<LintFinding>] = [
         Column("SEVERITY") { $0.severity.rawValue },
         Column("CODE") { $0.code.rawValue },
-        Column("WHERE") { $0.file + ($0.document.map { ":\($0)" } ?? "") },
+        Column("WHERE") { $0.file + ($0.document.map { ", document \($0)" } ?? "") },
         Column("OBJECT") { $0.object ?? "" },
         Column("FIELD") { $0.field ?? "" },
         Column("MESSAGE") { $0.message },

@@ -1,6 +1,6 @@
 /// A wrong value and the way to it, which is put together while the error travels up: good input pays nothing for it.
 struct FieldError: Error {
-    enum Step {
+    enum Step: Hashable {
         case field(String)
         case key(String)
         case index(Int)
@@ -9,8 +9,10 @@ struct FieldError: Error {
     let message: String
     /// Whether a field that is not known is all that is wrong.
     var isUnknownField = false
+    /// Whether the field is wrong only beside what another field of the object says.
+    var isAboutNeighbour = false
     /// Innermost first.
-    private var steps: [Step] = []
+    private(set) var steps: [Step] = []
 
     init(_ message: String) {
         self.message = message
@@ -48,14 +50,14 @@ extension FieldError {
     }
 
     /// The value without the field that the error is about.
-    func removingField(from value: ManifestValue) -> ManifestValue {
-        value.removing(steps.reversed()[...])
-    }
+    func removingField(from value: ManifestValue) -> ManifestValue { value.removing(steps.reversed()) }
 }
 
 extension ManifestValue {
-    /// The value without what is at the end of the way, outermost step first.
-    fileprivate func removing(_ steps: ArraySlice<FieldError.Step>) -> ManifestValue {
+    /// The value without the field at the end of the way, outermost step first.
+    func removing(_ steps: [FieldError.Step]) -> ManifestValue { removing(steps[...]) }
+
+    private func removing(_ steps: ArraySlice<FieldError.Step>) -> ManifestValue {
         guard let step = steps.first else { return self }
         let isLast = steps.count == 1
         switch (self, step) {

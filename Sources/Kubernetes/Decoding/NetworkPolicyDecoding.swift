@@ -71,7 +71,11 @@ extension NetworkPolicyPort {
             port: try fields.optional("port", Read.portReference))
         endPort = try fields.optional("endPort") { [port] (value) throws(FieldError) in
             let last = try Read.port(value)
-            guard case .number(let first) = port else { throw FieldError("needs a port that is a number") }
+            guard case .number(let first) = port else {
+                var error = FieldError("needs a port that is a number")
+                error.isAboutNeighbour = true
+                throw error
+            }
             if last < first { throw .expected("an integer from \(first) to 65535", got: value) }
             return last
         }

@@ -115,7 +115,11 @@ extension Manifest {
         do throws(FieldError) {
             object = try KubernetesObject(fields, kind: kind)
         } catch {
-            return add(error, kind: kind, of: fields.object, at: place)
+            let errors = ErrorCollector.errors(of: fields.object, first: error) { (value) throws(FieldError) in
+                _ = try KubernetesObject(try Fields(value), kind: kind)
+            }
+            for error in errors { add(error, kind: kind, of: fields.object, at: place) }
+            return
         }
         if let first = documentOfKey.updateValue(place.document, forKey: object.key) {
             documentOfKey[object.key] = first

@@ -18,21 +18,32 @@ enum YAMLParser {
             let parser = try Parser(yaml: String(decoding: bytes, as: UTF8.self) + padding, encoding: .utf8)
             node = try parser.singleRoot()
         } catch {
-            throw Failure(error)
+            throw Failure(error, lastLine: lastLine(bytes))
         }
         guard let node else { return nil }
         var converter = YAMLConverter(budget: bytes.count * 2 + 100_000)
         return try converter.value(node)
     }
+
+    /// The last line that is not empty, counted from 1.
+    private static func lastLine(_ bytes: ArraySlice<UInt8>) -> Int {
+        let isSpace = { (byte: UInt8) in [0x20, 0x09, 0x0a, 0x0d].contains(byte) }
+        let text = bytes[..<((bytes.lastIndex { !isSpace($0) } ?? bytes.startIndex - 1) + 1)]
+        return 1 + text.count { $0 == UInt8(ascii: "\n") }
+    }
 }
 
 extension YAMLParser.Failure {
-    fileprivate init(_ error: any Error) {
+    /// - Parameter lastLine: of a text that ends too early, the parser names a line behind its end.
+    fileprivate init(_ error: any Error, lastLine: Int) {
         switch error as? YamlError {
         case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _),
             .composer(let context, let problem, let mark, _):
             let prefix = context.map { "\($0.text): " } ?? ""
-            self.init(message: prefix + problem, line: mark.line, column: mark.column)
+            let isInside = mark.line <= lastLine
+            self.init(
+                message: prefix + problem + (isInside ? "" : " (the text ends here)"), line: min(mark.line, lastLine),
+                column: isInside ? mark.column : nil)
         case .duplicatedKeysInMapping(let keys, let context):
             let names = keys.sorted().map { "\"\($0)\"" }.joined(separator: ", ")
             self.init(message: "key \(names) is there twice", line: context.mark.line, column: context.mark.column)
