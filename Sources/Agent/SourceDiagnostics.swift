@@ -27,6 +27,12 @@ struct SourceDiagnostics: Sendable {
         }
     }
 
+    /// How many files or resources have something that can't be read as any object.
+    var unreadable: [SourceDiagnostic.Problem: Int] {
+        let lost = entries.filter { $0.key == nil }
+        return Dictionary(grouping: lost, by: \.problem).mapValues { Set($0.map(\.source)).count }
+    }
+
     /// Takes in a diagnostic.
     mutating func note(_ diagnostic: SourceDiagnostic) {
         total += 1

@@ -46,13 +46,15 @@ public struct PolicyDetails: Sendable, Hashable, Codable {
         public var rules: [Rule]
         /// Why it is not in force as written, by its fields.
         public var problems: [String]
+        /// What is wrong with its newest version, where an older one is in force, which is the one described here.
+        public var rejected: [String]
         /// The pods of this node that it selects.
         public var endpoints: [Endpoint]
 
         public init(
             policy: String, tier: PolicyJudgement.Tier.Name, priority: Int? = nil, subject: String,
             isolates: [String] = [], directions: [String] = [], auditedBy: [String] = [], rules: [Rule] = [],
-            problems: [String] = [], endpoints: [Endpoint] = []
+            problems: [String] = [], rejected: [String] = [], endpoints: [Endpoint] = []
         ) {
             self.policy = policy
             self.tier = tier
@@ -63,6 +65,7 @@ public struct PolicyDetails: Sendable, Hashable, Codable {
             self.auditedBy = auditedBy
             self.rules = rules
             self.problems = problems
+            self.rejected = rejected
             self.endpoints = endpoints
         }
     }
@@ -117,11 +120,14 @@ public struct PolicyDetails: Sendable, Hashable, Codable {
     }
 
     public var objects: [Object]
+    /// Objects of which no version is in force, each with what is wrong with it.
+    public var refused: [String]
     /// What the rules of the compiled policy admit, in the order of their bits; nil when there is no such policy.
     public var compiled: [Bit]?
 
-    public init(objects: [Object] = [], compiled: [Bit]? = nil) {
+    public init(objects: [Object] = [], refused: [String] = [], compiled: [Bit]? = nil) {
         self.objects = objects
+        self.refused = refused
         self.compiled = compiled
     }
 }

@@ -98,6 +98,24 @@ import Testing
         #expect(broken.problems.contains("spec.egress[0].to[0].domainNames: peers of this form are not enforced"))
     }
 
+    @Test func aNewerVersionThatIsWrongIsNamedByThePolicyThatIsInForceForIt() throws {
+        let state = try state()
+        var diagnostics = SourceDiagnostics()
+        let key = ObjectKey(.networkPolicy, namespace: "shop", name: "db")
+        var broken = SourceDiagnostic(.syntax, source: "db.yaml", document: 2, message: "line 3: odd")
+        (broken.keepsLastGood, broken.keptKeys) = (true, [key])
+        let never = SourceDiagnostic(
+            .invalidObject, source: "new.yaml", document: 1,
+            key: ObjectKey(.networkPolicy, namespace: "shop", name: "new"), fieldPath: "spec.x", message: "is not known"
+        )
+        for entry in [broken, never] { diagnostics.note(entry) }
+        let kept = PolicyDetails(PolicySelection(namespace: "shop", name: "db"), state.policies, diagnostics)
+        #expect(kept.objects.map(\.rejected) == [["db.yaml: document 2: line 3: odd"]] && kept.refused.isEmpty)
+        let absent = PolicyDetails(PolicySelection(name: "new"), state.policies, diagnostics)
+        #expect(absent.objects.isEmpty)
+        #expect(absent.refused == ["new.yaml: document 1: NetworkPolicy shop/new: spec.x: is not known"])
+    }
+
     @Test func anIDIsTheCompiledPolicyThatJudgesAPod() throws {
         let state = try state()
         let found = PolicyDetails(PolicySelection(namespace: "shop", name: "db"), state.policies)

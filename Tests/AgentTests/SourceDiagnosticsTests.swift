@@ -50,6 +50,14 @@ import Testing
         #expect(diagnostics.rejections(of: ObjectKey(.service, namespace: "shop", name: "db")).isEmpty)
     }
 
+    @Test func filesOfWhichSomethingIsNoObjectAreCounted() {
+        var diagnostics = SourceDiagnostics()
+        for entry in [broken, broken, other] { diagnostics.note(entry) }
+        diagnostics.note(SourceDiagnostic(.unreadable, source: "c.yaml", message: "no"))
+        diagnostics.note(SourceDiagnostic(.invalidObject, source: "d.yaml", key: key, message: "no"))
+        #expect(diagnostics.unreadable == [.syntax: 1, .invalidObject: 1, .unreadable: 1])
+    }
+
     @Test func thereIsRoomForSoMany() {
         var diagnostics = SourceDiagnostics()
         for number in 0..<1000 {

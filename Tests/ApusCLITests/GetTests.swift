@@ -83,6 +83,27 @@ import Testing
         #expect(json.output.contains(#""in_force" : false"#))
     }
 
+    @Test func `a newer version that is wrong leaves the last good one in force, which is said`() async throws {
+        var object = Self.cart()
+        object.rejected = ["policy-cart.yaml: document 1: spec.podSelectr: is not known"]
+        let outcome = try await get(PolicyDetails(objects: [object]), "cart")
+        let lines = """
+              in force:     no, the last good version, which is shown: the newest one is wrong
+                policy-cart.yaml: document 1: spec.podSelectr: is not known
+
+            """
+        #expect(outcome.code == 0 && outcome.output.contains(lines), "\(outcome.output)")
+        let json = try await get(PolicyDetails(objects: [object]), "cart", "-o", "json").output
+        #expect(json.contains(#""in_force" : false"#) && json.contains(#""rejected" : ["#), "\(json)")
+    }
+
+    @Test func `a policy that was never right is not unknown`() async throws {
+        let wrong = "a.yaml: document 1: NetworkPolicy shop/cart: spec.podSelectr: is not known"
+        let outcome = try await get(PolicyDetails(refused: [wrong]), "shop/cart")
+        #expect(
+            outcome.code == 2 && outcome.notes.contains("no version of shop/cart is in force, as it is wrong: a.yaml"))
+    }
+
     @Test func `a pod that the maps don't have is not judged yet`() async throws {
         var object = Self.cart()
         object.endpoints = [PolicyDetails.Endpoint(pod: "shop/new", ingress: "00c0ffee")]

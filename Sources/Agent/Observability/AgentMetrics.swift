@@ -80,7 +80,20 @@ struct AgentMetrics: Sendable {
         for (place, count) in places.sorted(by: { $0.key < $1.key }) {
             problems.add(.count(count), [MetricLabel("kind", place.kind), MetricLabel("reason", place.reason)])
         }
-        return [objects, synced, connected, problems]
+        return [objects, synced, connected, problems, unreadableFamily]
+    }
+
+    /// Each reason is there from the start, so that an alert can ask for a rise.
+    private var unreadableFamily: MetricFamily {
+        var unreadable = MetricFamily(
+            "apus_unreadable_sources", .gauge,
+            "Manifest files, or resources of the API server, of which something can't be read as any object.")
+        for (problem, reason) in [
+            (SourceDiagnostic.Problem.unreadable, "Unreadable"), (.syntax, "Syntax"), (.invalidObject, "Invalid"),
+        ] {
+            unreadable.add(.count(controller.unreadable[problem] ?? 0), [MetricLabel("reason", reason)])
+        }
+        return unreadable
     }
 
     private var programmingFamilies: [MetricFamily] {

@@ -30,6 +30,8 @@ struct ControllerReport: Sendable {
     var maps: [Map]
     var kinds: [Kind]
     var problems: [ObjectProblem]
+    /// Files, or resources of an API server, of which something can't be read as any object, by the reason.
+    var unreadable: [SourceDiagnostic.Problem: Int]
     /// Writes that wait to be tried again.
     var retries: Int
     var written: UInt64
@@ -45,7 +47,8 @@ extension NodeController {
         let attached = kernel.attachedPods
         return ControllerReport(
             isInForce: isSynced, maps: mapReports(), kinds: kindReports(), problems: objectProblems(),
-            retries: programming.problems.count, written: programming.written, passes: programming.passes,
+            unreadable: diagnostics.unreadable, retries: programming.problems.count, written: programming.written,
+            passes: programming.passes,
             latency: latency.histogram, endpoints: interfaces.count,
             attached: interfaces.values.count { attached.contains($0.index) },
             frontends: state.services.programs.count)

@@ -32,7 +32,7 @@ struct PolicyGetCommand: AsyncParsableCommand {
         } else {
             view = PolicyView(policy, maps: try options.datapath().policies())
         }
-        if view.isEmpty { throw CommandError(Self.unknown(policy, agent: details != nil)) }
+        if view.isEmpty { throw CommandError(Self.unknown(policy, details)) }
         let text = PolicyViewText(console: options.console)
         try options.console.answer(view, as: options.output, table: text.text)
     }
@@ -64,9 +64,12 @@ struct PolicyGetCommand: AsyncParsableCommand {
         return selection
     }
 
-    private static func unknown(_ policy: PolicySelection, agent: Bool) -> String {
+    private static func unknown(_ policy: PolicySelection, _ details: PolicyDetails?) -> String {
         let name = [policy.namespace, policy.name].compactMap { $0 }.joined(separator: "/")
-        return agent
+        if let refused = details?.refused, !refused.isEmpty {
+            return "no version of \(name) is in force, as it is wrong: " + refused.joined(separator: "; ")
+        }
+        return details != nil
             ? "there is no policy \(name)"
             : "there is no policy \(name) in the maps: they hold only those that judge pods of this node by a rule"
     }
@@ -94,17 +97,22 @@ struct PolicyViewText {
         pairs.append(("endpoints", endpoints))
         if !object.compiled.isEmpty { pairs.append(("compiled to", object.compiled.joined(separator: ", "))) }
         pairs.append(("in force", inForce(object)))
-        let causes = (object.problems + object.pending).map { "    \($0)\n" }.joined()
+        let causes = ((object.rejected ?? []) + object.problems + object.pending).map { "    \($0)\n" }.joined()
         let head = "\(object.policy)\n" + Table.pairs(pairs.map { (name: $0.0, value: $0.1) }, indent: 2) + causes
         if object.rules.isEmpty { return head + "  no rules\n" }
         return head + Table.text(object.rules, Self.columns).split(separator: "\n").map { "  \($0)\n" }.joined()
     }
 
     private func inForce(_ object: PolicyView.Object) -> String {
+        if object.rejected?.isEmpty == false {
+            let isInForce = object.problems.isEmpty && object.pending.isEmpty
+            let version = isInForce ? "the last good version, which is shown" : "not even the last good version"
+            return console.paint("no, \(version): the newest one is wrong", .red)
+        }
         switch object.inForce {
-        case true?: object.endpoints.isEmpty ? "no pod of this node is concerned" : console.paint("yes", .green)
-        case false?: console.paint("no", .red)
-        case nil: "not known"
+        case true?: return object.endpoints.isEmpty ? "no pod of this node is concerned" : console.paint("yes", .green)
+        case false?: return console.paint("no", .red)
+        case nil: return "not known"
         }
     }
 

@@ -5,7 +5,7 @@ struct PolicyView: Codable, Equatable {
     /// A policy object and what became of it.
     struct Object: Codable, Equatable {
         enum CodingKeys: String, CodingKey {
-            case policy, tier, priority, subject, isolates, rules, problems, pending, endpoints, compiled
+            case policy, tier, priority, subject, isolates, rules, problems, rejected, pending, endpoints, compiled
             case auditedBy = "audited_by"
             case inForce = "in_force"
         }
@@ -24,6 +24,8 @@ struct PolicyView: Codable, Equatable {
         var inForce: Bool?
         /// What is wrong with it.
         var problems: [String]
+        /// What is wrong with its newest version: an older one, which is shown, is in force. Nil without the agent.
+        var rejected: [String]?
         /// Pods that the maps judge by something else yet.
         var pending: [String]
         /// The pods of this node that it selects.
@@ -97,12 +99,13 @@ extension PolicyView.Object {
     }
 
     fileprivate init(_ object: PolicyDetails.Object, compiled: [String], pending: [String]?) {
-        let isWell = object.problems.isEmpty
+        let isWell = object.problems.isEmpty && object.rejected.isEmpty
         self.init(
             policy: object.policy, tier: object.tier.rawValue, priority: object.priority, subject: object.subject,
             isolates: object.isolates, auditedBy: object.auditedBy, rules: object.rules,
             inForce: isWell ? pending?.isEmpty : false,
-            problems: object.problems, pending: pending ?? [], endpoints: object.endpoints.map(\.pod),
+            problems: object.problems, rejected: object.rejected, pending: pending ?? [],
+            endpoints: object.endpoints.map(\.pod),
             compiled: compiled)
     }
 

@@ -27,7 +27,8 @@ import Testing
                     object: ObjectReference(kind: "Pod", namespace: "shop", name: "web-2"), reason: .closed,
                     message: "m"),
             ],
-            retries: 1, written: 12, passes: Histogram(exponential: 0.0001, factor: 2, count: 18),
+            unreadable: [.syntax: 2], retries: 1, written: 12,
+            passes: Histogram(exponential: 0.0001, factor: 2, count: 18),
             latency: ProgrammingLatency(start: 0).histogram, endpoints: 2, attached: 1, frontends: 5)
         return AgentMetrics(
             node: "node-a", controller: controller, requests: APIStatistics([.pod]),
@@ -49,6 +50,7 @@ import Testing
             "apus_source_connected{kind=\"Pod\"} 0", "apus_objects{kind=\"Pod\"} 7",
             "apus_unprogrammed_objects{kind=\"Pod\",reason=\"Closed\"} 1",
             "apus_unprogrammed_objects{kind=\"Pod\",reason=\"NoInterface\"} 1",
+            "apus_unreadable_sources{reason=\"Syntax\"} 2", "apus_unreadable_sources{reason=\"Unreadable\"} 0",
             "apus_api_failures_total{kind=\"Pod\",reason=\"unreachable\"} 0",
             "apus_flows_lost_total{place=\"decoder\"} 1", "apus_ring_records_lost_total 2",
             "apus_drop_packets_total{reason=\"policy_denied\",direction=\"ingress\"} 4",
