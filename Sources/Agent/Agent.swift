@@ -144,15 +144,17 @@ public struct Agent: Sendable {
         ]
     }
 
-    /// Removes everything that Apus made on the node. Returns what it removed; fails while an agent works with it, and
-    /// keeps one that starts meanwhile from loading anything.
-    public static func cleanUp(bpffs: String) throws -> [String] {
+    /// Removes everything that Apus made on the node, the socket of a dead agent included. Fails while an agent works
+    /// with the pins, and keeps one that starts meanwhile from loading anything.
+    /// - Returns: the pins that it removed, and whether there was a socket.
+    public static func cleanUp(bpffs: String, socket: String) throws -> (pins: [String], socket: Bool) {
         try Requirements.checkUser()
-        guard FileManager.default.fileExists(atPath: bpffs) else { return [] }
+        guard FileManager.default.fileExists(atPath: bpffs) else { return ([], StaleSocket.remove(socket)) }
         let lock = try AgentLock(directory: bpffs)
         let removed = try DatapathKernel.removeAll(bpffs: bpffs)
+        let hadSocket = StaleSocket.remove(socket)
         _ = consume lock
-        return removed
+        return (removed, hadSocket)
     }
 }
 

@@ -8,7 +8,7 @@ import Logging
         abstract: "The node agent of Apus: Services, NetworkPolicy and flows in eBPF.",
         usage: """
             apusd --node <node> [--kubeconfig <kubeconfig> | --manifests <manifests>] [<options>]
-            apusd cleanup [--bpffs <bpffs>]
+            apusd cleanup [--bpffs <bpffs>] [--socket <socket>]
             """,
         discussion: """
             Every flag can be set by an environment variable too, which is named behind it. The flag wins.

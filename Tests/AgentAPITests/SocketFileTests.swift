@@ -5,7 +5,7 @@ import Foundation
 import Glibc
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct AgentSocketFile {
+@Suite(.timeLimit(.minutes(10))) struct AgentSocketFile {
     @Test func onlyOwnerAndGroupMayUseIt() async throws {
         try await withServer { _, path in
             var status = stat()
@@ -30,6 +30,20 @@ import Testing
                 try await AgentServer(path: path, handler: FakeAgent()).run()
             }
             #expect(error?.message.contains("another agent is running") == true)
+            try await expectAnswer(at: path)
+        }
+    }
+
+    @Test func aDesertedSocketIsRemovedAndNothingElse() async throws {
+        let directory = TemporaryDirectory()
+        let path = directory.path + "/apus.sock"
+        #expect(!StaleSocket.remove(path))
+        try leaveSocket(at: path)
+        #expect(StaleSocket.remove(path) && !FileManager.default.fileExists(atPath: path))
+        try "precious".write(toFile: path, atomically: true, encoding: .utf8)
+        #expect(!StaleSocket.remove(path) && FileManager.default.fileExists(atPath: path))
+        try await withServer { _, path in
+            #expect(!StaleSocket.remove(path))
             try await expectAnswer(at: path)
         }
     }

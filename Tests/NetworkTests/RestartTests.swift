@@ -155,11 +155,15 @@ extension AgentLifeTests {
                 let early = try await shop.agent.cleanUp()
                 #expect(!early.succeeded && early.errors.contains("stop it first"), "\(early.errors)")
                 #expect(try await shop.agent.apus("verify").succeeded)
-                await shop.agent.terminate()
+                // Killed, it leaves its socket behind.
+                await shop.agent.kill()
+                #expect(FileManager.default.fileExists(atPath: shop.agent.socket))
                 let inside = "\(shop.agent.bpffs)/maps/other"
                 try BPFMap.open(pinned: other).pin(at: inside)
                 let first = try await shop.agent.cleanUp()
                 #expect(first.succeeded && !first.output.contains("nothing"), "\(first.errors)")
+                #expect(first.output.contains("removed the socket \(shop.agent.socket)"), "\(first.output)")
+                #expect(!FileManager.default.fileExists(atPath: shop.agent.socket))
                 #expect(FileManager.default.fileExists(atPath: inside))
                 try FileManager.default.removeItem(atPath: inside)
                 let result = try await shop.agent.cleanUp()

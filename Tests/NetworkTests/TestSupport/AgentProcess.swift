@@ -139,7 +139,7 @@ extension AgentProcess {
 
     /// Runs `apusd cleanup`.
     func cleanUp() async throws -> ProcessResult {
-        let command = [try BuiltProducts.path(of: "apusd"), "cleanup", "--bpffs", bpffs]
+        let command = [try BuiltProducts.path(of: "apusd"), "cleanup", "--bpffs", bpffs, "--socket", socket]
         return try await node.run(command, covered: false)
     }
 
