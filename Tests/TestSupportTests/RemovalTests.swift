@@ -77,6 +77,25 @@ func isRunning(_ pid: Int32) -> Bool {
         await #expect(throws: LabError.self) { try await Lab.remove("../etc") }
     }
 
+    @Test func anAgentThatSomebodyStartedElsewhereEndsWithTheKeptLabAndNobodyElseDoes() async throws {
+        let lab = try await Lab(.oneNode(pods: ["web"]))
+        let pins = "\(lab.bpffs)/apus"
+        try FileManager.default.createDirectory(atPath: pins, withIntermediateDirectories: true)
+        // As an agent does, it holds the lock of its pins; the other one only works in the lab's namespace.
+        let agent = try ChildProcess(["flock", "--no-fork", pins, "sleep", "600"])
+        let namespace = "/run/netns/\(lab.pod("web").namespace)"
+        let bystander = try ChildProcess(["nsenter", "--net=\(namespace)", "sleep", "600"])
+        try await eventually("the lock") {
+            try String(contentsOfFile: "/proc/locks", encoding: .utf8).contains(" \(agent.pid) ")
+        }
+        try await lab.keep()
+        try await Lab.remove(lab.id)
+        #expect(try remains(of: lab.id) == [])
+        #expect(await agent.exit().ending == .killed(by: 9) && isRunning(bystander.pid))
+        await bystander.stop()
+        await lab.tearDown()
+    }
+
     @Test func aPlanThatCannotBeBuiltLeavesNothing() async throws {
         var plan = LabPlan.oneNode(pods: ["web"])
         plan.nodes[0].addresses[0] = plan.nodes[0].pods[0].addresses[0]

@@ -35,10 +35,28 @@ running_from() {
     done
 }
 
+# Prints the processes of any program that labs left which nobody kept: they are in the lab's cgroup, also when its
+# directory was removed from under them. $1 is the proc file system, /proc by default.
+processes_of_labs() {
+    local proc=${1:-/proc} process lab owner
+    for process in "$proc"/[0-9]*; do
+        lab=$(sed -nE 's/^0::.*\/(apus-[0-9]+-[0-9]+)(\/.*| \(deleted\))?$/\1/p' "$process/cgroup" 2>/dev/null) || continue
+        [ -n "$lab" ] && [ ! -e "/run/apus-lab/$lab/keep" ] || continue
+        owner=${lab#apus-}
+        [ ! -d "$proc/${owner%-*}" ] || continue
+        printf '%s %s of %s\n' "${process##*/}" "$(cat "$process/comm" 2>/dev/null)" "$lab"
+    done
+}
+
+# Everything that labs and tests of the tree $1 left.
+leftovers() {
+    { abandoned; running_from "$1"; processes_of_labs; } | sort
+}
+
 # Waits a while for what removes itself; fails and tells when something stays that is not in the list $2.
 expect_nothing_left() {
     local tries=0 left
-    while left=$({ abandoned; running_from "$1"; } | sort | comm -23 - "$2") && [ -n "$left" ]; do
+    while left=$(leftovers "$1" | comm -23 - "$2") && [ -n "$left" ]; do
         tries=$((tries + 1))
         if [ $tries -ge 60 ]; then
             printf 'left behind: %s\n' "$left" >&2

@@ -6,6 +6,9 @@ enum LabRemoval {
     static let root = "/run/apus-lab"
 
     /// Removes what carries the lab's name, whatever of it exists. `$1` is the lab, `$2` the cgroup v2 mount.
+    ///
+    /// An agent that somebody started from a shell is in the shell's cgroup: it is who holds the lock of the lab's pins.
+    /// /proc/locks names a file by its device, in hexadecimal digits, and its inode.
     static let script = """
         lab=$1 groups=$2/$1 directory=\(root)/$1 tries=0
         [ ! -e "$groups/cgroup.kill" ] || echo 1 >"$groups/cgroup.kill"
@@ -13,6 +16,16 @@ enum LabRemoval {
             find "$groups" -depth -type d -exec rmdir {} + 2>/dev/null && break
             tries=$((tries + 1))
             sleep 0.02
+        done
+        for pins in "$directory"/bpf/*/; do
+            [ -d "$pins" ] || continue
+            file=$(printf '%02x:%02x:%s' $(stat -c '%Hd %Ld %i' "$pins"))
+            while holder=$(awk -v file="$file" '$6 == file { print $5; exit }' /proc/locks) &&
+                [ -n "$holder" ] && [ $tries -lt 400 ]; do
+                kill -KILL "$holder" 2>/dev/null || true
+                tries=$((tries + 1))
+                sleep 0.02
+            done
         done
         for namespace in /run/netns/"$lab"-*; do
             [ ! -e "$namespace" ] || ip netns del "${namespace##*/}"
