@@ -69,6 +69,7 @@ struct ApusCommand: AsyncParsableCommand {
             Exit codes: 0 well; 1 a check failed or the data path drifted; 2 no answer (no maps, no agent, no \
             permission); 64 wrong usage.
             """,
+        version: Release.version,
         subcommands: [
             StatusCommand.self, DoctorCommand.self, EndpointCommand.self, ServiceCommand.self, BackendCommand.self,
             PolicyCommand.self, ConnectionCommand.self, FlowCommand.self, MapCommand.self, VerifyCommand.self,

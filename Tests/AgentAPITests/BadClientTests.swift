@@ -6,7 +6,7 @@ import Glibc
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct BadClients {
+@Suite(.timeLimit(.minutes(10))) struct BadClients {
     /// A request that is refused.
     struct Nonsense: Sendable, CustomTestStringConvertible {
         let testDescription: String

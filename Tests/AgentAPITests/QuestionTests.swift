@@ -6,7 +6,7 @@ import Glibc
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct AgentQuestions {
+@Suite(.timeLimit(.minutes(10))) struct AgentQuestions {
     @Test func everyQuestionIsAnswered() async throws {
         let agent = FakeAgent()
         agent.produce(5)

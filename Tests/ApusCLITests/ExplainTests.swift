@@ -85,8 +85,8 @@ import struct Datapath.VerdictQuestion
         #expect(
             outcome.output.contains(
                 """
-                  ingress: allowed, no policy says anything about it
-                    would be denied (audit) by NetworkPolicy shop/cart
+                  ingress: allowed, no policy denies it outside audit mode
+                    would be denied by NetworkPolicy shop/cart, which is in audit mode
 
                 """), "\(outcome.output)")
     }
@@ -141,7 +141,7 @@ import struct Datapath.VerdictQuestion
     }
 
     @Test func `without the agent a Service leads to its backends, judged where they are known`() async throws {
-        let arguments = ["policy", "explain", "--from", "10.244.0.6", "--to", "shop/cart", "--port", "http"]
+        let arguments = ["policy", "explain", "--from", "10.244.0.6", "--to", "shop/cart:http"]
         let outcome = await run(arguments: arguments, datapath: try Self.maps(Self.isolated))
         #expect(outcome.code == 1)
         let service = "(service shop/cart:http 10.96.0.10:80)"
@@ -205,6 +205,7 @@ import struct Datapath.VerdictQuestion
         (["--from", "10.0.0.1", "--to", "10.0.0.2", "--port", "70000"], "a port is a number from 1 to 65535 or"),
         (["--from", "10.0.0.1", "--to", "10.0.0.2", "--protocol", "tpc", "--port", "1"], "a protocol is TCP, UDP"),
         (["--to", "10.0.0.2", "--port", "80"], "Missing expected argument '--from <from>'"),
+        (["--from", "10.0.0.1", "--to", "10.0.0.2:80", "--port", "80"], "--to 10.0.0.2:80 has a port already"),
     ])
     func `wrong usage is explained`(arguments: [String], reason: String) async {
         let outcome = await run(arguments: ["policy", "explain"] + arguments)

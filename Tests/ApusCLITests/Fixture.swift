@@ -64,6 +64,12 @@ func run(
     var context = CommandContext(console: console, datapath: datapath)
     context.environment = environment.merging(["APUS_SOCKET": socket]) { given, _ in given }
     context.now = { FakeDatapath.now }
+    // On a busy machine an answer takes as long as the tests beside it.
+    context.agent = { path in
+        var limits = AgentClient.Limits()
+        limits.helloTime = .seconds(120)
+        return AgentClient(path: path, limits: limits)
+    }
     if let facts { context.node = FixedProbe(result: facts) }
     context.flowText = FlowText(usesColour: colour)
     let code = await CommandLineTool.run(arguments, context)

@@ -27,6 +27,17 @@ import Testing
         #expect(outcome.notes.hasSuffix("these flows are from the kernel's ring buffer\n"))
     }
 
+    @Test func `when nothing is shown it is said why`() async throws {
+        let agent = FakeAgent()
+        try await withAgent(agent) { socket in
+            let empty = await run("flow", "observe", datapath: nil, socket: socket)
+            #expect(empty == Outcome(code: 0, output: "", notes: "apus: no flow is stored yet\n"))
+        }
+        let outcome = await run("flow", "observe", "--port", "81")
+        #expect(outcome.code == 0 && outcome.output.isEmpty)
+        #expect(outcome.notes.hasSuffix("apus: none of the 2 stored flows matches\n"), "\(outcome.notes)")
+    }
+
     @Test func `as lines of JSON`() async throws {
         let outcome = await run("flow", "observe", "-o", "json")
         let lines = outcome.output.split(separator: "\n")

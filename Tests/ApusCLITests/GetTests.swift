@@ -132,9 +132,10 @@ import Testing
             outcome.output == """
                 NetworkPolicy shop/cart
                   tier:         network-policy
+                  isolates:     ingress
                   endpoints:    shop/cart-0
                   compiled to:  00c0ffee
-                  in force:     not known
+                  in force:     yes, as the maps have it
                   RULE        ACTION  PEERS  PORTS
                   ingress[0]  allow   -      -
 
@@ -143,6 +144,26 @@ import Testing
         #expect(await run("policy", "get", "0badcafe").output.hasPrefix("policy 0badcafe  unused"))
         let unknown = await run("policy", "get", "other")
         #expect(unknown.code == 2 && unknown.notes.contains("there is no policy other in the maps: they hold only"))
+    }
+
+    @Test func `the maps tell of policies that only isolate, and of audit mode`() {
+        let rule = PolicyRow.Rule(
+            number: 0, kind: "ClusterNetworkPolicy", name: "guard", rule: "egress[0]", tier: "admin", action: "deny",
+            audit: true)
+        let rows = [
+            PolicyRow(
+                policy: "00000001", direction: "ingress", isolates: true, isolatedBy: "NetworkPolicy shop/deny",
+                endpoints: ["shop/b"], rules: []),
+            PolicyRow(
+                policy: "00000002", direction: "egress", isolates: false, audits: true,
+                isolatedBy: "NetworkPolicy shop/deny", endpoints: ["shop/a"], rules: [rule]),
+        ]
+        let deny = PolicyView(PolicySelection(namespace: "shop", name: "deny"), maps: rows).objects
+        #expect(deny.map(\.policy) == ["NetworkPolicy shop/deny"] && deny[0].isolates == ["ingress", "egress"])
+        #expect(deny[0].endpoints == ["shop/a", "shop/b"] && deny[0].compiled == ["00000001", "00000002"])
+        #expect(deny[0].inForce == true && deny[0].auditedBy == ["itself or its pods' namespaces"])
+        let guarded = PolicyView(PolicySelection(name: "guard"), maps: rows).objects
+        #expect(guarded.map(\.tier) == ["admin"] && guarded[0].auditedBy?.count == 1 && guarded[0].isolates == nil)
     }
 
     @Test func `without maps the agent tells what it wants, and what nobody knows is no answer`() async throws {

@@ -75,8 +75,35 @@ import Testing
         #expect(outcome.output.contains("can serve: connections are refused\n"))
     }
 
-    @Test(arguments: ["10.96.0.10", "10.96.0.10:0", "web:80", "10.96.0.10:http"])
+    @Test(arguments: [
+        ["10.96.0.10", "--port", "80"], ["10.96.0.10:http"], ["10.96.0.10", "--port", "http"], ["shop/cart:80"],
+        ["shop/cart:http"], ["shop/cart", "--port", "http"],
+    ])
+    func `a frontend is named as a destination is elsewhere`(words: [String]) async throws {
+        var outcome: Outcome?
+        let arguments = ["service", "trace", "--from", "10.244.0.5", "--to"] + words
+        try await withAgent(FakeAgent()) { socket in outcome = await run(arguments: arguments, socket: socket) }
+        #expect(
+            outcome?.output.hasPrefix("shop/cart-0 (node-a, zone north) -> TCP 10.96.0.10:80 ") == true, "\(outcome)")
+    }
+
+    @Test func `a Service by name has a list of traces, for JSON`() async throws {
+        #expect(try await trace("shop/cart:http", "-o", "json").output.hasPrefix("["))
+        #expect(try await trace("10.96.0.10:http", "-o", "json").output.hasPrefix("{"))
+    }
+
+    @Test(arguments: ["10.96.0.10", "10.96.0.10:0", "web:80", "shop/cart", "fd00::10]:80", "[10.96.0.10]:80x/"])
     func `what is no frontend is wrong usage`(frontend: String) async throws {
         #expect(try await trace(frontend).code == 64)
+    }
+
+    @Test(arguments: [
+        ("shop/nothing:80", "`apus service list`"),
+        ("shop/cart:81", "Service shop/cart has no TCP port 81: it has TCP 80"),
+        ("shop/cart:dns", "Service shop/cart has no TCP port dns: it has TCP 80 (http)"),
+    ])
+    func `a Service or port that the maps don't have is no answer`(frontend: String, reason: String) async throws {
+        let outcome = try await trace(frontend)
+        #expect(outcome.code == 2 && outcome.notes.contains(reason), "\(outcome)")
     }
 }

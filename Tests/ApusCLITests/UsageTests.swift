@@ -1,3 +1,4 @@
+import AgentAPI
 import ArgumentParser
 import Datapath
 import Testing
@@ -28,6 +29,10 @@ import Testing
         for text in ["Examples:\n  apus \(command) ", "--bpffs", "SUBCOMMANDS:"] {
             #expect(outcome.output.contains(text), "\(text)")
         }
+    }
+
+    @Test func `--version tells the version of apus, wherever no command stands`() async {
+        #expect(await run("--version") == Outcome(code: 0, output: Release.version + "\n", notes: ""))
     }
 
     @Test func `global options stand before, between and after the subcommands`() async {

@@ -105,7 +105,7 @@ import Testing
         try link.detach()
     }
 
-    @Test("The link of a removed cgroup says so", .timeLimit(.minutes(1)))
+    @Test("The link of a removed cgroup says so", .timeLimit(.minutes(10)))
     func removedCgroup() async throws {
         let (cgroup, pins) = (try TestCgroup(), try PinDirectory())
         let directory = try FileDescriptor.openDirectory(cgroup.path)

@@ -198,7 +198,7 @@ private func pair(_ record: borrowing RawSpan) -> (UInt64, UInt64)? {
         return (bad, read)
     }
 
-    @Test("A waiting reader wakes for a record", .timeLimit(.minutes(1)))
+    @Test("A waiting reader wakes for a record", .timeLimit(.minutes(10)))
     func readiness() async throws {
         let fixture = try RingFixture(size: 4096, .waking)
         var ring = try RingBuffer(fixture.ring)
@@ -209,7 +209,7 @@ private func pair(_ record: borrowing RawSpan) -> (UInt64, UInt64)? {
         }
     }
 
-    @Test("A wait with a limit ends with it, and earlier for a record", .timeLimit(.minutes(1)))
+    @Test("A wait with a limit ends with it, and earlier for a record", .timeLimit(.minutes(10)))
     func limitedWait() async throws {
         let fixture = try RingFixture(size: 4096, .waking)
         let ring = try RingBuffer(fixture.ring)
@@ -218,7 +218,7 @@ private func pair(_ record: borrowing RawSpan) -> (UInt64, UInt64)? {
         #expect(try await ring.waitUntilReadable(atMost: .seconds(60)) == true)
     }
 
-    @Test("A cancelled wait ends", .timeLimit(.minutes(1)))
+    @Test("A cancelled wait ends", .timeLimit(.minutes(10)))
     func cancellation() async throws {
         for _ in 0..<50 {
             let task = Task {

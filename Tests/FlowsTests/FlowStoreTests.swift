@@ -46,7 +46,7 @@ import Testing
     }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct FlowHubs {
+@Suite(.timeLimit(.minutes(10))) struct FlowHubs {
     @Test func aFollowerGetsThePastAndThenAllThatComes() async {
         let hub = FlowHub(capacity: 10)
         hub.append([Sample.flow(), Sample.flow(), Sample.flow()])

@@ -2,7 +2,7 @@ import LinuxKernel
 import Testing
 
 @Suite struct DescriptorLeakTests {
-    @Test("Sockets, watches and cancelled waits leave no descriptor", .timeLimit(.minutes(1)))
+    @Test("Sockets, watches and cancelled waits leave no descriptor", .timeLimit(.minutes(10)))
     func noLeak() async throws {
         // A process of its own: other tests open descriptors meanwhile.
         await #expect(processExitsWith: .success) {

@@ -2,7 +2,7 @@ import Glibc
 import LinuxKernel
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct InotifyDirectoryTests {
+@Suite(.timeLimit(.minutes(10))) struct InotifyDirectoryTests {
     private static func events(
         until last: DirectoryEvent, in directory: InotifyDirectory
     ) async throws -> [DirectoryEvent] {

@@ -45,7 +45,11 @@ extension AgentLifeTests {
                 let found = try await diagnostic(shop.agent) { $0.message.contains("is not known") }
                 #expect(found.location == "policy-web.yaml, document 1", "\(found)")
                 #expect(found.object == "NetworkPolicy shop/customers-to-web", "\(found)")
-                #expect(found.message == "spec.ingress[0].form: is not known", "\(found)")
+                let kept = "the last good version stays in force"
+                #expect(found.message == "spec.ingress[0].form: is not known (\(kept))", "\(found)")
+                let shown = try await shop.agent.apus("policy", "get", "shop/customers-to-web").output
+                #expect(
+                    shown.contains("no, the last good version, which is shown: the newest one is wrong"), "\(shown)")
                 #expect(try await !intruder.ask(web.ipv4, 8080, within: .seconds(1)).isAnswered)
                 #expect(try await client.ask(web.ipv4, 8080, within: .seconds(60)).isAnswered)
                 try shop.agent.manifests.edit("policy-web.yaml", "- form:", to: "- from:")

@@ -119,7 +119,7 @@ extension TrafficTests {
                 #expect(try await shop.agent.apus("policy", "list").output.contains("audits the rest"))
                 let explained = try await shop.agent.apus(
                     "policy", "explain", "--from", "visitors/intruder", "--to", "shop/web-1", "--port", "8080")
-                #expect(explained.output.contains("would be denied (audit) by NetworkPolicy shop/"), "\(explained)")
+                #expect(explained.output.contains("would be denied by NetworkPolicy shop/"), "\(explained)")
                 #expect(!explained.output.contains("differ"), "\(explained.output)")
                 #expect(try await shop.agent.apus("verify").succeeded)
 

@@ -54,10 +54,24 @@ struct FlowCommand: AsyncParsableCommand {
             }
             do {
                 try await agent.flows(query) { try printer.print($0) }
+                guard !printer.hasPrinted, query.last > 0 else { return }
+                options.console.note(Self.absence(of: try? await agent.status().evidence.stored))
             } catch let error as AgentError where !printer.hasPrinted {
-                let flows = try options.datapath().flows(last: query.last, query.filter)
+                let datapath = try options.datapath()
+                let flows = try datapath.flows(last: query.last, query.filter)
                 options.console.note("apus: \(error); these flows are from the kernel's ring buffer")
                 for flow in flows { try printer.print(flow) }
+                guard flows.isEmpty, query.last > 0 else { return }
+                options.console.note(Self.absence(of: try datapath.flows(last: .max, FlowFilter()).count))
+            }
+        }
+
+        /// Why nothing was shown, by the number of flows that there are to choose from; nil when that is not known.
+        private static func absence(of stored: Int?) -> String {
+            switch stored {
+            case 0?: "apus: no flow is stored yet"
+            case let stored?: "apus: none of the \(Quantity.count(stored, "stored flow")) matches"
+            case nil: "apus: no stored flow matches"
             }
         }
     }

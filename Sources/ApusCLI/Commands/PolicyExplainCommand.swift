@@ -20,19 +20,15 @@ struct PolicyExplainCommand: AsyncParsableCommand {
             Examples:
               apus policy explain --from shop/web-1 --to shop/db-1 --port 5432
               apus policy explain --from 192.0.2.7 --to shop/web-1 --port http
-              apus policy explain --from shop/web-1 --to shop/db --port store
+              apus policy explain --from shop/web-1 --to shop/db:store
               apus policy explain --from shop/web-1 --to fd00::53 --port 53 --protocol UDP
               apus policy explain --from shop/web-1 --to 10.96.0.10 --port 80 -o json | jq .allowed
             """)
 
-    @Option(help: "Where it comes from: NAMESPACE/POD or an address.", transform: Self.end)
+    @Option(help: "Where it comes from: NAMESPACE/POD or an address.", transform: PolicyEnd.argument)
     var from: PolicyEnd
 
-    @Option(help: "Where it goes to: NAMESPACE/POD, NAMESPACE/SERVICE or an address.", transform: Self.end)
-    var to: PolicyEnd
-
-    @Option(help: "Destination port: a number, or the name of a port of the pod or the Service.", transform: Self.port)
-    var port: PolicyPort?
+    @OptionGroup var target: TargetOptions
 
     @Option(
         name: .customLong("protocol"), help: "TCP, UDP, SCTP, ICMP or ICMPv6. (default: TCP)",
@@ -42,12 +38,15 @@ struct PolicyExplainCommand: AsyncParsableCommand {
     @OptionGroup var options: GlobalOptions
 
     func validate() throws {
-        if ipProtocol.hasPorts, port == nil { throw ValidationError("--port is needed for \(ipProtocol)") }
-        if !ipProtocol.hasPorts, port != nil { throw ValidationError("\(ipProtocol) has no ports: leave --port away") }
+        if ipProtocol.hasPorts, target.givenPort == nil { throw ValidationError("--port is needed for \(ipProtocol)") }
+        if !ipProtocol.hasPorts, target.givenPort != nil {
+            throw ValidationError("\(ipProtocol) has no ports: leave --port away")
+        }
     }
 
     func run() async throws {
-        let question = PolicyQuestion(source: from, destination: to, ipProtocol: ipProtocol, port: port)
+        let question = PolicyQuestion(
+            source: from, destination: target.to.end, ipProtocol: ipProtocol, port: target.givenPort)
         let judged = try await askAgent(question)
         let datapath = try openMaps(isNeeded: judged == nil)
         let paths = try judged ?? datapath.map { try question.paths(MapPolicyNames($0)) } ?? []
@@ -95,18 +94,6 @@ struct PolicyExplainCommand: AsyncParsableCommand {
         return PolicyExplanation.Path(
             path, egress: try side(.egress, path.source, path.destination, path.egress),
             ingress: try side(.ingress, path.destination, path.source, path.ingress))
-    }
-
-    private static func end(_ text: String) throws -> PolicyEnd {
-        guard let end = PolicyEnd(text) else {
-            throw ValidationError("an end is NAMESPACE/NAME or an address like 10.0.0.1 or fd00::1")
-        }
-        return end
-    }
-
-    private static func port(_ text: String) throws -> PolicyPort {
-        guard let port = PolicyPort(text) else { throw ValidationError("a port is a number from 1 to 65535 or a name") }
-        return port
     }
 
     private static func ipProtocol(_ text: String) throws -> IPProtocol {

@@ -8,7 +8,7 @@ struct PolicyGetCommand: AsyncParsableCommand {
         discussion: """
             A name shows every policy object of that name with its rules, the pods of this node that it selects, and \
             whether it is in force there. An id, as `apus policy list` has them, shows the compiled policy. While apusd \
-            is stopped the maps tell what they hold: rules by their places, without peers and ports.
+            is stopped the maps tell what they hold: rules by their places, without peers, ports and priority.
 
             Examples:
               apus policy get shop/web-to-db
@@ -110,7 +110,8 @@ struct PolicyViewText {
             return console.paint("no, \(version): the newest one is wrong", .red)
         }
         switch object.inForce {
-        case true?: return object.endpoints.isEmpty ? "no pod of this node is concerned" : console.paint("yes", .green)
+        case true? where object.endpoints.isEmpty: return "no pod of this node is concerned"
+        case true?: return console.paint("yes", .green) + (object.subject == nil ? ", as the maps have it" : "")
         case false?: return console.paint("no", .red)
         case nil: return "not known"
         }

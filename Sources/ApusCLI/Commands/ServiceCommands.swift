@@ -96,38 +96,50 @@ struct ServiceTraceCommand: AsyncParsableCommand {
             agent answers from the objects; `apus verify` says whether the kernel holds the same, and `apus policy \
             explain` what policies say of each way.
 
+            A Service by its name is looked up in the pinned maps; each of its addresses is traced, and -o json gives a \
+            list.
+
             Exit codes: 0 some endpoint serves; 1 none does, connections are refused; 2 no answer, as when the pod is \
             not one of this node.
 
             Examples:
-              apus service trace --from visitors/client --to 10.96.0.10:80
+              apus service trace --from visitors/client --to shop/web:http
+              apus service trace --from visitors/client --to 10.96.0.10 --port 80
               apus service trace --from visitors/client --to '[fd00:10:96::10]:53' --protocol UDP
               apus service trace --from visitors/client --to 10.96.0.10:80 -o json | jq '.endpoints[].excluded'
             """)
 
-    @Option(help: "The pod that asks: NAMESPACE/POD.")
-    var from: String
+    @Option(help: "The pod that asks: NAMESPACE/POD or its address.", transform: PolicyEnd.argument)
+    var from: PolicyEnd
 
-    @Option(help: "Where it asks: ADDRESS:PORT of the Service.", transform: Self.frontend)
-    var to: SocketAddress
+    @OptionGroup var target: TargetOptions
 
     @Option(name: .customLong("protocol"), help: "TCP, UDP or SCTP. (default: TCP)", transform: Self.ipProtocol)
     var ipProtocol: IPProtocol = .tcp
 
     @OptionGroup var options: GlobalOptions
 
-    func run() async throws {
-        let question = ServiceQuestion(client: from, address: to.address, port: to.port, ipProtocol: ipProtocol)
-        let trace = try await options.agent.trace(question)
-        try options.console.answer(trace, as: options.output) { ServiceTraceText.text($0) }
-        if trace.serving.isEmpty { throw ExitCode.checkFailed }
+    func validate() throws {
+        if target.givenPort == nil { throw ValidationError("--port is needed") }
     }
 
-    private static func frontend(_ text: String) throws -> SocketAddress {
-        guard let end = text.lastIndex(of: ":"), let port = Port(text[text.index(after: end)...]), port != 0,
-            let address = IPAddress(String(text[..<end].trimmed(of: "[", "]")))
-        else { throw ValidationError("a frontend is ADDRESS:PORT like 10.96.0.10:80 or [fd00:10:96::10]:80") }
-        return SocketAddress(address, port)
+    func run() async throws {
+        let ends = ServiceTraceEnds(ipProtocol: ipProtocol) { try options.datapath() }
+        let client = try ends.client(from)
+        var traces: [ServiceTrace] = []
+        for frontend in try ends.frontends(target.to.end, target.givenPort) {
+            let question = ServiceQuestion(
+                client: client, address: frontend.address, port: frontend.port, ipProtocol: ipProtocol)
+            traces.append(try await options.agent.trace(question))
+        }
+        if case .address = target.to.end, let trace = traces.first {
+            try options.console.answer(trace, as: options.output) { ServiceTraceText.text($0) }
+        } else {
+            try options.console.answer(traces, as: options.output) {
+                $0.map(ServiceTraceText.text).joined(separator: "\n")
+            }
+        }
+        if traces.contains(where: \.serving.isEmpty) { throw ExitCode.checkFailed }
     }
 
     private static func ipProtocol(_ text: String) throws -> IPProtocol {
@@ -135,12 +147,5 @@ struct ServiceTraceCommand: AsyncParsableCommand {
             throw ValidationError("a protocol is TCP, UDP or SCTP")
         }
         return ipProtocol
-    }
-}
-
-extension Substring {
-    /// Without an opening bracket and the closing one that belongs to it.
-    fileprivate func trimmed(of open: Character, _ close: Character) -> Substring {
-        first == open && last == close ? dropFirst().dropLast() : self
     }
 }

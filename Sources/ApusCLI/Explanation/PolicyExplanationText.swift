@@ -61,7 +61,7 @@ struct PolicyExplanationText {
 
     private func judgement(_ judgement: PolicyJudgement) -> String {
         var text = "\(verdict(judgement.allowed)), \(Self.reason(judgement))\n"
-        text += judgement.audited.map { "    would be denied (audit) by \($0)\n" } ?? ""
+        text += judgement.audited.map { "    would be denied by \($0), which is in audit mode\n" } ?? ""
         text += judgement.problems.map { "    \($0)\n" }.joined()
         if judgement.tiers.contains(where: { $0.outcome != .notReached }) {
             let tiers = judgement.tiers.map { "\($0.tier.rawValue): \(Self.words($0.outcome))" }
@@ -91,6 +91,7 @@ struct PolicyExplanationText {
         case .isolation: "no rule matches and \(isolating)"
         case .broken: "\(policies) can't be put in force as written"
         case .closed: "its policy is not in the maps: all that it would judge is dropped"
+        case .nothing where judgement.audited != nil: "no policy denies it outside audit mode"
         case .nothing: "no policy says anything about it"
         }
     }

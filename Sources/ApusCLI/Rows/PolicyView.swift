@@ -15,12 +15,13 @@ struct PolicyView: Codable, Equatable {
         var priority: Int?
         /// The pods that it selects; nil without the agent.
         var subject: String?
-        /// The directions in which it isolates; nil without the agent.
+        /// The directions in which it isolates; nil when it isolates none as far as the maps tell.
         var isolates: [String]?
-        /// What puts it into audit mode, nil without the agent.
+        /// What puts it into audit mode; nil when nothing does as far as the maps tell.
         var auditedBy: [String]?
         var rules: [PolicyDetails.Rule]
         /// Whether it is in force as written for every pod of this node that it selects; nil when it can't be told.
+        /// Without the agent: whether the maps have it, in the version that was written to them last.
         var inForce: Bool?
         /// What is wrong with it.
         var problems: [String]
@@ -46,18 +47,21 @@ extension PolicyView {
     init(_ selection: PolicySelection, maps rows: [PolicyRow]) {
         var objects: [String: Object] = [:]
         for row in rows {
+            if let text = row.isolatedBy, let isolating = PolicyObjectName(text), isolating.matches(selection) {
+                objects[text, default: Object(policy: text, tier: Self.isolatingTier)].addIsolation(of: row)
+            }
             for rule in row.rules {
-                guard let kind = rule.kind, let name = rule.name,
-                    selection.matches(namespace: rule.namespace ?? "", name: name)
-                else { continue }
-                let text = "\(kind) " + [rule.namespace ?? "", name].filter { !$0.isEmpty }.joined(separator: "/")
-                objects[text, default: Object(policy: text, tier: rule.tier)].add(rule, of: row)
+                guard let name = PolicyObjectName(rule), name.matches(selection) else { continue }
+                objects[name.text, default: Object(policy: name.text, tier: rule.tier)].add(rule, of: row)
             }
         }
         self.init(
             objects: objects.values.sorted { $0.policy < $1.policy },
             compiled: rows.first { selection.id != nil && $0.policy == selection.name })
     }
+
+    /// The tier whose policies isolate.
+    private static let isolatingTier = PolicyJudgement.Tier.Name.networkPolicy.rawValue
 
     /// What the agent tells, compared with the maps where they can be read.
     init(_ details: PolicyDetails, _ selection: PolicySelection, maps rows: [PolicyRow]?, endpoints: [EndpointRow]?) {
@@ -113,19 +117,56 @@ extension PolicyView.Object {
         let own = PolicyDetails.Rule(
             rule: rule.rule ?? "", ruleName: rule.ruleName, action: rule.actionText, peers: nil, ports: nil)
         if !rules.contains(own) { rules.append(own) }
+        if rule.audit == true { auditedBy = [Self.unknownAuditor] }
+        addUse(by: row)
+    }
+
+    /// Notes that the object isolates what the compiled policy judges, or would if it were not in audit mode.
+    fileprivate mutating func addIsolation(of row: PolicyRow) {
+        let direction = row.direction ?? ""
+        if isolates?.contains(direction) != true { isolates = ((isolates ?? []) + [direction]).sorted(by: >) }
+        if row.audits == true { auditedBy = [Self.unknownAuditor] }
+        addUse(by: row)
+    }
+
+    /// The maps don't say whose annotation it is.
+    private static let unknownAuditor = "itself or its pods' namespaces"
+
+    private mutating func addUse(by row: PolicyRow) {
         if !compiled.contains(row.policy) { compiled.append(row.policy) }
         endpoints = Set(endpoints).union(row.endpoints).sorted()
+        inForce = true
     }
+}
+
+/// The name of a policy object as the rows have it.
+private struct PolicyObjectName {
+    let kind: String
+    let namespace: String
+    let name: String
+
+    /// `NetworkPolicy shop/web`, `ClusterNetworkPolicy guard`.
+    var text: String { "\(kind) " + [namespace, name].filter { !$0.isEmpty }.joined(separator: "/") }
+
+    init?(_ text: String) {
+        let words = text.split(separator: " ")
+        let path = words.last?.split(separator: "/").map(String.init) ?? []
+        guard words.count == 2, (1...2).contains(path.count) else { return nil }
+        (kind, namespace, name) = (String(words[0]), path.count == 2 ? path[0] : "", path[path.count - 1])
+    }
+
+    init?(_ rule: PolicyRow.Rule) {
+        guard let kind = rule.kind, let name = rule.name else { return nil }
+        (self.kind, namespace, self.name) = (kind, rule.namespace ?? "", name)
+    }
+
+    func matches(_ selection: PolicySelection) -> Bool { selection.matches(namespace: namespace, name: name) }
 }
 
 extension PolicyRow {
     /// Whether a rule comes from an object, or the object is the one that isolates.
     fileprivate func names(_ object: String) -> Bool {
-        isolatedBy == object
-            || rules.contains { rule in
-                guard let kind = rule.kind, let name = rule.name else { return false }
-                return "\(kind) " + [rule.namespace ?? "", name].filter { !$0.isEmpty }.joined(separator: "/") == object
-            }
+        isolatedBy == object || rules.contains { PolicyObjectName($0)?.text == object }
     }
 
     /// Adds what the agent says that the rules admit, if it speaks of as many.
