@@ -45,7 +45,7 @@ extension DatapathTables {
         let size = DatapathTable.endpoints.valueSize
         for slot in 0..<elements.count / size {
             guard let endpoint = elements.load(apus_endpoint.self, at: slot * size) else { continue }
-            if endpoint.ifindex != 0 {
+            if endpoint.ifindex != 0, !endpoint.isLeaving {
                 let name = names[NameKey.endpoint(slot).key].flatMap { EndpointIdentityName(NameKey.text($0)) }
                 endpoints.adopt(slot, endpoint, name: name)
             } else if !Bytes(of: endpoint).isZero {

@@ -18,7 +18,7 @@ struct EndpointTables: Sendable {
     private var policies: [PodKey: EndpointPolicies] = [:]
     /// Whether the policies that were taken over stay, whatever edits say.
     private var holdsAdopted = false
-    /// Slots that are given up: zeroed when nothing leads to them any more, free after the grace period.
+    /// Slots that are given up: hidden when nothing leads to them any more, zeroed and free after the grace period.
     private(set) var leaving: [Int: Leaving] = [:]
 
     /// A slot on its way out.
@@ -198,13 +198,26 @@ struct EndpointTables: Sendable {
         }
     }
 
-    /// Slots to zero now; starts the time of those to which nothing leads any more.
-    mutating func dueSlots(now: UInt64, grace: UInt64) -> [Int] {
+    /// Slots to which nothing leads any more, each with the record that hides it from connections that name it; nil
+    /// where what the kernel holds is not known. Their grace period starts with `startLeaving`.
+    var leftSlots: [(slot: Int, hidden: apus_endpoint?)] {
         let outdated = Set(addresses.outdatedValues + interfaces.outdatedValues)
-        for (slot, state) in leaving where state.deadline == nil && !outdated.contains(Bytes(of: UInt32(slot))) {
-            leaving[slot]?.deadline = now + grace
+        let left = leaving.filter { slot, state in
+            state.deadline == nil && !outdated.contains(Bytes(of: UInt32(slot)))
         }
-        return leaving.filter { $0.value.deadline.map { $0 <= now } ?? false }.keys.sorted()
+        return left.sorted { $0.key < $1.key }.map { slot, state in
+            var hidden = state.actual
+            hidden?.flags |= APUS_ENDPOINT_LEAVING.rawValue
+            return (slot, hidden)
+        }
+    }
+
+    /// From now on no packet finds the slot. Those that have found it pass until the deadline.
+    mutating func startLeaving(_ slot: Int, until deadline: UInt64) { leaving[slot]?.deadline = deadline }
+
+    /// Slots to zero now.
+    func dueSlots(now: UInt64) -> [Int] {
+        leaving.filter { $0.value.deadline.map { $0 <= now } ?? false }.keys.sorted()
     }
 
     var nextDeadline: UInt64? { leaving.values.compactMap(\.deadline).min() }

@@ -208,7 +208,11 @@ extension DatapathTables {
 
     private mutating func removeContent<Writer>(_ pass: inout ProgrammingPass<Writer>, now: UInt64) {
         services.expireLeaving(now: now, grace: grace, names: &names)
-        for slot in endpoints.dueSlots(now: now, grace: grace)
+        for (slot, hidden) in endpoints.leftSlots
+        where hidden.map({ pass.store(.endpoints, slot, Bytes(of: $0)) }) ?? true {
+            endpoints.startLeaving(slot, until: now + grace)
+        }
+        for slot in endpoints.dueSlots(now: now)
         where pass.store(.endpoints, slot, Bytes(of: apus_endpoint())) {
             endpoints.release(slot)
         }

@@ -152,6 +152,9 @@ extension apus_backend {
 }
 
 extension apus_endpoint {
+    /// Whether nothing leads to it any more: it goes after the grace period.
+    var isLeaving: Bool { flags & UInt32(APUS_ENDPOINT_LEAVING.rawValue) != 0 }
+
     fileprivate var text: String {
         guard ifindex != 0 else { return "free" }
         var parts = [addressList.map { "\($0)" }.joined(separator: ",")]
@@ -160,6 +163,7 @@ extension apus_endpoint {
         if flags & UInt32(APUS_ENDPOINT_CHECK_MAC.rawValue) != 0 { parts.append("mac \(MACAddress(octets: mac))") }
         parts.append("host-mac \(MACAddress(octets: host_mac))")
         if flags & UInt32(APUS_ENDPOINT_REDIRECT.rawValue) != 0 { parts.append("redirect") }
+        if isLeaving { parts.append("leaving") }
         return parts.joined(separator: " ")
     }
 }

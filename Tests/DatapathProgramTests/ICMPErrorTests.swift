@@ -131,6 +131,19 @@ struct ICMPErrorTests {
         #expect(try datapath.run(error, on: .fromPod(pod)) == .dropped(leaving: .isolated))
     }
 
+    @Test("A new generation that still allows the connection allows its errors", arguments: Family.allCases)
+    func otherGeneration(_ family: Family) throws {
+        let datapath = try DatapathFixture()
+        let (pod, query) = try isolated(datapath, family)
+        let frame = pod.receives(from: family.outside).udp(from: 5000, to: 53)
+        let before = try #require(try datapath.connection(of: frame)).entry.responderSide
+        try datapath.bumpGeneration(of: pod)
+        let error = pod.sends(to: family.outside).icmpError(.portUnreachable, quoting: query)
+        #expect(try datapath.run(error, on: .fromPod(pod)) == .passed)
+        let after = try #require(try datapath.connection(of: frame)).entry.responderSide
+        #expect(before.generation == after.generation && before.packets == after.packets, "no packet of it")
+    }
+
     @Test("An expired connection says nothing for an error")
     func expired() throws {
         let datapath = try DatapathFixture { $0.half_open_timeout_ns = 1 }

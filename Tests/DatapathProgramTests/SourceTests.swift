@@ -115,6 +115,32 @@ struct SourceTests {
         #expect(try datapath.run(row.packet(pod), on: .fromPod(pod)) == row.fate)
     }
 
+    @Test("A pod can't continue another pod's connection, though it forge its addresses", arguments: Family.allCases)
+    func forgedConnection(_ family: Family) throws {
+        let datapath = try DatapathFixture()
+        let (pod, intruder) = (try datapath.addPod(), try datapath.addPod())
+        let packet = pod.sends(to: family.outside).udp(from: 40000, to: 53)
+        #expect(try datapath.run(packet, on: .fromPod(pod)) == .passed)
+        // Both hooks have the interface that the kernel runs a program on for a test; in truth each pod has its own.
+        try datapath.setEndpoint(of: pod) { $0.ifindex = 77 }
+        #expect(try datapath.run(packet, on: .fromPod(intruder)) == .dropped(leaving: .invalidSourceMAC))
+        try datapath.setEndpoint(of: intruder) { $0.flags = 0 }
+        #expect(try datapath.run(packet, on: .fromPod(intruder)) == .dropped(leaving: .invalidSource))
+    }
+
+    @Test("The connection of a pod that has gone is not continued by the next one with its address and interface")
+    func leftBehind() throws {
+        let datapath = try DatapathFixture()
+        let pod = try datapath.addPod(["10.244.1.9"])
+        let packet = pod.sends(to: Journey.outside.v4).udp(from: 40000, to: 53)
+        #expect(try datapath.run(packet, on: .fromPod(pod)) == .passed)
+        try datapath.set(.denyAll)
+        let next = try datapath.addPod(["10.244.1.9"], egress: HandMadePolicy.denyAll.id)
+        try datapath.setEndpoint(of: next) { $0.flags = 0 }
+        try datapath.setEndpoint(of: pod) { $0.flags |= APUS_ENDPOINT_LEAVING.rawValue }
+        #expect(try datapath.run(packet, on: .fromPod(next)) == .dropped(leaving: .isolated))
+    }
+
     @Test("A pod with one address has no other")
     func oneAddress() throws {
         let datapath = try DatapathFixture()

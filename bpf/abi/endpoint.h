@@ -11,6 +11,7 @@ enum {
 enum apus_endpoint_flag {
 	APUS_ENDPOINT_CHECK_MAC = 1, // `mac` is known: frames from another source address are dropped
 	APUS_ENDPOINT_REDIRECT = 2, // the interface is a veth: bpf_redirect_peer can deliver to it
+	APUS_ENDPOINT_LEAVING = 4, // nothing leads to it any more: only packets that have found it already may use it
 };
 
 // One slot of the `endpoints` array; slot 0 stays empty and means "not an endpoint of this node".

@@ -34,7 +34,7 @@ ALWAYS_INLINE const struct apus_endpoint *endpoint_at(__u32 slot)
 {
 	const struct apus_endpoint *endpoint = slot ? bpf_map_lookup_elem(&endpoints, &slot) : NULL;
 
-	return endpoint && endpoint->ifindex ? endpoint : NULL;
+	return endpoint && endpoint->ifindex && !(endpoint->flags & APUS_ENDPOINT_LEAVING) ? endpoint : NULL;
 }
 
 ALWAYS_INLINE struct local_endpoint endpoint_of_slot(const __u32 *slot)

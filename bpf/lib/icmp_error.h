@@ -3,29 +3,45 @@
 
 #include "flow.h"
 
-// Whether what was judged about one side still holds. An error is no packet of the connection, so it judges nothing.
-ALWAYS_INLINE _Bool side_still_holds(const struct apus_connection_side *side)
+// Whether the found connection's side is allowed now. Where it was judged under another generation it is judged again,
+// by its own key, but nothing is recorded: an error is no packet of the connection.
+ALWAYS_INLINE _Bool side_is_allowed(struct flow *flow, _Bool high)
 {
+	const struct apus_connection_side *side = connection_side(flow->found.connection, high);
 	const struct apus_endpoint *endpoint = endpoint_at(side->endpoint);
 
 	if (!side->endpoint)
 		return 1;
 	if (!endpoint || !side_is_current(side, endpoint))
 		return 0;
-	return side->generation == endpoint->generation || (config.keep_connections && side->generation);
+	if (side->generation == endpoint->generation || (config.keep_connections && side->generation))
+		return 1;
+	return judge_side(flow, endpoint, high, flow->found.connection->opener == high);
 }
 
-// Whether an ICMP error quotes a packet of a connection that is known here and still allowed. The quoted packet was
-// sent by the receiver of the error; any router may report on it, but a pod is none and speaks for itself only.
-GLOBAL int quotes_known_connection(struct __sk_buff *skb, const struct packet *packet, __u64 now, __u32 direction)
+// Whether policy allows the connection whose key the flow has.
+COLD int quoted_is_allowed(struct flow *flow)
+{
+	if (!flow)
+		return 0;
+	flow->found.connection = bpf_map_lookup_elem(&connections, &flow->key);
+	if (!flow->found.connection)
+		flow->found.connection = bpf_map_lookup_elem(&half_open, &flow->key);
+	flow->audit.rule = APUS_RULE_NONE;
+	return flow->found.connection && side_is_allowed(flow, 0) && side_is_allowed(flow, 1);
+}
+
+// Whether an ICMP error quotes a packet of a connection that is known here, and the connection's key. The quoted packet
+// was sent by the receiver of the error; any router may report on it, but a pod is none and speaks for itself only.
+GLOBAL int quotes_known_connection(struct __sk_buff *skb, const struct packet *packet, __u64 now, __u32 direction,
+				   struct apus_connection_key *key)
 {
 	struct packet quoted = {};
-	struct apus_connection_key key;
 	struct found_connection found;
 	__u32 offset;
 	int parsed;
 
-	if (!packet)
+	if (!packet || !key)
 		return 0;
 	offset = packet->l4_offset + 8;
 	quoted.end = packet->end;
@@ -34,9 +50,8 @@ GLOBAL int quotes_known_connection(struct __sk_buff *skb, const struct packet *p
 		return 0;
 	if (direction == APUS_DIRECTION_EGRESS && !address_equal(&quoted.destination, &packet->source))
 		return 0;
-	found = connection_find(&quoted, &key);
-	return found.connection && !connection_is_expired(found.connection, quoted.protocol, now) &&
-	       side_still_holds(&found.connection->sides[0]) && side_still_holds(&found.connection->sides[1]);
+	found = connection_find(&quoted, key);
+	return found.connection && !connection_is_expired(found.connection, quoted.protocol, now);
 }
 
 // Judges an error that belongs to no connection as a packet of its own, without recording a connection for it.
@@ -56,7 +71,8 @@ ALWAYS_INLINE int judge_stray_error(struct flow *flow)
 // 0: the error passes; otherwise flow->judgement.verdict says why not.
 ALWAYS_INLINE int track_error(struct __sk_buff *skb, struct flow *flow)
 {
-	if (quotes_known_connection(skb, &flow->packet, flow->now, flow->direction))
+	if (quotes_known_connection(skb, &flow->packet, flow->now, flow->direction, &flow->key) &&
+	    quoted_is_allowed(flow))
 		return 0;
 	return judge_stray_error(flow);
 }

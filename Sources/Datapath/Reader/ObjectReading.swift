@@ -17,7 +17,7 @@ extension DatapathReader {
         var found: [(slot: UInt32, raw: apus_endpoint)] = []
         for entry in try entries(of: .endpoints) {
             guard let slot = entry.key.load(UInt32.self), let raw = entry.value.load(apus_endpoint.self),
-                slot != 0, raw.ifindex != 0
+                slot != 0, raw.ifindex != 0, !raw.isLeaving
             else { continue }
             found.append((slot, raw))
         }

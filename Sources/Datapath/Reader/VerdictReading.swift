@@ -43,7 +43,8 @@ extension DatapathReader {
         let addresses = try open(.endpointAddresses)
         return try reading(.endpointAddresses) { () throws(BPFError) in
             guard let slot = try addresses.value(of: address.key, as: UInt32.self), slot != 0,
-                let raw = try endpointMap.value(of: Bytes(of: slot), as: apus_endpoint.self), raw.ifindex != 0
+                let raw = try endpointMap.value(of: Bytes(of: slot), as: apus_endpoint.self), raw.ifindex != 0,
+                !raw.isLeaving
             else { return nil }
             return (slot, raw)
         }
