@@ -80,8 +80,8 @@ let package = Package(
         .target(
             name: "Datapath",
             dependencies: [
-                "Addressing", "BPF", "DatapathABI", "DatapathObjects", "Flows", "LinuxKernel", "LoadBalancing",
-                "NetworkPolicy",
+                "Addressing", "BPF", "DatapathABI", "DatapathObjects", "DomainNames", "Flows", "LinuxKernel",
+                "LoadBalancing", "NetworkPolicy", "Wire",
             ],
             swiftSettings: strict),
         .target(name: "Kubernetes", dependencies: ["Addressing", yams], swiftSettings: strict),

@@ -173,11 +173,14 @@ extension AgentConfiguration {
                 endpoints: mapSizes.endpoints, services: mapSizes.services, slots: mapSizes.slots,
                 backends: mapSizes.backends, peerClasses: mapSizes.peerAddresses, peerPrefixes: mapSizes.peerPrefixes,
                 policyEntries: mapSizes.policyEntries, names: mapSizes.names, connections: mapSizes.connections,
-                halfOpen: mapSizes.halfOpen, affinities: mapSizes.affinities, eventBytes: mapSizes.eventRing))
+                halfOpen: mapSizes.halfOpen, affinities: mapSizes.affinities,
+                learnedAddresses: mapSizes.learnedAddresses, eventBytes: mapSizes.eventRing))
         options.redirectsToPeer = redirectsToPeer
         options.keepsConnections = keepsConnections
         options.reportsFlows = reportsFlows
         options.denialInterval = denialInterval.nanoseconds
+        options.minimumNameLifetime = minimumNameLifetime.nanoseconds
+        options.nameGrace = nameGrace.nanoseconds
         return options
     }
 }

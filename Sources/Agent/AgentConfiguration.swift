@@ -1,3 +1,4 @@
+public import Addressing
 internal import AgentAPI
 public import HTTPEndpoint
 
@@ -34,6 +35,12 @@ public struct AgentConfiguration: Sendable {
     public var activeInterval: Duration
     /// In which time a denied flow is reported at most once.
     public var denialInterval: Duration
+
+    /// Resolvers whose answers teach names, besides those of the cluster.
+    public var dnsServers: Set<CIDR>
+    /// The shortest lifetime of a DNS answer, and how much longer it counts than it lives.
+    public var minimumNameLifetime: Duration
+    public var nameGrace: Duration
 
     /// Where the agent answers HTTP.
     public var addresses: Addresses
@@ -87,6 +94,7 @@ public struct AgentConfiguration: Sendable {
         public var peerAddresses = 65_536
         public var peerPrefixes = 16_384
         public var names = 131_072
+        public var learnedAddresses = 65_536
         public var eventRing = 4 << 20
 
         public init() {}
@@ -107,5 +115,8 @@ public struct AgentConfiguration: Sendable {
         driftInterval = .seconds(300)
         activeInterval = .seconds(60)
         denialInterval = .seconds(5)
+        dnsServers = []
+        minimumNameLifetime = .seconds(5)
+        nameGrace = .seconds(5)
     }
 }

@@ -33,6 +33,8 @@ struct ClusterState: Sendable {
     /// The incarnations of Services and policies; those of pods of this node are with them.
     private var uids: [ObjectKey: String] = [:]
     private var policyInputs = PolicyInputs()
+    /// The resolvers of the cluster.
+    private(set) var resolvers = ClusterResolvers()
 
     init(node: String) {
         self.node = node
@@ -54,6 +56,7 @@ struct ClusterState: Sendable {
         var outcome = Outcome()
         var serviceInputs: [ServiceInput] = []
         for change in changes {
+            resolvers.apply(change)
             switch change {
             case .upsert(let object):
                 note(object, &outcome)

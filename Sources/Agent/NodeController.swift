@@ -18,6 +18,8 @@ actor NodeController {
     var state: ClusterState
     var tables: DatapathTables
     let kernel: DatapathKernel
+    /// What keeps the addresses that were learned under names.
+    var names: NameKeeping
     var finder: EndpointFinder
 
     /// The interface of each pod that has one.
@@ -54,6 +56,7 @@ actor NodeController {
         self.monitor = monitor
         latency = ProgrammingLatency(start: startedAt)
         state = ClusterState(node: configuration.node)
+        names = try NameKeeping(kernel)
         var tables = DatapathTables(
             node: configuration.node, startedAt: KernelClock.realtime(), capacities: kernel.capacities)
         try kernel.adopt(into: &tables)
@@ -83,6 +86,7 @@ actor NodeController {
         directory.apply(changes)
         if keeping != nil { tables.release(peers: outcome.movedAddresses) }
         tables.apply(outcome.edits)
+        tables.setResolvers(state.resolvers.prefixes.union(configuration.dnsServers))
         locate(outcome.changedPods)
         programming.startAnew()
         // Before the first sync nothing is measured: what is read then has waited for the agent's start.
@@ -97,6 +101,7 @@ actor NodeController {
         // Without the node's own addresses the first pass would take back what lets the node into its pods.
         refreshLocalAddresses()
         isSynced = true
+        tables.setResolvers(state.resolvers.prefixes.union(configuration.dnsServers))
         if diagnostics.hidesObjects {
             keeping = KeptState()
             tables.keepStale(holdingPolicies: diagnostics.hidesPolicies)
@@ -171,6 +176,7 @@ actor NodeController {
         guard isSynced else { return }
         if programming.isDue(at: now) { program() }
         if keeping?.isOver(at: now, viewIsFull: !diagnostics.hidesObjects) ?? false { letGoOfStale() }
+        keepNames(at: now)
         if uplinkProblems.isDue(at: now) { attachUplinks() }
         if nodeProblems.isDue(at: now) { attachEverything() } else if podProblems.isDue(at: now) { attachPods() }
         if let interval = configuration.driftInterval, programming.driftIsDue(at: now, interval: interval) { repair() }

@@ -16,6 +16,7 @@ extension DatapathTables {
         for entry in try reader.entries(of: .policyPorts) { policies.ports.adopt(entry) }
         for entry in try reader.entries(of: .peerClasses) { policies.classes.adopt(entry) }
         for entry in try reader.entries(of: .peerPrefixes) { policies.prefixes.adopt(entry) }
+        for entry in try reader.entries(of: .dnsResolvers) { resolvers.adopt(entry) }
         try adoptServices(reader)
         try adoptEndpoints(reader)
     }
@@ -66,6 +67,7 @@ extension DatapathTables {
         endpoints.removeUnclaimed(names: &names)
         services.removeUnclaimed(names: &names)
         policies.removeUnclaimed()
+        resolvers.removeUnclaimed(afterGrace: false)
         names.removeUnclaimed(afterGrace: true)
     }
 
@@ -83,6 +85,7 @@ extension DatapathTables {
         }
         while takeStep() {}
         takeEndpoints()
+        updateDomains()
         // Whose an address of this node was stands in the maps.
         release(peers: endpoints.takenOver)
     }

@@ -14,6 +14,10 @@ public struct DatapathProblem: Error, Sendable, Hashable, CustomStringConvertibl
         case waiting(DatapathTable)
         /// The policy of an endpoint could not be written in full, so that the programs drop what it would judge.
         case closed(TrafficDirection, policy: String)
+        /// A pattern of names would need more states than the automaton of all patterns may have.
+        case patternRefused(String, states: Int)
+        /// The automaton of all patterns could not be put in force.
+        case names(MapError)
     }
 
     /// A reason as an error.
@@ -48,6 +52,9 @@ extension DatapathProblem.Reason: CustomStringConvertible {
         case .waiting(let table): "map \(table.rawValue) waits for what it leads to"
         case .closed(let direction, let policy):
             "closed: its \(direction.text) is dropped, as policy \(policy) could not be written in full"
+        case .patternRefused(let pattern, let states):
+            "pattern \(pattern) is not in force: the patterns of all policies need more than \(states) states with it"
+        case .names(let error): "names are not learned by the newest patterns: \(error)"
         }
     }
 }

@@ -16,6 +16,7 @@ public enum DatapathTable: String, Sendable, Hashable, CaseIterable {
     case slots
     case backends
     case names
+    case dnsResolvers = "dns_resolvers"
 
     /// Whether the map is an array: its key is an index and every element always exists.
     package var isArray: Bool {
@@ -30,7 +31,7 @@ public enum DatapathTable: String, Sendable, Hashable, CaseIterable {
         switch self {
         case .info, .endpoints, .slots, .backends, .interfaces: MemoryLayout<UInt32>.size
         case .endpointAddresses, .peerClasses: MemoryLayout<apus_address>.size
-        case .peerPrefixes: MemoryLayout<apus_prefix_key>.size
+        case .peerPrefixes, .dnsResolvers: MemoryLayout<apus_prefix_key>.size
         case .policyPages: MemoryLayout<apus_policy_page_key>.size
         case .policyPeers: MemoryLayout<apus_policy_peers_key>.size
         case .policySinglePorts, .policyPorts: MemoryLayout<apus_policy_ports_key>.size
@@ -43,7 +44,7 @@ public enum DatapathTable: String, Sendable, Hashable, CaseIterable {
     package var valueSize: Int {
         switch self {
         case .info: MemoryLayout<apus_info>.size
-        case .interfaces, .endpointAddresses, .peerPrefixes, .slots: MemoryLayout<UInt32>.size
+        case .interfaces, .endpointAddresses, .peerPrefixes, .slots, .dnsResolvers: MemoryLayout<UInt32>.size
         case .endpoints: MemoryLayout<apus_endpoint>.size
         case .peerClasses: MemoryLayout<apus_peer>.size
         case .policyPages: MemoryLayout<apus_policy_page>.size
@@ -59,7 +60,7 @@ extension DatapathTable {
     /// The flag of `apusd` that says how many entries the map has room for.
     public var sizeFlag: String? {
         switch self {
-        case .info: nil
+        case .info, .dnsResolvers: nil
         case .endpoints, .endpointAddresses, .interfaces: "--map-size-endpoints"
         case .peerClasses: "--map-size-peers"
         case .peerPrefixes: "--map-size-prefixes"
@@ -92,6 +93,8 @@ public struct TableCapacities: Sendable, Hashable {
     public var halfOpen: Int
     /// Clients of Services with affinity, those of all Services together.
     public var affinities: Int
+    /// Addresses that are learned under names: of each policy, those of all names together.
+    public var learnedAddresses: Int
     /// Bytes of the ring buffer, a power of two.
     public var eventBytes: Int
 
@@ -99,7 +102,7 @@ public struct TableCapacities: Sendable, Hashable {
         endpoints: Int = 1024, services: Int = 65536, slots: Int = 524_288, backends: Int = 262_144,
         peerClasses: Int = 65536, peerPrefixes: Int = 16384, policyEntries: Int = 65536, names: Int = 131_072,
         connections: Int = 262_144, halfOpen: Int = 65536, affinities: Int = 65536,
-        eventBytes: Int = 8 << 20
+        learnedAddresses: Int = 65536, eventBytes: Int = 8 << 20
     ) {
         self.endpoints = endpoints
         self.services = services
@@ -112,6 +115,7 @@ public struct TableCapacities: Sendable, Hashable {
         self.connections = connections
         self.halfOpen = halfOpen
         self.affinities = affinities
+        self.learnedAddresses = learnedAddresses
         self.eventBytes = eventBytes
     }
 }

@@ -1,4 +1,4 @@
-internal import Addressing
+public import Addressing
 internal import DatapathABI
 public import LoadBalancing
 public import NetworkPolicy
@@ -28,6 +28,10 @@ public struct DatapathTables: Sendable {
     var policies = PolicyTables()
     var services: ServiceTables
     var endpoints: EndpointTables
+    /// The names in policies.
+    var domains = DomainTables()
+    /// Resolvers whose answers teach names.
+    var resolvers = HashTable(.dnsResolvers)
     /// Policy edits in steps that must not be mixed, and how many passes have held up the first.
     var steps: [[PolicyEdit]] = []
     var heldPasses = 0
@@ -84,16 +88,37 @@ public struct DatapathTables: Sendable {
         }
     }
 
+    /// Says which resolvers are trusted: all others' answers teach nothing.
+    public mutating func setResolvers(_ prefixes: Set<CIDR>) {
+        let wanted = Set(prefixes.map(\.key))
+        for key in resolvers.entries.keys where !wanted.contains(key) && !resolvers.unclaimed.contains(key) {
+            resolvers.remove(key)
+        }
+        for key in wanted { resolvers.put(key, Bytes(of: UInt32(1))) }
+    }
+
     /// Applies the next step of policy edits to the tables; false when there is none.
     mutating func takeStep() -> Bool {
         guard !steps.isEmpty else { return false }
         for edit in steps.removeFirst() {
             policies.apply(edit, names: &names)
+            switch edit {
+            case .setPolicy(let policy): note(policy)
+            case .removePolicy(let id): domains.remove(id.rawValue)
+            default: break
+            }
             // A pod that is going away keeps its policies until its endpoint is gone.
             if case .setEndpoint(let pod, let assigned) = edit { endpoints.setPolicies(assigned, of: pod) }
             if case .removeEndpoint(let pod) = edit { endpoints.forgetPolicies(of: pod) }
         }
+        updateDomains()
         return true
+    }
+
+    private mutating func note(_ policy: CompiledPolicy) {
+        guard !policy.domains.isEmpty else { return }
+        domains.set(policy)
+        policies.hasChangedDomains = true
     }
 
     /// Applies the waiting edits of endpoints.

@@ -153,6 +153,7 @@ extension DatapathTables {
         case .policyPorts: policies.ports
         case .services: services.services
         case .names: names
+        case .dnsResolvers: resolvers
         case .info, .endpoints, .slots, .backends: nil
         }
     }
@@ -170,6 +171,7 @@ extension DatapathTables {
         case .policyPorts: policies.ports.observe(drift.key, drift.actual)
         case .services: services.services.observe(drift.key, drift.actual)
         case .names: names.observe(drift.key, drift.actual)
+        case .dnsResolvers: resolvers.observe(drift.key, drift.actual)
         case .info: info.markDirty(index)
         case .slots: services.slots.markDirty(index)
         case .backends: services.backends.markDirty(index)

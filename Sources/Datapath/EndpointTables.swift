@@ -166,6 +166,11 @@ struct EndpointTables: Sendable {
         return Set(inUse.flatMap { [$0.ingress_policy, $0.egress_policy] })
     }
 
+    /// Ids that endpoints are to point to.
+    var policiesWanted: Set<UInt32> {
+        Set(records.values.flatMap { [$0.wanted.ingress_policy, $0.wanted.egress_policy] })
+    }
+
     /// The kernel took a record.
     mutating func confirm(_ slot: Int) {
         guard var record = records[slot] else { return }

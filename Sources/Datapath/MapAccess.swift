@@ -46,6 +46,10 @@ package protocol MapWriter {
     mutating func delete(_ table: DatapathTable, _ keys: [Bytes]) -> BatchResult
     /// Stores consecutive elements of an array from index `first` on.
     mutating func store(_ table: DatapathTable, first: Int, _ elements: Bytes) -> MapError?
+    /// Puts an automaton in the place of the one in force, and gives the names that are held their sets in it; nil: none.
+    mutating func install(_ program: DomainProgram?) -> MapError?
+    /// Has what was learned for one policy count for another one, too.
+    mutating func copyLearned(from old: UInt32, to new: UInt32) -> MapError?
 }
 
 /// The kernel as adoption and verification read it.

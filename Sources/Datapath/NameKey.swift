@@ -6,12 +6,15 @@ enum NameKey: Hashable, Sendable {
     case service(UInt32)
     /// A rule of a policy by its number, or `APUS_RULE_ISOLATION`.
     case rule(policy: UInt32, UInt32)
+    /// One of the patterns of a pattern set.
+    case pattern(set: UInt32, UInt32)
 
     var key: Bytes {
         switch self {
         case .endpoint(let slot): Self.bytes(.APUS_NAME_ENDPOINT, UInt32(slot), 0)
         case .service(let id): Self.bytes(.APUS_NAME_SERVICE, id, 0)
         case .rule(let policy, let rule): Self.bytes(.APUS_NAME_RULE, policy, rule)
+        case .pattern(let set, let index): Self.bytes(.APUS_NAME_PATTERN, set, index)
         }
     }
 
@@ -23,6 +26,7 @@ enum NameKey: Hashable, Sendable {
         case apus_name_kind.APUS_NAME_ENDPOINT.rawValue: self = .endpoint(Int(raw.id))
         case apus_name_kind.APUS_NAME_SERVICE.rawValue: self = .service(raw.id)
         case apus_name_kind.APUS_NAME_RULE.rawValue: self = .rule(policy: raw.id, raw.index)
+        case apus_name_kind.APUS_NAME_PATTERN.rawValue: self = .pattern(set: raw.id, raw.index)
         default: return nil
         }
     }

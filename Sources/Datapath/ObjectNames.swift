@@ -18,6 +18,7 @@ extension DatapathTables {
         case .policyPeers: return "policy \(policyName(PolicyTables.owners(ofPeers: key).policy))"
         case .peerClasses, .peerPrefixes: return "peer \(table.text(ofKey: key))"
         case .endpointAddresses: return "endpoint address \(table.text(ofKey: key))"
+        case .dnsResolvers: return "resolver \(table.text(ofKey: key))"
         case .info, .interfaces, .slots, .backends, .names: return "\(table.rawValue) \(table.text(ofKey: key))"
         }
     }

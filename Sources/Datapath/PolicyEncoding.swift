@@ -56,6 +56,7 @@ extension CompiledPolicy {
     fileprivate var flags: UInt32 {
         var flags = isolates ? APUS_POLICY_ISOLATES.rawValue : auditedBy.isEmpty ? 0 : APUS_POLICY_AUDITS_REST.rawValue
         if audits { flags |= APUS_POLICY_AUDITS.rawValue }
+        if !domains.isEmpty { flags |= APUS_POLICY_NAMES.rawValue }
         return UInt32(flags)
     }
 }

@@ -12,6 +12,8 @@ struct PolicyTables: Sendable {
     var classes = HashTable(.peerClasses)
     var prefixes = HashTable(.peerPrefixes)
     static var portTables: [WritableKeyPath<PolicyTables, HashTable>] { [\.singlePorts, \.ports] }
+    /// Whether policies with names came since their pattern sets were written down.
+    var hasChangedDomains = false
     /// Policies that stay closed, as the kernel lacks classes that they tell apart.
     var exposedAndClosed: Set<UInt32> = []
     /// Changes of classes that were taken over and must stay as they are for now; nil: none must.
@@ -107,7 +109,7 @@ struct PolicyTables: Sendable {
         return isSingle ? \.singlePorts : \.ports
     }
 
-    private mutating func setPeers(_ policy: UInt32, _ classID: UInt32, _ bits: RuleBits) {
+    mutating func setPeers(_ policy: UInt32, _ classID: UInt32, _ bits: RuleBits) {
         let key = PeersKey(policy: policy, classID: classID)
         func pageKey(_ page: Int) -> Bytes { Self.peersKey(policy, classID, page: page) }
         let entries = bits.entries
@@ -233,6 +235,9 @@ struct PolicyTables: Sendable {
     var nextDeadline: UInt64? { [pages, peers, singlePorts, ports].compactMap(\.nextDeadline).min() }
 
     static func policy(ofPage key: Bytes) -> UInt32 { key.load(apus_policy_page_key.self)?.policy ?? 0 }
+
+    /// Whether the peers are those of a pattern set.
+    static func isOfSet(_ key: Bytes) -> Bool { owners(ofPeers: key).classID & DomainProgram.setBit != 0 }
 
     static func policy(ofPorts key: Bytes) -> UInt32 { key.load(apus_policy_ports_key.self)?.policy ?? 0 }
 

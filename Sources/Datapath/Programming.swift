@@ -23,7 +23,7 @@ extension DatapathTables {
         var report = ProgrammingReport()
         report.written = pass.written
         report.problems = problems(pass.misses.map { ($0.table, $0.key, $0.error) })
-        report.problems += exhausted + closed
+        report.problems += exhausted + closed + domains.problems
         report.nextDeadline =
             [names.nextDeadline, policies.nextDeadline, services.nextDeadline, endpoints.nextDeadline]
             .compactMap { $0 }.min()
@@ -37,6 +37,7 @@ extension DatapathTables {
     ) {
         services.expireLeaving(now: now, grace: grace, names: &names)
         endpoints.retryWaiting(names: &names)
+        updateDomains()
         repeat {
             if steps.isEmpty { takeEndpoints() }
             pass.forgetMisses()
@@ -79,6 +80,7 @@ extension DatapathTables {
         putPolicies(\.pages, pages.ready, \.policyOfPage, &pass)
         for key in pages.held { pass.hold(.policyPages, key) }
         giveBackRoom(&pass)
+        installDomains(&pass)
         let backends = services.backends
         let inUse = backends.pendingRuns { backends.load(apus_backend.self, at: $0)?.in_use != 0 }
         for run in pass.store(backends, inUse) { services.backends.confirm(run) }
@@ -132,6 +134,7 @@ extension DatapathTables {
         policies.exposedAndClosed = isOutOfPatience ? exposed : exposed.intersection(policies.exposedAndClosed)
         close(policies.exposedAndClosed, &pass)
         writeEndpoints(incomplete.policies, exposed.union(policies.torn), &pass)
+        for key in pass.put(resolvers, resolvers.pendingPuts) { resolvers.confirm(key) }
         writeWays(\.addresses, &pass)
         writeWays(\.interfaces, &pass)
     }
@@ -158,7 +161,9 @@ extension DatapathTables {
         _ incomplete: Set<UInt32>, _ exposed: Set<UInt32>, _ pass: inout ProgrammingPass<Writer>
     ) {
         let open = exposed.filter { !policies.isClosed($0) }
-        for slot in endpoints.pendingSlots {
+        let held = carryLearned(endpoints.pendingSlots, &pass)
+        for slot in held { pass.hold(.endpoints, Bytes(of: UInt32(slot))) }
+        for slot in endpoints.pendingSlots where !held.contains(slot) {
             guard let next = endpoints.records[slot]?.next else { continue }
             let assigned = [next.ingress_policy, next.egress_policy]
             let isWaiting = heldEndpoints[slot] ?? 0 < fullPatience && assigned.contains(where: incomplete.contains)
@@ -204,6 +209,7 @@ extension DatapathTables {
             endpoints.addresses.confirm(key)
         }
         for key in pass.delete(services.services, services.services.pendingDeletes) { services.confirm(key) }
+        for key in pass.delete(resolvers, resolvers.pendingDeletes) { resolvers.confirm(key) }
     }
 
     private mutating func removeContent<Writer>(_ pass: inout ProgrammingPass<Writer>, now: UInt64) {

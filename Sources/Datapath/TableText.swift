@@ -15,7 +15,7 @@ extension DatapathTable {
         case .info, .endpoints, .slots, .backends: key.load(UInt32.self).map { "\($0)" }
         case .interfaces: key.load(UInt32.self).map { "interface \($0)" }
         case .endpointAddresses, .peerClasses: key.load(apus_address.self).map { "\($0.address)" }
-        case .peerPrefixes: CIDR(key: key).map { "\($0)" }
+        case .peerPrefixes, .dnsResolvers: CIDR(key: key).map { "\($0)" }
         case .policyPages: key.load(apus_policy_page_key.self).map { "policy \(PolicyID($0.policy)) page \($0.page)" }
         case .policyPeers: key.load(apus_policy_peers_key.self).map(\.text)
         case .policySinglePorts, .policyPorts: key.load(apus_policy_ports_key.self).map(\.text)
@@ -37,6 +37,7 @@ extension DatapathTable {
         case .services: value.load(apus_service.self).map(\.text)
         case .backends: value.load(apus_backend.self).map(\.text)
         case .names: NameKey.text(value)
+        case .dnsResolvers: "trusted"
         }
     }
 }
@@ -78,6 +79,7 @@ extension NameKey {
         case .endpoint(let slot): "endpoint \(slot)"
         case .service(let id): "service \(id)"
         case .rule(let policy, APUS_RULE_ISOLATION): "rule \(PolicyID(policy))/isolation"
+        case .pattern(let set, let index): "pattern \(ClassID(rawValue: set))/\(index)"
         case .rule(let policy, let rule): "rule \(PolicyID(policy))/\(rule)"
         }
     }

@@ -37,4 +37,8 @@ package struct PlanRecorder: MapWriter {
         writes.append(TableWrite(table, .store(first: first, elements: elements)))
         return nil
     }
+
+    package mutating func install(_ program: DomainProgram?) -> MapError? { nil }
+
+    package mutating func copyLearned(from old: UInt32, to new: UInt32) -> MapError? { nil }
 }

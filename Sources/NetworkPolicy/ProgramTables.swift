@@ -98,8 +98,9 @@ struct ProgramTables {
     private mutating func insert(_ atoms: [Atom], _ matchers: MatcherTable, _ stage: inout EditStage) -> ClassID {
         var hash = StableHash()
         for content in atoms.map(matchers.stableHash).sorted() { hash.combine(content) }
-        var id = ClassID(rawValue: hash.identifier())
-        while id == .anyone || classes[id] != nil { id = ClassID(rawValue: id.rawValue &+ 1) }
+        // The first bit tells the classes that names have from those of addresses.
+        var id = ClassID(rawValue: hash.identifier() & .max >> 1)
+        while id == .anyone || classes[id] != nil { id = ClassID(rawValue: (id.rawValue &+ 1) & .max >> 1) }
         classes[id] = Class(atoms: atoms)
         classIDs[atoms] = id
         for atom in atoms { classesByAtom[atom, default: []].insert(id) }

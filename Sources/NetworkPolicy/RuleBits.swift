@@ -55,6 +55,9 @@ public struct RuleBits: Sendable, Hashable {
     /// The bits of one page; empty beyond the kept ones.
     public func page(_ index: Int) -> PageBits { index < pages.count ? pages[index] : PageBits() }
 
+    /// The bit of a rule.
+    public subscript(rule: Int) -> Bool { page(rule / PageBits.width)[rule % PageBits.width] }
+
     /// Sets the bit of a rule.
     public mutating func insert(_ rule: Int) {
         let page = rule / PageBits.width

@@ -5,9 +5,6 @@ internal import NetworkPolicy
 
 /// Domain names of policies as patterns; one that can't be read is a problem of its field, and its policy fails closed.
 enum DomainNameTranslation {
-    /// What a field of a policy with domain names is told: its pods are closed until names can be enforced.
-    static let unsupported = "peers of this form are not enforced"
-
     /// The pattern of a field, or why it is none.
     static func pattern(
         _ field: String, _ read: () throws(DomainPatternError) -> DomainPattern, _ problems: inout [InvalidField]
@@ -45,7 +42,6 @@ extension FQDNPolicyRule {
                     &problems)
             }
         }
-        problems.append(InvalidField(field: "\(path).matches", message: DomainNameTranslation.unsupported))
         self.init(matches: matches, ports: rule.ports.flatMap(Self.ports))
     }
 
@@ -74,7 +70,6 @@ extension ClusterNetworkPolicy {
                         { () throws(DomainPatternError) in try DomainPattern(clusterDomain: name) },
                         &problems)
                 }
-                problems.append(InvalidField(field: path, message: DomainNameTranslation.unsupported))
             }
         }
         return problems

@@ -53,6 +53,7 @@ import Logging
     var flowEvents: Switch?
     @Option(help: .flag("flow-capacity", "Flows kept for those who ask for past ones.", default: 65536))
     var flowCapacity: Int?
+    @OptionGroup var names: NameOptions
     @OptionGroup var addresses: AddressOptions
     @OptionGroup var intervals: IntervalOptions
     @OptionGroup var mapSizes: MapSizeOptions
@@ -81,6 +82,7 @@ import Logging
         configuration.reportsFlows = try Environment.value("flow-events", flowEvents, default: .on) == .on
         configuration.flowCapacity = try Environment.value(
             "flow-capacity", flowCapacity, default: configuration.flowCapacity)
+        try names.apply(to: &configuration)
         try addresses.apply(to: &configuration.addresses)
         try intervals.apply(to: &configuration)
         configuration.mapSizes = try mapSizes.sizes()

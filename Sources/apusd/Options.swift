@@ -117,6 +117,11 @@ struct MapSizeOptions: ParsableArguments {
             "map-size-names", "Names of pods, Services and rules, for the CLI.", default: Self.defaults.names))
     var mapSizeNames: Int?
     @Option(
+        help: .flag(
+            "map-size-learned", "Addresses that are learned under names, each for each policy that it is learned for.",
+            default: Self.defaults.learnedAddresses))
+    var mapSizeLearned: Int?
+    @Option(
         help: .flag("map-size-events", "Bytes of the event ring, a power of two.", default: Self.defaults.eventRing))
     var mapSizeEvents: Int?
 
@@ -133,6 +138,7 @@ struct MapSizeOptions: ParsableArguments {
         sizes.peerAddresses = try size("peers", mapSizePeers, sizes.peerAddresses)
         sizes.peerPrefixes = try size("prefixes", mapSizePrefixes, sizes.peerPrefixes)
         sizes.names = try size("names", mapSizeNames, sizes.names)
+        sizes.learnedAddresses = try size("learned", mapSizeLearned, sizes.learnedAddresses)
         sizes.eventRing = try size("events", mapSizeEvents, sizes.eventRing)
         guard sizes.eventRing >= 4096, sizes.eventRing & (sizes.eventRing - 1) == 0 else {
             throw ValidationError("--map-size-events: \(sizes.eventRing) is not a power of two from 4096 up")

@@ -95,7 +95,7 @@ import Testing
         #expect(guarded.rules.map(\.ports)[2] == "TCP 5000-6000")
         #expect(guarded.endpoints.map(\.pod) == ["shop/db-1", "shop/web-1"])
         let broken = try #require(PolicyDetails(PolicySelection(name: "names"), state.policies).objects.first)
-        #expect(broken.problems.contains("spec.egress[0].to[0].domainNames: peers of this form are not enforced"))
+        #expect(broken.problems.contains(#"spec.egress[0].to[0].domainNames[0]: "example" needs at least two labels"#))
     }
 
     @Test func aNewerVersionThatIsWrongIsNamedByThePolicyThatIsInForceForIt() throws {

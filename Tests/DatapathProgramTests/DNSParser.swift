@@ -89,18 +89,7 @@ final class DNSParser {
     // MARK: - Patterns
 
     /// Puts an automaton in the place of the one that is in force.
-    func install(_ new: DomainAutomaton) throws {
-        let rows = try BPFMap.create(
-            BPFMapShape(
-                type: .array, keySize: 4, valueSize: MemoryLayout<apus_domain_state>.size, maxEntries: new.stateCount,
-                flags: .ofAnySize),
-            name: "domain_states")
-        var keys: [UInt8] = []
-        for number in 0..<UInt32(new.stateCount) { keys += bytes(number) }
-        let result = rows.update(packedKeys: keys.span.bytes, packedValues: new.rows.span.bytes)
-        if let failure = result.failure { throw failure }
-        try automaton.update(UInt32(0), toMap: rows)
-    }
+    func install(_ new: DomainAutomaton) throws { try automaton.install(new) }
 
     /// The number of the pattern set of the name that a message asks for; nil for a message that was not parsed.
     func patternSet(_ message: [UInt8]) throws -> Int? {
@@ -115,6 +104,22 @@ final class DNSParser {
 }
 
 private func bytes(_ number: UInt32) -> [UInt8] { withUnsafeBytes(of: number) { Array($0) } }
+
+extension BPFMap {
+    /// Puts an automaton in the place of the one that is in force in this array of maps.
+    func install(_ new: DomainAutomaton) throws {
+        let rows = try BPFMap.create(
+            BPFMapShape(
+                type: .array, keySize: 4, valueSize: MemoryLayout<apus_domain_state>.size, maxEntries: new.stateCount,
+                flags: .ofAnySize),
+            name: "domain_states")
+        var keys: [UInt8] = []
+        for number in 0..<UInt32(new.stateCount) { keys += bytes(number) }
+        let result = rows.update(packedKeys: keys.span.bytes, packedValues: new.rows.span.bytes)
+        if let failure = result.failure { throw failure }
+        try update(UInt32(0), toMap: rows)
+    }
+}
 
 extension DomainAutomaton {
     /// The table as the kernel has it; row 0, which no name leaves, tells where names begin.

@@ -26,6 +26,12 @@ final class DatapathMaps {
     let events: BPFMap
     let eventCounters: BPFMap
     let drops: BPFMap
+    let domainAutomaton: BPFMap
+    let dnsResolvers: BPFMap
+    let dnsQuestions: BPFMap
+    let dnsCounters: BPFMap
+    let learnedAddresses: BPFMap
+    let learnedNames: BPFMap
 
     init(_ object: borrowing BPFObject) throws {
         interfaces = try object.map("interfaces")
@@ -50,5 +56,11 @@ final class DatapathMaps {
         events = try object.map("events")
         eventCounters = try object.map("event_counters")
         drops = try object.map("drops")
+        domainAutomaton = try object.map("domain_automaton")
+        dnsResolvers = try object.map("dns_resolvers")
+        dnsQuestions = try object.map("dns_questions")
+        dnsCounters = try object.map("dns_counters")
+        learnedAddresses = try object.map("learned_addresses")
+        learnedNames = try object.map("learned_names")
     }
 }

@@ -26,6 +26,8 @@ struct HandMadePolicy {
     var isolates = true
     /// What would isolate is in audit mode.
     var auditsRest = false
+    /// Some of its classes of peers are sets of patterns of names.
+    var hasNames = false
     var rules: [Rule] = []
 
     /// Nothing passes.
@@ -37,7 +39,8 @@ struct HandMadePolicy {
 
     var flags: UInt32 {
         let rest = isolates ? APUS_POLICY_ISOLATES.rawValue : auditsRest ? APUS_POLICY_AUDITS_REST.rawValue : 0
-        return rest | (auditsRest || rules.contains { $0.action == .audit } ? APUS_POLICY_AUDITS.rawValue : 0)
+        let names = hasNames ? APUS_POLICY_NAMES.rawValue : 0
+        return rest | names | (auditsRest || rules.contains { $0.action == .audit } ? APUS_POLICY_AUDITS.rawValue : 0)
     }
 
     var pageCount: Int { max(1, (rules.count + 255) / 256) }

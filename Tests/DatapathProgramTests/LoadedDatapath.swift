@@ -88,6 +88,12 @@ final class LoadedDatapath: @unchecked Sendable {
         try maps.backends.zero(apus_backend())
         try maps.drops.zeroPerCPU()
         try maps.eventCounters.zeroPerCPU()
+        try maps.dnsCounters.zeroPerCPU()
+        try maps.domainAutomaton.delete(UInt32(0))
+        try maps.dnsResolvers.clear(apus_prefix_key.self)
+        try maps.dnsQuestions.clear(apus_question_key.self)
+        try maps.learnedAddresses.clear(apus_learned_key.self)
+        try maps.learnedNames.clear(UInt64.self)
         _ = ring.drain { _ in }
     }
 }

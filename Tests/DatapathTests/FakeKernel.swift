@@ -11,6 +11,11 @@ final class FakeKernel: MapWriter, MapReader {
     /// Sees the maps after each single write.
     var afterWrite: (FakeKernel) -> Void = { _ in }
     private(set) var writes = 0
+    /// Decides whether the next change of what names lead to fails.
+    var failsNames: () -> Bool = { false }
+    /// The automaton in force, and for which policies what was learned was copied: from the first to the second.
+    private(set) var installed: DomainProgram?
+    private(set) var copies: [[UInt32]] = []
 
     static let refused = MapError(code: 5, description: "injected")
     static let full = MapError(code: 7, description: "full")
@@ -48,6 +53,18 @@ final class FakeKernel: MapWriter, MapReader {
             arrays[table] = array
             wrote()
         }
+        return nil
+    }
+
+    func install(_ program: DomainProgram?) -> MapError? {
+        if failsNames() { return Self.refused }
+        installed = program
+        return nil
+    }
+
+    func copyLearned(from old: UInt32, to new: UInt32) -> MapError? {
+        if failsNames() { return Self.refused }
+        copies.append([old, new])
         return nil
     }
 

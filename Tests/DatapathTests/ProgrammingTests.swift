@@ -157,4 +157,8 @@ struct CountingWriter: MapWriter {
         elements += bytes.count / table.valueSize
         return nil
     }
+
+    mutating func install(_ program: DomainProgram?) -> MapError? { nil }
+
+    mutating func copyLearned(from old: UInt32, to new: UInt32) -> MapError? { nil }
 }

@@ -72,23 +72,23 @@ struct CompilerTests {
                 + policy 14df6e15 ingress, isolated by NetworkPolicy/shop/backend
                   0 allow NetworkPolicy/shop/backend/ingress/0: pods app=web in namespace shop; TCP 80, TCP 8080-8090
                   1 allow NetworkPolicy/shop/backend/ingress/1: block 10.0.1.0/24 except 10.0.1.2/32; every port
+                + peers 14df6e15 16f5eb02: 1
                 + peers 14df6e15 5c202a6d: 0
-                + peers 14df6e15 96f5eb02: 1
-                + peers 14df6e15 f29eb725: 1
-                + peers 91757ce4 96f5eb02: 1
-                + class 10.0.1.3: 96f5eb02
-                + prefix 10.0.1.0/24: f29eb725
+                + peers 14df6e15 729eb725: 1
+                + peers 91757ce4 16f5eb02: 1
+                + class 10.0.1.3: 16f5eb02
+                + prefix 10.0.1.0/24: 729eb725
                 + prefix 10.0.1.2/32: 00000000
                 + endpoint shop/db: ingress 14df6e15, egress none
+                - peers 91757ce4 16f5eb02
                 - peers 91757ce4 47cf536d
                 - peers 91757ce4 5c202a6d
-                - peers 91757ce4 96f5eb02
                 - policy 91757ce4
                 - class 10.0.1.2
                 - class 10.0.1.3
                 - class fd00::1:2
                 - class fd00::1:3
-                - peers 14df6e15 96f5eb02
+                - peers 14df6e15 16f5eb02
 
                 """)
     }

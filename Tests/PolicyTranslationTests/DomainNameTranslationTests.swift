@@ -34,13 +34,10 @@ struct DomainNameTranslationTests {
     @Test("a policy fails closed, and says by which fields")
     func problems() {
         let found = object([FQDNNetworkPolicyRule(matches: [.name("ok.example"), .name("-.example")])]).invalidFields
-        #expect(found.map(\.field) == ["spec.egress[0].matches[1].name", "spec.egress[0].matches"])
-        #expect(found.map(\.message).last == "peers of this form are not enforced")
+        #expect(found.map(\.field) == ["spec.egress[0].matches[1].name"])
         let rule = ClusterNetworkPolicyRule(action: .accept, peers: [.domainNames(["example", "*.a.example"])])
         let cluster = ClusterNetworkPolicy(meta: ObjectMeta(name: "guard"), tier: .admin, priority: 1, egress: [rule])
-        #expect(
-            cluster.domainNameProblems.map(\.field)
-                == ["spec.egress[0].to[0].domainNames[0]", "spec.egress[0].to[0].domainNames"])
+        #expect(cluster.domainNameProblems.map(\.field) == ["spec.egress[0].to[0].domainNames[0]"])
     }
 
     @Test("a policy and its deletion are told to the compiler")

@@ -25,6 +25,8 @@ static const struct mode {
 	{"stream", run_stream, true, "bulk throughput to the peer; [--seconds T] [--warmup T] [--congestion NAME]"},
 	{"mesh", run_mesh, false,
 	 "serves --port N and N+1 by TCP, UDP and SCTP; asks them of others as its input says; [--interval-ms N]"},
+	{"resolve", run_resolve, true,
+	 "asks a resolver for fresh names below --id and connects to --target-port at once; [--udp] [--count N]"},
 	{"inject", run_inject, false, "sends frames, read as lines of hex digits, out of --interface NAME"},
 };
 

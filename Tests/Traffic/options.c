@@ -10,6 +10,7 @@ static const struct option long_options[] = {
 	{"id", required_argument, NULL, 'i'},
 	{"listen", required_argument, NULL, 'l'},
 	{"port", required_argument, NULL, 'p'},
+	{"target-port", required_argument, NULL, 'q'},
 	{"udp", no_argument, NULL, 'u'},
 	{"tcp", no_argument, NULL, 't'},
 	{"timeout-ms", required_argument, NULL, 'T'},
@@ -90,6 +91,9 @@ static void set_number(struct options *options, int option)
 	switch (option) {
 	case 'p':
 		options->port = (in_port_t)number(optarg, 1, 65535);
+		break;
+	case 'q':
+		options->target_port = (in_port_t)number(optarg, 1, 65535);
 		break;
 	case 'T':
 		options->timeout_ms = (int)number(optarg, 1, 600000);

@@ -20,6 +20,7 @@ struct options {
 	struct sockaddr_storage address; /* the peer of a client, where a server listens */
 	socklen_t address_length; /* 0: a server listens on every address */
 	in_port_t port; /* host order */
+	in_port_t target_port; /* that `resolve` connects to */
 	int type; /* SOCK_STREAM or SOCK_DGRAM */
 	const char *id; /* the name a server gives in its answers */
 	const char *congestion; /* TCP congestion control, NULL for the system's */

@@ -9,6 +9,7 @@
 #include "domain.h"
 #include "endpoint.h"
 #include "event.h"
+#include "learned.h"
 #include "name.h"
 #include "policy.h"
 #include "service.h"

@@ -15,6 +15,8 @@ struct apus_config {
 	__u64 datagram_timeout_ns; // everything else, idle
 	__u64 denial_interval_ns; // a denied flow is reported at most once in this time
 	__u64 fragment_timeout_ns;
+	__u64 name_minimum_ns; // the shortest lifetime of an answer
+	__u64 name_grace_ns; // how much longer an answer counts than it lives
 	__u32 wakeup_bytes; // unread bytes of the ring that wake its reader
 	__u8 redirect_peer; // deliver to local pods without the host's stack
 	__u8 events; // 0: no flow events at all
@@ -22,7 +24,7 @@ struct apus_config {
 	__u8 padding;
 };
 
-_Static_assert(sizeof(struct apus_config) == 56, "config layout");
+_Static_assert(sizeof(struct apus_config) == 72, "config layout");
 
 // The only element of `datapath_info`: what a reader needs to know before it reads anything else.
 struct apus_info {

@@ -28,7 +28,7 @@ struct apus_endpoint {
 	__u32 flags; // enum apus_endpoint_flag
 	__u8 mac[6]; // the pod's end of the link
 	__u8 host_mac[6]; // the host's end
-	__u32 padding;
+	__u32 coming_policy; // what `egress_policy` is about to become: names are learned for it too; 0: none
 };
 
 _Static_assert(sizeof(struct apus_endpoint) == 72, "endpoint layout");

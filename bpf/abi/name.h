@@ -11,6 +11,7 @@ enum APUS_CLOSED_ENUM apus_name_kind {
 	// id: policy id, index: rule; text: kind/namespace/name/direction/index, and /rule name where it has one. The
 	// longest name of an object leaves room for the first 94 bytes of it.
 	APUS_NAME_RULE,
+	APUS_NAME_PATTERN, // id: pattern set, index: one of its patterns; text: field/pattern
 };
 
 struct apus_name_key {

@@ -45,6 +45,7 @@ enum apus_policy_flag {
 	APUS_POLICY_ISOLATES = 1, // what no rule of the NetworkPolicy tier allows is denied
 	APUS_POLICY_AUDITS_REST = 2, // … is reported and left to the Baseline tier; never with the flag above
 	APUS_POLICY_AUDITS = 4, // that, or some of its rules deny in audit mode
+	APUS_POLICY_NAMES = 8, // some of its rules admit what names resolve to
 };
 
 // 256 rules in order: Admin tier, then NetworkPolicy, then Baseline. A rule that denies in audit mode decides nothing:
@@ -71,7 +72,8 @@ struct apus_policy_bits {
 	__u64 pages; // one bit a page: those with any of these rules, the same in each entry of a peer or port
 };
 
-// Key of `policy_peers` (value: struct apus_policy_bits).
+// Key of `policy_peers` (value: struct apus_policy_bits). A set of patterns of names is a class too: addresses that
+// were learned under a name have it besides their own.
 struct apus_policy_peers_key {
 	__u32 policy;
 	__u32 class_id;

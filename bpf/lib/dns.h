@@ -14,14 +14,6 @@ enum {
 	DNS_RECORDS_MAX = APUS_DNS_MESSAGE_MAX / (1 + DNS_RECORD_FIELDS) + 1,
 };
 
-struct dns_record {
-	__u32 type;
-	__u32 class;
-	__u32 lifetime; // as it stands there
-	__u32 data; // the place of it
-	__u32 end;
-};
-
 // Not unrolled: what that would keep on the stack is more than there is.
 ALWAYS_INLINE _Bool dns_is_reached(const struct dns_message *message, __u64 hash)
 {
@@ -39,9 +31,9 @@ ALWAYS_INLINE long dns_refuse(struct dns_message *message, enum apus_dns_problem
 	return 1;
 }
 
-ALWAYS_INLINE long dns_take_address(struct dns_message *message, const struct dns_record *record, _Bool is_answer,
-				    __u64 owner)
+ALWAYS_INLINE long dns_take_address(struct dns_message *message, _Bool is_answer)
 {
+	const struct dns_record *record = &message->record;
 	__u32 bytes = record->type == DNS_TYPE_A ? 4 : 16;
 	struct apus_dns_address *found;
 	__u32 count = message->answer.address_count;
@@ -50,7 +42,7 @@ ALWAYS_INLINE long dns_take_address(struct dns_message *message, const struct dn
 		return dns_refuse(message, APUS_DNS_RECORD);
 	if (!is_answer)
 		return 0;
-	if (!dns_is_reached(message, owner) || count >= APUS_DNS_ADDRESSES_MAX)
+	if (!dns_is_reached(message, record->owner) || count >= APUS_DNS_ADDRESSES_MAX)
 		return dns_refuse(message, APUS_DNS_STRAY);
 	barrier_var(count);
 	found = &message->addresses[count & (APUS_DNS_ADDRESSES_MAX - 1)];
@@ -69,9 +61,9 @@ ALWAYS_INLINE long dns_take_address(struct dns_message *message, const struct dn
 	return 0;
 }
 
-ALWAYS_INLINE long dns_take_alias(struct dns_message *message, const struct dns_record *record, _Bool is_answer,
-				  __u64 owner)
+ALWAYS_INLINE long dns_take_alias(struct dns_message *message, _Bool is_answer)
 {
+	const struct dns_record *record = &message->record;
 	__u32 count = message->name_count;
 
 	if (!dns_walk_name(record->data, record->end))
@@ -80,7 +72,7 @@ ALWAYS_INLINE long dns_take_alias(struct dns_message *message, const struct dns_
 		return dns_refuse(message, APUS_DNS_RECORD);
 	if (!is_answer)
 		return 0;
-	if (!dns_is_reached(message, owner))
+	if (!dns_is_reached(message, record->owner))
 		return dns_refuse(message, APUS_DNS_STRAY);
 	if (dns_is_reached(message, message->walk.hash))
 		return 0; // a circle
@@ -93,12 +85,12 @@ ALWAYS_INLINE long dns_take_alias(struct dns_message *message, const struct dns_
 }
 
 // OPT keeps other things in the places of class and lifetime (RFC 6891 §6.1.3).
-ALWAYS_INLINE long dns_take_options(struct dns_message *message, const struct dns_record *record, __u32 owner_length)
+ALWAYS_INLINE long dns_take_options(struct dns_message *message)
 {
-	if (message->has_options || owner_length)
+	if (message->has_options || message->record.owner_length)
 		return dns_refuse(message, APUS_DNS_OPTIONS);
 	message->has_options = 1;
-	message->answer.code |= record->lifetime >> 24 << 4;
+	message->answer.code |= message->record.lifetime >> 24 << 4;
 	return 0;
 }
 
@@ -106,35 +98,34 @@ ALWAYS_INLINE long dns_take_options(struct dns_message *message, const struct dn
 static long dns_record_step(__attribute__((unused)) __u64 index, void *context)
 {
 	struct dns_message *message = *(struct dns_message **)context;
-	__u32 number = message->record++, place, owner_length;
-	struct dns_record record;
-	__u64 owner;
+	struct dns_record *record = &message->record;
+	__u32 number = message->record_number++, place;
 
 	if (number >= message->counts[2])
 		return 1;
 	if (!dns_walk_name(message->offset, message->length))
 		return dns_refuse(message, APUS_DNS_NAME);
 	place = message->walk.after;
-	owner = message->walk.hash;
-	owner_length = message->walk.text;
+	record->owner = message->walk.hash;
+	record->owner_length = message->walk.text;
 	if (place + DNS_RECORD_FIELDS > message->length)
 		return dns_refuse(message, APUS_DNS_END);
-	record.type = dns_short(message, place);
-	record.class = dns_short(message, place + 2);
-	record.lifetime = dns_long(message, place + 4);
-	record.data = place + DNS_RECORD_FIELDS;
-	record.end = record.data + dns_short(message, place + 8);
-	if (record.end > message->length)
+	record->type = dns_short(message, place);
+	record->class = dns_short(message, place + 2);
+	record->lifetime = dns_long(message, place + 4);
+	record->data = place + DNS_RECORD_FIELDS;
+	record->end = record->data + dns_short(message, place + 8);
+	if (record->end > message->length)
 		return dns_refuse(message, APUS_DNS_END);
-	message->offset = record.end;
-	if (record.type == DNS_TYPE_OPT)
-		return number < message->counts[1] ? 0 : dns_take_options(message, &record, owner_length);
-	if (record.class != DNS_CLASS_INTERNET)
+	message->offset = record->end;
+	if (record->type == DNS_TYPE_OPT)
+		return number < message->counts[1] ? 0 : dns_take_options(message);
+	if (record->class != DNS_CLASS_INTERNET)
 		return 0;
-	if (record.type == DNS_TYPE_A || record.type == DNS_TYPE_AAAA)
-		return dns_take_address(message, &record, number < message->counts[0], owner);
-	if (record.type == DNS_TYPE_CNAME)
-		return dns_take_alias(message, &record, number < message->counts[0], owner);
+	if (record->type == DNS_TYPE_A || record->type == DNS_TYPE_AAAA)
+		return dns_take_address(message, number < message->counts[0]);
+	if (record->type == DNS_TYPE_CNAME)
+		return dns_take_alias(message, number < message->counts[0]);
 	return 0;
 }
 
@@ -180,27 +171,33 @@ GLOBAL int dns_parse(void)
 		return APUS_DNS_LENGTH;
 	message->answer.address_count = 0;
 	message->answer.name_length = 0;
-	message->name_count = message->known_place = message->record = message->has_options = 0;
+	message->name_count = message->known_place = message->record_number = message->has_options = 0;
 	message->problem = dns_parse_question(message);
 	if (message->problem)
 		return message->problem;
 	bpf_loop(DNS_RECORDS_MAX, dns_record_step, &message, 0);
 	// Counts that promise more records than a message has room for.
-	if (!message->problem && message->record < message->counts[2])
+	if (!message->problem && message->record_number < message->counts[2])
 		message->problem = APUS_DNS_END;
 	return message->problem;
 }
 
+// Copies the message at `offset` of the packet into this CPU's memory. Returns whether it is there.
+ALWAYS_INLINE _Bool dns_load(struct __sk_buff *skb, struct dns_message *message, __u32 offset, __u32 length)
+{
+	if (length < DNS_HEADER_BYTES || length > APUS_DNS_MESSAGE_MAX)
+		return 0;
+	barrier_var(length);
+	if (length > APUS_DNS_MESSAGE_MAX || bpf_skb_load_bytes(skb, offset, message->bytes, length) < 0)
+		return 0;
+	message->length = length;
+	return 1;
+}
+
 // Copies the message at `offset` of the packet into this CPU's memory and parses it: enum apus_dns_problem.
-COLD int dns_read(struct __sk_buff *skb, __u32 offset, __u32 length)
+ALWAYS_INLINE int dns_read(struct __sk_buff *skb, __u32 offset, __u32 length)
 {
 	struct dns_message *message = dns_message_here();
 
-	if (!message || length < DNS_HEADER_BYTES || length > APUS_DNS_MESSAGE_MAX)
-		return APUS_DNS_LENGTH;
-	barrier_var(length);
-	if (length > APUS_DNS_MESSAGE_MAX || bpf_skb_load_bytes(skb, offset, message->bytes, length) < 0)
-		return APUS_DNS_LENGTH;
-	message->length = length;
-	return dns_parse();
+	return message && dns_load(skb, message, offset, length) ? dns_parse() : APUS_DNS_LENGTH;
 }

@@ -26,6 +26,16 @@ struct dns_walk {
 	__u32 is_done;
 };
 
+struct dns_record {
+	__u64 owner; // hash of the name
+	__u32 owner_length;
+	__u32 type;
+	__u32 class;
+	__u32 lifetime; // as it stands there
+	__u32 data; // the place of it
+	__u32 end;
+};
+
 // A message and what is found in it. Nothing else runs on the CPU meanwhile, as tcx programs run with bottom halves
 // disabled.
 struct dns_message {
@@ -42,7 +52,8 @@ struct dns_message {
 	__u32 known_text;
 	__u32 length;
 	__u32 offset; // of the next record
-	__u32 record; // its number
+	__u32 record_number; // of the next one
+	struct dns_record record; // the one at hand: the stack of those who parse is short
 	__u32 counts[3]; // of the sections: records that come before the end of each
 	__u32 has_options;
 	__u32 problem; // enum apus_dns_problem

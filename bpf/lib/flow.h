@@ -4,6 +4,7 @@
 #include "drop.h"
 #include "event.h"
 #include "fragment.h"
+#include "learn.h"
 #include "parse.h"
 #include "rewrite.h"
 #include "translation.h"
@@ -23,7 +24,8 @@ struct flow {
 	struct local_endpoint destination; // the receiver, likewise
 	__u64 now; // coarse: it may be some milliseconds old
 	const struct apus_service *service; // that the packet asks for, if it opens a connection
-	// Of a new connection and of an answer to a translated one: the Service address that was asked for.
+	// Of a new connection, of one to a resolver, and of an answer to a translated one: the Service address that was
+	// asked for.
 	struct apus_address frontend;
 	struct judgement judgement;
 	struct audit audit; // of what is judged now
@@ -150,8 +152,11 @@ ALWAYS_INLINE void find_connection(struct flow *flow)
 		leave_connection(flow);
 }
 
+// `now`: when names of the peer must not have ended yet; 0 lets all count that are held.
+//
 // Judges one side: the egress of the end that opened, the ingress of the other. Traffic to oneself always passes.
-ALWAYS_INLINE _Bool judge_side(struct flow *flow, const struct apus_endpoint *endpoint, _Bool high, _Bool opened)
+ALWAYS_INLINE _Bool judge_side(struct flow *flow, const struct apus_endpoint *endpoint, _Bool high, _Bool opened,
+			       __u64 now)
 {
 	const struct apus_address *peer = high ? &flow->key.low : &flow->key.high;
 	_Bool responder_is_high = high != opened;
@@ -164,7 +169,7 @@ ALWAYS_INLINE _Bool judge_side(struct flow *flow, const struct apus_endpoint *en
 	flow->direction = direction;
 	flow->judgement.port = responder_is_high ? flow->key.high_port : flow->key.low_port;
 	flow->judgement.protocol = flow->key.protocol;
-	judge(&flow->judgement, policy, peer, direction);
+	judge(&flow->judgement, policy, peer, direction, now);
 	if (flow->audit.rule == APUS_RULE_NONE) {
 		flow->audit = (struct audit){.policy = policy, .rule = flow->judgement.audited};
 		flow->audit_direction = direction;
@@ -189,7 +194,10 @@ COLD int judge_again(struct flow *flow, const struct apus_endpoint *endpoint, __
 		return 0;
 	flow->audit.rule = APUS_RULE_NONE;
 	flow->answers = !is_from_opener(&flow->found);
-	allowed = judge_side(flow, endpoint, high, flow->found.connection->opener == high);
+	connection = flow->found.connection;
+	// What was admitted by a name outlives it.
+	allowed = judge_side(flow, endpoint, high, connection->opener == high,
+			     connection_side(connection, high)->generation ? 0 : flow->now);
 	connection = flow->found.connection;
 	if (allowed) {
 		record_judgement(connection_side(connection, high), flow, generation);
@@ -290,13 +298,13 @@ COLD int open_connection(struct flow *flow)
 	fill_side(destination, &flow->destination);
 	if (flow->source.endpoint) {
 		source->generation = *(const volatile __u32 *)&flow->source.endpoint->generation;
-		if (!judge_side(flow, flow->source.endpoint, high, 1))
+		if (!judge_side(flow, flow->source.endpoint, high, 1, flow->now))
 			return 1;
 		record_judgement(source, flow, source->generation);
 	}
 	if (flow->destination.endpoint) {
 		destination->generation = *(const volatile __u32 *)&flow->destination.endpoint->generation;
-		if (!judge_side(flow, flow->destination.endpoint, !high, 0))
+		if (!judge_side(flow, flow->destination.endpoint, !high, 0, flow->now))
 			return 1;
 		record_judgement(destination, flow, destination->generation);
 	}
@@ -328,8 +336,8 @@ ALWAYS_INLINE void follow_connection(struct flow *flow)
 	_Bool answer = !is_from_opener(&flow->found);
 	_Bool translated = connection->flags & APUS_CONNECTION_TRANSLATED;
 
-	if (unlikely(translated) && answer) {
-		flow->reverse = 1;
+	if (unlikely(connection->frontend_port == DNS_PORT) || (unlikely(translated) && answer)) {
+		flow->reverse = translated && answer;
 		flow->frontend = connection->frontend;
 		flow->frontend_port = connection->frontend_port;
 	}

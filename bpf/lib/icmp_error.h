@@ -60,9 +60,9 @@ ALWAYS_INLINE int judge_stray_error(struct flow *flow)
 	_Bool high = connection_key(&flow->packet, &flow->key);
 
 	flow->audit.rule = APUS_RULE_NONE;
-	if (flow->source.endpoint && !judge_side(flow, flow->source.endpoint, high, 1))
+	if (flow->source.endpoint && !judge_side(flow, flow->source.endpoint, high, 1, flow->now))
 		return 1;
-	if (flow->destination.endpoint && !judge_side(flow, flow->destination.endpoint, !high, 0))
+	if (flow->destination.endpoint && !judge_side(flow, flow->destination.endpoint, !high, 0, flow->now))
 		return 1;
 	report_audit(flow);
 	return 0;

@@ -42,6 +42,13 @@ ALWAYS_INLINE _Bool handle_special(struct __sk_buff *skb, struct flow *flow, int
 	return 1;
 }
 
+// Whether one end of the packet's connection may be a resolver.
+ALWAYS_INLINE _Bool is_dns(const struct flow *flow)
+{
+	return flow->packet.destination_port == DNS_PORT || flow->packet.source_port == DNS_PORT ||
+	       flow->frontend_port == DNS_PORT;
+}
+
 // To a pod of this node without the host's stack where that is possible; the stack is the way for everything else.
 ALWAYS_INLINE int forward_to_pod(struct __sk_buff *skb, struct flow *flow)
 {
@@ -53,5 +60,7 @@ ALWAYS_INLINE int forward_to_pod(struct __sk_buff *skb, struct flow *flow)
 		if (reverse_translate(skb, flow) < 0)
 			return drop_flow(flow, APUS_REASON_MALFORMED, APUS_DIRECTION_INGRESS);
 	}
+	if (unlikely(is_dns(flow)))
+		learn_answer(skb, &flow->packet, flow->now);
 	return deliver(skb, &flow->packet, flow->destination.endpoint);
 }

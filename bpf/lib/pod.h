@@ -82,6 +82,8 @@ ALWAYS_INLINE int handle_from_pod(struct __sk_buff *skb, __u64 now)
 	}
 	if (unlikely(track(&flow)))
 		return drop_denied(&flow);
+	if (unlikely(is_dns(&flow)))
+		note_question(skb, &flow.packet, flow.now);
 	return forward_to_pod(skb, &flow);
 }
 
@@ -106,6 +108,8 @@ ALWAYS_INLINE int handle_to_pod(struct __sk_buff *skb, __u64 now)
 	flow.counts = flow.found.connection && !connection_side(flow.found.connection, flow.found.from_high)->endpoint;
 	if (unlikely(track(&flow)))
 		return drop_denied(&flow);
+	if (unlikely(is_dns(&flow)))
+		learn_answer(skb, &flow.packet, flow.now);
 	if (unlikely(flow.reverse) && reverse_translate(skb, &flow) < 0)
 		return drop_flow(&flow, APUS_REASON_MALFORMED, APUS_DIRECTION_INGRESS);
 	return TCX_NEXT_PROGRAM;

@@ -1,6 +1,7 @@
 // Network policy: the first matching bit (docs/policy.md).
 #pragma once
 
+#include "learned.h"
 #include "packet.h"
 
 struct {
@@ -26,14 +27,6 @@ struct {
 	__type(key, struct apus_policy_page_key);
 	__type(value, struct apus_policy_page);
 } policy_pages SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct apus_policy_peers_key);
-	__type(value, struct apus_policy_bits);
-} policy_peers SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -87,14 +80,9 @@ struct judgement {
 	__u8 passed; // an Admin rule said pass: no later Admin rule counts
 	__u8 enforces; // what is in audit mode counts as if it were not
 	__u8 policy_flags; // enum apus_policy_flag, of the policy
-	__u8 padding;
+	__u8 learned; // `learned_peer` of this CPU holds what the names of the peer admit
 	__u32 audited; // allowed: the rule that would have denied without audit mode, APUS_RULE_NONE: none
 };
-
-ALWAYS_INLINE __u32 first_bit(__u64 word)
-{
-	return __builtin_ctzll(word);
-}
 
 ALWAYS_INLINE const struct apus_policy_page *page_of(const struct judgement *judgement, __u32 page)
 {
@@ -105,13 +93,7 @@ ALWAYS_INLINE const struct apus_policy_page *page_of(const struct judgement *jud
 
 ALWAYS_INLINE const struct apus_policy_bits *bits_of_peer(const struct judgement *judgement, __u32 page)
 {
-	struct apus_policy_peers_key key = {
-		.policy = judgement->verdict.policy,
-		.class_id = judgement->class_id,
-		.page = page,
-	};
-
-	return bpf_map_lookup_elem(&policy_peers, &key);
+	return bits_of_class(judgement->verdict.policy, judgement->class_id, page);
 }
 
 ALWAYS_INLINE const struct apus_policy_bits *bits_of_port(const struct judgement *judgement, __u32 page)
@@ -176,18 +158,6 @@ ALWAYS_INLINE void judge_word(struct judgement *judgement, const struct apus_pol
 	}
 }
 
-// Of the entry that leads to the rules of a peer or port; NULL where only rules for all of them may match.
-ALWAYS_INLINE __u64 pages_of(const struct apus_policy_bits *lead)
-{
-	return lead ? lead->pages : 0;
-}
-
-// Whether the bits of `page` are in an entry of their own: those of the first page are in the leading one.
-ALWAYS_INLINE _Bool is_further_page(const struct apus_policy_bits *lead, __u64 page)
-{
-	return pages_of(lead) & page && pages_of(lead) & (page - 1);
-}
-
 ALWAYS_INLINE __u64 hits_of_word(const struct apus_policy_page *page, const struct apus_policy_bits *peers,
 				 const struct apus_policy_bits *ports, __u32 word)
 {
@@ -234,9 +204,11 @@ GLOBAL int judge_page(struct judgement *judgement, const struct apus_policy_page
 
 // Judges a connection by the policy that `judgement` names: page by page, but only those in which a rule can match. A
 // policy is there when its first page is; what else is missing and could match drops the packet, too.
-GLOBAL int judge_policy(struct judgement *judgement)
+//
+// `named`: `learned_peer` of this CPU says what the peer's names and class admit.
+ALWAYS_INLINE int judge_pages(struct judgement *judgement, _Bool named)
 {
-	const struct apus_policy_bits *peers, *ports;
+	const struct apus_policy_bits *peers = NULL, *ports;
 	const struct apus_policy_page *head;
 	__u64 pages;
 
@@ -248,17 +220,40 @@ GLOBAL int judge_policy(struct judgement *judgement)
 		return 0;
 	}
 	judgement->policy_flags = head->flags;
-	peers = judgement->class_id ? bits_of_peer(judgement, 0) : NULL;
+	if (!named && judgement->class_id)
+		peers = bits_of_peer(judgement, 0);
 	ports = bits_of_port(judgement, 0);
-	pages = (head->any_peer_pages | pages_of(peers)) & (head->any_port_pages | pages_of(ports));
+	pages = (head->any_peer_pages | (named ? learned_pages() : pages_of(peers))) &
+		(head->any_port_pages | pages_of(ports));
 	for (__u32 number = 0; number < APUS_POLICY_PAGES_MAX && pages && !judgement->decided; number++) {
-		if (!judge_page(judgement, head, peers, ports, pages & -pages))
+		if (named && !learned_join(judgement->verdict.policy, pages & -pages))
+			decide(judgement, APUS_REASON_POLICY_MISSING, APUS_RULE_NONE);
+		else if (!judge_page(judgement, head, named ? learned_bits() : peers, ports, pages & -pages))
 			decide(judgement, APUS_REASON_POLICY_MISSING, APUS_RULE_NONE);
 		pages &= pages - 1;
 	}
 	if (!judgement->decided && isolates(judgement))
 		decide(judgement, APUS_REASON_POLICY_ISOLATED, APUS_RULE_ISOLATION);
 	return 0;
+}
+
+GLOBAL int judge_unnamed(struct judgement *judgement)
+{
+	return judge_pages(judgement, 0);
+}
+
+// A function of its own, as the stack of the other one has no room for more.
+GLOBAL int judge_named(struct judgement *judgement)
+{
+	return judge_pages(judgement, 1);
+}
+
+ALWAYS_INLINE void judge_policy(struct judgement *judgement)
+{
+	if (unlikely(judgement->learned))
+		judge_named(judgement);
+	else
+		judge_unnamed(judgement);
 }
 
 // Of what is allowed: would it be denied if nothing were in audit mode, and by which rule?
@@ -277,9 +272,11 @@ ALWAYS_INLINE void audit_policy(struct judgement *judgement)
 	judgement->verdict.rule = rule;
 }
 
+// `now`: names of the peer that have ended by then do not count.
+//
 // Judges what `peer` and an endpoint under `policy` have to do with each other in one direction.
 ALWAYS_INLINE void judge(struct judgement *judgement, __u32 policy, const struct apus_address *peer,
-			 enum apus_direction direction)
+			 enum apus_direction direction, __u64 now)
 {
 	struct peer found;
 
@@ -293,6 +290,9 @@ ALWAYS_INLINE void judge(struct judgement *judgement, __u32 policy, const struct
 	if (direction == APUS_DIRECTION_INGRESS && found.flags & APUS_PEER_LOCAL_NODE)
 		return;
 	judgement->class_id = found.class_id;
+	judgement->learned = 0;
+	if (direction == APUS_DIRECTION_EGRESS && unlikely(names_in_force()))
+		judgement->learned = learned_find(policy, peer, found.class_id, now);
 	judge_policy(judgement);
 	if (unlikely(judgement->policy_flags & APUS_POLICY_AUDITS) && judgement->verdict.reason == APUS_REASON_NONE)
 		audit_policy(judgement);

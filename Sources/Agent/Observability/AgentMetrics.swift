@@ -16,10 +16,12 @@ struct AgentMetrics: Sendable {
     /// nil where the maps can't be read.
     var drops: [DropCount]?
     var events: EventCounters?
+    /// nil where the maps can't be read.
+    var names: [NameOutcome: UInt64]?
 
     var families: [MetricFamily] {
         agentFamilies + mapFamilies + objectFamilies + programmingFamilies + requestFamilies + evidenceFamilies
-            + packetFamilies
+            + packetFamilies + nameFamilies
     }
 
     private var agentFamilies: [MetricFamily] {

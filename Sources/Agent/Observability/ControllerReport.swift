@@ -40,6 +40,8 @@ struct ControllerReport: Sendable {
     var endpoints: Int
     var attached: Int
     var frontends: Int
+    var learned: LearnedCounts
+    var handedOver: HandedOverCounts
 }
 
 extension NodeController {
@@ -51,7 +53,8 @@ extension NodeController {
             passes: programming.passes,
             latency: latency.histogram, endpoints: interfaces.count,
             attached: interfaces.values.count { attached.contains($0.index) },
-            frontends: state.services.programs.count)
+            frontends: state.services.programs.count, learned: names.keeper.counts,
+            handedOver: names.learner.counts)
     }
 
     private func mapReports() -> [ControllerReport.Map] {

@@ -25,8 +25,13 @@ struct MetricsSource: Sendable {
         let (drops, events) = packetCounters()
         let metrics = AgentMetrics(
             node: configuration.node, controller: await controller.report(), requests: requests, hub: hub.statistics,
-            evidence: evidence.counts, drops: drops, events: events)
+            evidence: evidence.counts, drops: drops, events: events, names: nameOutcomes())
         return metrics.families + (reports?.families ?? []) + counters.families(directory)
+    }
+
+    private func nameOutcomes() -> [NameOutcome: UInt64]? {
+        guard let reader = try? DatapathReader(bpffs: configuration.bpffs) else { return nil }
+        return try? reader.nameOutcomes()
     }
 
     /// What the data path counts. Without maps, as before the first sync of a first start, there is nothing to tell.

@@ -110,6 +110,8 @@ extension ObjectProblem {
         case .refused(_, let error): reason = error.saysFull ? .mapFull : .refused
         case .waiting: reason = .refused
         case .closed: reason = .closed
+        case .patternRefused: reason = .invalid
+        case .names: reason = .refused
         }
         self.init(object: object, reason: reason, message: problem.reason.description)
     }

@@ -107,6 +107,7 @@ public final class DatapathKernel {
         let rule: BPFUpdateRule = onlyNew ? .onlyNew : .any
         let copied = [
             "connections", "half_open", "translations", "disposable_translations", "affinities", "network_namespaces",
+            "learned_addresses", "learned_names", "dns_questions",
         ]
         for name in copied {
             guard let old = try? BPFMap.open(pinned: previous.pins.map(name)), let new = maps[name],

@@ -14,6 +14,9 @@ public struct DatapathOptions: Sendable {
     public var reportsFlows: Bool
     /// Nanoseconds in which a denied flow is reported at most once.
     public var denialInterval: UInt64
+    /// The shortest lifetime of a DNS answer, and how much longer it counts than it lives, nanoseconds.
+    public var minimumNameLifetime: UInt64
+    public var nameGrace: UInt64
     /// Unread bytes of the event ring that wake its reader; below that it polls.
     public var wakeupBytes: UInt32
 
@@ -25,6 +28,8 @@ public struct DatapathOptions: Sendable {
         keepsConnections = false
         reportsFlows = true
         denialInterval = 5_000_000_000
+        minimumNameLifetime = 5_000_000_000
+        nameGrace = 5_000_000_000
         wakeupBytes = UInt32(clamping: capacities.eventBytes / 4)
     }
 
@@ -37,6 +42,8 @@ public struct DatapathOptions: Sendable {
         constants.datagram_timeout_ns = timeouts.datagram
         constants.denial_interval_ns = denialInterval
         constants.fragment_timeout_ns = timeouts.fragment
+        constants.name_minimum_ns = minimumNameLifetime
+        constants.name_grace_ns = nameGrace
         constants.wakeup_bytes = wakeupBytes
         constants.redirect_peer = redirectsToPeer ? 1 : 0
         constants.events = reportsFlows ? 1 : 0
@@ -55,7 +62,7 @@ public struct DatapathOptions: Sendable {
             "policy_ports": capacities.policyEntries,
             "names": capacities.names, "connections": capacities.connections, "half_open": capacities.halfOpen,
             "translations": capacities.connections, "disposable_translations": capacities.halfOpen,
-            "affinities": capacities.affinities,
+            "affinities": capacities.affinities, "learned_addresses": capacities.learnedAddresses,
             "network_namespaces": capacities.endpoints, "events": capacities.eventBytes,
         ]
     }

@@ -32,6 +32,10 @@ extension DatapathReader {
         case .events: return try eventRows()
         case .drops: return try dropRows()
         case .eventCounters: return try counterRows()
+        case .dnsCounters:
+            return try nameOutcomes().sorted { $0.key.rawValue < $1.key.rawValue }.map {
+                MapRow(key: $0.key.text, value: "\($0.value)")
+            }
         default: return try entries(of: map).map { map.row($0) }
         }
     }

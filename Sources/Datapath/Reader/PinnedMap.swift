@@ -27,4 +27,10 @@ public enum PinnedMap: String, Sendable, Hashable, CaseIterable {
     case events
     case eventCounters = "event_counters"
     case drops
+    case domainAutomaton = "domain_automaton"
+    case dnsResolvers = "dns_resolvers"
+    case dnsQuestions = "dns_questions"
+    case dnsCounters = "dns_counters"
+    case learnedAddresses = "learned_addresses"
+    case learnedNames = "learned_names"
 }

@@ -29,7 +29,8 @@ import Testing
             ],
             unreadable: [.syntax: 2], retries: 1, written: 12,
             passes: Histogram(exponential: 0.0001, factor: 2, count: 18),
-            latency: ProgrammingLatency(start: 0).histogram, endpoints: 2, attached: 1, frontends: 5)
+            latency: ProgrammingLatency(start: 0).histogram, endpoints: 2, attached: 1, frontends: 5,
+            learned: LearnedCounts(), handedOver: HandedOverCounts())
         return AgentMetrics(
             node: "node-a", controller: controller, requests: APIStatistics([.pod]),
             hub: FlowHub(capacity: 8).statistics,
@@ -38,7 +39,7 @@ import Testing
                 DropCount(
                     reason: .policyDenied, direction: .ingress, dropped: TrafficCount(packets: 4, bytes: 400))
             ],
-            events: EventCounters(submitted: 9, lost: 2))
+            events: EventCounters(submitted: 9, lost: 2), names: [.learned: 6, .unasked: 1])
     }
 
     @Test func whatTheAgentKnowsIsThere() {
@@ -54,6 +55,7 @@ import Testing
             "apus_api_failures_total{kind=\"Pod\",reason=\"unreachable\"} 0",
             "apus_flows_lost_total{place=\"decoder\"} 1", "apus_ring_records_lost_total 2",
             "apus_drop_packets_total{reason=\"policy_denied\",direction=\"ingress\"} 4",
+            "apus_fqdn_outcomes_total{outcome=\"unasked\"} 1", "apus_fqdn_evicted_total 0",
             "kubeproxy_sync_proxy_rules_duration_seconds_count 0",
             "kubeproxy_network_programming_duration_seconds_count 0",
         ] {

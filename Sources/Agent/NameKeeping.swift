@@ -1,0 +1,56 @@
+internal import Datapath
+internal import LinuxKernel
+internal import Logging
+
+/// The agent's part in names: it learns from the answers that the data path hands over, and lets go of what has ended.
+struct NameKeeping: ~Copyable {
+    /// Between two looks at all that is held, in nanoseconds.
+    private static let interval: UInt64 = 5_000_000_000
+
+    var keeper: LearnedKeeper
+    var learner: AnswerLearner
+    private var lastSweep: UInt64 = 0
+
+    init(_ kernel: DatapathKernel) throws {
+        // Both or none: the compiler destroys no half-made value.
+        let keeper = try kernel.learnedKeeper()
+        let learner = try kernel.answerLearner()
+        self.keeper = keeper
+        self.learner = learner
+    }
+
+    /// Whether it is time to look at all that is held, at CLOCK_MONOTONIC nanoseconds.
+    mutating func isDue(at now: UInt64) -> Bool {
+        guard now - lastSweep >= Self.interval else { return false }
+        lastSweep = now
+        return true
+    }
+}
+
+extension NodeController {
+    /// Does what is due for names.
+    func keepNames(at now: UInt64) {
+        if names.learner.hasWaiting {
+            let refused = names.learner.counts.refused
+            names.learner.learn(by: tables)
+            // There was no room: make some now.
+            if names.learner.counts.refused > refused { sweepNames(at: now) }
+        }
+        if names.isDue(at: now) { sweepNames(at: now) }
+    }
+
+    private func sweepNames(at now: UInt64) {
+        let evicted = names.keeper.counts.evicted
+        do {
+            try names.keeper.sweep(now: now, policies: tables.policiesWithLearned)
+        } catch {
+            log.error("Learned addresses could not be read", metadata: ["error": "\(error)"])
+        }
+        let more = names.keeper.counts.evicted - evicted
+        if more > 0 {
+            log.warning(
+                "Learned addresses were evicted, as map learned_addresses is nearly full (--map-size-learned)",
+                metadata: ["addresses": "\(more)"])
+        }
+    }
+}

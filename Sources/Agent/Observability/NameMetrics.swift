@@ -1,0 +1,45 @@
+internal import Datapath
+internal import PrometheusText
+
+extension AgentMetrics {
+    /// What was learned under names, and what was not.
+    var nameFamilies: [MetricFamily] {
+        var answers = MetricFamily(
+            "apus_fqdn_outcomes_total", .counter,
+            "Questions, answers and addresses of DNS in the data path where policies have names, by what became of them."
+        )
+        for outcome in NameOutcome.allCases {
+            if let count = names?[outcome] { answers.add(.count(count), [MetricLabel("outcome", outcome.text)]) }
+        }
+        var handedOver = MetricFamily(
+            "apus_fqdn_handed_over_total", .counter,
+            "Answers that the data path handed over to the agent, by what became of them.")
+        let counts = controller.handedOver
+        for (outcome, count) in [
+            ("learned", counts.learned), ("unreadable", counts.unreadable), ("unasked", counts.unasked),
+            ("unmatched", counts.unmatched), ("no-room", counts.refused),
+        ] {
+            handedOver.add(.count(count), [MetricLabel("outcome", outcome)])
+        }
+        return [answers, handedOver] + heldFamilies
+    }
+
+    private var heldFamilies: [MetricFamily] {
+        let learned = controller.learned
+        return [
+            MetricFamily(
+                "apus_fqdn_addresses", .gauge, "Learned addresses that were held at the last look, for each policy.",
+                [MetricSample(.count(learned.addresses))]),
+            MetricFamily(
+                "apus_fqdn_names", .gauge, "Names that were held at the last look.",
+                [MetricSample(.count(learned.names))]),
+            MetricFamily(
+                "apus_fqdn_expired_total", .counter, "Learned addresses that were let go as they had ended.",
+                [MetricSample(.count(learned.expired))]),
+            MetricFamily(
+                "apus_fqdn_evicted_total", .counter,
+                "Learned addresses that had to make room although they had not ended.",
+                [MetricSample(.count(learned.evicted))]),
+        ]
+    }
+}

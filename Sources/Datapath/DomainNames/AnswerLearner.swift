@@ -1,0 +1,197 @@
+internal import BPF
+internal import DatapathABI
+internal import LinuxKernel
+internal import Wire
+
+/// What became of the answers that the data path handed over.
+public struct HandedOverCounts: Sendable, Hashable {
+    /// They taught addresses.
+    public internal(set) var learned: UInt64 = 0
+    /// They could not be parsed here either.
+    public internal(set) var unreadable: UInt64 = 0
+    /// They answered no question that the pod had asked.
+    public internal(set) var unasked: UInt64 = 0
+    /// No pattern matches their name, or the pod that asked is gone.
+    public internal(set) var unmatched: UInt64 = 0
+    /// There was no room for what they taught.
+    public internal(set) var refused: UInt64 = 0
+
+    public init() {}
+}
+
+/// Learns from the answers that the data path did not learn from itself: long ones, odd ones, those that found a map full.
+public struct AnswerLearner: ~Copyable, Sendable {
+    private var ring: RingBuffer
+    private let questions: BPFMap
+    private let names: BPFMap
+    private let addresses: BPFMap
+    private let minimumLifetime: UInt64
+    private let grace: UInt64
+    public private(set) var counts = HandedOverCounts()
+
+    init(
+        ring: consuming RingBuffer, questions: consuming BPFMap, names: consuming BPFMap, addresses: consuming BPFMap,
+        minimumLifetime: UInt64, grace: UInt64
+    ) {
+        self.ring = ring
+        self.questions = questions
+        self.names = names
+        self.addresses = addresses
+        self.minimumLifetime = minimumLifetime
+        self.grace = grace
+    }
+
+    /// Whether answers wait.
+    public var hasWaiting: Bool { ring.available > 0 }
+
+    /// Learns from the answers that wait, for the policies of the pods that asked.
+    public mutating func learn(by tables: DatapathTables) {
+        var waiting: [HandedOver] = []
+        _ = ring.drain(limit: 64) { record in
+            if let answer = HandedOver(record) { waiting.append(answer) } else { counts.unreadable += 1 }
+        }
+        for answer in waiting { learn(answer, tables) }
+    }
+
+    private mutating func learn(_ answer: HandedOver, _ tables: DatapathTables) {
+        guard let response = answer.response else {
+            counts.unreadable += 1
+            return
+        }
+        let hash = NameHash(response.name)
+        guard takeQuestion(answer, response, hash) else {
+            counts.unasked += 1
+            return
+        }
+        let policies = tables.policiesLearning(slot: Int(answer.header.endpoint), identity: answer.header.identity)
+        let set = tables.domains.program?.set(matching: response.name.utf8) ?? 0
+        guard set != 0, !policies.isEmpty, !response.addresses.isEmpty else {
+            counts.unmatched += 1
+            return
+        }
+        do throws(BPFError) {
+            try hold(response.name, hash, set: set, at: answer.header.time_ns)
+            for policy in policies {
+                for address in response.addresses { try learn(address, hash, policy, at: answer.header.time_ns) }
+            }
+            counts.learned += 1
+        } catch {
+            counts.refused += 1
+        }
+    }
+
+    /// Whether the pod asked for this over the connection. The question is answered then.
+    private func takeQuestion(_ answer: HandedOver, _ response: DNSResponse, _ hash: NameHash) -> Bool {
+        // One that found no room was taken by the data path.
+        if answer.header.problem == apus_dns_problem.APUS_DNS_PARSED.rawValue { return true }
+        var key = apus_question_key()
+        key.connection = answer.header.connection
+        key.id = response.id
+        guard let question = try? questions.lookup(key, as: apus_question.self),
+            question.hash == hash.question(type: response.type)
+        else { return false }
+        _ = try? questions.delete(key)
+        return true
+    }
+
+    private func hold(_ name: String, _ hash: NameHash, set: UInt32, at time: UInt64) throws(BPFError) {
+        var record = apus_learned_name()
+        record.seen_ns = time
+        record.set = set
+        record.length = UInt32(name.utf8.count)
+        withUnsafeMutableBytes(of: &record.text) { $0.copyBytes(from: name.utf8.prefix($0.count)) }
+        if let known = try names.lookup(hash.value, as: apus_learned_name.self) {
+            guard LearnedNameRecord(known).name == name else {
+                throw BPFError(operation: "hold name", errno: .exists, detail: name)
+            }
+            record.seen_ns = max(time, known.seen_ns)
+        }
+        try names.update(hash.value, record)
+    }
+
+    private func learn(
+        _ address: DNSResponse.Address, _ hash: NameHash, _ policy: UInt32, at time: UInt64
+    ) throws(BPFError) {
+        let lifetime = max(UInt64(address.lifetime) * 1_000_000_000, minimumLifetime)
+        var value = apus_learned_address()
+        value.learned = [apus_learned_use(name: hash.value, end_ns: time + lifetime + grace)]
+        value.used_ns = time
+        try addresses.learn(
+            apus_learned_key(address: apus_address(address.address), policy: policy, padding: 0), value)
+    }
+}
+
+/// An answer that the data path handed over.
+private struct HandedOver {
+    /// What comes before the message.
+    struct Header {
+        let time_ns: UInt64
+        let connection: apus_connection_key
+        let endpoint: UInt32
+        let identity: UInt32
+        let problem: UInt32
+    }
+
+    private static let headerSize = MemoryLayout<apus_handed_over>.size - Int(APUS_HANDED_OVER_MAX)
+
+    let header: Header
+    let response: DNSResponse?
+
+    /// Nil for a record of another length.
+    init?(_ record: borrowing RawSpan) {
+        guard record.byteCount == MemoryLayout<apus_handed_over>.size else { return nil }
+        header = Header(
+            time_ns: record.unsafeLoadUnaligned(as: UInt64.self),
+            connection: record.unsafeLoadUnaligned(fromByteOffset: 8, as: apus_connection_key.self),
+            endpoint: record.unsafeLoadUnaligned(fromByteOffset: 48, as: UInt32.self),
+            identity: record.unsafeLoadUnaligned(fromByteOffset: 52, as: UInt32.self),
+            problem: record.unsafeLoadUnaligned(fromByteOffset: 60, as: UInt32.self))
+        let length = Int(record.unsafeLoadUnaligned(fromByteOffset: 56, as: UInt32.self))
+        guard length <= Int(APUS_HANDED_OVER_MAX) else { return nil }
+        response = try? DNSResponse(
+            parsing: record.extracting(Self.headerSize..<Self.headerSize + length))
+    }
+}
+
+/// The hash of a name, as the data path makes it: FNV-1a over its text with a dot behind each label.
+struct NameHash {
+    let value: UInt64
+
+    init(_ name: String) {
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        for byte in name.isEmpty ? [] : Array(name.utf8) + [UInt8(ascii: ".")] {
+            hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3
+        }
+        value = hash
+    }
+
+    /// The hash of the question for records of a type.
+    func question(type: DNSType) -> UInt64 { value ^ UInt64(type.rawValue) &* 0x9e37_79b9_7f4a_7c15 }
+}
+
+extension DatapathTables {
+    /// The policies for which a pod's answers are learned; none when another pod has the slot.
+    func policiesLearning(slot: Int, identity: UInt32) -> [UInt32] {
+        guard let record = endpoints.records[slot], let actual = record.actual, actual.identity == identity else {
+            return []
+        }
+        return Set([actual.egress_policy, record.wanted.egress_policy]).filter(domains.hasNames).sorted()
+    }
+}
+
+extension DatapathKernel {
+    /// What keeps the map of learned addresses small.
+    public func learnedKeeper() throws -> LearnedKeeper {
+        LearnedKeeper(
+            addresses: try box("learned_addresses").map.duplicate(), names: try box("learned_names").map.duplicate(),
+            established: try box("connections").map.duplicate(), halfOpen: try box("half_open").map.duplicate())
+    }
+
+    /// What learns from the answers that the data path hands over; there may be only one at a time.
+    public func answerLearner() throws -> AnswerLearner {
+        AnswerLearner(
+            ring: try RingBuffer(try box("dns_messages").map), questions: try box("dns_questions").map.duplicate(),
+            names: try box("learned_names").map.duplicate(), addresses: try box("learned_addresses").map.duplicate(),
+            minimumLifetime: options.minimumNameLifetime, grace: options.nameGrace)
+    }
+}

@@ -1,0 +1,79 @@
+internal import DatapathABI
+public import NetworkPolicy
+
+extension DatapathTables {
+    /// Brings what is wanted of names up to date with the policies: their sets are classes of `policy_peers`.
+    mutating func updateDomains() {
+        let inUse = endpoints.policiesInUse.union(endpoints.policiesWanted)
+        let changed = domains.compile(policiesInUse: inUse)
+        guard changed || policies.hasChangedDomains else { return }
+        policies.hasChangedDomains = false
+        let entries = domains.entries()
+        for entry in entries { policies.setPeers(entry.policy, entry.set, entry.bits) }
+        domains.note(entries)
+        let named = domains.nameEntries()
+        for entry in named.put { names.put(entry.key, entry.value) }
+        for key in named.remove { names.retire(key) }
+    }
+
+    /// Puts the automaton in force once all its sets have their entries. What names had before goes only then.
+    mutating func installDomains<Writer>(_ pass: inout ProgrammingPass<Writer>) {
+        guard !domains.isInstalled, !hasUnknownNames else { return }
+        guard !policies.peers.pendingPuts.contains(where: PolicyTables.isOfSet) else { return }
+        let failure = pass.writer.install(domains.program)
+        domains.noteInstallation(failure)
+        guard failure == nil else { return }
+        for entry in domains.takeOutdated() { policies.setPeers(entry.policy, entry.set, RuleBits()) }
+    }
+
+    /// Whether endpoints are to keep policies whose patterns only the kernel knows: then its automaton stays.
+    private var hasUnknownNames: Bool {
+        endpoints.policiesWanted.contains { policy in
+            guard !domains.hasNames(policy),
+                let page = policies.pages[PolicyTables.headKey(policy)]?.load(apus_policy_page.self)
+            else { return false }
+            return page.flags & UInt32(APUS_POLICY_NAMES.rawValue) != 0
+        }
+    }
+
+    /// Has the addresses that were learned for the policies of endpoints count for those that they are about to get.
+    /// What is learned meanwhile is learned for both.
+    ///
+    /// - Returns: Slots whose endpoints must wait, as that failed.
+    mutating func carryLearned<Writer>(_ slots: [Int], _ pass: inout ProgrammingPass<Writer>) -> Set<Int> {
+        var failed: Set<Int> = []
+        var moves: [NameMove: [Int]] = [:]
+        for slot in slots {
+            guard let record = endpoints.records[slot], var actual = record.actual else { continue }
+            let move = NameMove(from: actual.egress_policy, to: record.next.egress_policy)
+            guard move.from != move.to, hasNames(move.from), domains.hasNames(move.to) else { continue }
+            actual.coming_policy = move.to
+            if pass.store(.endpoints, slot, Bytes(of: actual)) {
+                moves[move, default: []].append(slot)
+            } else {
+                failed.insert(slot)
+            }
+        }
+        for (move, slots) in moves where pass.writer.copyLearned(from: move.from, to: move.to) != nil {
+            failed.formUnion(slots)
+        }
+        return failed
+    }
+
+    private struct NameMove: Hashable {
+        let from: UInt32
+        let to: UInt32
+    }
+
+    /// Whether names may have been learned for a policy.
+    private func hasNames(_ policy: UInt32) -> Bool {
+        if domains.hasNames(policy) { return true }
+        let page = policies.pages.held(PolicyTables.headKey(policy))?.load(apus_policy_page.self)
+        return page.map { $0.flags & UInt32(APUS_POLICY_NAMES.rawValue) != 0 } ?? false
+    }
+
+    /// The policies for which learned addresses are of use: those of endpoints, in the kernel or as they are wanted.
+    public var policiesWithLearned: Set<PolicyID> {
+        Set(endpoints.policiesInUse.union(endpoints.policiesWanted).map { PolicyID(rawValue: $0) })
+    }
+}

@@ -1,0 +1,132 @@
+internal import DatapathABI
+internal import DomainNames
+internal import NetworkPolicy
+
+/// The names in policies: what the patterns of all of them make, and what of it the kernel does not have yet.
+struct DomainTables: Sendable {
+    /// A policy that admits what names resolve to.
+    struct Policy: Sendable {
+        var domains: [DomainBits]
+        /// Who wrote each rule.
+        var objects: [PolicyName]
+        /// Whether it is wanted; otherwise it stays while endpoints have it.
+        var isWanted = true
+    }
+
+    /// By the policy's id.
+    private(set) var policies: [UInt32: Policy] = [:]
+    /// Of the patterns of all policies; nil: there is none.
+    private(set) var program: DomainProgram?
+    /// Whether the kernel has the program, and the names that are held have its sets.
+    private(set) var isInstalled = false
+    /// Why it has not.
+    private(set) var failure: MapError?
+    private var patterns: Set<DomainPattern> = []
+    /// The sets that have entries, of each policy; those that the program has not, until it is installed.
+    private var setsOfPolicy: [UInt32: Set<UInt32>] = [:]
+    private var namedSets: [UInt32: Int] = [:]
+
+    /// The sets whose entries may go.
+    private(set) var outdated: [(policy: UInt32, set: UInt32)] = []
+
+    /// Takes in a policy; one without names is none of these.
+    mutating func set(_ policy: CompiledPolicy) {
+        if policy.domains.isEmpty { return }
+        policies[policy.id.rawValue] = Policy(
+            domains: policy.domains, objects: policy.rules.map(\.origin.policy))
+    }
+
+    mutating func remove(_ id: UInt32) { policies[id]?.isWanted = false }
+
+    /// Whether the policy is known to have names.
+    func hasNames(_ policy: UInt32) -> Bool { policies[policy] != nil }
+
+    /// Lets go of policies that no endpoint has any more, and compiles the patterns if they are others now.
+    ///
+    /// - Returns: Whether the program is another one.
+    mutating func compile(policiesInUse: Set<UInt32>) -> Bool {
+        policies = policies.filter { $0.value.isWanted || policiesInUse.contains($0.key) }
+        let wanted = Set(policies.values.flatMap { $0.domains.map(\.pattern) })
+        guard wanted != patterns else { return false }
+        patterns = wanted
+        program = wanted.isEmpty ? nil : DomainProgram(DomainAutomaton(compiling: wanted))
+        isInstalled = false
+        return true
+    }
+
+    /// The sets of the program that have rules of each policy.
+    func entries() -> [(policy: UInt32, set: UInt32, bits: RuleBits)] {
+        guard let program else { return [] }
+        return policies.flatMap { id, policy in
+            let bits = Dictionary(policy.domains.map { ($0.pattern, $0.bits) }) { first, _ in first }
+            return program.sets.compactMap { set, patterns -> (policy: UInt32, set: UInt32, bits: RuleBits)? in
+                let found = patterns.compactMap { bits[$0] }
+                if found.isEmpty { return nil }
+                return (id, set, found.reduce(into: RuleBits()) { $0.formUnion($1) })
+            }
+        }
+    }
+
+    /// Notes which sets have entries; those that had before are `outdated` once the program is installed.
+    mutating func note(_ entries: [(policy: UInt32, set: UInt32, bits: RuleBits)]) {
+        var current: [UInt32: Set<UInt32>] = [:]
+        for entry in entries { current[entry.policy, default: []].insert(entry.set) }
+        outdated.removeAll { current[$0.policy]?.contains($0.set) ?? false }
+        for (policy, sets) in setsOfPolicy {
+            outdated += sets.subtracting(current[policy] ?? []).sorted().map { (policy, $0) }
+        }
+        setsOfPolicy = current
+    }
+
+    /// The patterns of each set as entries of `names`, and the keys of those that are not wanted any more.
+    mutating func nameEntries() -> (put: [TableEntry], remove: [Bytes]) {
+        let sets = program?.sets ?? []
+        let put = sets.flatMap { set, patterns in
+            patterns.enumerated().map { index, pattern in
+                TableEntry(
+                    key: NameKey.pattern(set: set, UInt32(index)).key, value: NameKey.value(pattern.fieldText))
+            }
+        }
+        let old = namedSets
+        namedSets = Dictionary(uniqueKeysWithValues: sets.map { ($0.id, $0.patterns.count) })
+        let remove = old.filter { namedSets[$0.key] == nil }.flatMap { set, count in
+            (0..<UInt32(count)).map { NameKey.pattern(set: set, $0).key }
+        }
+        return (put, remove)
+    }
+
+    /// The kernel took the program, or said why not.
+    mutating func noteInstallation(_ failure: MapError?) {
+        self.failure = failure
+        isInstalled = failure == nil
+    }
+
+    mutating func takeOutdated() -> [(policy: UInt32, set: UInt32)] {
+        defer { outdated = [] }
+        return outdated
+    }
+
+    /// What of the names is not in force, with the objects that it belongs to.
+    var problems: [DatapathProblem] {
+        var found = failure.map { [DatapathProblem(object: "domain names of policies", reason: .names($0))] } ?? []
+        for refusal in program?.automaton.refusals ?? [] {
+            for object in objects(of: refusal.pattern) {
+                found.append(
+                    DatapathProblem(
+                        object: "\(object)",
+                        reason: .patternRefused(refusal.pattern.description, states: refusal.limit)))
+            }
+        }
+        return found
+    }
+
+    /// The objects in whose rules the pattern is.
+    private func objects(of pattern: DomainPattern) -> [PolicyName] {
+        let found = policies.values.filter(\.isWanted).flatMap { policy in
+            policy.domains.filter { $0.pattern == pattern }.flatMap { domain in
+                policy.objects.indices.filter { domain.bits[$0] }.map { policy.objects[$0] }
+            }
+        }
+        return Set(found).sorted()
+    }
+}

@@ -1,0 +1,195 @@
+internal import Addressing
+internal import BPF
+internal import DNSMessages
+internal import DatapathABI
+internal import DomainNames
+internal import TestSupport
+internal import Testing
+internal import Wire
+
+/// A pod that may ask anybody and reach what is called `*.web.test`, and a trusted resolver.
+private struct Asker {
+    static let resolver = ip("10.9.9.9")
+    static let stranger = ip("10.9.9.8")
+    static let web = [ip("203.0.113.1"), ip("203.0.113.2")]
+
+    let datapath: DatapathFixture
+    let pod: Pod
+
+    init() throws {
+        datapath = try DatapathFixture { $0.redirect_peer = 0 }
+        let policy = HandMadePolicy(
+            id: 0x77, hasNames: true,
+            rules: [.init(peers: [1]), .init(ports: .init(ipProtocol: .udp, port: 53))])
+        try datapath.set(policy)
+        pod = try datapath.addPod(egress: policy.id)
+        try datapath.maps.domainAutomaton.install(
+            DomainAutomaton(compiling: [try DomainPattern(fqdnPattern: "*.web.test")]))
+        try datapath.maps.dnsResolvers.update(apus_prefix_key(CIDR(host: Self.resolver)), UInt32(1))
+    }
+
+    /// Sends a question; it passes.
+    func ask(_ name: String = "a.web.test", id: UInt16 = 7, resolver: IPAddress = Self.resolver) throws {
+        var message = SentMessage(id: id, name: name)
+        message.flags = 0x0100
+        let packet = pod.sends(to: resolver).udp(from: 40_000, to: 53).payload(DNSEncoder.encode(message))
+        #expect(try datapath.run(packet, on: .fromPod(pod)) == .passed)
+    }
+
+    /// An answer on its way to the pod, which passes whatever it says.
+    func answer(
+        _ name: String = "a.web.test", id: UInt16 = 7, type: DNSType = .a, from resolver: IPAddress = Self.resolver,
+        lifetime: UInt32 = 60, addresses: [IPAddress] = Self.web, flags: UInt16 = 0x8180
+    ) throws {
+        var message = SentMessage(
+            id: id, name: name, type: type,
+            answers: addresses.map { .init(owner: name, lifetime: lifetime, data: .address($0)) })
+        message.flags = flags
+        let packet = pod.receives(from: resolver).udp(from: 53, to: 40_000).payload(DNSEncoder.encode(message))
+        #expect(try datapath.run(packet, on: .toPod(pod)) == .passed)
+    }
+
+    func reaches(_ address: IPAddress, from port: Port) throws -> Bool {
+        try datapath.run(pod.sends(to: address).tcp(from: port, to: 443, flags: .syn), on: .fromPod(pod)) == .passed
+    }
+
+    func count(_ counter: apus_dns_counter) throws -> UInt64 {
+        try datapath.maps.dnsCounters.lookupSum(counter.rawValue, as: UInt64.self) ?? 0
+    }
+
+    var isTaught: Bool { get throws { try !datapath.maps.learnedAddresses.keys(as: apus_learned_key.self).isEmpty } }
+}
+
+@Suite("What DNS answers teach the data path")
+struct LearningTests {
+    @Test("An answer to the pod's own question opens its addresses and no others")
+    func learns() throws {
+        let asker = try Asker()
+        #expect(try !asker.reaches(Asker.web[0], from: 50_000))
+        try asker.ask("A.Web.TEST")
+        try asker.answer("a.WEB.test")
+        for (number, address) in Asker.web.enumerated() {
+            #expect(try asker.reaches(address, from: Port(50_001 + UInt16(number))))
+        }
+        #expect(try !asker.reaches(ip("203.0.113.3"), from: 50_009))
+        #expect(try asker.count(.APUS_DNS_COUNT_LEARNED) == 1 && asker.count(.APUS_DNS_COUNT_ADDRESSES) == 2)
+    }
+
+    /// Why an answer teaches nothing.
+    private static let refused: [(String, apus_dns_counter, @Sendable (Asker) throws -> Void)] = [
+        (
+            "no question", .APUS_DNS_COUNT_UNASKED,
+            { asker in
+                try asker.ask(id: 8)
+                try asker.answer()
+            }
+        ),
+        (
+            "another id", .APUS_DNS_COUNT_UNASKED,
+            { asker in
+                try asker.ask()
+                try asker.answer(id: 6)
+            }
+        ),
+        (
+            "a second answer", .APUS_DNS_COUNT_UNASKED,
+            { asker in
+                try asker.ask()
+                try asker.answer(addresses: [])
+                try asker.answer()
+            }
+        ),
+        (
+            "another name", .APUS_DNS_COUNT_MISMATCHED,
+            { asker in
+                try asker.ask("a.web.test")
+                try asker.answer("b.web.test")
+            }
+        ),
+        (
+            "another type", .APUS_DNS_COUNT_MISMATCHED,
+            { asker in
+                try asker.ask()
+                try asker.answer(type: .aaaa)
+            }
+        ),
+        (
+            "a name that no policy has", .APUS_DNS_COUNT_UNMATCHED,
+            { asker in
+                try asker.ask("web.test")
+                try asker.answer("web.test")
+            }
+        ),
+        (
+            "a resolver that is not trusted", .APUS_DNS_COUNT_UNTRUSTED,
+            { asker in
+                try asker.ask(resolver: Asker.stranger)
+                try asker.answer(from: Asker.stranger)
+            }
+        ),
+        (
+            "a question as an answer", .APUS_DNS_COUNT_UNPARSED,
+            { asker in
+                try asker.ask()
+                try asker.answer(flags: 0x0100)
+            }
+        ),
+    ]
+
+    @Test("What was not asked, or not of whom, teaches nothing", arguments: Self.refused.indices)
+    func refuses(_ number: Int) throws {
+        let (what, counter, play) = Self.refused[number]
+        let asker = try Asker()
+        try play(asker)
+        #expect(try !asker.isTaught, "\(what)")
+        #expect(try asker.count(counter) == 1, "\(what)")
+        #expect(try !asker.reaches(Asker.web[0], from: 50_000), "\(what)")
+    }
+
+    @Test("An answer from another host, which opens a connection of its own, teaches nothing")
+    func forged() throws {
+        let asker = try Asker()
+        try asker.ask()
+        try asker.answer(from: Asker.stranger)
+        #expect(try !asker.isTaught)
+        try asker.answer()
+        #expect(try asker.isTaught, "the question still waits for its own answer")
+    }
+
+    @Test("Each of nine names of one address counts, as those of one set make room for each other")
+    func manyNames() throws {
+        let asker = try Asker()
+        for number in 0..<9 {
+            try asker.ask("n\(number).web.test", id: UInt16(number))
+            try asker.answer("n\(number).web.test", id: UInt16(number), lifetime: UInt32(100 + number))
+        }
+        #expect(try asker.count(.APUS_DNS_COUNT_CROWDED) == 0)
+        #expect(try asker.reaches(Asker.web[0], from: 50_000))
+    }
+
+    @Test("A name that has ended counts for a live connection that is judged again, and for no new one")
+    func ends() throws {
+        let asker = try Asker()
+        try asker.ask()
+        try asker.answer()
+        #expect(try asker.reaches(Asker.web[0], from: 50_000))
+        for key in try asker.datapath.maps.learnedAddresses.keys(as: apus_learned_key.self) {
+            var value = try #require(
+                try asker.datapath.maps.learnedAddresses.lookup(key, as: apus_learned_address.self))
+            value.uses.0.end_ns = 1
+            try asker.datapath.maps.learnedAddresses.update(key, value)
+        }
+        try asker.datapath.bumpGeneration(of: asker.pod)
+        #expect(try asker.reaches(Asker.web[0], from: 50_000))
+        #expect(try !asker.reaches(Asker.web[0], from: 50_001))
+    }
+
+    @Test("Without policies that have names nothing is noted")
+    func nothingInForce() throws {
+        let asker = try Asker()
+        try asker.datapath.maps.domainAutomaton.delete(UInt32(0))
+        try asker.ask()
+        try asker.answer()
+        #expect(try asker.count(.APUS_DNS_COUNT_QUESTIONS) == 0 && !asker.isTaught)
+    }
+}

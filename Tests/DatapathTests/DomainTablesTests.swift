@@ -1,0 +1,95 @@
+import Addressing
+import DatapathABI
+import DomainNames
+import NetworkPolicy
+import Testing
+
+@testable import Datapath
+
+@Suite("Names in policies become classes, an automaton, and what was learned before")
+struct DomainTablesTests {
+    private let pod = PolicyPod(
+        key: PodKey(namespace: "shop", name: "p1"), labels: ["app": "web"], addresses: [IPAddress(v4: 0x0a01_0001)],
+        node: "node-1", isHostNetwork: false, namedPorts: [], isTerminated: false)
+
+    private func policy(_ patterns: [String]) throws -> PolicyInput {
+        let matches = try patterns.map { try DomainPattern(fqdnPattern: $0) }
+        return .fqdnPolicy(
+            FQDNPolicyObject(namespace: "shop", name: "names", egress: [FQDNPolicyRule(matches: matches)]))
+    }
+
+    /// Tables with one pod, under a policy.
+    private func rig(_ compiler: inout PolicyCompiler, _ patterns: [String]) throws -> Rig {
+        var rig = Rig()
+        rig.tables.apply(compiler.apply([.pod(pod), try policy(patterns)]).map(DatapathEdit.policy))
+        rig.tables.apply([.endpoint(.upsert(endpoint(1)))])
+        return rig
+    }
+
+    private func egress(_ rig: Rig) -> UInt32 {
+        rig.kernel.load(apus_endpoint.self, .endpoints, 1)?.egress_policy ?? 0
+    }
+
+    @Test("The sets of an automaton have rules before it is in force, and names of their patterns")
+    func install() throws {
+        var compiler = PolicyCompiler(node: "node-1")
+        var rig = try rig(&compiler, ["*.web.test", "a.web.test"])
+        var sawEntries = false
+        rig.kernel.afterWrite = { kernel in
+            let sets = kernel.entries(of: .policyPeers).filter { PolicyTables.isOfSet($0.key) }
+            if kernel.installed == nil, !sets.isEmpty { sawEntries = true }
+        }
+        #expect(rig.program().isComplete)
+        let program = try #require(rig.kernel.installed)
+        #expect(sawEntries)
+        let sets = Set(rig.kernel.entries(of: .policyPeers).map { PolicyTables.owners(ofPeers: $0.key).classID })
+        for name in ["a.web.test", "b.web.test"] { #expect(sets.contains(program.set(matching: name.utf8)), "\(name)") }
+        #expect(program.set(matching: "web.test".utf8) == 0)
+        let texts = rig.kernel.entries(of: .names).map { NameKey.text($0.value) }
+        #expect(texts.contains("pattern/*.web.test") && texts.contains("name/a.web.test"))
+    }
+
+    @Test("What was learned is copied before a pod gets another policy, and old sets go after")
+    func change() throws {
+        var compiler = PolicyCompiler(node: "node-1")
+        var rig = try rig(&compiler, ["*.web.test"])
+        rig.program()
+        let old = egress(rig)
+        let before = try #require(rig.kernel.installed).set(matching: "a.web.test".utf8)
+        rig.tables.apply(compiler.apply([try policy(["*.web.test", "a.*.test"])]).map(DatapathEdit.policy))
+        rig.program()
+        #expect(rig.kernel.copies == [[old, egress(rig)]] && old != egress(rig))
+        #expect(rig.kernel.installed?.set(matching: "b.web.test".utf8) == before)
+        #expect(rig.kernel.installed?.set(matching: "a.web.test".utf8) != before)
+        rig.tables.apply(
+            compiler.apply([.fqdnPolicyRemoved(namespace: "shop", name: "names")]).map(DatapathEdit.policy))
+        for _ in 0..<4 {
+            rig.program()
+            rig.now += 20
+        }
+        #expect(rig.kernel.installed == nil)
+        #expect(!rig.kernel.entries(of: .policyPeers).contains { PolicyTables.isOfSet($0.key) })
+    }
+
+    @Test("An automaton that the kernel refuses is told, and tried again")
+    func refused() throws {
+        var compiler = PolicyCompiler(node: "node-1")
+        var rig = try rig(&compiler, ["*.web.test"])
+        rig.kernel.failsNames = { true }
+        #expect(rig.program().problems.map(\.reason).contains(.names(FakeKernel.refused)))
+        rig.kernel.failsNames = { false }
+        #expect(rig.program().isComplete && rig.kernel.installed != nil)
+    }
+
+    @Test("A pattern that finds no room is told of its object, and the others are in force")
+    func refusedPattern() throws {
+        var compiler = PolicyCompiler(node: "node-1")
+        let letters = Array("abcdefghijklmnopqr")
+        let many = letters.map { "*\($0)*\($0)*" }
+        var rig = try rig(&compiler, many + ["www.web.test"])
+        let report = rig.program()
+        let refusals = report.problems.filter { if case .patternRefused = $0.reason { true } else { false } }
+        #expect(!refusals.isEmpty && refusals.allSatisfy { $0.object.contains("shop/names") })
+        #expect(rig.kernel.installed?.set(matching: "www.web.test".utf8) != 0)
+    }
+}

@@ -1,0 +1,185 @@
+import Addressing
+import Datapath
+import FoundationEssentials
+import TestSupport
+import Testing
+
+extension TrafficTests {
+    /// Policies with names, real resolvers and what they teach.
+    @Suite(.serialized) struct Names {
+        /// Names to resolve and connect to at once; 100,000 in a long run.
+        private static let rounds = ProcessInfo.processInfo.environment["APUS_NAME_ROUNDS"].flatMap(Int.init) ?? 1_000
+
+        @Test(arguments: ["on", "off"])
+        func aResolvedNameIsReachedAtOnce(redirectPeer: String) async throws {
+            try await NameLab.run(options: ["--redirect-peer", redirectPeer]) { names in
+                try await expectClosed(names, NameLab.web)
+                for address in NameLab.service + names.lab.pod("dns").addresses {
+                    for covered in [true, false] {
+                        for options in [["--udp"], ["--tcp"]] {
+                            let found = try await names.resolve(
+                                "web.test", at: address, from: names.client, count: 5, options: options,
+                                covered: covered)
+                            #expect(found == .init(ok: 5), "\(address) \(covered) \(options)")
+                        }
+                    }
+                }
+                #expect(try names.count(.learned) > 0)
+            }
+        }
+
+        /// The client reaches none of the addresses.
+        private func expectClosed(_ names: NameLab, _ addresses: [IPAddress]) async throws {
+            for address in addresses {
+                let outcome = try await names.client.ask(address, NameLab.port, within: .milliseconds(400))
+                #expect(outcome == .timedOut, "\(address)")
+            }
+        }
+
+        @Test func noFirstPacketIsLostWithAndWithoutTheAgent() async throws {
+            try await NameLab.run { names in
+                let denied = try names.agent.drops(.policyIsolated)
+                for address in NameLab.service {
+                    let found = try await names.resolve(
+                        "web.test", at: address, from: names.client, count: Self.rounds)
+                    #expect(found == .init(ok: Self.rounds), "\(address)")
+                }
+                await names.agent.kill()
+                for address in NameLab.service {
+                    let found = try await names.resolve(
+                        "web.test", at: address, from: names.client, count: Self.rounds)
+                    #expect(found == .init(ok: Self.rounds), "\(address) without the agent")
+                }
+                #expect(try names.agent.drops(.policyIsolated) == denied)
+            }
+        }
+
+        @Test func namesAreWhatTheClientAskedForInAnyCaseAndOverAliases() async throws {
+            try await NameLab.run { names in
+                let client = names.client
+                try await names.startWeb()
+                #expect(try await names.fetch("WEB-1.web.TEST", from: client))
+                #expect(try await names.fetch("a", from: client, search: "nowhere.test web.test"))
+                #expect(try await names.fetch("shop.example.test", from: client))
+                for family in ["-4", "-6"] {
+                    #expect(try await names.fetch("b.web.test", from: client, options: [family]), "\(family)")
+                }
+                // The same server under a name that no policy of the pod has, and an address that no name leads to.
+                #expect(!(try await names.fetch("a.other.test", from: names.lab.pod("stranger"))))
+                try await expectClosed(names, NameLab.unnamed)
+                #expect(try names.agent.drops(.policyIsolated) > 0)
+            }
+        }
+
+        @Test func podsShareWhatTheyLearnedWithThoseOfTheirPolicyAlone() async throws {
+            try await NameLab.run { names in
+                let found = try await names.resolve("web.test", at: NameLab.service[0], from: names.client)
+                #expect(found == .init(ok: 1))
+                let (friend, stranger) = (names.lab.pod("friend"), names.lab.pod("stranger"))
+                #expect(try await friend.ask(NameLab.web[0], NameLab.port).isAnswered)
+                let outcome = try await stranger.ask(NameLab.web[0], NameLab.port, within: .milliseconds(400))
+                #expect(outcome == .timedOut)
+                let unmatched = try await names.resolve("web.test", at: NameLab.service[0], from: stranger)
+                #expect(unmatched.failed == 1, "n….web.test is not other.web.test")
+            }
+        }
+
+        @Test func resolversOnTheNodeAndOutsideTeachWhereTheyAreTrusted() async throws {
+            let options = ["--dns-server", "172.31.0.0/24", "--dns-server", "fd00:172:31::/64"]
+            try await NameLab.run(options: options) { names in
+                let hosts = [names.lab.node("node-a"), names.lab.outside("outside")]
+                for host in hosts { try await names.startUnbound(on: host) }
+                // The policy lets the pod ask only the resolvers of the cluster.
+                try names.agent.manifests.write("ask.yaml", Self.asking)
+                for host in hosts {
+                    for address in host.addresses {
+                        try await eventually("a resolver that may be asked") {
+                            try await names.resolve("web.test", at: address, from: names.client) == .init(ok: 1)
+                        }
+                    }
+                }
+            }
+        }
+
+        /// A policy that lets the clients ask any resolver.
+        private static let asking = Manifest.policy(
+            "ask",
+            """
+            {podSelector: {matchLabels: {app: client}}, policyTypes: [Egress], \
+            egress: [{ports: [{protocol: UDP, port: 53}, {protocol: TCP, port: 53}]}]}
+            """)
+
+        @Test func aResolverThatIsNotTrustedTeachesNothing() async throws {
+            try await NameLab.run { names in
+                let outside = names.lab.outside("outside")
+                try await names.startDnsmasq(on: outside)
+                try names.agent.manifests.write("ask.yaml", Self.asking)
+                try await eventually("an answer of the resolver", within: .seconds(20)) {
+                    let found = try await names.resolve(
+                        "web.test", at: outside.ipv4, from: names.client,
+                        options: ["--udp", "--timeout-ms", "500"])
+                    return found == .init(failed: 1)
+                }
+                #expect(try names.count(.untrusted) > 0 && names.count(.learned) == 0)
+                try await expectClosed(names, NameLab.web)
+            }
+        }
+
+        @Test func aRestartKeepsWhatWasLearnedAndSoDoesAChangeOfThePolicy() async throws {
+            // Long enough for the whole test: what ends is another matter.
+            try await NameLab.run(options: ["--fqdn-min-ttl", "600"]) { names in
+                let client = names.client
+                #expect(try await names.resolve("web.test", at: NameLab.service[0], from: client) == .init(ok: 1))
+                let held = try await client.hold(NameLab.web[0], NameLab.port)
+                await names.agent.kill()
+                #expect(try await names.resolve("web.test", at: NameLab.service[1], from: client) == .init(ok: 1))
+                try names.agent.start()
+                try await names.agent.ready()
+                for address in NameLab.web { #expect(try await client.ask(address, NameLab.port).isAnswered) }
+                // Another policy id, and other pattern sets: what was learned goes with both.
+                try names.agent.manifests.edit(
+                    "web.yaml", "{name: Shop.Example.test}", to: "{pattern: \"n*.web.test\"}")
+                let before = try names.agent.endpoints().map(\.egress)
+                try await eventually("the new policy") { try names.agent.endpoints().map(\.egress) != before }
+                for address in NameLab.web { #expect(try await client.ask(address, NameLab.port).isAnswered) }
+                #expect(try await names.agent.apus("verify").succeeded)
+                #expect(held.states == ["connected"], "\(held.lines)")
+            }
+        }
+
+        @Test func aLiveConnectionOutlivesItsNameAndANewOneDoesNot() async throws {
+            try await NameLab.run(options: ["--fqdn-min-ttl", "1", "--fqdn-grace", "0"]) { names in
+                let client = names.client
+                #expect(try await names.resolve("web.test", at: NameLab.service[0], from: client) == .init(ok: 1))
+                let held = try await client.hold(NameLab.web[0], NameLab.port)
+                try await eventually("the end of the name", within: .seconds(20)) {
+                    try await client.ask(NameLab.web[0], NameLab.port, within: .milliseconds(400)) == .timedOut
+                }
+                // Another generation judges the connection again.
+                try names.agent.manifests.edit("web.yaml", "Shop.Example.test", to: "shop.web.test")
+                let before = try names.agent.endpoints().map(\.egress)
+                try await eventually("the new policy") { try names.agent.endpoints().map(\.egress) != before }
+                // Longer than the held connection takes to notice that it stalls.
+                let outcome = try await client.ask(NameLab.web[0], NameLab.port, within: .milliseconds(1_500))
+                #expect(outcome == .timedOut && held.states == ["connected"], "\(held.lines)")
+            }
+        }
+
+        @Test func anAnswerThatIsTooLongForTheDataPathIsLearnedByTheAgent() async throws {
+            try await NameLab.run(options: ["--dns-server", "172.31.0.0/24"]) { names in
+                let outside = names.lab.outside("outside")
+                try await names.startUnbound(on: outside, more: 400)
+                try names.agent.manifests.write("ask.yaml", Self.asking)
+                try await eventually("an answer", within: .seconds(20)) {
+                    let found = try await names.resolve(
+                        "web.test", at: outside.ipv4, from: names.client, options: ["--tcp", "--timeout-ms", "3000"])
+                    return found.unresolved == 0
+                }
+                try await eventually("the answer to be learned", within: .seconds(10)) {
+                    try await names.client.ask(NameLab.web[0], NameLab.port, within: .milliseconds(400)).isAnswered
+                }
+                #expect(try names.count(.handedOver) > 0 && names.count(.learned) == 0)
+            }
+        }
+    }
+}

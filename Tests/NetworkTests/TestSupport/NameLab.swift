@@ -1,0 +1,192 @@
+import Addressing
+import Datapath
+import FoundationEssentials
+import TestSupport
+
+/// A lab for names: resolvers in a pod, on the node and outside, a web server outside, and a pod that may reach what
+/// is called `*.web.test` or `shop.example.test`.
+struct NameLab {
+    let lab: Lab
+    let agent: AgentProcess
+
+    /// Where all names below `web.test` lead.
+    static let web = [ip("198.51.100.1"), ip("2001:db8:51::1")]
+    /// Another address of the same server, which no name leads to.
+    static let unnamed = [ip("198.51.100.2"), ip("2001:db8:51::2")]
+    /// Of the Service of the resolver in a pod.
+    static let service = [ip("10.96.0.53"), ip("fd00:10:96::53")]
+    static let port: Port = 8080
+    /// Of nginx, beside it.
+    static let webPort: Port = 80
+
+    static var plan: LabPlan {
+        LabPlan(
+            nodes: [NodePlan("node-a", number: 1, pods: ["client", "friend", "stranger", "dns", "fake"])],
+            outside: [HostPlan("outside", number: 1, moreAddresses: web + unnamed)])
+    }
+
+    var client: LabHost { lab.pod("client") }
+
+    static func policy(_ name: String, app: String, _ matches: [String]) -> String {
+        """
+        apiVersion: networking.gke.io/v1alpha1
+        kind: FQDNNetworkPolicy
+        metadata: {name: \(name), namespace: default}
+        spec:
+          podSelector: {matchLabels: {app: \(app)}}
+          egress:
+          - matches: [\(matches.joined(separator: ", "))]
+            ports: [{protocol: TCP, port: \(port)}, {protocol: TCP, port: \(webPort)}]
+
+        """
+    }
+
+    private static func manifests(_ lab: Lab) throws -> ManifestDirectory {
+        let labels = ["client": "client", "friend": "client", "stranger": "stranger", "fake": "fake"]
+        let pods = labels.sorted { $0.key < $1.key }.map { Manifest.pod(lab.pod($0.key), labels: ["app": $0.value]) }
+        let resolver = Manifest.pod(lab.pod("dns"), namespace: "kube-system", labels: ["k8s-app": "kube-dns"])
+        let service = Manifest.service(
+            "kube-dns", clusterIPs: Self.service,
+            ports: [
+                .init(ipProtocol: .udp, port: 53, target: 53), .init(ipProtocol: .tcp, port: 53, target: 53),
+            ],
+            endpoints: lab.pod("dns").addresses
+        ).replacing("namespace: default", with: "namespace: kube-system")
+        return try ManifestDirectory(
+            lab,
+            [
+                "pods.yaml": Manifest.file(pods + [resolver]), "dns.yaml": service,
+                "web.yaml": policy(
+                    "web", app: "client", ["{pattern: \"*.web.test\"}", "{name: Shop.Example.test}"]),
+                "stranger.yaml": policy("other", app: "stranger", ["{name: other.web.test}"]),
+            ])
+    }
+
+    /// Lends a lab with a ready agent and running servers.
+    static func run<Result>(
+        options: [String] = [], isolation: isolated (any Actor)? = #isolation,
+        _ body: (NameLab) async throws -> Result
+    ) async throws -> Result {
+        try await withLab(plan) { lab in
+            let agent = try await AgentProcess.started(lab, manifests: manifests(lab), options: options)
+            let names = NameLab(lab: lab, agent: agent)
+            try await names.startDnsmasq(on: lab.pod("dns"))
+            try await lab.outside("outside").serve(port: port, id: "web")
+            return try await body(names)
+        }
+    }
+
+    /// Starts dnsmasq with the names of the lab.
+    func startDnsmasq(on host: LabHost) async throws {
+        let records = zip(Self.web, ["A", "AAAA"]).map { "--address=/web.test/\($0.0)" }
+        _ = try host.spawn(
+            [
+                "dnsmasq", "--no-daemon", "--no-resolv", "--no-hosts", "--conf-file=/dev/null", "--pid-file=",
+                "--user=root", "--cache-size=0", "--local-ttl=1", "--local=/test/",
+                "--cname=shop.example.test,a.web.test", "--host-record=a.web.test,\(Self.web[0]),\(Self.web[1])",
+            ] + records, covered: false)
+        try await listens(host)
+    }
+
+    /// Starts unbound with the names of the lab.
+    ///
+    /// - Parameter more: Addresses that each name has besides the web server's.
+    func startUnbound(on host: LabHost, more: Int = 0) async throws {
+        let file = "\(lab.directory)/unbound-\(host.name).conf"
+        let others = (0..<more).map { "  local-data: \"web.test. 1 IN A 203.0.\(113 + $0 / 250).\(1 + $0 % 250)\"" }
+            .joined(separator: "\n")
+        let configuration = """
+            server:
+              interface: 0.0.0.0
+              interface: ::0
+              access-control: 0.0.0.0/0 allow
+              access-control: ::0/0 allow
+              do-daemonize: no
+              chroot: ""
+              username: ""
+              pidfile: ""
+              directory: "\(lab.directory)"
+              use-syslog: no
+              module-config: "iterator"
+              local-zone: "web.test." redirect
+              local-data: "web.test. 1 IN A \(Self.web[0])"
+              local-data: "web.test. 1 IN AAAA \(Self.web[1])"
+            \(others)
+            remote-control:
+              control-enable: no
+
+            """
+        try Data(configuration.utf8).write(to: URL(filePath: file))
+        _ = try host.spawn(["unbound", "-d", "-p", "-c", file], covered: false)
+        try await listens(host)
+    }
+
+    /// Starts nginx on the outside host.
+    func startWeb() async throws {
+        let host = lab.outside("outside")
+        let file = "\(lab.directory)/nginx.conf"
+        let configuration = """
+            pid \(lab.directory)/nginx.pid;
+            daemon off;
+            events {}
+            http {
+              access_log off;
+              server { listen \(Self.webPort); listen [::]:\(Self.webPort); return 204; }
+            }
+
+            """
+        try Data(configuration.utf8).write(to: URL(filePath: file))
+        _ = try host.spawn(["nginx", "-c", file, "-e", "\(lab.directory)/nginx.log"], covered: false)
+        try await eventually("a web server on \(host.name)", within: .seconds(10)) {
+            try await !host.output(["ss", "-Hltn", "sport", "=", ":\(Self.webPort)"]).isEmpty
+        }
+    }
+
+    private func listens(_ host: LabHost) async throws {
+        try await eventually("a resolver on \(host.name)", within: .seconds(10)) {
+            let sockets = try await host.output(["ss", "-Hlun", "sport", "=", ":53"])
+            return !sockets.isEmpty
+        }
+    }
+
+    /// What `apus-traffic resolve` tells.
+    struct Resolved: Decodable, Equatable {
+        var ok = 0
+        var unresolved = 0
+        var failed = 0
+        var retransmitted = 0
+    }
+
+    /// Resolves fresh names below a domain and connects to each at once.
+    func resolve(
+        _ domain: String, at resolver: IPAddress, from host: LabHost, count: Int = 1, options: [String] = ["--udp"],
+        covered: Bool = true
+    ) async throws -> Resolved {
+        let command =
+            [try BuiltProducts.path(of: "apus-traffic"), "resolve", "--id", domain, "--target-port", "\(Self.port)"]
+            + ["--count", "\(count)"] + options + ["\(resolver)", "53"]
+        let result = try await host.run(command, within: .seconds(600), covered: covered)
+        guard let report = try? JSONDecoder().decode(Resolved.self, from: Data(result.output.utf8)) else {
+            throw LabError("resolve on \(host.name)", "\(result.ending) \(result.output) \(result.errors)")
+        }
+        return report
+    }
+
+    /// Has the C library resolve a name through the pod's resolver and fetches from it.
+    func fetch(_ name: String, from host: LabHost, search: String = ".", options: [String] = []) async throws -> Bool {
+        let script = """
+            printf 'nameserver \(Self.service[0])\\nsearch \(search)\\n' >"$0"
+            mount --bind "$0" /etc/resolv.conf && exec curl --silent --max-time 3 --output /dev/null "$@"
+            """
+        let file = "\(lab.directory)/resolv-\(host.name)"
+        let command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, file]
+        let result = try await host.run(
+            command + options + ["http://\(name)/"], within: .seconds(20))
+        return result.succeeded
+    }
+
+    /// How often the data path came to an outcome so far.
+    func count(_ outcome: NameOutcome) throws -> UInt64 {
+        try DatapathReader(bpffs: agent.bpffs).nameOutcomes()[outcome] ?? 0
+    }
+}

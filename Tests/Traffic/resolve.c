@@ -1,0 +1,157 @@
+/*
+ * Asks a resolver for fresh names and connects to what it answers, with nothing between answer and SYN: what a client
+ * sees of a policy that learns addresses from answers.
+ */
+#include "modes.h"
+#include "sockets.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+	MESSAGE_MAX = 16384,
+	HEADER = 12,
+	TYPE_A = 1,
+	TYPE_AAAA = 28,
+};
+
+struct tally {
+	uint64_t ok, unresolved, failed, retransmitted;
+};
+
+/* Writes a question for `n<number>.<domain>` and returns its length. */
+static size_t write_question(uint8_t *message, uint16_t id, uint64_t number, const char *domain, int type)
+{
+	char name[256];
+	size_t length = HEADER;
+	snprintf(name, sizeof(name), "n%llu.%s", (unsigned long long)number, domain);
+	memset(message, 0, HEADER);
+	message[0] = (uint8_t)(id >> 8);
+	message[1] = (uint8_t)id;
+	message[2] = 1; /* recursion desired */
+	message[5] = 1; /* one question */
+	for (char *label = strtok(name, "."); label != NULL; label = strtok(NULL, ".")) {
+		size_t size = strlen(label);
+		message[length++] = (uint8_t)size;
+		memcpy(message + length, label, size);
+		length += size;
+	}
+	message[length++] = 0;
+	message[length++] = 0;
+	message[length++] = (uint8_t)type;
+	message[length++] = 0;
+	message[length++] = 1; /* class IN */
+	return length;
+}
+
+/* Finds the end of a name; 0 when it has none in the message. */
+static size_t skip_name(const uint8_t *message, size_t length, size_t place)
+{
+	while (place < length && message[place] != 0) {
+		if (message[place] >= 0xc0)
+			return place + 2;
+		place += message[place] + 1u;
+	}
+	return place + 1;
+}
+
+/* Takes the first address of the wanted type out of an answer; false when there is none. */
+static bool read_answer(const uint8_t *message, size_t length, int type, struct options *peer)
+{
+	unsigned count = message[6] << 8 | message[7];
+	size_t place = skip_name(message, length, HEADER) + 4;
+	for (; count > 0 && place + 12 < length; count--) {
+		place = skip_name(message, length, place);
+		if (place + 10 > length)
+			return false;
+		size_t data = place + 10, size = (size_t)(message[place + 8] << 8 | message[place + 9]);
+		if (message[place] == 0 && message[place + 1] == type && data + size <= length) {
+			struct sockaddr_in *v4 = (struct sockaddr_in *)&peer->address;
+			struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&peer->address;
+			memcpy(type == TYPE_A ? (void *)&v4->sin_addr : &v6->sin6_addr, message + data, size);
+			return true;
+		}
+		place = data + size;
+	}
+	return false;
+}
+
+/* Receives one answer with the id, over either protocol; its length, or a negative errno. */
+static ssize_t receive_answer(const struct options *options, int resolver, uint8_t *message, double deadline)
+{
+	uint8_t prefix[2];
+	if (options->type == SOCK_DGRAM)
+		return receive_some(resolver, message, MESSAGE_MAX, deadline);
+	int error = receive_all(resolver, prefix, sizeof(prefix), deadline);
+	size_t length = (size_t)(prefix[0] << 8 | prefix[1]);
+	if (error == 0 && length > MESSAGE_MAX)
+		error = -EMSGSIZE;
+	if (error == 0)
+		error = receive_all(resolver, message, length, deadline);
+	return error < 0 ? error : (ssize_t)length;
+}
+
+/* Asks for a fresh name and writes what it resolves to into `peer`. */
+static bool resolve(const struct options *options, int resolver, uint64_t number, struct options *peer)
+{
+	int type = options->address.ss_family == AF_INET ? TYPE_A : TYPE_AAAA;
+	uint8_t question[MESSAGE_MAX + 2], answer[MESSAGE_MAX];
+	size_t length = write_question(question + 2, (uint16_t)number, number, options->id, type);
+	bool stream = options->type == SOCK_STREAM;
+	double deadline = now_seconds() + options->timeout_ms / 1000.0;
+	question[0] = (uint8_t)(length >> 8);
+	question[1] = (uint8_t)length;
+	if (send_all(resolver, question + (stream ? 0 : 2), length + (stream ? 2 : 0), deadline) < 0)
+		return false;
+	for (;;) {
+		ssize_t size = receive_answer(options, resolver, answer, deadline);
+		if (size < HEADER)
+			return false;
+		if (answer[0] == question[2] && answer[1] == question[3])
+			return read_answer(answer, (size_t)size, type, peer);
+	}
+}
+
+static void connect_at_once(const struct options *peer, struct tally *tally)
+{
+	struct tcp_info info = {0};
+	socklen_t length = sizeof(info);
+	int descriptor = connect_peer(peer);
+	if (descriptor < 0) {
+		tally->failed++;
+		return;
+	}
+	tally->ok++;
+	if (getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &info, &length) == 0)
+		tally->retransmitted += info.tcpi_total_retrans;
+	close_with_reset(descriptor);
+	close(descriptor);
+}
+
+int run_resolve(const struct options *options)
+{
+	struct tally tally = {0};
+	uint64_t first = (uint64_t)getpid() << 32, count = options->count != 0 ? options->count : 1;
+	struct options peer = *options;
+	int resolver = connect_peer(options);
+	if (resolver < 0) {
+		fprintf(stderr, "apus-traffic: %s\n", errno_name(-resolver));
+		return EXIT_NETWORK;
+	}
+	peer.type = SOCK_STREAM;
+	peer.port = options->target_port;
+	((struct sockaddr_in *)&peer.address)->sin_port = htons(peer.port);
+	for (uint64_t number = 0; number < count && !stopped; number++) {
+		if (resolve(options, resolver, first + number, &peer))
+			connect_at_once(&peer, &tally);
+		else
+			tally.unresolved++;
+	}
+	printf("{\"ok\":%llu,\"unresolved\":%llu,\"failed\":%llu,\"retransmitted\":%llu}\n",
+	       (unsigned long long)tally.ok, (unsigned long long)tally.unresolved, (unsigned long long)tally.failed,
+	       (unsigned long long)tally.retransmitted);
+	return tally.ok == count ? EXIT_OK : EXIT_FAILED;
+}

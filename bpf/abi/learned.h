@@ -1,0 +1,86 @@
+// Addresses that were learned from DNS answers: docs/decisions/0006-learned-names.md.
+#pragma once
+
+#include "connection.h"
+#include "dns.h"
+
+enum {
+	APUS_LEARNED_NAMES = 8, // names that one address may have in one scope at a time
+	APUS_HANDED_OVER_MAX = 16384, // bytes of a message that the agent gets
+};
+
+// Key of `learned_addresses`: the scope is the policy of the pods' egress.
+struct apus_learned_key {
+	struct apus_address address;
+	__u32 policy;
+	__u32 padding;
+};
+
+// `name` is a hash; its text lies in `learned_names`.
+struct apus_learned_use {
+	__u64 name; // 0: free
+	__u64 end_ns; // CLOCK_MONOTONIC: the first moment at which it does not count for a new connection
+};
+
+struct apus_learned_address {
+	struct apus_learned_use uses[APUS_LEARNED_NAMES];
+	__u64 used_ns; // CLOCK_MONOTONIC: when a connection was judged by it, give or take a second
+};
+
+// Value of `learned_names`, keyed by the hash of the name.
+struct apus_learned_name {
+	__u64 seen_ns; // CLOCK_MONOTONIC, of the last answer
+	__u32 set; // the patterns that match it: their id as in `policy_peers`; 0: none does any more
+	__u32 length;
+	char text[APUS_DNS_NAME_MAX]; // lower case, no trailing dot, padded with zero bytes
+};
+
+// Key of `dns_questions`: a question that a pod asked a trusted resolver.
+struct apus_question_key {
+	struct apus_connection_key connection;
+	__u16 id; // of the message
+	__u8 padding[6];
+};
+
+struct apus_question {
+	__u64 hash; // of name and type
+	__u64 asked_ns; // CLOCK_MONOTONIC
+};
+
+// What became of questions and answers; indexes of the per-CPU array `dns_counters` (values: __u64).
+enum APUS_CLOSED_ENUM apus_dns_counter {
+	APUS_DNS_COUNT_QUESTIONS, // noted
+	APUS_DNS_COUNT_LEARNED, // answers that taught addresses
+	APUS_DNS_COUNT_ADDRESSES, // that were learned or renewed
+	APUS_DNS_COUNT_UNMATCHED, // answers about names that no pattern matches, or without an address
+	APUS_DNS_COUNT_UNTRUSTED, // answers of a resolver that is not trusted
+	APUS_DNS_COUNT_UNASKED, // answers with the id of no question
+	APUS_DNS_COUNT_MISMATCHED, // answers to another name or type than was asked
+	APUS_DNS_COUNT_COLLIDED, // a name with the hash of another one
+	APUS_DNS_COUNT_NO_ROOM, // `learned_names` or `learned_addresses` is full
+	APUS_DNS_COUNT_CROWDED, // an address that has as many names as it may have
+	APUS_DNS_COUNT_FRAGMENTED, // answers in fragments
+	APUS_DNS_COUNT_SEGMENTED, // TCP segments that are no whole messages
+	APUS_DNS_COUNT_UNPARSED, // answers that the data path did not parse
+	APUS_DNS_COUNT_HANDED_OVER, // of those: given to the agent
+	APUS_DNS_COUNT_LOST, // of those: found no room in the ring
+	APUS_DNS_COUNTERS,
+};
+
+// A record of `dns_messages`: an answer that was not learned in the data path, to be learned by the agent.
+struct apus_handed_over {
+	__u64 time_ns; // CLOCK_MONOTONIC
+	struct apus_connection_key connection;
+	__u32 endpoint; // slot of the pod that asked
+	__u32 identity;
+	__u32 length; // of the message
+	__u32 problem; // enum apus_dns_problem, APUS_DNS_PARSED: there was no room
+	__u8 message[APUS_HANDED_OVER_MAX];
+};
+
+_Static_assert(sizeof(struct apus_learned_key) == 24, "learned key layout");
+_Static_assert(sizeof(struct apus_learned_address) == 136, "learned address layout");
+_Static_assert(sizeof(struct apus_learned_name) == 272, "learned name layout");
+_Static_assert(sizeof(struct apus_question_key) == 48, "question key layout");
+_Static_assert(sizeof(struct apus_question) == 16, "question layout");
+_Static_assert(sizeof(struct apus_handed_over) == 64 + APUS_HANDED_OVER_MAX, "handed over layout");

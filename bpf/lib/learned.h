@@ -1,0 +1,143 @@
+// Addresses that were learned under names: what they admit (docs/fqdn.md).
+#pragma once
+
+#include "domain.h"
+#include "peer_bits.h"
+
+// Not an LRU: the agent takes out what has ended, and never what a live connection was admitted by.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct apus_learned_key);
+	__type(value, struct apus_learned_address);
+} learned_addresses SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 32768);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct apus_learned_name);
+} learned_names SEC(".maps");
+
+enum {
+	LEARNED_USE_STEP_NS = 1000000000, // how exactly it is told when an address was used
+};
+
+// What the class and the names of the peer that is judged admit. Nothing else runs on the CPU meanwhile, as tcx
+// programs run with bottom halves disabled.
+struct learned_peer {
+	__u32 sets[APUS_LEARNED_NAMES + 1]; // classes of the names and, last, of the peer itself; 0: none
+	__u32 padding;
+	__u64 pages; // one bit a page: those with any rules that they admit
+	struct apus_policy_bits joined; // of the page that was asked for last, which is in place of the first one
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct learned_peer);
+} learned_peer SEC(".maps");
+
+ALWAYS_INLINE struct learned_peer *learned_peer_here(void)
+{
+	__u32 first = 0;
+
+	return bpf_map_lookup_elem(&learned_peer, &first);
+}
+
+// Whether any policy of the node has names.
+ALWAYS_INLINE _Bool names_in_force(void)
+{
+	__u32 first = 0;
+
+	return bpf_map_lookup_elem(&domain_automaton, &first) != NULL;
+}
+
+// The pattern set of a name that has not ended, 0 where it matches none of the policy's.
+ALWAYS_INLINE __u32 learned_set(const struct apus_learned_use *use, __u64 now)
+{
+	const struct apus_learned_name *name;
+	__u64 hash = use->name;
+
+	if (!hash || use->end_ns <= now)
+		return 0;
+	name = bpf_map_lookup_elem(&learned_names, &hash);
+	return name ? name->set : 0;
+}
+
+// Finds under which pattern sets an address was learned for a policy, and the pages with rules that they or its class
+// admit. 0: under none. `now` of 0 makes all names count that are held, ended ones too.
+GLOBAL int learned_find(__u32 policy, const struct apus_address *peer, __u32 class_id, __u64 now)
+{
+	struct apus_learned_key key = {.policy = policy};
+	struct learned_peer *found = learned_peer_here();
+	struct apus_learned_address *address;
+
+	if (!peer || !found)
+		return 0;
+	key.address = *peer;
+	address = bpf_map_lookup_elem(&learned_addresses, &key);
+	if (!address)
+		return 0;
+	found->pages = 0;
+#pragma clang loop unroll(disable)
+	for (__u32 index = 0; index < APUS_LEARNED_NAMES; index++) {
+		__u32 set = learned_set(&address->uses[index], now);
+
+		found->sets[index] = set;
+		if (set)
+			found->pages |= pages_of(bits_of_class(policy, set, 0));
+	}
+	if (now && (__s64)(now - address->used_ns) > LEARNED_USE_STEP_NS)
+		address->used_ns = now;
+	if (!found->pages)
+		return 0;
+	found->sets[APUS_LEARNED_NAMES] = class_id;
+	if (class_id)
+		found->pages |= pages_of(bits_of_class(policy, class_id, 0));
+	return 1;
+}
+
+// Joins the bits of all classes for the page whose bit is `mask`. Returns whether nothing of them is missing.
+GLOBAL int learned_join(__u32 policy, __u64 mask)
+{
+	struct learned_peer *found = learned_peer_here();
+
+	if (!found)
+		return 0;
+	__builtin_memset(&found->joined.bits, 0, sizeof(found->joined.bits));
+	found->joined.pages = mask;
+#pragma clang loop unroll(disable)
+	for (__u32 index = 0; index < APUS_LEARNED_NAMES + 1; index++) {
+		__u32 set = found->sets[index];
+		const struct apus_policy_bits *bits;
+
+		bits = set ? bits_of_class(policy, set, 0) : NULL;
+		if (!(pages_of(bits) & mask))
+			continue;
+		if (is_further_page(bits, mask))
+			bits = bits_of_class(policy, set, first_bit(mask));
+		if (!bits)
+			return 0;
+		for (__u32 word = 0; word < APUS_POLICY_PAGE_WORDS; word++)
+			found->joined.bits.words[word] |= bits->bits.words[word];
+	}
+	return 1;
+}
+
+ALWAYS_INLINE __u64 learned_pages(void)
+{
+	const struct learned_peer *found = learned_peer_here();
+
+	return found ? found->pages : 0;
+}
+
+ALWAYS_INLINE const struct apus_policy_bits *learned_bits(void)
+{
+	const struct learned_peer *found = learned_peer_here();
+
+	return found ? &found->joined : NULL;
+}
