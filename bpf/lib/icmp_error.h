@@ -16,7 +16,9 @@ ALWAYS_INLINE _Bool side_is_allowed(struct flow *flow, _Bool high)
 		return 0;
 	if (side->generation == endpoint->generation || (config.keep_connections && side->generation))
 		return 1;
-	return judge_side(flow, endpoint, high, flow->found.connection->opener == high);
+	// What was admitted by a name outlives it.
+	return judge_side(flow, endpoint, high, flow->found.connection->opener == high,
+			  side->generation ? 0 : flow->now);
 }
 
 // Whether policy allows the connection whose key the flow has.
