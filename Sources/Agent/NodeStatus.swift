@@ -39,12 +39,6 @@ extension NodeController {
     }
 
     private func allDiagnostics() -> [AgentDiagnostic] {
-        let sources = diagnostics.current.map { diagnostic in
-            let place = diagnostic.document.map { "\(diagnostic.source), document \($0)" } ?? diagnostic.source
-            return AgentDiagnostic(
-                object: diagnostic.key?.description ?? diagnostic.subject ?? diagnostic.source, location: place,
-                message: diagnostic.explanation)
-        }
         let policies = state.policies.problems.map {
             AgentDiagnostic(object: "\($0.object)", message: "\($0.field): \($0.message)")
         }
@@ -75,7 +69,7 @@ extension NodeController {
                     message: "not every object can be read: pods, Services and policies from before the start are kept "
                         + "until they can, and its pods are judged as before")
             ]
-        return kept + sources + policies + services + pods + unchecked + uncovered + writes
+        return kept + diagnostics.told + policies + services + pods + unchecked + uncovered + writes
     }
 
     /// Compares the kernel with what is wanted.
@@ -93,6 +87,22 @@ extension NodeController {
         let pins = kernel.checkPins()
         let others = [("links", links.count), ("pins", pins.count)].map(VerifyReport.Table.init(name:checked:))
         return VerifyReport(tables: checked + others, drift: drift + missing + pins.wrong.map(AgentAPI.DriftItem.init))
+    }
+}
+
+extension SourceDiagnostics {
+    /// What is shown of it.
+    var told: [AgentDiagnostic] {
+        let (first, others) = shown
+        let told = first.map { diagnostic in
+            let place = diagnostic.document.map { "\(diagnostic.source), document \($0)" } ?? diagnostic.source
+            return AgentDiagnostic(
+                object: diagnostic.key?.description ?? diagnostic.subject ?? diagnostic.source, location: place,
+                message: diagnostic.explanation)
+        }
+        if others == 0 { return told }
+        let message = "and \(others) more problems: they follow here as these are mended, and stand in the log"
+        return told + [AgentDiagnostic(object: "sources", message: message)]
     }
 }
 

@@ -28,7 +28,7 @@ extension PolicyDetails {
     private static func refused(
         _ selection: PolicySelection, _ diagnostics: SourceDiagnostics, except known: Set<ObjectKey>
     ) -> [String] {
-        diagnostics.current.compactMap { diagnostic in
+        diagnostics.all.compactMap { diagnostic in
             guard diagnostic.problem == .invalidObject, let key = diagnostic.key, !known.contains(key),
                 PolicyKind(rawValue: key.kind.rawValue) != nil,
                 selection.matches(namespace: key.namespace, name: key.name)

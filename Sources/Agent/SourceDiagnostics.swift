@@ -1,24 +1,34 @@
 internal import Kubernetes
 
 /// What is wrong in the sources now, until it is mended.
+///
+/// All of it is kept, as what may be in force depends on it, and it is no more than the sources have documents and
+/// objects; only what is shown is bounded.
 struct SourceDiagnostics: Sendable {
-    /// Enough for a person; the count goes on.
-    private static let capacity = 256
+    /// Enough for a person; of the others the number is told.
+    private static let shownCount = 256
 
-    private var entries: [SourceDiagnostic] = []
+    /// By source, each with its place in the order in which they were found.
+    private var entries: [String: [SourceDiagnostic: UInt64]] = [:]
     /// How many there have been.
     private(set) var total: UInt64 = 0
 
     /// What is wrong now, in the order in which it was found.
-    var current: [SourceDiagnostic] { entries }
+    var all: [SourceDiagnostic] { entries.values.joined().sorted { $0.value < $1.value }.map(\.key) }
+
+    /// The first of it, as many as a person can read, and the number of the others.
+    var shown: (first: [SourceDiagnostic], others: Int) {
+        let all = self.all
+        return (Array(all.prefix(Self.shownCount)), max(0, all.count - Self.shownCount))
+    }
 
     /// Whether objects may be missing from the view: what is merely there twice, or in force without a field, hides
     /// nothing.
-    var hidesObjects: Bool { entries.contains { $0.problem != .duplicate && $0.problem != .unknownField } }
+    var hidesObjects: Bool { contains { $0.problem != .duplicate && $0.problem != .unknownField } }
 
     /// Whether a policy, or what policies select by, may be missing.
     var hidesPolicies: Bool {
-        entries.contains { entry in
+        contains { entry in
             switch entry.problem {
             case .duplicate, .unknownField, .ignoredKind, .ignoredField: false
             case .unreadable, .syntax: true
@@ -29,30 +39,36 @@ struct SourceDiagnostics: Sendable {
 
     /// How many files or resources have something that can't be read as any object.
     var unreadable: [SourceDiagnostic.Problem: Int] {
-        let lost = entries.filter { $0.key == nil }
-        return Dictionary(grouping: lost, by: \.problem).mapValues { Set($0.map(\.source)).count }
+        entries.values.reduce(into: [:]) { counts, found in
+            for problem in Set(found.keys.filter { $0.key == nil }.map(\.problem)) { counts[problem, default: 0] += 1 }
+        }
     }
 
     /// Takes in a diagnostic.
     mutating func note(_ diagnostic: SourceDiagnostic) {
         total += 1
-        guard !diagnostic.isNotice, entries.count < Self.capacity else { return }
-        entries.append(diagnostic)
+        if !diagnostic.isNotice { entries[diagnostic.source, default: [:]][diagnostic] = total }
     }
 
     /// Forgets what was wrong with a source that was read anew; that it has what another file has is told by itself.
     mutating func forgive(_ source: String) {
-        entries.removeAll { $0.source == source && !$0.isOfTwoFiles }
+        let left = entries[source]?.filter(\.key.isOfTwoFiles) ?? [:]
+        entries[source] = left.isEmpty ? nil : left
     }
 
     /// Forgets just this one.
     mutating func resolve(_ diagnostic: SourceDiagnostic) {
-        entries.removeAll { $0 == diagnostic }
+        entries[diagnostic.source]?[diagnostic] = nil
+        if entries[diagnostic.source]?.isEmpty == true { entries[diagnostic.source] = nil }
     }
 
     /// What is wrong with the newest version of an object, so that an older one, or none, is in force.
     func rejections(of key: ObjectKey) -> [SourceDiagnostic] {
-        entries.filter { $0.keptKeys.contains(key) || $0.key == key && $0.problem == .invalidObject }
+        all.filter { $0.keptKeys.contains(key) || $0.key == key && $0.problem == .invalidObject }
+    }
+
+    private func contains(_ isWanted: (SourceDiagnostic) -> Bool) -> Bool {
+        entries.values.contains { $0.keys.contains(where: isWanted) }
     }
 }
 

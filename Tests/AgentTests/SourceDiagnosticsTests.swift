@@ -1,3 +1,4 @@
+import AgentAPI
 import Kubernetes
 import Testing
 
@@ -13,14 +14,14 @@ import Testing
         diagnostics.note(broken)
         diagnostics.note(other)
         diagnostics.forgive("a.yaml")
-        #expect(diagnostics.current == [other])
+        #expect(diagnostics.all == [other])
         #expect(diagnostics.total == 2)
     }
 
     @Test func noticesAreCountedAndNotKept() {
         var diagnostics = SourceDiagnostics()
         diagnostics.note(SourceDiagnostic(.ignoredKind, source: "a.yaml", subject: "Deployment", message: "not read"))
-        #expect(diagnostics.current.isEmpty && diagnostics.total == 1)
+        #expect(diagnostics.all.isEmpty && diagnostics.total == 1)
     }
 
     @Test func whatTwoFilesHaveStaysUntilItIsResolved() {
@@ -28,16 +29,16 @@ import Testing
         let double = SourceDiagnostic(.duplicate, source: "b.yaml", key: key, message: "is in a.yaml")
         diagnostics.note(double)
         diagnostics.forgive("b.yaml")
-        #expect(diagnostics.current.count == 1)
+        #expect(diagnostics.all.count == 1)
         diagnostics.resolve(double)
-        #expect(diagnostics.current.isEmpty)
+        #expect(diagnostics.all.isEmpty)
     }
 
     @Test func whatOneFileHasTwiceIsForgottenWithIt() {
         var diagnostics = SourceDiagnostics()
         diagnostics.note(SourceDiagnostic(.duplicate, source: "b.yaml", document: 2, key: key, message: "is in 1"))
         diagnostics.forgive("b.yaml")
-        #expect(diagnostics.current.isEmpty)
+        #expect(diagnostics.all.isEmpty)
     }
 
     @Test func theNewestVersionOfAnObjectIsRejectedByItselfOrWithItsFile() {
@@ -58,12 +59,31 @@ import Testing
         #expect(diagnostics.unreadable == [.syntax: 1, .invalidObject: 1, .unreadable: 1])
     }
 
-    @Test func thereIsRoomForSoMany() {
+    @Test func soManyAreShownAndTheOthersWhenThereIsRoom() {
         var diagnostics = SourceDiagnostics()
         for number in 0..<1000 {
             diagnostics.note(SourceDiagnostic(.syntax, source: "\(number).yaml", message: "nonsense"))
         }
-        #expect(diagnostics.current.count == 256 && diagnostics.total == 1000)
+        #expect(diagnostics.shown.first.map(\.source) == (0..<256).map { "\($0).yaml" })
+        #expect(diagnostics.shown.others == 744 && diagnostics.total == 1000)
+        #expect(diagnostics.told.count == 257 && diagnostics.told.last?.message.hasPrefix("and 744 more") == true)
+        for number in 0..<999 { diagnostics.forgive("\(number).yaml") }
+        #expect(diagnostics.shown.first.map(\.source) == ["999.yaml"] && diagnostics.told.count == 1)
+    }
+
+    @Test("many harmless problems do not hide the one by which policies must be kept", arguments: [255, 256, 1000])
+    func safetyIsNotBounded(harmless: Int) {
+        var diagnostics = SourceDiagnostics()
+        for number in 0..<harmless {
+            let pod = ObjectKey(.pod, namespace: "shop", name: "\(number)")
+            diagnostics.note(SourceDiagnostic(.duplicate, source: "pods.yaml", key: pod, message: "is there twice"))
+        }
+        #expect(!diagnostics.hidesObjects && !diagnostics.hidesPolicies)
+        diagnostics.note(SourceDiagnostic(.syntax, source: "policies.yaml", document: 3, message: "ends too early"))
+        #expect(diagnostics.hidesObjects && diagnostics.hidesPolicies)
+        #expect(diagnostics.unreadable == [.syntax: 1])
+        diagnostics.forgive("policies.yaml")
+        #expect(!diagnostics.hidesObjects && !diagnostics.hidesPolicies)
     }
 
     @Test func whatWasInForceIsKeptUntilTheViewHasBeenFullForAWhile() {

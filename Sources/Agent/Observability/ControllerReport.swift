@@ -76,7 +76,7 @@ extension NodeController {
 
     /// The objects that are not in force as written.
     func objectProblems() -> [ObjectProblem] {
-        diagnostics.current.compactMap(ObjectProblem.init) + state.policies.problems.map(ObjectProblem.init)
+        diagnostics.shown.first.compactMap(ObjectProblem.init) + state.policies.problems.map(ObjectProblem.init)
             + state.services.problems.compactMap(ObjectProblem.init)
             + unlocated.sorted { $0.key < $1.key }.map { ObjectProblem($0.key, $0.value) }
             + programming.problems.compactMap(ObjectProblem.init)
