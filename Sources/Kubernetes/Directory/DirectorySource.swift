@@ -102,15 +102,24 @@ struct DirectoryReader {
         do throws(DirectoryScanner.Failure) {
             changes = try scanner.scan()
         } catch {
-            defer { unreadable = error.reason }
-            if unreadable == error.reason { return [] }
-            var diagnostic = SourceDiagnostic(.unreadable, source: directory, message: error.reason)
-            diagnostic.keepsLastGood = isSynced
-            diagnostic.keptKeys = state.keys
-            return [.diagnostic(diagnostic)]
+            return error.reason == unreadable ? [] : forgive() + [.diagnostic(note(error.reason))]
         }
-        unreadable = nil
         defer { isSynced = true }
-        return state.apply(changes) + (isSynced ? [] : [.synced])
+        return forgive() + state.apply(changes) + (isSynced ? [] : [.synced])
+    }
+
+    private mutating func note(_ reason: String) -> SourceDiagnostic {
+        unreadable = reason
+        var diagnostic = SourceDiagnostic(.unreadable, source: directory, message: reason)
+        diagnostic.keepsLastGood = isSynced
+        diagnostic.keptKeys = state.keys
+        return diagnostic
+    }
+
+    /// The directory is not what it was the last time that it could not be read.
+    private mutating func forgive() -> [SourceEvent] {
+        if unreadable == nil { return [] }
+        unreadable = nil
+        return [.forgiven(source: directory)]
     }
 }
