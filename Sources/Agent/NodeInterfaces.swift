@@ -92,12 +92,13 @@ extension NodeController {
         guard let old = interfaces[key], problem.isRefusal || finder.isGone(old.index) else { return }
         interfaces[key] = nil
         release(old.index, of: key)
+        detach(old.index)
         tables.apply([.endpoint(.remove(key))])
     }
 
-    /// The pod is no longer behind the interface.
+    /// The interface is no pod's any more. Its programs stay: processes of a pod whose object was deleted may live on,
+    /// and without an endpoint all that they send is dropped. They go with the interface, or serve its next pod.
     private func release(_ index: UInt32, of key: PodKey) {
-        detach(index)
         if rules.holders[index] == key { rules.holders[index] = nil }
     }
 
@@ -123,7 +124,8 @@ extension NodeController {
         if isSynced { program() }
     }
 
-    private func detach(_ index: UInt32) {
+    /// Takes the programs off an interface that may not have them.
+    func detach(_ index: UInt32) {
         do { try kernel.detachPod(index) } catch {
             log.warning("Programs could not be detached", metadata: ["ifindex": "\(index)", "error": "\(error)"])
         }
@@ -131,8 +133,8 @@ extension NodeController {
 
     // MARK: Attaching
 
-    /// Lets the programs of this build take over, puts them on every interface that should have them, and takes those
-    /// of pods that are gone away. What fails is tried again by `maintain`.
+    /// Lets the programs of this build take over, puts them on every interface that should have them, and takes them off
+    /// those that must not have them. What fails is tried again by `maintain`.
     func attachEverything() {
         var problems: [String: String] = [:]
         if !isActive {
@@ -150,7 +152,7 @@ extension NodeController {
             log.error("The node is not covered", metadata: ["what": "\(name)", "problem": "\(problems[name] ?? "")"])
         }
         guard keeping == nil else { return }
-        kernel.detachOthers(pods: Set(interfaces.values.map(\.index)), uplinks: attachedUplinks)
+        kernel.detachOthers(uplinks: attachedUplinks)
     }
 
     /// Whether everything is attached that should be.

@@ -14,6 +14,7 @@ extension NodeController {
     func attachUplinks() {
         var problems: [String: String] = [:]
         let wanted = lookUpUplinks(&problems)
+        if isSynced { freeUplinks() }
         for (name, index) in wanted where isSynced {
             do {
                 guard try finder.hasEthernetHeader(index) else {
@@ -31,6 +32,12 @@ extension NodeController {
             log.error(
                 "An uplink is not attached", metadata: ["uplink": "\(name)", "problem": "\(problems[name] ?? "")"])
         }
+    }
+
+    /// Takes pods' programs off interfaces that lead out of the node: one may have been a pod's before.
+    private func freeUplinks() {
+        let held = Set(interfaces.values.map(\.index))
+        for index in rules.uplinks.subtracting(held) { detach(index) }
     }
 
     /// The uplinks that programs go on.

@@ -1,6 +1,7 @@
 import Addressing
 import AgentAPI
 import Datapath
+import Foundation
 import TestSupport
 import Testing
 
@@ -81,6 +82,44 @@ extension AgentLifeTests {
                     "pods.yaml", Manifest.file(Echo.pods.map { Manifest.pod(echo.lab.pod($0)) }))
                 try await eventually("its end") { try echo.agent.endpoints().count == endpoints.count - 1 }
                 #expect(try await echo.agent.client.status().programmed.attached == 3)
+                #expect(try await echo.agent.apus("verify").succeeded)
+            }
+        }
+
+        @Test func aPodWhoseObjectIsGoneIsCutOffAsLongAsItLives() async throws {
+            try await withEcho { echo in
+                let server = echo.lab.pod(Echo.pods[0])
+                let others = Manifest.file(Echo.pods.map { Manifest.pod(echo.lab.pod($0)) })
+                let index = try #require(
+                    try echo.agent.endpoints().first { $0.addresses.contains(echo.client.ipv4) }?.interface)
+                func expectSilence() async throws {
+                    for address in server.addresses {
+                        #expect(
+                            try await echo.client.ask(address, 8080, within: .milliseconds(400), covered: false)
+                                == .timedOut)
+                    }
+                }
+                try echo.agent.manifests.write("pods.yaml", others)
+                try await eventually("its end") { try echo.agent.endpoints().count == 3 }
+                try await expectSilence()
+                try await echo.agent.restart()
+                try await expectSilence()
+                #expect(try await echo.agent.apus("verify").succeeded)
+
+                try echo.agent.manifests.write("next.yaml", Manifest.pod("next", addresses: echo.client.addresses))
+                try await eventually("another pod behind the interface") {
+                    try await echo.agent.client.status().programmed.attached == 4
+                }
+                #expect(try await echo.client.ask(server.ipv4, 8080, within: .seconds(60)).isAnswered)
+
+                try echo.agent.manifests.remove("next.yaml")
+                try await eventually("its end") { try echo.agent.endpoints().count == 3 }
+                let links = "\(echo.agent.bpffs)/links/pod-\(index)-"
+                #expect(FileManager.default.fileExists(atPath: links + "from"))
+                try await echo.lab.removePod("client")
+                try await eventually("the end of its links") {
+                    !["from", "to"].contains { FileManager.default.fileExists(atPath: links + $0) }
+                }
                 #expect(try await echo.agent.apus("verify").succeeded)
             }
         }

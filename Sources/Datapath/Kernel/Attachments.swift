@@ -101,12 +101,13 @@ extension DatapathKernel {
         for attachment in attachments where attachment.interface == index { _ = try? detach(attachment) }
     }
 
-    /// Takes programs off all interfaces but these.
-    public func detachOthers(pods: Set<UInt32>, uplinks: Set<UInt32>) {
+    /// Takes programs off all uplinks but these, and forgets those of interfaces that are gone. A pod's programs stay
+    /// while the interface is there, whether its pod is known or not: without an endpoint they drop everything.
+    public func detachOthers(uplinks: Set<UInt32>) {
         for attachment in attachments {
             switch attachment {
-            case .fromPod(let index), .toPod(let index):
-                if !pods.contains(index) { _ = try? detach(attachment) }
+            case .fromPod, .toPod:
+                if liveLink(attachment) == nil { _ = try? detach(attachment) }
             case .fromNetwork(let index):
                 if !uplinks.contains(index) { _ = try? detach(attachment) }
             case .socket: break
