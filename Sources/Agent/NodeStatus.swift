@@ -69,7 +69,19 @@ extension NodeController {
                     message: "not every object can be read: pods, Services and policies from before the start are kept "
                         + "until they can, and its pods are judged as before")
             ]
-        return kept + diagnostics.told + policies + services + pods + unchecked + uncovered + writes
+        return kept + heldPeers() + diagnostics.told + policies + services + pods + unchecked + uncovered + writes
+    }
+
+    private func heldPeers() -> [AgentDiagnostic] {
+        guard keeping != nil else { return [] }
+        return tables.heldPeers.map { held in
+            let more = held.peers.count > 3 ? " and \(held.peers.count - 3) more" : ""
+            let peers = held.peers.prefix(3).joined(separator: ", ") + more
+            return AgentDiagnostic(
+                object: "Pod \(held.pod)",
+                message: "peers \(peers) are what they were before the start to it, until every object can be read: "
+                    + "a rule that denies them as what they are now does not hold")
+        }
     }
 
     /// Compares the kernel with what is wanted.

@@ -16,8 +16,8 @@ struct PolicyTables: Sendable {
     var hasChangedDomains = false
     /// Policies that stay closed, as the kernel lacks classes that they tell apart.
     var exposedAndClosed: Set<UInt32> = []
-    /// Changes of classes that were taken over and must stay as they are for now; nil: none must.
-    private var heldBack: [PolicyEdit]?
+    /// The last change, by its key, of each class that was taken over and must stay as it is for now; nil: none must.
+    private(set) var heldBack: [Bytes: PolicyEdit]?
     /// The keys of every wanted policy, so that one change costs only its own size.
     private var keysOfPolicy: [PolicyID: PolicyKeys] = [:]
     /// The pages that have entries of the peers of a (policy, class).
@@ -36,8 +36,9 @@ struct PolicyTables: Sendable {
 
     /// Applies an edit; those of endpoints belong to `EndpointTables`.
     mutating func apply(_ edit: PolicyEdit, names: inout HashTable) {
-        if heldBack != nil, isOfAdoptedClass(edit) {
-            heldBack?.append(edit)
+        if heldBack != nil, let key = edit.peerKey, classes.unclaimed.contains(key) || prefixes.unclaimed.contains(key)
+        {
+            heldBack?[key] = edit
             return
         }
         switch edit {
@@ -56,30 +57,21 @@ struct PolicyTables: Sendable {
     }
 
     /// From now on classes that were taken over stay: the policies that were taken over know no others.
-    mutating func holdAdopted() { heldBack = heldBack ?? [] }
+    mutating func holdAdopted() { heldBack = heldBack ?? [:] }
 
     /// Applies what was held back.
     mutating func releaseAdopted(names: inout HashTable) {
         guard let edits = heldBack else { return }
         heldBack = nil
-        for edit in edits { apply(edit, names: &names) }
+        for edit in edits.values { apply(edit, names: &names) }
     }
 
     /// From now on these addresses have the classes that edits give them, those that were held back first.
     mutating func release(_ addresses: Set<Bytes>, names: inout HashTable) {
-        guard let edits = heldBack, !addresses.isEmpty else { return }
-        heldBack = edits.filter { !($0.peerAddress.map { addresses.contains($0.key) } ?? false) }
+        guard heldBack != nil, !addresses.isEmpty else { return }
         for key in classes.unclaimed.intersection(addresses) { classes.remove(key) }
-        for edit in edits where edit.peerAddress.map({ addresses.contains($0.key) }) ?? false {
-            apply(edit, names: &names)
-        }
-    }
-
-    private func isOfAdoptedClass(_ edit: PolicyEdit) -> Bool {
-        switch edit {
-        case .setClass(let address, _), .removeClass(let address): classes.unclaimed.contains(address.key)
-        case .setPrefixClass(let prefix, _), .removePrefixClass(let prefix): prefixes.unclaimed.contains(prefix.key)
-        default: false
+        for key in addresses {
+            if let edit = heldBack?.removeValue(forKey: key) { apply(edit, names: &names) }
         }
     }
 
@@ -258,10 +250,11 @@ struct PolicyTables: Sendable {
 }
 
 extension PolicyEdit {
-    /// The address whose class the edit changes.
-    fileprivate var peerAddress: IPAddress? {
+    /// The key of the address or prefix whose class the edit changes; they differ in length.
+    fileprivate var peerKey: Bytes? {
         switch self {
-        case .setClass(let address, _), .removeClass(let address): address
+        case .setClass(let address, _), .removeClass(let address): address.key
+        case .setPrefixClass(let prefix, _), .removePrefixClass(let prefix): prefix.key
         default: nil
         }
     }

@@ -71,6 +71,35 @@ import Testing
         #expect(ingress(rig, of: 2) ?? 0 != 0 && peerClass(rig, 4) != nil)
     }
 
+    @Test func `a new pod whose policy tells a held peer apart is named, and not the others`() throws {
+        var (rig, world) = try held()
+        #expect(rig.tables.heldPeers.isEmpty)
+        rig.tables.apply(
+            world.apply([
+                PolicyWorld.pod(3, labels: ["color": "blue"]), PolicyWorld.pod(4, labels: ["color": "white"]),
+                PolicyWorld.policy(3, to: "blue", from: "grey", port: 80),
+                PolicyWorld.policy(4, to: "white", from: "black", port: 80),
+                PolicyWorld.pod(2, labels: ["color": "grey"], isLocal: false),
+            ]) + [.endpoint(.upsert(endpoint(3))), .endpoint(.upsert(endpoint(4)))])
+        rig.program()
+        #expect(rig.tables.heldPeers.map(\.pod) == [pod(3)])
+        #expect(rig.tables.heldPeers.first?.peers == ["10.1.0.2"])
+        rig.tables.removeStale()
+        #expect(rig.settle().isComplete && rig.tables.heldPeers.isEmpty)
+    }
+
+    @Test func `of many changes of one address only the last is held`() throws {
+        var (rig, world) = try held()
+        for color in ["grey", "white", "green", "grey", "black", "grey"] {
+            rig.tables.apply(world.apply([PolicyWorld.pod(2, labels: ["color": color], isLocal: false)]))
+            rig.program()
+        }
+        #expect(rig.tables.policies.heldBack?.count ?? 0 <= 2)
+        rig.tables.apply(world.apply([PolicyWorld.policy(2, to: "red", from: "grey", port: 81)]))
+        rig.tables.removeStale()
+        #expect(rig.settle().isComplete && peerClass(rig, 2) != nil)
+    }
+
     @Test func `an address that changes hands has the class of its new pod`() throws {
         var (rig, world) = try held()
         let former = peerClass(rig, 2)
