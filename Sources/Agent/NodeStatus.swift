@@ -2,6 +2,7 @@ internal import AgentAPI
 internal import Datapath
 internal import Flows
 internal import Kubernetes
+internal import LinuxKernel
 internal import LoadBalancing
 internal import NetworkPolicy
 
@@ -84,13 +85,14 @@ extension NodeController {
         }
     }
 
-    /// Compares the kernel with what is wanted.
+    /// Compares the kernel with what is wanted, and tells what could not be written for longer than a moment.
     func verify() throws -> VerifyReport {
         let drift = try kernel.verify(tables).map { item in
             AgentAPI.DriftItem(
                 table: item.table.rawValue, key: item.key, kind: AgentAPI.DriftItem.Kind(item.kind),
                 desired: item.desired, actual: item.actual)
         }
+        let unwritten = programming.standing(at: KernelClock.monotonic()).map(AgentAPI.DriftItem.init)
         let checked = tables.entryCounts.map { VerifyReport.Table(name: $0.table.rawValue, checked: $0.count) }
         let links = checkLinks()
         let missing = links.missing.map { name in
@@ -98,7 +100,8 @@ extension NodeController {
         }
         let pins = kernel.checkPins()
         let others = [("links", links.count), ("pins", pins.count)].map(VerifyReport.Table.init(name:checked:))
-        return VerifyReport(tables: checked + others, drift: drift + missing + pins.wrong.map(AgentAPI.DriftItem.init))
+        return VerifyReport(
+            tables: checked + others, drift: drift + unwritten + missing + pins.wrong.map(AgentAPI.DriftItem.init))
     }
 }
 
@@ -119,6 +122,11 @@ extension SourceDiagnostics {
 }
 
 extension AgentAPI.DriftItem {
+    /// Something that is wanted and could not be written.
+    init(_ problem: DatapathProblem) {
+        self.init(table: problem.map, key: problem.object, kind: .notWritten, reason: problem.reason.description)
+    }
+
     fileprivate init(_ pin: WrongPin) {
         self.init(
             table: "pins", key: pin.name, kind: pin.found == nil ? .missing : .different,

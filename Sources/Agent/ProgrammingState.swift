@@ -6,11 +6,15 @@ struct ProgrammingState: Sendable {
     /// The first wait after a failure and the longest one, in nanoseconds.
     private static let firstDelay: UInt64 = 100_000_000
     private static let longestDelay: UInt64 = 10_000_000_000
+    /// After so long, in nanoseconds, what is not written is not merely on its way.
+    static let moment: UInt64 = 1_000_000_000
 
     private(set) var written: UInt64 = 0
     private(set) var failures: UInt64 = 0
     private(set) var lastDuration: UInt64 = 0
     private(set) var problems: [DatapathProblem] = []
+    /// Since when each of them stands, in CLOCK_MONOTONIC nanoseconds.
+    private var since: [DatapathProblem: UInt64] = [:]
     /// How long passes took, in seconds.
     private(set) var passes = Histogram(exponential: 0.0001, factor: 2, count: 18)
     /// Writes that the kernel refused, by map.
@@ -31,6 +35,7 @@ struct ProgrammingState: Sendable {
         written += UInt64(report.written)
         lastDuration = ended - started
         problems = Self.distinct(report.problems)
+        since = Dictionary(uniqueKeysWithValues: problems.map { ($0, since[$0] ?? ended) })
         passes.observe(Double(lastDuration) / 1e9)
         noteRefusals(report, at: ended)
         if report.problems.isEmpty {
@@ -52,6 +57,11 @@ struct ProgrammingState: Sendable {
         }
         servicesPendingSince = servicesAreRefused ? servicesPendingSince ?? now : nil
         if !servicesAreRefused { servicesUpdatedAt = now }
+    }
+
+    /// What has been wanted for longer than a moment and is not in the kernel.
+    func standing(at now: UInt64) -> [DatapathProblem] {
+        problems.filter { problem in since[problem].map { now >= $0 + Self.moment } ?? false }
     }
 
     /// Something else is wanted now, and what failed may find room: the waits start anew.

@@ -32,6 +32,8 @@ public struct DriftItem: Sendable, Hashable, Codable {
     /// How it differs.
     public enum Kind: String, Sendable, Codable, CaseIterable {
         case missing, unexpected, different
+        /// The agent could not write it; `reason` says why.
+        case notWritten = "not_written"
     }
 
     public var table: String
@@ -41,12 +43,17 @@ public struct DriftItem: Sendable, Hashable, Codable {
     public var desired: String?
     /// What is there, as text; nil when nothing is.
     public var actual: String?
+    /// Why it could not be written.
+    public var reason: String?
 
-    public init(table: String, key: String, kind: Kind, desired: String? = nil, actual: String? = nil) {
+    public init(
+        table: String, key: String, kind: Kind, desired: String? = nil, actual: String? = nil, reason: String? = nil
+    ) {
         self.table = table
         self.key = key
         self.kind = kind
         self.desired = desired
         self.actual = actual
+        self.reason = reason
     }
 }

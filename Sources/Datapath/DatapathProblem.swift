@@ -38,6 +38,18 @@ public struct DatapathProblem: Error, Sendable, Hashable, CustomStringConvertibl
     }
 
     public var description: String { "\(object): \(reason)" }
+
+    /// The map in which something is missing.
+    public var map: String {
+        switch reason {
+        case .slotsExhausted: DatapathTable.slots.rawValue
+        case .backendsExhausted: DatapathTable.backends.rawValue
+        case .endpointsExhausted: DatapathTable.endpoints.rawValue
+        case .refused(let table, _), .waiting(let table): table.rawValue
+        case .closed: DatapathTable.policyPages.rawValue
+        case .patternRefused, .names: "domain_automaton"
+        }
+    }
 }
 
 extension DatapathProblem.Reason: CustomStringConvertible {

@@ -38,7 +38,8 @@ struct Drift {
 }
 
 extension DatapathTables {
-    /// Compares what is wanted and written with what the kernel holds. What is not written yet is no drift.
+    /// Compares what is wanted and written with what the kernel holds. What is not written yet is no drift:
+    /// it is among the problems of the last pass where it could not be.
     package func verify(_ reader: some MapReader) throws(MapError) -> [DriftItem] {
         try drift(reader).map(\.item)
     }

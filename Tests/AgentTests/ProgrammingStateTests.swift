@@ -1,3 +1,4 @@
+import AgentAPI
 import Testing
 
 @testable import Agent
@@ -33,6 +34,21 @@ import Testing
         state.note(report(), started: now, ended: now)
         state.note(report([refusal]), started: now, ended: now)
         #expect(state.isDue(at: now + 100 * Self.millisecond), "success starts the series anew")
+    }
+
+    @Test func whatIsNotWrittenStandsAfterAMoment() {
+        var state = ProgrammingState()
+        let other = DatapathProblem(object: "endpoint shop/web", reason: .endpointsExhausted)
+        let start: UInt64 = 5
+        state.note(report([refusal]), started: 1, ended: start)
+        #expect(state.standing(at: start + ProgrammingState.moment - 1).isEmpty)
+        state.note(report([other, refusal]), started: 100, ended: 100)
+        #expect(state.standing(at: start + ProgrammingState.moment) == [refusal], "the other one is new")
+        let item = AgentAPI.DriftItem(refusal)
+        #expect(item.table == "services" && item.kind == .notWritten && item.reason == "\(refusal.reason)")
+        state.note(report([other]), started: 200, ended: 200)
+        state.note(report([other, refusal]), started: 300, ended: 300)
+        #expect(state.standing(at: 100 + ProgrammingState.moment) == [other], "it was written in between")
     }
 
     @Test func aPassIsDueWhenAGracePeriodEnds() {

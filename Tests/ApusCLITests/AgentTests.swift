@@ -104,6 +104,25 @@ import Testing
         }
     }
 
+    @Test func `verify tells what could not be written, and exits with 1`() async throws {
+        let lost = DriftItem(
+            table: "policy_ports", key: "policy 7", kind: .notWritten, reason: "map policy_ports is full")
+        let drift = DriftItem(table: "slots", key: "9", kind: .unexpected, actual: "backend 3")
+        let heads = [
+            ([lost], "no drift, but 1 item not written\n"),
+            ([drift, lost], "1 item of 25 drifted, but 1 item not written\n"),
+        ]
+        for (items, head) in heads {
+            try await withAgent(FakeAgent(drift: items)) { socket in
+                let outcome = await run("verify", socket: socket)
+                let told = "policy_ports policy 7: not written\n    reason: map policy_ports is full\n"
+                #expect(outcome.code == 1 && outcome.output.hasPrefix(head) && outcome.output.hasSuffix(told))
+                let json = await run("verify", "-o", "json", socket: socket)
+                #expect(json.code == 1 && json.output.contains(#""kind" : "not_written""#))
+            }
+        }
+    }
+
     @Test(arguments: [["verify"], ["flow", "observe", "--follow"]])
     func `what needs the agent says so`(_ command: [String]) async {
         let outcome = await run(arguments: command, socket: "/nowhere/apus.sock")

@@ -120,6 +120,10 @@ extension AgentLifeTests {
             }
             let status = try await shop.agent.apus("status").output
             #expect(status.contains("endpoint shop/db-1: closed: its ingress is dropped"), "\(status)")
+            try await eventually("verify to tell it") {
+                let verify = try await shop.agent.apus("verify")
+                return verify.status == 1 && verify.output.contains("endpoint shop/db-1: not written")
+            }
             let rows = try await shop.agent.apus("endpoint", "list").output.split(separator: "\n")
             #expect(rows.filter { $0.contains("closed") }.map { $0.contains(" db-1 ") } == [true], "\(rows)")
         }

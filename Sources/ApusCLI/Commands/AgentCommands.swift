@@ -48,7 +48,9 @@ struct VerifyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify", abstract: "Compares what should be in the kernel with what is there.",
         discussion: """
-            The agent compiles everything anew and compares it with the maps; it changes nothing. Exit code 1: drift.
+            The agent compares what it wants in the maps, and the programs and pins, with what is there, and names what
+            it could not write for longer than a second, as where a map is full; it changes nothing. What the objects
+            ask for is not compiled anew. Exit code 1: something is not as it should be.
 
             Examples:
               apus verify
@@ -84,11 +86,24 @@ private struct VerifyAnswer: Codable {
             return console.paint("no drift", .green) + ": \(Quantity.count(checked, "item")) in \(tables) compared\n"
         }
         let items = drift.map { item in
-            "\(item.table) \(item.key): \(item.kind.rawValue)\n" + Self.line("desired", item.desired)
-                + Self.line("actual", item.actual)
+            "\(item.table) \(item.key): \(Self.words(item.kind))\n" + Self.line("desired", item.desired)
+                + Self.line("actual", item.actual) + Self.line("reason", item.reason)
         }
-        let head = "\(Quantity.count(drift.count, "item")) of \(checked) drifted"
         return console.paint(head, .red) + "\n" + items.joined()
+    }
+
+    private var head: String {
+        let unwritten = drift.count { $0.kind == .notWritten }
+        let drifted = drift.count - unwritten
+        let first = drifted == 0 ? "no drift" : "\(Quantity.count(drifted, "item")) of \(checked) drifted"
+        return first + (unwritten == 0 ? "" : ", but \(Quantity.count(unwritten, "item")) not written")
+    }
+
+    private static func words(_ kind: DriftItem.Kind) -> String {
+        switch kind {
+        case .missing, .unexpected, .different: kind.rawValue
+        case .notWritten: "not written"
+        }
     }
 
     private static func line(_ name: String, _ value: String?) -> String {
