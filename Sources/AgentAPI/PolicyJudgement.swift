@@ -143,13 +143,17 @@ public struct PolicyJudgement: Sendable, Hashable, Codable {
     /// The rule that decided.
     public var decidingRule: Rule? { reason == .rule ? rules.last : nil }
 
-    /// Whether two judgements come to the same by the same rule. What the maps may not know is not compared: the name of
-    /// a rule, and which objects isolate beside the first.
+    /// Whether two judgements come to the same by the same rule, in audit mode or not. What the maps may not know is not
+    /// compared: the name of a rule, which objects isolate beside the first, and what audits.
     public func agrees(with other: PolicyJudgement) -> Bool {
-        guard allowed == other.allowed, reasonClass == other.reasonClass else { return false }
+        guard allowed == other.allowed, reasonClass == other.reasonClass, isAudited == other.isAudited else {
+            return false
+        }
         guard let rule = decidingRule?.rule, let others = other.decidingRule?.rule else { return true }
         return rule == others
     }
+
+    private var isAudited: Bool { allowed && audited != nil }
 
     /// A broken policy is programmed as one that isolates and has no rules.
     private var reasonClass: Reason { reason == .broken ? .isolation : reason }

@@ -94,6 +94,14 @@ import Testing
         #expect(!PolicyJudgement(allowed: false, reason: .closed).agrees(with: isolated))
     }
 
+    @Test func judgementsDisagreeWhereOnlyOneIsAudited() {
+        func open(_ audited: String?) -> PolicyJudgement {
+            PolicyJudgement(allowed: true, reason: .nothing, audited: audited)
+        }
+        #expect(open("a, b").agrees(with: open("a")) && open(nil).agrees(with: open(nil)))
+        #expect(!open("a").agrees(with: open(nil)) && !open(nil).agrees(with: open("a")))
+    }
+
     @Test(
         arguments: [
             ("10.0.0.1", "10.0.0.1"), ("FD00::1", "fd00::1"), ("shop/web", "shop/web"), ("shop", nil), ("shop/", nil),

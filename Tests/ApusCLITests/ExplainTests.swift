@@ -118,6 +118,24 @@ import struct Datapath.VerdictQuestion
         #expect(answer.paths.first?.egress?.differs == false)
     }
 
+    @Test func `what is missing is told of the one that denies`() async throws {
+        let closed = PolicyJudgement(allowed: false, reason: .closed)
+        for agent in [Self.allowed, Self.isolated] {
+            let outcome = try await ask(agent: agent, maps: closed)
+            let told = "    missing: `apus status` says why the policy is not in the maps\n"
+            #expect(outcome.code == 1 && outcome.output.hasSuffix(told), "\(outcome.output)")
+        }
+        let allowed = try await ask(agent: Self.isolated, maps: Self.allowed)
+        #expect(!allowed.output.contains("missing: "), "the kernel lets it pass")
+    }
+
+    @Test func `audit mode in only one of the two is a difference`() async throws {
+        var audited = Self.allowed
+        audited.audited = "NetworkPolicy shop/cart"
+        #expect(try await ask(agent: Self.allowed, maps: audited).output.contains("the maps differ"))
+        #expect(try await !ask(agent: audited, maps: audited).output.contains("the maps differ"))
+    }
+
     @Test func `an endpoint that only one of them knows is a difference`() async throws {
         let unknown = try await ask(agent: Self.allowed, maps: nil)
         #expect(unknown.code == 1)

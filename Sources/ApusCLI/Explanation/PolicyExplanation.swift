@@ -78,6 +78,9 @@ extension PolicyExplanation.Side {
         differs = isCompared && !(agent.flatMap { agent in maps.map(agent.agrees) } ?? false)
         self.agent = agent
         self.maps = maps
-        missing = first.shortcoming(peer: peer, port: port)
+        // Where they differ, the maps' is the verdict that counts.
+        let denying = [agent, maps].compactMap { $0 }.filter { !$0.allowed }
+        let judge = allowed ? nil : differs ? denying.last : denying.first
+        missing = judge?.shortcoming(peer: peer, port: port)
     }
 }
