@@ -23,22 +23,6 @@ import Testing
         #expect(kernel.program(&tables, now: 1 << 40).written == 0)
     }
 
-    @Test("A hundred starts and removals of the whole data path leave no descriptor")
-    func noLeak() async {
-        // A process of its own: other tests open descriptors meanwhile.
-        await #expect(processExitsWith: .success) {
-            func cycle() throws {
-                let node = try KernelNode()
-                _ = try node.start()
-                _ = try DatapathKernel.removeAll(bpffs: node.root)
-            }
-            try cycle()
-            let before = try FileDescriptor.openCount()
-            for _ in 0..<100 { try cycle() }
-            try #require(try FileDescriptor.openCount() == before)
-        }
-    }
-
     @Test("Maps of other sizes are made beside, and take over with everything that was in the old ones")
     func otherSizes() throws {
         let node = try KernelNode()
@@ -280,4 +264,23 @@ private final class TestCgroup {
 extension DatapathTable {
     /// Whether its entries hold no numbers of slots, which other sizes may move.
     fileprivate var isIdentifying: Bool { self != .services }
+}
+
+/// Apart from the others, which take turns: it takes the longest, in a process of its own.
+struct KernelLeakTests {
+    @Test("A hundred starts and removals of the whole data path leave no descriptor")
+    func noLeak() async {
+        // A process of its own: other tests open descriptors meanwhile.
+        await #expect(processExitsWith: .success) {
+            func cycle() throws {
+                let node = try KernelNode()
+                _ = try node.start()
+                _ = try DatapathKernel.removeAll(bpffs: node.root)
+            }
+            try cycle()
+            let before = try FileDescriptor.openCount()
+            for _ in 0..<100 { try cycle() }
+            try #require(try FileDescriptor.openCount() == before)
+        }
+    }
 }
