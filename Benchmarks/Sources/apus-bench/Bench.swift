@@ -50,39 +50,44 @@ struct Bench: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let report = try await measureAndTearDown()
+        let report = try await measure()
         try publish(report)
         if judge, report.budgets.contains(where: { !$0.isMet }) { throw ExitCode.failure }
     }
 
-    private func measureAndTearDown() async throws -> Report {
+    private func measure() async throws -> Report {
+        var settings = quick ? Settings.quick : Settings.full
+        settings.rounds = rounds ?? settings.rounds
+        let machine = Machine.current(commit: commit)
+        var rounds = Rounds(
+            settings: settings, modes: modes.values, workloads: workloads.values, progress: Self.say)
+        var figures: [Report.Figure] = []
+        for number in 0..<settings.rounds {
+            try await withPeers { peers in
+                try await rounds.run(number, peers)
+                guard number + 1 == settings.rounds else { return }
+                figures = try await Figures(peers: peers, settings: settings).all()
+            }
+        }
+        return Report(
+            machine: machine, settings: settings, samples: rounds.samples, figures: figures,
+            repeated: rounds.repeated)
+    }
+
+    /// Makes all peers, and takes them away again whatever happens.
+    private func withPeers(_ body: ([Peer]) async throws -> Void) async throws {
         var setup = PeerSetup()
         do {
-            let report = try await measure(&setup)
+            for kind in peersInOrder {
+                Self.say("setting up \(kind.rawValue)")
+                try await setup.add(kind)
+            }
+            try await body(setup.peers)
             await setup.tearDown()
-            return report
         } catch {
             await setup.tearDown()
             throw error
         }
-    }
-
-    private func measure(_ setup: inout PeerSetup) async throws -> Report {
-        var settings = quick ? Settings.quick : Settings.full
-        settings.rounds = rounds ?? settings.rounds
-        let machine = Machine.current(commit: commit)
-        for kind in peersInOrder {
-            Self.say("setting up \(kind.rawValue)")
-            try await setup.add(kind)
-        }
-        var rounds = Rounds(
-            peers: setup.peers, settings: settings, modes: modes.values, workloads: workloads.values,
-            progress: Self.say)
-        try await rounds.run()
-        let figures = try await Figures(peers: setup.peers, settings: settings).all()
-        return Report(
-            machine: machine, settings: settings, samples: rounds.samples, figures: figures,
-            repeated: rounds.repeated)
     }
 
     /// A peer comes after the one whose network it uses, which is measured too.

@@ -1,7 +1,7 @@
 import Addressing
 import TestSupport
 
-/// Builds the networks and keeps them until the end: an idle one costs nothing, and rounds can alternate quickly.
+/// Builds the networks of a round and keeps them until its end: an idle one costs nothing.
 struct PeerSetup {
     private(set) var labs: [Lab] = []
     private(set) var peers: [Peer] = []

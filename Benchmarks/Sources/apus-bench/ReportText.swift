@@ -21,7 +21,7 @@ struct ReportText {
         let peers = PeerKind.allCases.filter { peer in report.rates.contains { $0.peer == peer.rawValue } }
         return [
             "Apus \(machine.commit), \(machine.date), Linux \(machine.kernel), \(machine.cpus) × \(machine.cpu).",
-            "The load before was \(machine.load). Medians of \(report.rounds) alternated rounds of \(report.seconds) s; in brackets the spread.",
+            "The load before was \(machine.load). Medians of \(report.rounds) rounds of \(report.seconds) s, each with peers made for it; in brackets the spread.",
             "",
         ] + peers.map { "- `\($0.rawValue)`: \($0.explanation)" }
     }

@@ -2,7 +2,6 @@ import TestSupport
 
 /// Measures all peers in turns, so that what disturbs the machine for a while disturbs all of them alike.
 struct Rounds {
-    let peers: [Peer]
     let settings: Settings
     let modes: [Mode]
     private let metrics: [Metric]
@@ -13,28 +12,24 @@ struct Rounds {
     /// Measurements that had to be repeated.
     private(set) var repeated: [String] = []
 
-    init(
-        peers: [Peer], settings: Settings, modes: [Mode], workloads: [Workload], progress: @escaping (String) -> Void
-    ) {
-        self.peers = peers
+    init(settings: Settings, modes: [Mode], workloads: [Workload], progress: @escaping (String) -> Void) {
         self.settings = settings
         self.modes = modes
         metrics = Metric.all.filter { workloads.contains($0.workload) }
         self.progress = progress
     }
 
-    mutating func run() async throws {
-        try await touchMemory()
-        for round in 0..<settings.rounds {
-            for mode in modes {
-                progress("round \(round + 1) of \(settings.rounds), \(mode.title)")
-                try await self.round(round, mode)
-            }
+    /// One round, with peers that were made for it: two of one kind differ by several percent for as long as they live.
+    mutating func run(_ number: Int, _ peers: [Peer]) async throws {
+        try await touchMemory(peers)
+        for mode in modes {
+            progress("round \(number + 1) of \(settings.rounds), \(mode.title)")
+            try await measure(peers, mode, round: number)
         }
     }
 
     /// Runs everything once without counting.
-    private func touchMemory() async throws {
+    private func touchMemory(_ peers: [Peer]) async throws {
         progress("warming up")
         guard let mode = modes.first else { return }
         for peer in peers { try await peer.prepare(for: mode) }
@@ -47,12 +42,13 @@ struct Rounds {
     }
 
     /// One metric of all peers next to each other: those are the numbers that get divided.
-    private mutating func round(_ number: Int, _ mode: Mode) async throws {
+    private mutating func measure(_ peers: [Peer], _ mode: Mode, round: Int) async throws {
         for peer in peers { try await peer.prepare(for: mode) }
         for metric in metrics {
             var sums: [PeerKind: Double] = [:]
             for slice in 0..<settings.slices {
-                for peer in order(number * settings.slices + slice) where peer.kind.metrics.contains(metric) {
+                for peer in Self.order(peers, turn: round * settings.slices + slice)
+                where peer.kind.metrics.contains(metric) {
                     sums[peer.kind, default: 0] += try await rate(Measurement(peer: peer, metric: metric, mode: mode))
                 }
             }
@@ -63,7 +59,7 @@ struct Rounds {
     }
 
     /// All peers, another one first each time.
-    private func order(_ turn: Int) -> ArraySlice<Peer> {
+    private static func order(_ peers: [Peer], turn: Int) -> ArraySlice<Peer> {
         let first = peers.isEmpty ? 0 : turn % peers.count
         return peers[first...] + peers[..<first]
     }

@@ -1,6 +1,6 @@
 /// How long and how often to measure.
 struct Settings: Sendable {
-    /// Rounds that count; in each, every peer is measured once with every metric in every mode.
+    /// How often all peers are made anew and measured, each once with every metric in every mode.
     var rounds: Int
     /// The counted time of one sample, in seconds.
     var seconds: Double
@@ -8,11 +8,11 @@ struct Settings: Sendable {
     var slices: Int
     /// The part before each slice that is not counted, in seconds: the connection's window opens, caches fill.
     var warmup: Double
-    /// The length of a measurement in the round before the first, in seconds. It touches maps, slabs and conntrack for
-    /// the first time, which is slow on virtual machines, and goes once through all local ports.
+    /// The length of a measurement before those that count, in seconds. It touches maps, slabs and conntrack for the
+    /// first time, which is slow on virtual machines, and goes once through all local ports.
     var firstTouch: Double
 
-    static let full = Settings(rounds: 5, seconds: 1, slices: 5, warmup: 0.1, firstTouch: 3)
+    static let full = Settings(rounds: 7, seconds: 0.5, slices: 5, warmup: 0.05, firstTouch: 2)
     /// Enough to see that everything works; its numbers mean nothing.
     static let quick = Settings(rounds: 1, seconds: 0.2, slices: 1, warmup: 0.05, firstTouch: 0.2)
 }
