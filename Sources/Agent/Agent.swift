@@ -51,7 +51,8 @@ public struct Agent: Sendable {
         let links = try NetlinkEvents()
         let source = try openSource()
         let controller = try NodeController(
-            configuration: configuration, kernel: kernel, directory: parts.directory, monitor: parts.health, log: log)
+            configuration: configuration, kernel: kernel, directory: parts.directory, answers: parts.answers,
+            monitor: parts.health, log: log)
         let reporter = source.access.map { access in
             ClusterReporter(
                 access: access, userAgent: AgentConfiguration.userAgent, node: configuration.node,
@@ -71,6 +72,7 @@ public struct Agent: Sendable {
     /// What several of the agent's services share.
     private struct Parts {
         let directory = FlowDirectory()
+        let answers = AnswerQueue()
         let hub: FlowHub
         let evidence = EvidenceCounters()
         let health = AgentHealth()
@@ -136,8 +138,9 @@ public struct Agent: Sendable {
             Collector(
                 node: configuration.node, scanInterval: configuration.scanInterval,
                 open: { try await controller.events() }, scanner: { try await controller.scanner() },
-                denials: { try await controller.denialScanner() }, directory: parts.directory, hub: parts.hub,
-                evidence: parts.evidence, counters: parts.counters, log: log),
+                denials: { try await controller.denialScanner() }, answers: parts.answers,
+                directory: parts.directory, hub: parts.hub, evidence: parts.evidence, counters: parts.counters,
+                log: log),
             APIService(
                 path: configuration.socket, handler: APIHandler(hello: hello, controller: controller, hub: parts.hub),
                 log: log),

@@ -1,3 +1,4 @@
+internal import Addressing
 internal import Datapath
 internal import Flows
 internal import LinuxKernel
@@ -22,6 +23,8 @@ struct Collector: Service {
     let open: @Sendable () async throws -> EventSource
     let scanner: @Sendable () async throws -> ConnectionScanner
     let denials: @Sendable () async throws -> DenialScanner
+    /// Answers that the agent read itself.
+    let answers: AnswerQueue
     let directory: FlowDirectory
     let hub: FlowHub
     let evidence: EvidenceCounters
@@ -32,8 +35,8 @@ struct Collector: Service {
         try await untilShutdown {
             var worker = Worker(
                 node: node, scanInterval: scanInterval.nanoseconds, events: try await open(),
-                scanner: try await scanner(), denials: try await denials(), directory: directory, hub: hub,
-                evidence: evidence, counters: counters)
+                scanner: try await scanner(), denials: try await denials(), answers: answers, directory: directory,
+                hub: hub, evidence: evidence, counters: counters)
             var pause = Self.quickest
             while !Task.isCancelled {
                 let taken = worker.collect()
@@ -57,6 +60,7 @@ extension Collector {
         private var events: EventSource
         private var scanner: ConnectionScanner
         private let denials: DenialScanner
+        private let answers: AnswerQueue
         private let directory: FlowDirectory
         private let hub: FlowHub
         private let evidence: EvidenceCounters
@@ -68,11 +72,12 @@ extension Collector {
 
         init(
             node: String, scanInterval: UInt64, events: consuming EventSource, scanner: consuming ConnectionScanner,
-            denials: consuming DenialScanner, directory: FlowDirectory, hub: FlowHub, evidence: EvidenceCounters,
-            counters: FlowCounters
+            denials: consuming DenialScanner, answers: AnswerQueue, directory: FlowDirectory, hub: FlowHub,
+            evidence: EvidenceCounters, counters: FlowCounters
         ) {
             self.node = node
             self.scanInterval = scanInterval
+            self.answers = answers
             self.directory = directory
             self.hub = hub
             self.evidence = evidence
@@ -89,6 +94,7 @@ extension Collector {
             let offset = KernelClock.realtimeOffset()
             flows.removeAll(keepingCapacity: true)
             let taken = events.drain(limit: Collector.batch, node: node, clockOffset: offset, into: &flows)
+            for answer in answers.take() { flows.append(events.flow(answer, node: node, clockOffset: offset)) }
             deliver()
             reportLosses(offset)
             return taken
@@ -102,7 +108,7 @@ extension Collector {
         }
 
         private mutating func reportLosses(_ offset: Int64) {
-            let now = events.lostCount() &+ events.undecodable
+            let now = events.lostCount() &+ events.undecodable &+ answers.lost
             guard now > lost else { return }
             let time = KernelClock.monotonic() &+ UInt64(bitPattern: offset)
             let record = Flow.lost(now - lost, by: .kernelRing, time: time, node: node)
@@ -156,6 +162,8 @@ extension Collector {
             var flow = Flow(record, ending: ending, now: now, node: node, clockOffset: offset)
             flow.egressRule = record.source.decision.flatMap { events.rule($0) }
             flow.ingressRule = record.destination.decision.flatMap { events.rule($0) }
+            flow.destinationNames = events.names(
+                of: record.tuple.destination.address, for: record.source.decision)
             return flow
         }
 

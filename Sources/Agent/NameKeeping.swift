@@ -9,14 +9,17 @@ struct NameKeeping: ~Copyable {
 
     var keeper: LearnedKeeper
     var learner: AnswerLearner
+    var held: AddressNames
     private var lastSweep: UInt64 = 0
 
     init(_ kernel: DatapathKernel) throws {
-        // Both or none: the compiler destroys no half-made value.
+        // All or none: the compiler destroys no half-made value.
         let keeper = try kernel.learnedKeeper()
         let learner = try kernel.answerLearner()
+        let held = try kernel.addressNames()
         self.keeper = keeper
         self.learner = learner
+        self.held = held
     }
 
     /// Whether it is time to look at all that is held, at CLOCK_MONOTONIC nanoseconds.
@@ -33,6 +36,8 @@ extension NodeController {
         if names.learner.hasWaiting {
             let refused = names.learner.counts.refused
             names.learner.learn(by: tables)
+            let read = names.learner.takeAnswers()
+            if configuration.reportsFlows { answers.put(read) }
             // There was no room: make some now.
             if names.learner.counts.refused > refused { sweepNames(at: now) }
         }

@@ -20,6 +20,8 @@ actor NodeController {
     let kernel: DatapathKernel
     /// What keeps the addresses that were learned under names.
     var names: NameKeeping
+    /// Where answers go that were read here.
+    let answers: AnswerQueue
     var finder: EndpointFinder
 
     /// The interface of each pod that has one.
@@ -48,11 +50,12 @@ actor NodeController {
 
     init(
         configuration: AgentConfiguration, kernel: sending DatapathKernel, directory: FlowDirectory,
-        monitor: AgentHealth, log: Logger
+        answers: AnswerQueue, monitor: AgentHealth, log: Logger
     ) throws {
         self.configuration = configuration
         self.log = log
         self.directory = directory
+        self.answers = answers
         self.monitor = monitor
         latency = ProgrammingLatency(start: startedAt)
         state = ClusterState(node: configuration.node)

@@ -1,5 +1,7 @@
 internal import Addressing
 internal import AgentAPI
+internal import Datapath
+internal import LinuxKernel
 internal import LoadBalancing
 internal import NetworkPolicy
 
@@ -9,8 +11,11 @@ struct PolicyExplainer: AgentAPI.PolicyNames {
     private let oracle: PolicyOracle
     private let problems: [PolicyName: [PolicyProblem]]
     private let programs: [Frontend: ServiceProgram]
+    private let names: (PodKey, IPAddress) -> [PolicyJudgement.Name]
 
-    init(_ state: ClusterState) {
+    /// - Parameter names: those under which an address counts for a pod's egress policy now.
+    init(_ state: ClusterState, names: @escaping (PodKey, IPAddress) -> [PolicyJudgement.Name] = { _, _ in [] }) {
+        self.names = names
         node = state.node
         oracle = state.policies.oracle(state.policyObjects.values)
         problems = Dictionary(grouping: state.policies.problems, by: \.object)
@@ -35,9 +40,11 @@ struct PolicyExplainer: AgentAPI.PolicyNames {
         guard let address = IPAddress(end.address), let other = IPAddress(peer.address),
             let pod = oracle.pod(at: address), pod.node == node
         else { return nil }
+        let held = direction == .egress ? names(pod.key, other) : []
         let query = PolicyQuery(
-            endpoint: pod.key, direction: direction, peer: other, ipProtocol: ipProtocol, port: port ?? 0)
-        return PolicyJudgement(oracle.explain(query), problems)
+            endpoint: pod.key, direction: direction, peer: other, ipProtocol: ipProtocol, port: port ?? 0,
+            peerNames: Set(held.map(\.name)))
+        return PolicyJudgement(oracle.explain(query), problems, held)
     }
 
     // MARK: Names
@@ -76,7 +83,14 @@ extension NodeController {
     /// What the policies of this node say of a packet.
     func explain(_ question: PolicyQuestion) throws(AgentError) -> [PolicyPath] {
         guard isSynced else { throw AgentError(.unavailable, "the agent is still reading its sources: try again") }
-        return try PolicyExplainer(state).explain(question)
+        let now = KernelClock.monotonic()
+        let offset = UInt64(bitPattern: KernelClock.realtimeOffset())
+        let explainer = PolicyExplainer(state) { pod, address in
+            guard let policy = self.tables.egressPolicy(of: pod) else { return [] }
+            return self.names.held.names(of: address, for: policy).filter { $0.end > now }
+                .map { PolicyJudgement.Name(name: $0.name, end: $0.end &+ offset) }
+        }
+        return try explainer.explain(question)
     }
 }
 
@@ -90,14 +104,14 @@ extension PolicyFrontend {
 }
 
 extension PolicyJudgement {
-    fileprivate init(_ explanation: Explanation, _ problems: [PolicyName: [PolicyProblem]]) {
+    fileprivate init(_ explanation: Explanation, _ problems: [PolicyName: [PolicyProblem]], _ names: [Name]) {
         let (reason, policies) = Self.reason(explanation.reason)
         let isBroken = reason == .broken
         self.init(
             allowed: explanation.isAllowed, reason: reason, audited: explanation.audited.flatMap(Self.audited),
             policies: policies.map(\.text),
             problems: isBroken ? policies.flatMap { problems[$0] ?? [] }.map { "\($0.field): \($0.message)" } : [],
-            rules: explanation.considered.map(Rule.init))
+            rules: explanation.considered.map(Rule.init), names: names)
     }
 
     private static func audited(_ reason: Explanation.Reason) -> String? {

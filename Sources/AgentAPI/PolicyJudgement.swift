@@ -1,3 +1,5 @@
+internal import Flows
+
 /// What the policies of one pod say of a packet in one direction, and why.
 public struct PolicyJudgement: Sendable, Hashable, Codable {
     /// What decided.
@@ -79,6 +81,23 @@ public struct PolicyJudgement: Sendable, Hashable, Codable {
         }
     }
 
+    /// A name under which the address of the other end is held.
+    public struct Name: Sendable, Hashable, Codable {
+        public var name: String
+        /// When it ends for new connections, to the second.
+        public var expires: String
+
+        public init(name: String, expires: String) {
+            self.name = name
+            self.expires = expires
+        }
+
+        /// - Parameter end: in nanoseconds since 1970.
+        public init(name: String, end: UInt64) {
+            self.init(name: name, expires: Timestamp.text(end).prefix(19) + "Z")
+        }
+    }
+
     /// How one tier was gone through.
     public struct Tier: Sendable, Hashable, Codable {
         /// The tiers in the order in which they are judged.
@@ -125,11 +144,13 @@ public struct PolicyJudgement: Sendable, Hashable, Codable {
     public var tiers: [Tier]
     /// The rules looked at, in order, up to the deciding one.
     public var rules: [Rule]
+    /// The learned names of the other end that count now; nil: none does.
+    public var names: [Name]?
 
     /// A judgement; the tiers follow from the rest.
     public init(
         allowed: Bool, reason: Reason, audited: String? = nil, policies: [String] = [], problems: [String] = [],
-        rules: [Rule] = []
+        rules: [Rule] = [], names: [Name] = []
     ) {
         self.allowed = allowed
         self.reason = reason
@@ -137,6 +158,7 @@ public struct PolicyJudgement: Sendable, Hashable, Codable {
         self.policies = policies
         self.problems = problems
         self.rules = rules
+        self.names = names.isEmpty ? nil : names
         tiers = Self.tiers(reason, rules)
     }
 

@@ -72,8 +72,8 @@ struct ApusCommand: AsyncParsableCommand {
         version: Release.version,
         subcommands: [
             StatusCommand.self, DoctorCommand.self, EndpointCommand.self, ServiceCommand.self, BackendCommand.self,
-            PolicyCommand.self, ConnectionCommand.self, FlowCommand.self, MapCommand.self, VerifyCommand.self,
-            VersionCommand.self,
+            PolicyCommand.self, FQDNCommand.self, ConnectionCommand.self, FlowCommand.self, MapCommand.self,
+            VerifyCommand.self, VersionCommand.self,
         ])
 
     // Here and in the commands between, so that the options may stand before the subcommand, too.

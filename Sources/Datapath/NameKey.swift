@@ -8,6 +8,8 @@ enum NameKey: Hashable, Sendable {
     case rule(policy: UInt32, UInt32)
     /// One of the patterns of a pattern set.
     case pattern(set: UInt32, UInt32)
+    /// Some of the patterns in the rules of a policy.
+    case domains(policy: UInt32, UInt32)
 
     var key: Bytes {
         switch self {
@@ -15,6 +17,7 @@ enum NameKey: Hashable, Sendable {
         case .service(let id): Self.bytes(.APUS_NAME_SERVICE, id, 0)
         case .rule(let policy, let rule): Self.bytes(.APUS_NAME_RULE, policy, rule)
         case .pattern(let set, let index): Self.bytes(.APUS_NAME_PATTERN, set, index)
+        case .domains(let policy, let number): Self.bytes(.APUS_NAME_DOMAINS, policy, number)
         }
     }
 
@@ -27,6 +30,7 @@ enum NameKey: Hashable, Sendable {
         case apus_name_kind.APUS_NAME_SERVICE.rawValue: self = .service(raw.id)
         case apus_name_kind.APUS_NAME_RULE.rawValue: self = .rule(policy: raw.id, raw.index)
         case apus_name_kind.APUS_NAME_PATTERN.rawValue: self = .pattern(set: raw.id, raw.index)
+        case apus_name_kind.APUS_NAME_DOMAINS.rawValue: self = .domains(policy: raw.id, raw.index)
         default: return nil
         }
     }

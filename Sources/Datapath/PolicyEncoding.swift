@@ -25,7 +25,7 @@ struct EncodedPolicy {
         ports = policy.portEntries.map { page, ports, value in
             TableEntry(key: Bytes(of: apus_policy_ports_key(policy: id, page: page, ports)), value: Bytes(of: value))
         }
-        names = Self.names(of: policy)
+        names = Self.names(of: policy) + policy.domainNames
     }
 
     private static func names(of policy: CompiledPolicy) -> [TableEntry] {

@@ -80,6 +80,7 @@ extension NameKey {
         case .service(let id): "service \(id)"
         case .rule(let policy, APUS_RULE_ISOLATION): "rule \(PolicyID(policy))/isolation"
         case .pattern(let set, let index): "pattern \(ClassID(rawValue: set))/\(index)"
+        case .domains(let policy, let number): "domains \(PolicyID(policy))/\(number)"
         case .rule(let policy, let rule): "rule \(PolicyID(policy))/\(rule)"
         }
     }

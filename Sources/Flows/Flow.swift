@@ -16,6 +16,8 @@ public struct Flow: Sendable, Equatable {
         case closed
         /// A long-lived connection is still in use; its counters are those so far.
         case active
+        /// A resolver answered a question of a pod; ``Flow/dns`` says what.
+        case dns
         /// Records are missing here; ``Flow/loss`` says how many and where they were lost.
         case lost
     }
@@ -65,6 +67,10 @@ public struct Flow: Sendable, Equatable {
     /// The TCP flags seen.
     public var tcpFlags: TCPFlags?
     public var icmp: ICMPMessage?
+    /// The names under which the source's policy holds the destination's address, the one that ends last first.
+    public var destinationNames: [String] = []
+    /// What was asked and answered, on a record of kind `dns`.
+    public var dns: DNSAnswer?
     /// How many events the record stands for: attempts of a repeated denial or audit, 1 otherwise.
     public var count: UInt64 = 1
     /// The node that saw it.

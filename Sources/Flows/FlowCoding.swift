@@ -47,9 +47,38 @@ private struct FlowRecord: Codable {
         }
     }
 
+    /// What Hubble calls layer 7: here a DNS answer.
+    struct Layer7: Codable {
+        struct DNS: Codable {
+            var query: String
+            var ips: [Text<IPAddress>]?
+            /// How many addresses there are where not all are in `ips`.
+            var ipCount: Int?
+            var ttl: UInt32?
+            var rcode: UInt16
+            var qtypes: [String]
+            var truncated: Bool?
+
+            enum CodingKeys: String, CodingKey {
+                case query, ips, ttl, rcode, qtypes, truncated
+                case ipCount = "ip_count"
+            }
+        }
+
+        var type = "RESPONSE"
+        var latencyNanoseconds: UInt64
+        var dns: DNS
+
+        enum CodingKeys: String, CodingKey {
+            case type, dns
+            case latencyNanoseconds = "latency_ns"
+        }
+    }
+
     enum CodingKeys: String, CodingKey {
         case sequence, time, node, kind, verdict, direction, source, destination, service, counters, ending, icmp, count
-        case lost
+        case lost, l7
+        case destinationNames = "destination_names"
         case ipProtocol = "protocol"
         case dropReason = "drop_reason"
         case egressRule = "egress_rule"
@@ -76,6 +105,8 @@ private struct FlowRecord: Codable {
     var ending: Flow.Ending?
     var tcpFlags: [String]?
     var icmp: ICMPMessage?
+    var destinationNames: [String]?
+    var l7: Layer7?
     var count: UInt64
     var lost: FlowLoss?
 }
@@ -126,6 +157,8 @@ extension Flow: Codable {
         duration = record.durationNanoseconds
         ending = record.ending
         icmp = record.icmp
+        destinationNames = record.destinationNames ?? []
+        dns = record.l7.flatMap { DNSAnswer($0) }
         count = record.count
         tcpFlags = record.tcpFlags.flatMap { TCPFlags(names: $0) }
         return (tcpFlags == nil) == (record.tcpFlags == nil)
@@ -150,6 +183,32 @@ extension Flow: Codable {
         record.ending = ending
         record.tcpFlags = tcpFlags?.names
         record.icmp = icmp
+        record.destinationNames = destinationNames.isEmpty ? nil : destinationNames
+        record.l7 = dns.map { FlowRecord.Layer7($0) }
+    }
+}
+
+extension FlowRecord.Layer7 {
+    /// Hubble writes a name with its trailing dot.
+    fileprivate init(_ answer: DNSAnswer) {
+        latencyNanoseconds = answer.latency
+        dns = DNS(
+            query: answer.query + ".", ips: answer.addresses.isEmpty ? nil : answer.addresses.map { Text($0) },
+            ipCount: answer.addressCount == answer.addresses.count ? nil : answer.addressCount,
+            ttl: answer.addresses.isEmpty ? nil : answer.lifetime, rcode: answer.code, qtypes: [answer.typeText],
+            truncated: answer.isTruncated ? true : nil)
+    }
+}
+
+extension DNSAnswer {
+    /// Nil where the type of the question is none.
+    fileprivate convenience init?(_ record: FlowRecord.Layer7) {
+        let dns = record.dns
+        guard let type = dns.qtypes.first.flatMap(Self.type) else { return nil }
+        self.init(
+            query: dns.query.hasSuffix(".") ? String(dns.query.dropLast()) : dns.query, type: type, code: dns.rcode,
+            addresses: dns.ips?.map(\.value) ?? [], addressCount: dns.ipCount, lifetime: dns.ttl ?? 0,
+            latency: record.latencyNanoseconds, isTruncated: dns.truncated ?? false)
     }
 }
 
@@ -173,7 +232,7 @@ extension FlowRecord.End {
 
 extension FlowFilter: Codable {
     private enum CodingKeys: String, CodingKey {
-        case namespaces, pods, services, addresses, ports, protocols, verdicts, kinds
+        case namespaces, pods, services, addresses, ports, protocols, verdicts, kinds, names
     }
 
     /// Absent fields are empty.
@@ -191,6 +250,7 @@ extension FlowFilter: Codable {
         protocols = try texts(.protocols)
         verdicts = try container.decodeIfPresent([Flow.Verdict].self, forKey: .verdicts) ?? []
         kinds = try container.decodeIfPresent([Flow.Kind].self, forKey: .kinds) ?? []
+        names = try texts(.names)
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -206,5 +266,6 @@ extension FlowFilter: Codable {
         try put(protocols.map { Text($0) }, .protocols)
         try put(verdicts, .verdicts)
         try put(kinds, .kinds)
+        try put(names.map { Text($0) }, .names)
     }
 }

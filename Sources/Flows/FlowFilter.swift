@@ -32,6 +32,35 @@ public struct NamePattern: Sendable, Hashable, LosslessStringConvertible {
     }
 }
 
+/// Domain names that a filter asks for: each `*` is any characters, dots included; case and a trailing dot change
+/// nothing.
+public struct DomainFilter: Sendable, Hashable, LosslessStringConvertible {
+    /// The text that it was parsed from.
+    public let description: String
+    private let parts: [Substring]
+
+    /// Parses a name with or without stars; nil when it is empty.
+    public init?(_ text: String) {
+        let name = text.lowercased()
+        let normal = name.hasSuffix(".") ? name.dropLast() : name[...]
+        if normal.isEmpty { return nil }
+        description = text
+        parts = normal.split(separator: "*", omittingEmptySubsequences: false)
+    }
+
+    /// Whether a name in lower case and without a trailing dot is meant.
+    public func matches(_ name: String) -> Bool {
+        guard let first = parts.first, let last = parts.last, name.hasPrefix(first) else { return false }
+        if parts.count == 1 { return name == first }
+        var rest = name.dropFirst(first.count)
+        for part in parts.dropFirst().dropLast() where !part.isEmpty {
+            guard let found = rest.firstRange(of: part) else { return false }
+            rest = rest[found.upperBound...]
+        }
+        return rest.hasSuffix(last)
+    }
+}
+
 /// Which flows are wanted: in each field any of its values will do (an empty field asks for nothing), all fields must agree.
 ///
 /// Records of loss match every filter, for what is missing might have matched.
@@ -49,6 +78,8 @@ public struct FlowFilter: Sendable, Hashable {
     public var protocols: [IPProtocol] = []
     public var verdicts: [Flow.Verdict] = []
     public var kinds: [Flow.Kind] = []
+    /// Names of the destination, or asked for.
+    public var names: [DomainFilter] = []
 
     /// A filter that everything matches.
     public init() {}
@@ -64,6 +95,7 @@ public struct FlowFilter: Sendable, Hashable {
             && (namespaces.isEmpty || namespaces.contains { matches(namespace: $0, flow) })
             && (pods.isEmpty || pods.contains { matches(pod: $0, flow) })
             && (services.isEmpty || services.contains { matches(service: $0, flow) })
+            && (names.isEmpty || names.contains { matches(name: $0, flow) })
     }
 
     private func matches(port: Port, _ flow: Flow) -> Bool {
@@ -82,6 +114,10 @@ public struct FlowFilter: Sendable, Hashable {
 
     private func matches(pod: NamePattern, _ flow: Flow) -> Bool {
         pod.matches(flow.source, .pod) || pod.matches(flow.destination, .pod)
+    }
+
+    private func matches(name: DomainFilter, _ flow: Flow) -> Bool {
+        flow.destinationNames.contains(where: name.matches) || flow.dns.map { name.matches($0.query) } ?? false
     }
 
     private func matches(service: NamePattern, _ flow: Flow) -> Bool {

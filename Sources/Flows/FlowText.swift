@@ -17,6 +17,7 @@ public struct FlowText: Sendable {
         let time = Timestamp.timeOfDay(flow.time, offset: utcOffset)
         if let loss = flow.loss { return "\(time) \(label("LOST", .yellow)) \(Self.text(loss))" }
         var parts = [time, label(flow.verdict), Self.path(flow)]
+        if !flow.destinationNames.isEmpty { parts.append("(\(Self.names(flow.destinationNames)))") }
         if let service = flow.service { parts.append("(\(Self.text(service)))") }
         parts += [flow.tuple.ipProtocol.description, Self.event(flow)]
         if flow.kind == .closed || flow.kind == .active, let counters = flow.counters {
@@ -76,8 +77,22 @@ public struct FlowText: Sendable {
         if flow.count > 1 { words.append("\(flow.count) times") }
         if let ending = flow.ending { words.append("by " + text(ending)) }
         if let reason = flow.dropReason { words.append("(\(reason))") }
+        if let dns = flow.dns { words.append(text(dns)) }
         if let icmp = flow.icmp { words.append("type \(icmp.type) code \(icmp.code)") }
         return words.joined(separator: " ")
+    }
+
+    /// The one that ends last, and how many more there are.
+    private static func names(_ names: [String]) -> String {
+        (names.first ?? "") + (names.count > 1 ? " + \(names.count - 1) more" : "")
+    }
+
+    /// `a.example.com A NOERROR 198.51.100.1 + 3 more after 420 us`.
+    private static func text(_ answer: DNSAnswer) -> String {
+        let found = answer.addresses.first.map { ["\($0)"] } ?? []
+        let more = answer.addressCount > 1 ? ["+ \(answer.addressCount - 1) more"] : []
+        let end = (answer.isTruncated ? ["truncated"] : []) + ["after \(time(answer.latency))"]
+        return ([answer.query + ".", answer.typeText, answer.codeText] + found + more + end).joined(separator: " ")
     }
 
     private static func text(_ ending: Flow.Ending) -> String {

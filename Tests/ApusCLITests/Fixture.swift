@@ -150,6 +150,32 @@ struct FakeDatapath: DatapathView {
 
     func judge(_ question: VerdictQuestion) throws -> PolicyJudgement? { judgements[question] }
 
+    func domains() throws -> [DomainRow] {
+        if isEmpty { return [] }
+        var known = Self.wildcard
+        known.name = "api.shop.test"
+        known.addresses = (1...3).map {
+            HeldAddress(
+                address: "198.51.100.\($0)", expires: Timestamp.text(Self.now + $0 * 4_000_000_000),
+                remaining: $0 * 4_000_000_000)
+        }
+        return [known, Self.wildcard]
+    }
+
+    private static let wildcard = DomainRow(
+        pattern: "*.shop.test", field: "pattern", policy: "0badcafe",
+        rules: ["FQDNNetworkPolicy shop/web egress[0]"], endpoints: ["shop/cart-0"])
+
+    func domain(named name: String) throws -> DomainExplanation {
+        guard name == "api.shop.test" else { return DomainExplanation(name: name, matches: [], learned: []) }
+        let addresses = [4_000_000_000, 0].map {
+            HeldAddress(address: "198.51.100.1", expires: Timestamp.text(Self.now + $0), remaining: $0)
+        }
+        return DomainExplanation(
+            name: name, matches: [Self.wildcard],
+            learned: [.init(policy: "0badcafe", endpoints: ["shop/cart-0"], addresses: addresses)])
+    }
+
     func connections() throws -> [ConnectionRow] {
         if isEmpty { return [] }
         return [

@@ -106,7 +106,7 @@ import Testing
     @Test(arguments: [
         ("--ip", "10.0.0.300", "an address is like"), ("--pod", "a/b/c", "a name is NAME"),
         ("--port", "70000", "70000"), ("--protocol", "tcpp", "a protocol is"), ("--verdict", "maybe", "a verdict is"),
-        ("--kind", "x", "opened, denied, audited, closed, active, lost"), ("--last", "-1", "--last"),
+        ("--kind", "x", "opened, denied, audited, closed, active, dns, lost"), ("--last", "-1", "--last"),
     ]) func `a wrong filter is a usage error that says why`(_ option: String, _ value: String, _ reason: String) async {
         let outcome = await run("flow", "observe", option + "=" + value)
         #expect(outcome.code == 64 && outcome.notes.contains(reason), "\(outcome.notes)")

@@ -39,6 +39,43 @@ import Testing
                 """)
     }
 
+    @Test func `patterns with the names and addresses that were learned`() async {
+        let outcome = await run("fqdn", "list")
+        #expect(
+            outcome.output == """
+                PATTERN      NAME           ADDRESSES                            EXPIRES  POLICY    RULES
+                *.shop.test  api.shop.test  198.51.100.1, 198.51.100.2 + 1 more      12s  0badcafe  \
+                FQDNNetworkPolicy shop/web egress[0]
+                *.shop.test  -              -                                          -  0badcafe  \
+                FQDNNetworkPolicy shop/web egress[0]
+
+                """)
+        let json = await run("fqdn", "list", "-o", "json").output
+        #expect(json.contains(#""remaining_ns" : 8000000000"#) && json.contains(#""field" : "pattern""#), "\(json)")
+        let empty = await run("fqdn", "list", datapath: FakeDatapath(isEmpty: true))
+        #expect(empty.code == 0 && empty.notes.hasPrefix("no patterns"))
+    }
+
+    @Test func `a name with the patterns that match it and what was learned`() async {
+        let outcome = await run("fqdn", "explain", "API.shop.test.")
+        #expect(
+            outcome.output == """
+                api.shop.test
+                  PATTERN      POLICY    RULES                                 PODS
+                  *.shop.test  0badcafe  FQDNNetworkPolicy shop/web egress[0]  shop/cart-0
+
+                  ADDRESS       EXPIRES  POLICY
+                  198.51.100.1       4s  0badcafe
+                  198.51.100.1    ended  0badcafe
+
+                """)
+        #expect(outcome.code == 0)
+        let unknown = await run("fqdn", "explain", "nobody.test")
+        #expect(unknown.code == 1)
+        #expect(unknown.output == "nobody.test: no pattern of this node's policies matches it\n")
+        #expect(await run("fqdn", "explain", ".").code == 64)
+    }
+
     @Test func `policies with their rules`() async {
         #expect(
             await run("policy", "list").output == """

@@ -73,7 +73,8 @@ import Testing
         event.reason = .policyIsolated
         event.count = 3
         var names = try MapNames(reader)
-        let flow = Flow(event, node: "node-a", clockOffset: 10, reader, &names)
+        var domains = try reader.addressNames()
+        let flow = Flow(event, node: "node-a", clockOffset: 10, reader, &names, &domains)
         #expect(flow.time == 15 && flow.kind == .denied && flow.verdict == .dropped && flow.count == 3)
         #expect("\(flow.source)" == "shop/front-0" && "\(flow.destination)" == "shop/cart-0")
         #expect(flow.service?.name == "cart" && flow.service?.portName == "http")
@@ -81,7 +82,7 @@ import Testing
         #expect(flow.dropReason == "policy_isolated")
         // Whoever has the slot now is not who was denied.
         event.source?.identity += 100
-        #expect(Flow(event, node: "node-a", clockOffset: 10, reader, &names).source.kind == .world)
+        #expect(Flow(event, node: "node-a", clockOffset: 10, reader, &names, &domains).source.kind == .world)
     }
 
     @Test func `status and a ring without events`() async throws {

@@ -9,7 +9,8 @@ import Testing
     static let commands: [[String]] = [
         ["status"], ["doctor"], ["endpoint", "list"], ["service", "list"], ["service", "get"], ["service", "trace"],
         ["backend", "list"], ["policy", "list"], ["policy", "get"], ["policy", "explain"], ["policy", "lint"],
-        ["connection", "list"], ["map", "list"], ["map", "dump"], ["flow", "observe"], ["verify"], ["version"],
+        ["fqdn", "list"], ["fqdn", "explain"], ["connection", "list"], ["map", "list"], ["map", "dump"],
+        ["flow", "observe"], ["verify"], ["version"],
     ]
 
     @Test(arguments: commands) func `every command has help with examples and the global options`(
@@ -22,7 +23,7 @@ import Testing
         }
     }
 
-    @Test(arguments: ["endpoint", "service", "backend", "policy", "connection", "map", "flow"])
+    @Test(arguments: ["endpoint", "service", "backend", "policy", "fqdn", "connection", "map", "flow"])
     func `a command with subcommands has help with examples`(_ command: String) async {
         let outcome = await run(arguments: [command, "--help"])
         #expect(outcome.code == 0 && outcome.notes.isEmpty)

@@ -26,6 +26,9 @@ final class ReaderMaps {
                 shape(
                     .perCPUArray, UInt32.self, apus_drop_counter.self, Int(apus_reason.APUS_REASON_COUNT.rawValue) * 2)
             ),
+            (.learnedAddresses, shape(.hash, apus_learned_key.self, apus_learned_address.self, 64)),
+            (.learnedNames, shape(.hash, UInt64.self, apus_learned_name.self, 64)),
+            (.dnsAnswers, BPFMapShape(type: .ringBuffer, keySize: 0, valueSize: 0, maxEntries: 4096)),
             (.events, BPFMapShape(type: .ringBuffer, keySize: 0, valueSize: 0, maxEntries: 4096)),
         ]
 

@@ -18,23 +18,25 @@ import Testing
             try node.change(4)
             let reader = try DatapathReader(bpffs: node.root)
             for _ in 0..<80 {
-                guard var query = node.generator.query(), let pod = node.endpoints[query.endpoint],
+                guard let query = node.generator.query(), let pod = node.endpoints[query.endpoint],
                     let own = pod.addresses.first(where: { $0.isIPv4 == query.peer.isIPv4 })
                 else { continue }
-                query.peerNames = []  // the maps hold no learned names
+                try node.learn(query)
                 let question = VerdictQuestion(
                     endpoint: own, direction: query.direction == .ingress ? .ingress : .egress, peer: query.peer,
                     ipProtocol: query.ipProtocol, port: query.port)
                 let verdict = try #require(try reader.verdict(question))
                 let explanation = node.oracle.explain(query)
                 reasons["\(verdict.reason)", default: 0] += 1
+                if !verdict.names.isEmpty { reasons["names", default: 0] += 1 }
                 #expect(verdict.isAllowed == explanation.isAllowed, "\(query): \(verdict), \(explanation)")
+                #expect(query.peerNames.isSuperset(of: verdict.names.map(\.name)))
                 #expect(
                     Self.deciding(verdict) == Self.deciding(explanation), "\(query): \(verdict), \(explanation)")
             }
         }
         // A test that only meets open pods would prove little.
-        for reason in ["rule", "isolation", "nothing", "localNode"] {
+        for reason in ["rule", "isolation", "nothing", "localNode", "names"] {
             #expect(reasons[reason, default: 0] > 3, "\(reasons)")
         }
     }
@@ -112,6 +114,29 @@ private final class VerdictNode {
     deinit {
         try? BPFFileSystem.unmount(root)
         try? FileManager.default.removeItem(atPath: root)
+    }
+
+    /// Has the maps hold the names of the peer, and one that has ended, for the policy of the pod's egress.
+    func learn(_ query: PolicyQuery) throws {
+        guard query.direction == .egress, let policy = tables.egressPolicy(of: query.endpoint), policy != .none else {
+            return
+        }
+        let maps = PinDirectory(root: root)
+        let addresses = try BPFMap.open(pinned: maps.map("learned_addresses"))
+        let names = try BPFMap.open(pinned: maps.map("learned_names"))
+        let key = apus_learned_key(address: apus_address(query.peer), policy: policy.rawValue, padding: 0)
+        var value = apus_learned_address()
+        value.learned =
+            query.peerNames.map { apus_learned_use(name: NameHash($0).value, end_ns: .max) }
+            + [apus_learned_use(name: NameHash("ended.example.com").value, end_ns: 1)]
+        try addresses.update(key, value)
+        for name in query.peerNames {
+            var record = apus_learned_name()
+            record.set = tables.domains.program?.set(matching: name.utf8) ?? 0
+            record.length = UInt32(name.utf8.count)
+            withUnsafeMutableBytes(of: &record.text) { $0.copyBytes(from: name.utf8) }
+            try names.update(NameHash(name).value, record)
+        }
     }
 
     func change(_ count: Int) throws { try apply((0..<count).map { _ in generator.change() }) }

@@ -60,6 +60,36 @@ import Testing
             samples(&metrics, "pod_flow_ingress_flows_count") == ["\(forwarded("away-1", "front-1", reply: true)) 1"])
     }
 
+    @Test func answersOfResolversCountByTypeCodeAndNumberOfAddresses() {
+        var limits = FlowMetrics.Limits()
+        limits.ports = 3
+        var metrics = FlowMetrics(node: "node-a", limits: limits)
+        func answer(_ type: UInt16, _ code: UInt16, _ count: Int) -> Flow {
+            flow(.dns, Self.front.peer, Self.cart.peer) {
+                $0.dns = DNSAnswer(query: "a.test", type: type, code: code, addressCount: count, latency: 1)
+            }
+        }
+        metrics.count([answer(1, 0, 2), answer(1, 0, 2), answer(28, 3, 0)])
+        #expect(
+            samples(&metrics, "hubble_dns_responses_total") == [
+                #"{rcode="No Error",qtypes="A",ips_returned="2"} 2"#,
+                #"{rcode="Non-Existent Domain",qtypes="AAAA",ips_returned="0"} 1"#,
+            ])
+        metrics.count([answer(1, 0, 1), answer(1, 0, 7)])
+        // Which of them are beyond the limit is left to chance.
+        let responses = samples(&metrics, "hubble_dns_responses_total")
+        #expect(responses.count == 4 && responses.contains { $0.hasPrefix(#"{rcode="other",qtypes="other""#) })
+        #expect(
+            samples(&metrics, "hubble_dns_queries_total") == [
+                #"{rcode="",qtypes="A",ips_returned="0"} 4"#, #"{rcode="",qtypes="AAAA",ips_returned="0"} 1"#,
+            ])
+        #expect(
+            samples(&metrics, "hubble_flows_processed_total") == [
+                #"{type="L7",subtype="DNS",verdict="FORWARDED"} 5"#
+            ])
+        #expect(samples(&metrics, "pod_flow_egress_flows_count") == [])
+    }
+
     @Test func whatIsDeniedCountsWhereItWasWithItsReasonAndNumber() {
         var metrics = FlowMetrics(node: "node-a")
         for (direction, count) in [(Flow.Direction.egress, 3), (.ingress, 4)] {

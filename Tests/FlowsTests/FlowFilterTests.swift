@@ -38,6 +38,7 @@ import Testing
         Case("destination port", true) { $0.ports = [8080] },
         Case("service port", true) { $0.ports = [80] },
         Case("other port", false) { $0.ports = [443] },
+        Case("a name that it has not", false) { $0.names = domains("*") },
         Case("protocol", true) { $0.protocols = [.udp, .tcp] },
         Case("other protocol", false) { $0.protocols = [.udp] },
         Case("verdict", true) { $0.verdicts = [.forwarded] },
@@ -49,6 +50,8 @@ import Testing
     ]
 
     private static func names(_ texts: String...) -> [NamePattern] { texts.compactMap { NamePattern($0) } }
+
+    private static func domains(_ texts: String...) -> [DomainFilter] { texts.compactMap { DomainFilter($0) } }
 
     private static func prefixes(_ texts: String...) -> [CIDR] { texts.compactMap { CIDR($0) } }
 
@@ -62,6 +65,25 @@ import Testing
     func filtersSurviveJSON(row: Case) throws {
         let data = try JSONEncoder().encode(row.filter)
         #expect(try JSONDecoder().decode(FlowFilter.self, from: data) == row.filter)
+    }
+
+    @Test(arguments: [
+        ("api.example.com", true), ("API.Example.com.", true), ("*.example.com", true), ("*", true), ("a*e*m", true),
+        ("*api*", true), ("example.com", false), ("api.example.comm", false), ("*.api.example.com", false),
+        ("api.example.com*api.example.com", false), ("a**m", true), ("b*", false),
+    ])
+    func namesMatchWholeWithStarsForAnyCharacters(text: String, matches: Bool) throws {
+        let filter = try #require(DomainFilter(text))
+        #expect(filter.matches("api.example.com") == matches && "\(filter)" == text)
+        var asked = FlowFilter()
+        asked.names = [filter]
+        var (named, answer) = (Sample.flow(), Sample.flow(.dns))
+        named.destinationNames = ["other.test", "api.example.com"]
+        answer.dns = DNSAnswer(query: "api.example.com", type: 1, code: 3, latency: 1)
+        #expect(asked.matches(answer) == matches)
+        #expect(asked.matches(named) == matches)
+        #expect(!asked.matches(Sample.flow()))
+        #expect(try JSONDecoder().decode(FlowFilter.self, from: JSONEncoder().encode(asked)) == asked)
     }
 
     @Test(arguments: ["", "/", "a/", "/a", "a/b/c", "a*b", "*/a", "a**"])

@@ -29,7 +29,34 @@ import Testing
         Sample.directory.enrich(&ping)
         var outside = Sample.flow(from: "203.0.113.9", to: "192.0.2.1", port: 10250)
         Sample.directory.enrich(&outside)
+        var named = Sample.flow(from: "10.244.0.1", to: "198.51.100.1", port: 443)
+        named.destinationNames = ["api.example.com", "www.example.com", "example.com"]
+        Sample.directory.enrich(&named)
+        var answer = Sample.flow(.dns, port: 53, ipProtocol: .udp)
+        answer.dns = DNSAnswer(
+            query: "api.example.com", type: 28, code: 0,
+            addresses: [Sample.address("2001:db8::1"), Sample.address("2001:db8::2")], addressCount: 40, lifetime: 30,
+            latency: 420_000, isTruncated: true)
+        var nothing = Sample.flow(.dns, port: 53, ipProtocol: .udp)
+        nothing.dns = DNSAnswer(query: "gone.example.com", type: 4711, code: 3, latency: 2_500_000)
         return [
+            Case(
+                testDescription: "named", flow: named,
+                line: """
+                    10:31:02.123 ALLOWED  shop/frontend-1:53412 -> 198.51.100.1:443 (api.example.com + 2 more) TCP opened
+                    """),
+            Case(
+                testDescription: "answer", flow: answer,
+                line: """
+                    10:31:02.123 ALLOWED  10.244.0.1:53412 -> 10.244.0.2:53 UDP dns api.example.com. AAAA NOERROR \
+                    2001:db8::1 + 39 more truncated after 420 us
+                    """),
+            Case(
+                testDescription: "no such name", flow: nothing,
+                line: """
+                    10:31:02.123 ALLOWED  10.244.0.1:53412 -> 10.244.0.2:53 UDP dns gone.example.com. TYPE4711 NXDOMAIN \
+                    after 2 ms
+                    """),
             Case(
                 testDescription: "opened", flow: Sample.enriched,
                 line: """
@@ -104,6 +131,24 @@ import Testing
                 "namespace":"shop","port":53412,"workload":{"kind":"Deployment","name":"frontend"}},\
                 "tcp_flags":["SYN"],"time":"2026-03-01T10:31:02.123456789Z","verdict":"forwarded"}
                 """)
+    }
+
+    @Test func namesAndAnswersAreWrittenAsHubbleDoes() throws {
+        var flow = Sample.flow(.dns, port: 53, ipProtocol: .udp)
+        flow.destinationNames = ["dns.example.com"]
+        flow.dns = DNSAnswer(
+            query: "api.example.com", type: 1, code: 0, addresses: [Sample.address("198.51.100.1")], addressCount: 3,
+            lifetime: 30, latency: 420_000)
+        let line = try FlowJSON.line(flow)
+        #expect(line.contains(#""destination_names":["dns.example.com"]"#), "\(line)")
+        #expect(
+            line.contains(
+                #""l7":{"dns":{"ip_count":3,"ips":["198.51.100.1"],"qtypes":["A"],"query":"api.example.com.","#
+                    + #""rcode":0,"ttl":30},"latency_ns":420000,"type":"RESPONSE"}"#), "\(line)")
+        flow.dns = DNSAnswer(query: "", type: 2, code: 2, latency: 1)
+        #expect(
+            try FlowJSON.line(flow).contains(
+                #""l7":{"dns":{"qtypes":["NS"],"query":".","rcode":2},"latency_ns":1,"type":"RESPONSE"}"#))
     }
 
     @Test(arguments: [

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "address.h"
+#include "dns.h"
 #include "reason.h"
 
 enum APUS_CLOSED_ENUM apus_event_kind {
@@ -53,6 +54,39 @@ struct apus_event {
 };
 
 _Static_assert(sizeof(struct apus_event) == 152, "event layout");
+
+enum {
+	APUS_ANSWER_ADDRESSES = 16, // of a DNS answer that are told
+};
+
+// Records of `dns_answers`: what a resolver answered to a question of a pod. All of them have one length, too.
+struct apus_answer_event {
+	__u64 time_ns; // CLOCK_MONOTONIC
+	__u64 latency_ns; // since the question passed
+	struct apus_address client; // the pod, and where it sent its question …
+	struct apus_address resolver;
+	struct apus_address frontend; // … through which Service; zero: none
+	__u16 client_port; // ports in network byte order
+	__u16 resolver_port;
+	__u16 frontend_port;
+	__u16 type; // of the question
+	__u16 code; // response code, its upper bits of EDNS included
+	__u16 flags; // enum apus_dns_flag
+	__u16 name_length; // of the name in question as text: lower case, no trailing dot
+	__u16 address_count; // of all addresses in the answer
+	__u32 endpoint; // slot and identity of the pod
+	__u32 identity;
+	__u32 policy; // what judged the pod's egress
+	__u32 rule;
+	__u32 lifetime; // seconds, the shortest of the addresses that are told
+	__u8 protocol;
+	__u8 padding[3];
+	char name[APUS_DNS_NAME_MAX]; // what is behind the name is of no meaning
+	struct apus_address addresses[APUS_ANSWER_ADDRESSES]; // likewise
+};
+
+_Static_assert(sizeof(struct apus_answer_event) == 104 + APUS_DNS_NAME_MAX + 16 * APUS_ANSWER_ADDRESSES,
+	       "answer event layout");
 
 // Key of `denials`: what is told apart when denied packets and audited openings are aggregated, not the source port.
 struct apus_denial_key {

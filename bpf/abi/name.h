@@ -12,6 +12,9 @@ enum APUS_CLOSED_ENUM apus_name_kind {
 	// longest name of an object leaves room for the first 94 bytes of it.
 	APUS_NAME_RULE,
 	APUS_NAME_PATTERN, // id: pattern set, index: one of its patterns; text: field/pattern
+	// id: policy id, index: a running number; text: as many rule/field/pattern as there is room for, with spaces
+	// between
+	APUS_NAME_DOMAINS,
 };
 
 struct apus_name_key {

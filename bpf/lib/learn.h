@@ -2,8 +2,8 @@
 // that it opened to a trusted resolver.
 #pragma once
 
+#include "answer.h"
 #include "policy.h"
-#include "question.h"
 
 // Answers for the agent.
 struct {
@@ -58,7 +58,7 @@ GLOBAL int hand_over(struct __sk_buff *skb, __u32 offset, __u32 length, __u32 pr
 		count_dns(APUS_DNS_COUNT_LOST);
 		return 0;
 	}
-	record->time_ns = learning->now;
+	record->time_ns = bpf_ktime_get_ns();
 	record->connection = key->connection;
 	record->endpoint = learning->endpoint;
 	record->identity = learning->identity;
@@ -246,10 +246,11 @@ static long learn_step(__attribute__((unused)) __u64 index, void *context)
 ALWAYS_INLINE _Bool answers_question(const struct dns_message *message)
 {
 	struct apus_question_key *key = question_key_here();
+	struct answer_path *path = answer_path_here();
 	const struct apus_question *question;
 	_Bool fits;
 
-	if (!key)
+	if (!key || !path)
 		return 0;
 	key->id = message->answer.id;
 	question = bpf_map_lookup_elem(&dns_questions, key);
@@ -257,6 +258,7 @@ ALWAYS_INLINE _Bool answers_question(const struct dns_message *message)
 		count_dns(APUS_DNS_COUNT_UNASKED);
 		return 0;
 	}
+	path->asked_ns = question->asked_ns;
 	fits = question->hash == question_hash(message);
 	if (fits)
 		bpf_map_delete_elem(&dns_questions, key);
@@ -274,6 +276,7 @@ GLOBAL int learn_parsed(void)
 
 	if (!message || !learning || !answers_question(message))
 		return 1;
+	report_answer();
 	learning->set = message->answer.address_count ? domain_match(message) : 0;
 	if (!learning->set) {
 		count_dns(APUS_DNS_COUNT_UNMATCHED);
@@ -324,6 +327,7 @@ ALWAYS_INLINE _Bool find_learner(struct learning *learning, struct apus_connecti
 	learning->now = now;
 	if (!learning->policies[0] && !learning->policies[1])
 		return 0;
+	note_answer_path(found.connection, side);
 	if (leads_to_resolver(key, found.connection))
 		return 1;
 	count_dns(APUS_DNS_COUNT_UNTRUSTED);

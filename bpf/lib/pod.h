@@ -83,7 +83,7 @@ ALWAYS_INLINE int handle_from_pod(struct __sk_buff *skb, __u64 now)
 	if (unlikely(track(&flow)))
 		return drop_denied(&flow);
 	if (unlikely(is_dns(&flow)))
-		note_question(skb, &flow.packet, flow.now);
+		note_question(skb, &flow.packet);
 	return forward_to_pod(skb, &flow);
 }
 

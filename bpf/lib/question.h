@@ -110,11 +110,12 @@ ALWAYS_INLINE struct apus_question_key *question_key_here(void)
 }
 
 // Parses the question that lies in this CPU's memory, and notes it for the connection of the key there.
-GLOBAL int note_message(__u64 now)
+GLOBAL int note_message(void)
 {
 	struct apus_question_key *key = question_key_here();
 	struct dns_message *message = dns_message_here();
-	struct apus_question question = {.asked_ns = now};
+	// Exact: an answer may come before the coarse clock moves on.
+	struct apus_question question = {.asked_ns = bpf_ktime_get_ns()};
 	__u32 place;
 
 	if (!message || !key)
@@ -138,7 +139,7 @@ GLOBAL int note_message(__u64 now)
 }
 
 // Notes what a pod asks a trusted resolver.
-GLOBAL int note_question(struct __sk_buff *skb, const struct packet *packet, __u64 now)
+GLOBAL int note_question(struct __sk_buff *skb, const struct packet *packet)
 {
 	struct apus_question_key *key = question_key_here();
 	struct dns_message *message = dns_message_here();
@@ -156,7 +157,7 @@ GLOBAL int note_question(struct __sk_buff *skb, const struct packet *packet, __u
 
 		if (!length || !dns_load(skb, message, offset, length))
 			break;
-		note_message(now);
+		note_message();
 		offset += length;
 	}
 	return 0;

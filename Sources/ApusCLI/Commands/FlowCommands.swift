@@ -18,7 +18,7 @@ struct FlowCommand: AsyncParsableCommand {
 
     struct Observe: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Shows flows: connections opened, denied, closed and still in use.",
+            abstract: "Shows flows: connections opened, denied, closed and still in use, and DNS answers.",
             discussion: """
                 Options of one kind widen the choice, of several kinds narrow it. Names may end with *. Records of \
                 lost flows are always shown. While apusd is stopped, the last flows come from the kernel's ring \
@@ -29,6 +29,8 @@ struct FlowCommand: AsyncParsableCommand {
                   apus flow observe --follow --namespace shop
                   apus flow observe --follow --verdict denied --pod shop/cart-*
                   apus flow observe --service shop/web --port 80 --protocol tcp
+                  apus flow observe --fqdn '*.example.com' --verdict denied
+                  apus flow observe --kind dns -o json | jq '.l7 | select(.dns.rcode != 0)'
                   apus flow observe --ip 10.244.0.0/24 --kind closed -o json | jq .counters
                 """)
 
@@ -101,8 +103,11 @@ struct FlowFilterOptions: ParsableArguments {
     @Option(help: "forwarded (or allowed), dropped (or denied), audit.", transform: Self.verdict)
     var verdict: [Flow.Verdict] = []
 
-    @Option(help: "opened, denied, audited, closed, active or lost.", transform: Self.kind)
+    @Option(help: "opened, denied, audited, closed, active, dns or lost.", transform: Self.kind)
     var kind: [Flow.Kind] = []
+
+    @Option(help: "Domain name of the destination, or asked for; each * is any characters.", transform: Self.domain)
+    var fqdn: [DomainFilter] = []
 
     var filter: FlowFilter {
         var filter = FlowFilter()
@@ -114,11 +119,16 @@ struct FlowFilterOptions: ParsableArguments {
         filter.protocols = ipProtocol
         filter.verdicts = verdict
         filter.kinds = kind
+        filter.names = fqdn
         return filter
     }
 
     private static func name(_ text: String) throws -> NamePattern {
         try NamePattern(text) ?? fail("a name is NAME or NAMESPACE/NAME, with or without a final *")
+    }
+
+    private static func domain(_ text: String) throws -> DomainFilter {
+        try DomainFilter(text) ?? fail("a domain name is like api.example.com or *.example.com")
     }
 
     private static func prefix(_ text: String) throws -> CIDR {

@@ -12,6 +12,10 @@ package protocol DatapathView: Sendable {
     func policies() throws -> [PolicyRow]
     /// What an endpoint's policy says of a packet; nil when no endpoint of this node has the address.
     func judge(_ question: VerdictQuestion) throws -> PolicyJudgement?
+    /// The patterns of names in policies, with what was learned under each.
+    func domains() throws -> [DomainRow]
+    /// What is known of a name, which is in lower case and without a trailing dot.
+    func domain(named name: String) throws -> DomainExplanation
     func connections() throws -> [ConnectionRow]
     func maps() throws -> [MapRow]
     /// The entries of a map; throws when there is no such map.

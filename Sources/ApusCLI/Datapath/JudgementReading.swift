@@ -5,13 +5,16 @@ internal import NetworkPolicy
 
 extension PolicyJudgement {
     /// A verdict of the maps.
-    init(_ verdict: PolicyVerdict) {
+    ///
+    /// - Parameter clockOffset: what to add to the monotonic clock to get nanoseconds since 1970.
+    init(_ verdict: PolicyVerdict, clockOffset: Int64) {
         let isolating = verdict.isolationText.map { RuleReference($0).object }
         self.init(
             allowed: verdict.isAllowed, reason: Reason(verdict.reason),
             audited: verdict.audited.map { $0.text ?? isolating ?? "a policy" },
             policies: verdict.reason == .isolation ? [isolating].compactMap { $0 } : [],
-            rules: verdict.rules.map(Rule.init))
+            rules: verdict.rules.map(Rule.init),
+            names: verdict.names.map { Name(name: $0.name, end: $0.end &+ UInt64(bitPattern: clockOffset)) })
     }
 }
 

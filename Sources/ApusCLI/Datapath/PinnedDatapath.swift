@@ -62,7 +62,19 @@ package final class PinnedDatapath: DatapathView {
     }
 
     package func judge(_ question: VerdictQuestion) throws -> PolicyJudgement? {
-        try reading { () throws(DatapathReadError) in try reader.verdict(question) }.map { PolicyJudgement($0) }
+        let offset = KernelClock.realtimeOffset()
+        return try reading { () throws(DatapathReadError) in try reader.verdict(question) }
+            .map { PolicyJudgement($0, clockOffset: offset) }
+    }
+
+    package func domains() throws -> [DomainRow] {
+        try reading { () throws(DatapathReadError) in try DomainReading(reader).rows }
+    }
+
+    package func domain(named name: String) throws -> DomainExplanation {
+        try reading { () throws(DatapathReadError) in
+            try DomainReading(reader).explanation(of: name, try reader.patterns(matching: name))
+        }
     }
 
     package func connections() throws -> [ConnectionRow] {
@@ -92,11 +104,18 @@ package final class PinnedDatapath: DatapathView {
         return try reading { () throws(DatapathReadError) in
             let node = try reader.info().node
             var names = try MapNames(reader)
-            // A filter may pass few: all that the ring holds is looked at, a few ten thousand records.
-            let flows = try reader.history(last: .max).lazy.map {
-                Flow($0, node: node, clockOffset: offset, self.reader, &names)
+            var domains = try reader.addressNames()
+            // A filter may pass few: all that the rings hold is looked at, a few ten thousand records.
+            var flows: [Flow] = []
+            for event in try reader.history(last: .max) {
+                let flow = Flow(event, node: node, clockOffset: offset, reader, &names, &domains)
+                if filter.matches(flow) { flows.append(flow) }
             }
-            return Array(flows.filter(filter.matches).suffix(last))
+            for answer in try reader.answerHistory(last: .max) {
+                let flow = Flow(answer, node: node, clockOffset: offset, reader, &names)
+                if filter.matches(flow) { flows.append(flow) }
+            }
+            return Array(flows.sorted { $0.time < $1.time }.suffix(last))
         }
     }
 

@@ -25,18 +25,22 @@ public struct AnswerLearner: ~Copyable, Sendable {
     private let questions: BPFMap
     private let names: BPFMap
     private let addresses: BPFMap
+    private let connections: BPFMap
     private let minimumLifetime: UInt64
     private let grace: UInt64
     public private(set) var counts = HandedOverCounts()
+    /// Answers that nobody has been told of yet; the data path tells of those that it could read.
+    private var read: [DatapathAnswer] = []
 
     init(
         ring: consuming RingBuffer, questions: consuming BPFMap, names: consuming BPFMap, addresses: consuming BPFMap,
-        minimumLifetime: UInt64, grace: UInt64
+        connections: consuming BPFMap, minimumLifetime: UInt64, grace: UInt64
     ) {
         self.ring = ring
         self.questions = questions
         self.names = names
         self.addresses = addresses
+        self.connections = connections
         self.minimumLifetime = minimumLifetime
         self.grace = grace
     }
@@ -51,6 +55,12 @@ public struct AnswerLearner: ~Copyable, Sendable {
             if let answer = HandedOver(record) { waiting.append(answer) } else { counts.unreadable += 1 }
         }
         for answer in waiting { learn(answer, tables) }
+    }
+
+    /// The answers to pods' questions that were read here since the last call.
+    public mutating func takeAnswers() -> [DatapathAnswer] {
+        defer { read = [] }
+        return read
     }
 
     private mutating func learn(_ answer: HandedOver, _ tables: DatapathTables) {
@@ -81,7 +91,7 @@ public struct AnswerLearner: ~Copyable, Sendable {
     }
 
     /// Whether the pod asked for this over the connection. The question is answered then.
-    private func takeQuestion(_ answer: HandedOver, _ response: DNSResponse, _ hash: NameHash) -> Bool {
+    private mutating func takeQuestion(_ answer: HandedOver, _ response: DNSResponse, _ hash: NameHash) -> Bool {
         // One that found no room was taken by the data path.
         if answer.header.problem == apus_dns_problem.APUS_DNS_PARSED.rawValue { return true }
         var key = apus_question_key()
@@ -91,6 +101,11 @@ public struct AnswerLearner: ~Copyable, Sendable {
             question.hash == hash.question(type: response.type)
         else { return false }
         _ = try? questions.delete(key)
+        let connection = try? connections.lookup(key.connection, as: apus_connection.self)
+        if let record = ConnectionRecord(key.connection, connection) {
+            read.append(
+                DatapathAnswer(response, over: record, askedAt: question.asked_ns, at: answer.header.time_ns))
+        }
         return true
     }
 
@@ -192,6 +207,7 @@ extension DatapathKernel {
         AnswerLearner(
             ring: try RingBuffer(try box("dns_messages").map), questions: try box("dns_questions").map.duplicate(),
             names: try box("learned_names").map.duplicate(), addresses: try box("learned_addresses").map.duplicate(),
-            minimumLifetime: options.minimumNameLifetime, grace: options.nameGrace)
+            connections: try box("connections").map.duplicate(), minimumLifetime: options.minimumNameLifetime,
+            grace: options.nameGrace)
     }
 }

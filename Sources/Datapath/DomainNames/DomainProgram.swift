@@ -58,14 +58,3 @@ package struct DomainProgram: Sendable {
         return UInt32(truncatingIfNeeded: hash ^ hash >> 32) | setBit
     }
 }
-
-extension DomainPattern {
-    /// What the pattern is called in `names`: the field that such a text comes from, and the text.
-    var fieldText: String {
-        switch form {
-        case .exact: "name/\(text)"
-        case .wildcard, .everything: "pattern/\(text)"
-        case .subdomains: "domainNames/\(text)"
-        }
-    }
-}

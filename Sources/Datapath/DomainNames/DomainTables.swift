@@ -84,7 +84,8 @@ struct DomainTables: Sendable {
         let put = sets.flatMap { set, patterns in
             patterns.enumerated().map { index, pattern in
                 TableEntry(
-                    key: NameKey.pattern(set: set, UInt32(index)).key, value: NameKey.value(pattern.fieldText))
+                    key: NameKey.pattern(set: set, UInt32(index)).key,
+                    value: NameKey.value(PatternText(pattern).written))
             }
         }
         let old = namedSets

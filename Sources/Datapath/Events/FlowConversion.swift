@@ -20,6 +20,18 @@ extension Flow {
         count = event.kind == .denied || event.kind == .audited ? UInt64(max(1, event.count)) : 1
     }
 
+    /// A DNS answer as a flow, without names of peers and rules yet.
+    public init(_ answer: DatapathAnswer, node: String, clockOffset: Int64) {
+        self.init(
+            time: answer.time.addingClockOffset(clockOffset), kind: .dns, verdict: .forwarded, direction: .egress,
+            tuple: answer.tuple, node: node)
+        service = answer.frontend.map { FlowService(frontend: $0) }
+        dns = DNSAnswer(
+            query: answer.name, type: answer.type, code: answer.code, addresses: answer.addresses,
+            addressCount: answer.addressCount, lifetime: answer.lifetime, latency: answer.latency,
+            isTruncated: answer.isTruncated)
+    }
+
     /// A connection that a scan found, ended or still alive.
     public init(
         _ record: ConnectionRecord, ending: Datapath.Ending?, now: UInt64, node: String, clockOffset: Int64

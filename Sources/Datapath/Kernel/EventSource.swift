@@ -1,23 +1,32 @@
+public import Addressing
 internal import BPF
 internal import DatapathABI
 public import Flows
 
-/// The event ring of the loaded data path, with its only consumer.
+/// The event rings of the loaded data path, with their only consumer.
 public struct EventSource: ~Copyable, Sendable {
     private var ring: RingBuffer
+    /// DNS answers; nobody is woken for them.
+    private var answers: RingBuffer
     private let counters: BPFMap
     private var rules: RuleNames
+    private var domains: AddressNames
     /// Records that could not be decoded since this was made.
     public private(set) var undecodable: UInt64 = 0
 
-    init(ring: consuming RingBuffer, counters: consuming BPFMap, names: consuming BPFMap) {
+    init(
+        ring: consuming RingBuffer, answers: consuming RingBuffer, counters: consuming BPFMap,
+        names: consuming BPFMap, domains: consuming AddressNames
+    ) {
         self.ring = ring
+        self.answers = answers
         self.counters = counters
         rules = RuleNames(names)
+        self.domains = domains
     }
 
-    /// Appends up to `limit` waiting events to `flows`, oldest first, with the rules that decided and without names of
-    /// peers. Returns how many records were consumed.
+    /// Appends up to `limit` waiting events, and as many answers, to `flows`, oldest first, with the rules that decided
+    /// and without names of peers. Returns how many records were consumed.
     public mutating func drain(limit: Int, node: String, clockOffset: Int64, into flows: inout [Flow]) -> Int {
         rules.forgetMisses()
         var failed: UInt64 = 0
@@ -26,10 +35,19 @@ public struct EventSource: ~Copyable, Sendable {
                 failed += 1
                 return
             }
-            flows.append(rules.flow(event, node: node, clockOffset: clockOffset))
+            flows.append(rules.flow(event, &domains, node: node, clockOffset: clockOffset))
         }
+        // After the events: the answer is there that a connection among them was opened for.
+        let answered = answers.drain(limit: limit) { record in
+            guard let answer = try? DatapathAnswer(decoding: record) else {
+                failed += 1
+                return
+            }
+            flows.append(rules.flow(answer, node: node, clockOffset: clockOffset))
+        }
+        if answered > 0 { flows.sort { $0.time < $1.time } }
         undecodable += failed
-        return count
+        return max(count, answered)
     }
 
     /// Waits until the data path wakes readers, the time is over or the task is cancelled.
@@ -57,19 +75,30 @@ public struct EventSource: ~Copyable, Sendable {
 
     /// An event that did not come over the ring as a flow, with the rules that decided and without names of peers.
     public mutating func flow(_ event: DatapathEvent, node: String, clockOffset: Int64) -> Flow {
-        rules.flow(event, node: node, clockOffset: clockOffset)
+        rules.flow(event, &domains, node: node, clockOffset: clockOffset)
+    }
+
+    /// An answer that did not come over the ring, likewise.
+    public mutating func flow(_ answer: DatapathAnswer, node: String, clockOffset: Int64) -> Flow {
+        rules.flow(answer, node: node, clockOffset: clockOffset)
     }
 
     /// What decided; nil when nothing names it.
     public mutating func rule(_ decision: PolicyDecision) -> RuleReference? { rules.reference(decision) }
+
+    /// The names of an address for the pods of the policy that judged.
+    public mutating func names(of address: IPAddress, for decision: PolicyDecision?) -> [String] {
+        domains.texts(of: address, for: decision)
+    }
 }
 
 extension DatapathKernel {
     /// The events; there may be only one consumer at a time.
     public func events() throws -> EventSource {
         EventSource(
-            ring: try RingBuffer(try box("events").map), counters: try box("event_counters").map.duplicate(),
-            names: try box("names").map.duplicate())
+            ring: try RingBuffer(try box("events").map), answers: try RingBuffer(try box("dns_answers").map),
+            counters: try box("event_counters").map.duplicate(), names: try box("names").map.duplicate(),
+            domains: try addressNames())
     }
 
     /// A scanner of the connections of the loaded programs, wherever their maps are pinned. Before `activate` others may
@@ -87,10 +116,19 @@ extension DatapathKernel {
 }
 
 extension RuleNames {
-    fileprivate mutating func flow(_ event: DatapathEvent, node: String, clockOffset: Int64) -> Flow {
+    fileprivate mutating func flow(
+        _ event: DatapathEvent, _ domains: inout AddressNames, node: String, clockOffset: Int64
+    ) -> Flow {
         var flow = Flow(event, node: node, clockOffset: clockOffset)
         if let decision = event.egress { flow.egressRule = reference(decision) }
         if let decision = event.ingress { flow.ingressRule = reference(decision) }
+        flow.destinationNames = domains.texts(of: event.tuple.destination.address, for: event.egress)
+        return flow
+    }
+
+    fileprivate mutating func flow(_ answer: DatapathAnswer, node: String, clockOffset: Int64) -> Flow {
+        var flow = Flow(answer, node: node, clockOffset: clockOffset)
+        if let decision = answer.egress { flow.egressRule = reference(decision) }
         return flow
     }
 }

@@ -45,14 +45,29 @@ public struct DatapathReader: ~Copyable, Sendable {
 
     /// Records in the ring buffer, oldest first, at most the last `limit`; those that were consumed already too.
     public func history(last limit: Int) throws(DatapathReadError) -> [DatapathEvent] {
-        let map = try Self.open(.events, under: directory, readOnly: false)
-        return try reading(.events) { () throws(BPFError) in
+        try history(.events, last: limit, recordLength: DatapathEvent.recordLength) { record in
+            try? DatapathEvent(decoding: record)
+        }
+    }
+
+    /// DNS answers in their ring buffer, likewise.
+    public func answerHistory(last limit: Int) throws(DatapathReadError) -> [DatapathAnswer] {
+        try history(.dnsAnswers, last: limit, recordLength: DatapathAnswer.recordLength) { record in
+            try? DatapathAnswer(decoding: record)
+        }
+    }
+
+    private func history<Record>(
+        _ ring: PinnedMap, last limit: Int, recordLength: Int, _ decode: (borrowing RawSpan) -> Record?
+    ) throws(DatapathReadError) -> [Record] {
+        let map = try Self.open(ring, under: directory, readOnly: false)
+        return try reading(ring) { () throws(BPFError) in
             let history = try RingBufferHistory(map)
-            var events: [DatapathEvent] = []
-            _ = history.last(limit, recordLength: DatapathEvent.recordLength) { record in
-                if let event = try? DatapathEvent(decoding: record) { events.append(event) }
+            var records: [Record] = []
+            _ = history.last(limit, recordLength: recordLength) { record in
+                if let record = decode(record) { records.append(record) }
             }
-            return events
+            return records
         }
     }
 

@@ -30,6 +30,7 @@ extension DatapathReader {
         switch map {
         case .socketTranslations, .connectedSockets: throw DatapathReadError(.notListable, name)
         case .events: return try eventRows()
+        case .dnsAnswers: return try answerRows()
         case .drops: return try dropRows()
         case .eventCounters: return try counterRows()
         case .dnsCounters:
@@ -42,6 +43,10 @@ extension DatapathReader {
 
     private func eventRows() throws(DatapathReadError) -> [MapRow] {
         try history(last: .max).enumerated().map { MapRow(key: "\($0.offset)", value: "\($0.element)") }
+    }
+
+    private func answerRows() throws(DatapathReadError) -> [MapRow] {
+        try answerHistory(last: .max).enumerated().map { MapRow(key: "\($0.offset)", value: "\($0.element)") }
     }
 
     private func dropRows() throws(DatapathReadError) -> [MapRow] {

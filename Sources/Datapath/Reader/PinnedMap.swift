@@ -31,6 +31,7 @@ public enum PinnedMap: String, Sendable, Hashable, CaseIterable {
     case dnsResolvers = "dns_resolvers"
     case dnsQuestions = "dns_questions"
     case dnsCounters = "dns_counters"
+    case dnsAnswers = "dns_answers"
     case learnedAddresses = "learned_addresses"
     case learnedNames = "learned_names"
 }

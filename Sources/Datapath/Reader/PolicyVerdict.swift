@@ -39,6 +39,8 @@ public struct PolicyVerdict: Sendable, Hashable {
     public var policy: PolicyID?
     /// The class of the peer.
     public var peerClass = ClassID.anyone
+    /// The names under which the peer counts for the policy now and that its rules admit, the last to end first.
+    public var names: [HeldName] = []
     public var isAllowed = true
     public var reason = Reason.nothing
     /// What would have denied an allowed packet if it were not in audit mode; nil: nothing.

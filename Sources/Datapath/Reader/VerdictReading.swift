@@ -1,6 +1,7 @@
 public import Addressing
 internal import BPF
 internal import DatapathABI
+internal import LinuxKernel
 internal import NetworkPolicy
 
 /// A packet that opens a connection, as one endpoint's policy judges it.
@@ -67,9 +68,19 @@ extension DatapathReader {
             return verdict
         }
         if policy == .none { return verdict }
-        try judge(
-            PolicyPageReader(self, policy, verdict.peerClass, question.ipProtocol, question.port), policy, &verdict)
+        let held = question.direction == .egress ? try heldNames(of: question.peer, for: policy) : []
+        let classes = (classID == 0 ? [] : [classID]) + Set(held.map(\.set)).sorted()
+        let pages = try PolicyPageReader(self, policy, classes, question.ipProtocol, question.port)
+        verdict.names = try pages.admitted(held)
+        try judge(pages, policy, &verdict)
         return verdict
+    }
+
+    /// The names under which an address counts for a policy now, the one that ends last first.
+    private func heldNames(of address: IPAddress, for policy: PolicyID) throws(DatapathReadError) -> [HeldName] {
+        var names = try addressNames()
+        let now = KernelClock.monotonic()
+        return names.names(of: address, for: policy).filter { $0.set != 0 && $0.end > now }
     }
 
     /// Goes through the pages of a policy until a rule decides.
@@ -152,7 +163,8 @@ private struct JudgedPage {
 /// What the entries of page 0 say of a policy, and of a peer and a port under it; nil where they are not there.
 private struct PolicyHead {
     var page: apus_policy_page?
-    var peers: apus_policy_bits?
+    /// Of the peer's class and of the sets of patterns that match its names.
+    var peers: [(classID: UInt32, lead: apus_policy_bits)]
     var ports: apus_policy_bits?
 
     /// Whether the whole policy has a flag.
@@ -160,7 +172,7 @@ private struct PolicyHead {
 
     /// Whether a rule of a page may match both sides.
     func mayMatch(_ number: UInt32) -> Bool {
-        let peers = (page?.any_peer_pages ?? 0) | (peers?.pages ?? 0)
+        let peers = peers.reduce(page?.any_peer_pages ?? 0) { $0 | $1.lead.pages }
         let ports = (page?.any_port_pages ?? 0) | (ports?.pages ?? 0)
         return (peers & ports) >> UInt64(number) & 1 == 1
     }
@@ -173,11 +185,11 @@ private struct PolicyPageReader: ~Copyable {
     private let singlePorts: BPFMap
     private let ports: BPFMap
     private let policy: UInt32
-    private let peerClass: ClassID
+    private let classes: [UInt32]
     private let portKey: (UInt32) -> apus_policy_ports_key
 
     init(
-        _ reader: borrowing DatapathReader, _ policy: PolicyID, _ peerClass: ClassID, _ ipProtocol: IPProtocol,
+        _ reader: borrowing DatapathReader, _ policy: PolicyID, _ classes: [UInt32], _ ipProtocol: IPProtocol,
         _ port: Port
     ) throws(DatapathReadError) {
         let pages = try reader.open(.policyPages)
@@ -189,7 +201,7 @@ private struct PolicyPageReader: ~Copyable {
         self.singlePorts = singlePorts
         self.ports = ports
         self.policy = policy.rawValue
-        self.peerClass = peerClass
+        self.classes = classes
         portKey = { page in
             apus_policy_ports_key(
                 policy: policy.rawValue, page: Int(page), PortPrefix(ipProtocol, port: port, length: 16))
@@ -198,10 +210,21 @@ private struct PolicyPageReader: ~Copyable {
 
     func head() throws(DatapathReadError) -> PolicyHead {
         try reading { () throws(BPFError) in
-            PolicyHead(
-                page: try pageValue(0),
-                peers: peerClass == .anyone ? nil : try peers.value(of: peersKey(0), as: apus_policy_bits.self),
-                ports: try portBits(0))
+            var leads: [(classID: UInt32, lead: apus_policy_bits)] = []
+            for classID in classes {
+                guard let lead = try peerBits(classID, 0) else { continue }
+                leads.append((classID, lead))
+            }
+            return PolicyHead(page: try pageValue(0), peers: leads, ports: try portBits(0))
+        }
+    }
+
+    /// Of the names of the peer those that a rule of the policy admits.
+    func admitted(_ names: [HeldName]) throws(DatapathReadError) -> [HeldName] {
+        try reading { () throws(BPFError) in
+            var admitted: [HeldName] = []
+            for name in names where try peerBits(name.set, 0) != nil { admitted.append(name) }
+            return admitted
         }
     }
 
@@ -209,9 +232,7 @@ private struct PolicyPageReader: ~Copyable {
     func page(_ number: UInt32, _ head: PolicyHead) throws(DatapathReadError) -> JudgedPage? {
         try reading { () throws(BPFError) in
             guard let page = number == 0 ? head.page : try pageValue(number),
-                let peerBits = try bits(
-                    head.peers, number,
-                    { () throws(BPFError) in try peers.value(of: peersKey(number), as: apus_policy_bits.self) }),
+                let peerBits = try peerBits(head, number),
                 let portBits = try bits(head.ports, number, { () throws(BPFError) in try portBits(number) })
             else { return nil }
             return JudgedPage(
@@ -230,8 +251,20 @@ private struct PolicyPageReader: ~Copyable {
         return try ports.value(of: key, as: apus_policy_bits.self)
     }
 
-    private func peersKey(_ page: UInt32) -> Bytes {
-        Bytes(of: apus_policy_peers_key(policy: policy, class_id: peerClass.rawValue, page: page))
+    /// The rules of a page that admit any class of the peer; nil when an entry of one is not there.
+    private func peerBits(_ head: PolicyHead, _ page: UInt32) throws(BPFError) -> PageBits? {
+        var joined = PageBits()
+        for (classID, lead) in head.peers {
+            let own = try bits(lead, page, { () throws(BPFError) in try peerBits(classID, page) })
+            guard let own else { return nil }
+            joined = joined | own
+        }
+        return joined
+    }
+
+    private func peerBits(_ classID: UInt32, _ page: UInt32) throws(BPFError) -> apus_policy_bits? {
+        let key = apus_policy_peers_key(policy: policy, class_id: classID, page: page)
+        return try peers.value(of: Bytes(of: key), as: apus_policy_bits.self)
     }
 
     /// The bits of a page: none, those that the leading entry has, or those of an entry of its own; nil when that one

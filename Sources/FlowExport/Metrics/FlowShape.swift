@@ -24,6 +24,8 @@ struct FlowShape: Hashable, Sendable {
     let hasEgressRule: Bool
     let hasIngressRule: Bool
     let lossSource: FlowLoss.Source?
+    /// What metrics tell of a DNS answer.
+    let answer: AnswerShape?
 
     /// Ports from here on are given to clients.
     static let firstClientPort: Port = 32768
@@ -46,7 +48,23 @@ struct FlowShape: Hashable, Sendable {
         hasEgressRule = flow.egressRule != nil
         hasIngressRule = flow.ingressRule != nil
         lossSource = flow.loss?.source
+        answer = flow.dns.map(AnswerShape.init)
     }
+}
+
+/// What metrics tell of a DNS answer.
+struct AnswerShape: Hashable, Sendable {
+    let code: UInt16
+    let type: UInt16
+    let addresses: Int
+
+    init(_ answer: DNSAnswer) {
+        code = answer.code
+        type = answer.type
+        addresses = answer.addressCount
+    }
+
+    var typeText: String { DNSAnswer.typeText(type) }
 }
 
 extension FlowShape {
@@ -60,6 +78,9 @@ extension FlowShape {
         hasher.combine(small)
         hasher.combine(source)
         hasher.combine(destination)
+        if let answer {
+            hasher.combine(UInt64(answer.code) << 48 | UInt64(answer.type) << 32 | UInt64(answer.addresses))
+        }
     }
 }
 
@@ -72,6 +93,7 @@ extension Flow.Kind {
         case .active: 3
         case .lost: 4
         case .audited: 5
+        case .dns: 6
         }
     }
 }

@@ -9,6 +9,8 @@ struct HubbleCounters: Sendable {
     private var flags: [[String]: UInt64] = [:]
     private var ports: [[String]: UInt64] = [:]
     private var messages: [[String]: UInt64] = [:]
+    private var queries: [[String]: UInt64] = [:]
+    private var responses: [[String]: UInt64] = [:]
     private var losses: [[String]: UInt64] = [:]
     /// How many ports and types of messages are told apart: both come from packets.
     private let limit: Int
@@ -29,6 +31,7 @@ struct HubbleCounters: Sendable {
         case .denied: addDrop(shape, count)
         case .opened: addOpening(shape, count)
         case .closed: addFlags(shape, count)
+        case .dns: addAnswer(shape, count)
         case .audited, .active, .lost: break
         }
     }
@@ -61,6 +64,15 @@ struct HubbleCounters: Sendable {
         if shape.flags.contains(.rst) { flags[["RST", family(shape)], default: 0] += count }
     }
 
+    /// Types, and numbers of addresses, are what clients and resolvers make them.
+    private mutating func addAnswer(_ shape: FlowShape, _ count: UInt64) {
+        guard let answer = shape.answer else { return }
+        let code = HubbleNames.responseCode(answer.code)
+        add(&queries, ["", answer.typeText, "0"], else: ["", "other", "0"], count)
+        let labels = [code, answer.typeText, "\(answer.addresses)"]
+        add(&responses, labels, else: ["other", "other", "other"], count)
+    }
+
     private func family(_ shape: FlowShape) -> String { HubbleNames.family(isIPv4: shape.isIPv4) }
 
     private func add(_ counts: inout [[String]: UInt64], _ labels: [String], else bucket: [String], _ count: UInt64) {
@@ -75,6 +87,12 @@ struct HubbleCounters: Sendable {
             family("hubble_tcp_flags_total", ["flag", "family"], flags, "TCP connections that had a flag."),
             family("hubble_port_distribution_total", ["protocol", "port"], ports, "New flows, by destination port."),
             family("hubble_icmp_total", ["family", "type"], messages, "New exchanges of ICMP messages, by type."),
+            family(
+                "hubble_dns_queries_total", ["rcode", "qtypes", "ips_returned"], queries,
+                "Questions to resolvers that were answered."),
+            family(
+                "hubble_dns_responses_total", ["rcode", "qtypes", "ips_returned"], responses,
+                "Answers of resolvers."),
             family("hubble_lost_events_total", ["source"], losses, "Flow records that were lost."),
         ]
     }

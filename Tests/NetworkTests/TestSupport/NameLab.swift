@@ -41,6 +41,14 @@ struct NameLab {
         """
     }
 
+    /// A policy that lets the clients ask any resolver.
+    static let asking = Manifest.policy(
+        "ask",
+        """
+        {podSelector: {matchLabels: {app: client}}, policyTypes: [Egress], \
+        egress: [{ports: [{protocol: UDP, port: 53}, {protocol: TCP, port: 53}]}]}
+        """)
+
     private static func manifests(_ lab: Lab) throws -> ManifestDirectory {
         let labels = ["client": "client", "friend": "client", "stranger": "stranger", "fake": "fake"]
         let pods = labels.sorted { $0.key < $1.key }.map { Manifest.pod(lab.pod($0.key), labels: ["app": $0.value]) }
@@ -172,16 +180,36 @@ struct NameLab {
         return report
     }
 
+    /// Has the C library ask a resolver for one type of address, that of the Service unless another one is given.
+    ///
+    /// - Parameter options: those of resolv.conf.
+    /// - Returns: the addresses, a line each; empty when there are none.
+    func look(
+        up name: String, from host: LabHost, at resolver: IPAddress = service[0], ipv6: Bool = false,
+        options: [String] = []
+    ) async throws -> String {
+        let lines = ["nameserver \(resolver)", "search .", "options attempts:1 \(options.joined(separator: " "))"]
+        let result = try await withResolver(lines, host, ["getent", ipv6 ? "ahostsv6" : "ahostsv4", name])
+        // 2: not found.
+        guard [0, 2].contains(result.status) else { throw LabError("resolve \(name)", "\(result.ending)") }
+        return result.output
+    }
+
+    /// Runs a command with a resolv.conf of its own.
+    private func withResolver(_ lines: [String], _ host: LabHost, _ command: [String]) async throws -> ProcessResult {
+        let file = "\(lab.directory)/resolv-\(host.name)"
+        try Data(lines.map { $0 + "\n" }.joined().utf8).write(to: URL(filePath: file))
+        let script = #"mount --bind "$0" /etc/resolv.conf && exec "$@""#
+        return try await host.run(
+            ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, file] + command,
+            within: .seconds(20))
+    }
+
     /// Has the C library resolve a name through the pod's resolver and fetches from it.
     func fetch(_ name: String, from host: LabHost, search: String = ".", options: [String] = []) async throws -> Bool {
-        let script = """
-            printf 'nameserver \(Self.service[0])\\nsearch \(search)\\n' >"$0"
-            mount --bind "$0" /etc/resolv.conf && exec curl --silent --max-time 3 --output /dev/null "$@"
-            """
-        let file = "\(lab.directory)/resolv-\(host.name)"
-        let command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, file]
-        let result = try await host.run(
-            command + options + ["http://\(name)/"], within: .seconds(20))
+        let result = try await withResolver(
+            ["nameserver \(Self.service[0])", "search \(search)"], host,
+            ["curl", "--silent", "--max-time", "3", "--output", "/dev/null"] + options + ["http://\(name)/"])
         return result.succeeded
     }
 

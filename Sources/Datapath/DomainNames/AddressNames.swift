@@ -1,0 +1,85 @@
+public import Addressing
+internal import BPF
+internal import DatapathABI
+public import NetworkPolicy
+
+/// A name under which an address is held.
+public struct HeldName: Sendable, Hashable {
+    /// Lower case, no trailing dot.
+    public var name: String
+    /// The first moment at which it does not count for a new connection, in nanoseconds of the monotonic clock.
+    public var end: UInt64
+    /// The patterns that match it, by their id in the maps; 0: none does.
+    var set: UInt32
+
+    init(name: String, end: UInt64, set: UInt32) {
+        self.name = name
+        self.end = end
+        self.set = set
+    }
+}
+
+/// Looks up the names of addresses. They are read from the maps each time, as the data path may have learned them a
+/// moment ago; of policies without names nothing is looked up.
+public struct AddressNames: ~Copyable, Sendable {
+    /// Policies that are remembered before all are forgotten.
+    private static let limit = 65_536
+
+    private let pages: BPFMap
+    private let addresses: BPFMap
+    private let names: BPFMap
+    /// Whether a policy has names: what an id stands for never changes.
+    private var known: [UInt32: Bool] = [:]
+
+    init(pages: consuming BPFMap, addresses: consuming BPFMap, names: consuming BPFMap) {
+        self.pages = pages
+        self.addresses = addresses
+        self.names = names
+    }
+
+    /// The names under which a policy's pods have learned an address, the one that ends last first; those that have
+    /// ended are among them while they are held.
+    public mutating func names(of address: IPAddress, for policy: PolicyID) -> [HeldName] {
+        guard hasNames(policy.rawValue) else { return [] }
+        let key = apus_learned_key(address: apus_address(address), policy: policy.rawValue, padding: 0)
+        guard let held = try? addresses.lookup(key, as: apus_learned_address.self) else { return [] }
+        return held.learned.compactMap { use in
+            guard let record = try? names.lookup(use.name, as: apus_learned_name.self) else { return nil }
+            return HeldName(name: LearnedNameRecord(record).name, end: use.end_ns, set: record.set)
+        }.sorted { ($1.end, $0.name) < ($0.end, $1.name) }
+    }
+
+    /// The same as text.
+    mutating func texts(of address: IPAddress, for decision: PolicyDecision?) -> [String] {
+        decision.map { names(of: address, for: $0.policy).map(\.name) } ?? []
+    }
+
+    private mutating func hasNames(_ policy: UInt32) -> Bool {
+        if let known = known[policy] { return known }
+        let page = try? pages.lookup(apus_policy_page_key(policy: policy, page: 0), as: apus_policy_page.self)
+        // One that is not there yet, or not any more, may be there again.
+        guard let page else { return false }
+        if known.count >= Self.limit { known = [:] }
+        known[policy] = page.has(APUS_POLICY_NAMES)
+        return page.has(APUS_POLICY_NAMES)
+    }
+}
+
+extension DatapathKernel {
+    /// What looks up the names of addresses.
+    public func addressNames() throws -> AddressNames {
+        AddressNames(
+            pages: try box("policy_pages").map.duplicate(), addresses: try box("learned_addresses").map.duplicate(),
+            names: try box("learned_names").map.duplicate())
+    }
+}
+
+extension DatapathReader {
+    /// What looks up the names of addresses.
+    public func addressNames() throws(DatapathReadError) -> AddressNames {
+        let pages = try open(.policyPages)
+        let addresses = try open(.learnedAddresses)
+        let names = try open(.learnedNames)
+        return AddressNames(pages: pages, addresses: addresses, names: names)
+    }
+}
