@@ -227,6 +227,15 @@ extension DatapathFixture {
         return result
     }
 
+    /// The DNS answers that were not read yet.
+    func answers() -> [apus_answer_event] {
+        var result: [apus_answer_event] = []
+        _ = loaded.answers.drain { record in
+            result.append(record.withUnsafeBytes { $0.loadUnaligned(as: apus_answer_event.self) })
+        }
+        return result
+    }
+
     func eventCount(_ counter: apus_event_counter) throws -> UInt64 {
         try maps.eventCounters.lookupSum(counter.rawValue, as: UInt64.self) ?? 0
     }

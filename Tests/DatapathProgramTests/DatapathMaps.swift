@@ -30,6 +30,7 @@ final class DatapathMaps {
     let dnsResolvers: BPFMap
     let dnsQuestions: BPFMap
     let dnsCounters: BPFMap
+    let dnsAnswers: BPFMap
     let learnedAddresses: BPFMap
     let learnedNames: BPFMap
 
@@ -60,6 +61,7 @@ final class DatapathMaps {
         dnsResolvers = try object.map("dns_resolvers")
         dnsQuestions = try object.map("dns_questions")
         dnsCounters = try object.map("dns_counters")
+        dnsAnswers = try object.map("dns_answers")
         learnedAddresses = try object.map("learned_addresses")
         learnedNames = try object.map("learned_names")
     }

@@ -8,7 +8,7 @@ internal import Testing
 internal import Wire
 
 /// A pod that may ask anybody and reach what is called `*.web.test`, and a trusted resolver.
-private struct Asker {
+struct Asker {
     static let resolver = ip("10.9.9.9")
     static let stranger = ip("10.9.9.8")
     static let web = [ip("203.0.113.1"), ip("203.0.113.2")]
@@ -16,8 +16,12 @@ private struct Asker {
     let datapath: DatapathFixture
     let pod: Pod
 
-    init() throws {
-        datapath = try DatapathFixture { $0.redirect_peer = 0 }
+    init(sizes: [String: Int] = [:], _ configure: (inout apus_config) -> Void = { _ in }) throws {
+        datapath = try DatapathFixture(
+            { config in
+                config.redirect_peer = 0
+                configure(&config)
+            }, sizes: sizes)
         let policy = HandMadePolicy(
             id: 0x77, hasNames: true,
             rules: [.init(peers: [1]), .init(ports: .init(ipProtocol: .udp, port: 53))])

@@ -10,6 +10,7 @@ final class LoadedDatapath: @unchecked Sendable {
     let toPod: BPFProgram
     let fromNetwork: BPFProgram
     var ring: RingBuffer
+    var answers: RingBuffer
     private let kind: Kind
 
     /// What has to be the same for one test to use what another one used.
@@ -45,6 +46,7 @@ final class LoadedDatapath: @unchecked Sendable {
         toPod = try pod.program("to_pod")
         fromNetwork = try uplink.program("from_network")
         ring = try RingBuffer(maps.events)
+        answers = try RingBuffer(maps.dnsAnswers)
     }
 
     /// Maps that are made in advance would cost a hundred megabytes.
@@ -95,6 +97,7 @@ final class LoadedDatapath: @unchecked Sendable {
         try maps.learnedAddresses.clear(apus_learned_key.self)
         try maps.learnedNames.clear(UInt64.self)
         _ = ring.drain { _ in }
+        _ = answers.drain { _ in }
     }
 }
 

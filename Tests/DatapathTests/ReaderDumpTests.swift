@@ -41,6 +41,16 @@ import Testing
                 ($0.bytes, $0.policy, $0.rule) = (420, 0xc0ffee, APUS_RULE_ISOLATION)
             })
         try maps.write(.interfaces, UInt32(7), UInt32(3))
+        var address = apus_learned_address()
+        address.learned = [apus_learned_use(name: 0xfeed, end_ns: 90)]
+        address.used_ns = 80
+        try maps.write(
+            .learnedAddresses,
+            apus_learned_key(address: Raw.address("198.51.100.1"), policy: 0xc0ffee, padding: 0), address)
+        var name = apus_learned_name()
+        (name.seen_ns, name.set, name.length) = (70, 0x8000_0001, 6)
+        withUnsafeMutableBytes(of: &name.text) { $0.copyBytes(from: "a.test".utf8) }
+        try maps.write(.learnedNames, UInt64(0xfeed), name)
         return world
     }
 
@@ -48,6 +58,11 @@ import Testing
         "Entries read as text",
         arguments: [
             ("interfaces", ["interface 7: endpoint 3"]),
+            (
+                "learned_addresses",
+                ["policy 00c0ffee 198.51.100.1: used 80 name 000000000000feed until 90"]
+            ),
+            ("learned_names", ["name 000000000000feed: a.test class 80000001 seen 70"]),
             (
                 "slots",
                 [

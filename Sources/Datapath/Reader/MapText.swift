@@ -1,5 +1,6 @@
 internal import Addressing
 internal import DatapathABI
+internal import NetworkPolicy
 
 extension PinnedMap {
     /// An entry for people; bytes in hex where they make no sense.
@@ -16,6 +17,8 @@ extension PinnedMap {
             case .networkNamespaces: namespaceRow(entry)
             case .fragments: fragmentRow(entry)
             case .denials: denialRow(entry)
+            case .learnedAddresses: learnedAddressRow(entry)
+            case .learnedNames: learnedNameRow(entry)
             default: nil
             }
         return row ?? MapRow(key: hexadecimal(entry.key), value: hexadecimal(entry.value))
@@ -63,6 +66,22 @@ extension PinnedMap {
         return MapRow(
             key: "\(IPProtocol(rawValue: key.protocol)) \(ends) identification \(identification)",
             value: "ports \(value.source_port.bigEndian) -> \(value.destination_port.bigEndian) seen \(value.seen_ns)")
+    }
+
+    private func learnedAddressRow(_ entry: TableEntry) -> MapRow? {
+        guard let key = entry.key.load(apus_learned_key.self), let value = entry.value.load(apus_learned_address.self)
+        else { return nil }
+        let names = value.learned.map { " name \(hexadecimal(Bytes(of: $0.name.bigEndian))) until \($0.end_ns)" }
+        return MapRow(
+            key: "policy \(PolicyID(rawValue: key.policy)) \(key.address.address)",
+            value: "used \(value.used_ns)" + names.joined())
+    }
+
+    private func learnedNameRow(_ entry: TableEntry) -> MapRow? {
+        guard let key = entry.key.load(UInt64.self), let record = LearnedNameRecord(entry.value) else { return nil }
+        return MapRow(
+            key: "name \(hexadecimal(Bytes(of: key.bigEndian)))",
+            value: "\(record.name) class \(ClassID(rawValue: record.set)) seen \(record.seenAt)")
     }
 
     private func denialRow(_ entry: TableEntry) -> MapRow? {
