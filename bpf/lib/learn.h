@@ -42,7 +42,7 @@ GLOBAL int learn_parsed(void)
 		return 1;
 	}
 	learning->name = message->names[0];
-	learning->place = learning->missed = 0;
+	learning->place = learning->missed = learning->claimed = 0;
 	outcome = note_name();
 	if (outcome == NAME_COLLIDES) {
 		count_dns(APUS_DNS_COUNT_COLLIDED);
@@ -53,6 +53,7 @@ GLOBAL int learn_parsed(void)
 		return 0;
 	}
 	bpf_loop(APUS_DNS_ADDRESSES_MAX, learn_step, &message, 0);
+	let_go_of_name(learning->name, APUS_NAME_LEARNING, learning->claimed);
 	count_dns(APUS_DNS_COUNT_LEARNED);
 	return !learning->missed;
 }

@@ -1,36 +1,7 @@
-// How an address is learned under a name, or renewed, and what makes room for it (docs/fqdn.md).
+// How an address is learned under a name, or renewed (docs/fqdn.md).
 #pragma once
 
-#include "policy.h"
-#include "question.h"
-
-// What is being learned. Nothing else runs on the CPU meanwhile, as tcx programs run with bottom halves disabled.
-struct learning {
-	__u32 endpoint;
-	__u32 identity;
-	__u32 policies[2]; // that it is learned for, 0: none
-	__u64 now;
-	__u64 name; // hash
-	__u32 set;
-	__u32 place; // of the next address
-	__u32 missed; // addresses for which there was no room
-	struct apus_learned_address fresh;
-	struct apus_learned_name text;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct learning);
-} learning SEC(".maps");
-
-ALWAYS_INLINE struct learning *learning_here(void)
-{
-	__u32 first = 0;
-
-	return bpf_map_lookup_elem(&learning, &first);
-}
+#include "learn_room.h"
 
 ALWAYS_INLINE _Bool is_same_text(const struct apus_learned_name *left, const struct apus_learned_name *right)
 {
@@ -61,37 +32,56 @@ enum name_outcome {
 	NAME_NOTED,
 	NAME_COLLIDES, // another one has its hash
 	NAME_HAS_NO_ROOM,
+	NAME_IS_GOING, // another CPU deletes it just now, or changes its holds
 };
 
-// Makes sure that the name in question is held with the patterns that match it.
+enum {
+	NAME_ATTEMPTS = 32,
+};
+
+ALWAYS_INLINE int try_name(const struct learning *learning)
+{
+	struct apus_learned_name *known = bpf_map_lookup_elem(&learned_names, &learning->name);
+
+	if (!known) {
+		long failed = bpf_map_update_elem(&learned_names, &learning->name, &learning->text, BPF_NOEXIST);
+
+		// Another CPU may have been first; where there is no room, there may be some now.
+		if (failed && failed != -EEXIST && !make_room())
+			return NAME_HAS_NO_ROOM;
+		return failed ? NAME_IS_GOING : NAME_NOTED;
+	}
+	if (!is_same_text(known, &learning->text))
+		return NAME_COLLIDES;
+	if (!hold_name(known))
+		return NAME_IS_GOING;
+	known->seen_ns = learning->now;
+	known->set = learning->set;
+	return NAME_NOTED;
+}
+
+// Makes sure that the name in question is held with the patterns that match it, and stays so while it is learned.
 GLOBAL int note_name(void)
 {
 	struct dns_message *message = dns_message_here();
 	struct learning *learning = learning_here();
-	struct apus_learned_name *known;
 
 	if (!message || !learning)
 		return NAME_HAS_NO_ROOM;
 	learning->text.seen_ns = learning->now;
 	learning->text.set = learning->set;
 	learning->text.length = message->answer.name_length;
+	learning->text.holds = APUS_NAME_LEARNING;
 	message->place = 0;
 	bpf_loop(APUS_DNS_NAME_MAX, copy_name_step, &message, 0);
-	known = bpf_map_lookup_elem(&learned_names, &learning->name);
-	if (!known) {
-		long failed = bpf_map_update_elem(&learned_names, &learning->name, &learning->text, BPF_NOEXIST);
+#pragma clang loop unroll(disable)
+	for (__u32 attempt = 0; attempt < NAME_ATTEMPTS; attempt++) {
+		int outcome = try_name(learning);
 
-		if (!failed)
-			return NAME_NOTED;
-		known = bpf_map_lookup_elem(&learned_names, &learning->name);
-		if (!known)
-			return NAME_HAS_NO_ROOM;
+		if (outcome != NAME_IS_GOING)
+			return outcome;
 	}
-	if (!is_same_text(known, &learning->text))
-		return NAME_COLLIDES;
-	known->seen_ns = learning->now;
-	known->set = learning->set;
-	return NAME_NOTED;
+	return NAME_HAS_NO_ROOM;
 }
 
 // Takes a use over for the name. Its end comes after its name: until then it does not count. Returns whether another
@@ -139,11 +129,27 @@ GLOBAL int renew_address(struct apus_learned_address *address, __u64 end)
 	for (__u32 place = 0; place < USE_ROUNDS * APUS_LEARNED_NAMES; place++) {
 		struct apus_learned_use *use = &address->uses[place % APUS_LEARNED_NAMES];
 
-		if (may_replace(use, place / APUS_LEARNED_NAMES, learning, end) &&
-		    claim_use(use, use->name, learning->name, end))
-			return 1;
+		__u64 old = use->name;
+
+		if (!may_replace(use, place / APUS_LEARNED_NAMES, learning, end) ||
+		    !claim_use(use, old, learning->name, end))
+			continue;
+		learning->claimed++;
+		if (old)
+			let_go_of_name(old, 1, 0);
+		return 1;
 	}
 	return 0;
+}
+
+// Returns whether the address is new and there was room for it, if need be once there is some.
+ALWAYS_INLINE _Bool add_address(const struct apus_learned_key *key, const struct apus_learned_address *fresh)
+{
+	long failed = bpf_map_update_elem(&learned_addresses, key, fresh, BPF_NOEXIST);
+
+	if (failed && failed != -EEXIST && make_room())
+		failed = bpf_map_update_elem(&learned_addresses, key, fresh, BPF_NOEXIST);
+	return !failed;
 }
 
 // Learns an address for one policy. Returns whether there was room.
@@ -156,8 +162,10 @@ ALWAYS_INLINE _Bool learn_for(struct learning *learning, __u32 policy, const str
 		learning->fresh.uses[0].name = learning->name;
 		learning->fresh.uses[0].end_ns = end;
 		learning->fresh.used_ns = learning->now;
-		if (!bpf_map_update_elem(&learned_addresses, &key, &learning->fresh, BPF_NOEXIST))
+		if (add_address(&key, &learning->fresh)) {
+			learning->claimed++;
 			return 1;
+		}
 		known = bpf_map_lookup_elem(&learned_addresses, &key);
 		if (!known) {
 			count_dns(APUS_DNS_COUNT_NO_ROOM);
