@@ -177,7 +177,8 @@ extension AgentConfiguration {
                 backends: mapSizes.backends, peerClasses: mapSizes.peerAddresses, peerPrefixes: mapSizes.peerPrefixes,
                 policyEntries: mapSizes.policyEntries, names: mapSizes.names, connections: mapSizes.connections,
                 halfOpen: mapSizes.halfOpen, affinities: mapSizes.affinities,
-                learnedAddresses: mapSizes.learnedAddresses, eventBytes: mapSizes.eventRing))
+                learnedAddresses: mapSizes.learnedAddresses, learnedNames: mapSizes.learnedNames,
+                eventBytes: mapSizes.eventRing))
         options.redirectsToPeer = redirectsToPeer
         options.keepsConnections = keepsConnections
         options.reportsFlows = reportsFlows

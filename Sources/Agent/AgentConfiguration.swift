@@ -94,7 +94,8 @@ public struct AgentConfiguration: Sendable {
         public var peerAddresses = 65_536
         public var peerPrefixes = 16_384
         public var names = 131_072
-        public var learnedAddresses = 65_536
+        public var learnedAddresses = 131_072
+        public var learnedNames = 131_072
         public var eventRing = 4 << 20
 
         public init() {}

@@ -6,6 +6,8 @@ internal import Logging
 struct NameKeeping: ~Copyable {
     /// Between two looks at all that is held, in nanoseconds.
     private static let interval: UInt64 = 5_000_000_000
+    /// The same while much is learned.
+    private static let pressingInterval: UInt64 = 1_000_000_000
 
     var keeper: LearnedKeeper
     var learner: AnswerLearner
@@ -24,7 +26,8 @@ struct NameKeeping: ~Copyable {
 
     /// Whether it is time to look at all that is held, at CLOCK_MONOTONIC nanoseconds.
     mutating func isDue(at now: UInt64) -> Bool {
-        guard now - lastSweep >= Self.interval else { return false }
+        let passed = now - lastSweep
+        guard passed >= Self.interval || passed >= Self.pressingInterval && keeper.isPressing else { return false }
         lastSweep = now
         return true
     }
@@ -54,7 +57,10 @@ extension NodeController {
         let more = names.keeper.counts.evicted - evicted
         if more > 0 {
             log.warning(
-                "Learned addresses were evicted, as map learned_addresses is nearly full (--map-size-learned)",
+                """
+                Learned addresses were evicted, as their map or that of names is nearly full (--map-size-learned, \
+                --map-size-learned-names)
+                """,
                 metadata: ["addresses": "\(more)"])
         }
     }

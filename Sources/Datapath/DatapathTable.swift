@@ -95,6 +95,8 @@ public struct TableCapacities: Sendable, Hashable {
     public var affinities: Int
     /// Addresses that are learned under names: of each policy, those of all names together.
     public var learnedAddresses: Int
+    /// The names that they are learned under.
+    public var learnedNames: Int
     /// Bytes of the ring buffer, a power of two.
     public var eventBytes: Int
 
@@ -102,7 +104,7 @@ public struct TableCapacities: Sendable, Hashable {
         endpoints: Int = 1024, services: Int = 65536, slots: Int = 524_288, backends: Int = 262_144,
         peerClasses: Int = 65536, peerPrefixes: Int = 16384, policyEntries: Int = 65536, names: Int = 131_072,
         connections: Int = 262_144, halfOpen: Int = 65536, affinities: Int = 65536,
-        learnedAddresses: Int = 65536, eventBytes: Int = 8 << 20
+        learnedAddresses: Int = 131_072, learnedNames: Int = 131_072, eventBytes: Int = 8 << 20
     ) {
         self.endpoints = endpoints
         self.services = services
@@ -116,6 +118,7 @@ public struct TableCapacities: Sendable, Hashable {
         self.halfOpen = halfOpen
         self.affinities = affinities
         self.learnedAddresses = learnedAddresses
+        self.learnedNames = learnedNames
         self.eventBytes = eventBytes
     }
 }

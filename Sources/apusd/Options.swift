@@ -122,6 +122,10 @@ struct MapSizeOptions: ParsableArguments {
             default: Self.defaults.learnedAddresses))
     var mapSizeLearned: Int?
     @Option(
+        help: .flag(
+            "map-size-learned-names", "Names that addresses are learned under.", default: Self.defaults.learnedNames))
+    var mapSizeLearnedNames: Int?
+    @Option(
         help: .flag("map-size-events", "Bytes of the event ring, a power of two.", default: Self.defaults.eventRing))
     var mapSizeEvents: Int?
 
@@ -139,6 +143,7 @@ struct MapSizeOptions: ParsableArguments {
         sizes.peerPrefixes = try size("prefixes", mapSizePrefixes, sizes.peerPrefixes)
         sizes.names = try size("names", mapSizeNames, sizes.names)
         sizes.learnedAddresses = try size("learned", mapSizeLearned, sizes.learnedAddresses)
+        sizes.learnedNames = try size("learned-names", mapSizeLearnedNames, sizes.learnedNames)
         sizes.eventRing = try size("events", mapSizeEvents, sizes.eventRing)
         guard sizes.eventRing >= 4096, sizes.eventRing & (sizes.eventRing - 1) == 0 else {
             throw ValidationError("--map-size-events: \(sizes.eventRing) is not a power of two from 4096 up")

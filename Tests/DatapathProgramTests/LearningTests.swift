@@ -57,6 +57,14 @@ struct Asker {
         try datapath.run(pod.sends(to: address).tcp(from: port, to: 443, flags: .syn), on: .fromPod(pod)) == .passed
     }
 
+    /// Lets the first name of an address end.
+    func end(_ address: IPAddress) throws {
+        let key = apus_learned_key(address: apus_address(address), policy: 0x77, padding: 0)
+        var value = try #require(try datapath.maps.learnedAddresses.lookup(key, as: apus_learned_address.self))
+        value.uses.0.end_ns = 1
+        try datapath.maps.learnedAddresses.update(key, value)
+    }
+
     func count(_ counter: apus_dns_counter) throws -> UInt64 {
         try datapath.maps.dnsCounters.lookupSum(counter.rawValue, as: UInt64.self) ?? 0
     }
@@ -171,18 +179,55 @@ struct LearningTests {
         #expect(try asker.reaches(Asker.web[0], from: 50_000))
     }
 
+    /// How many names are held.
+    private func names(_ asker: Asker) throws -> Int {
+        try asker.datapath.maps.learnedNames.keys(as: UInt64.self).count
+    }
+
+    @Test("A name goes with the last of its addresses")
+    func namesGo() throws {
+        let asker = try Asker()
+        for number in 0..<100 {
+            try asker.ask("n\(number).web.test", id: UInt16(number))
+            try asker.answer("n\(number).web.test", id: UInt16(number), lifetime: UInt32(100 + number))
+            #expect(try names(asker) == min(number + 1, Int(APUS_LEARNED_NAMES)))
+        }
+        #expect(try asker.reaches(Asker.web[0], from: 50_000))
+    }
+
+    @Test(
+        "A full map lets go of what has ended and never admitted a connection, and of nothing else",
+        arguments: ["learned_addresses", "learned_names"])
+    func makesRoom(full: String) throws {
+        let asker = try Asker(sizes: [full: 4]) { config in
+            config.name_minimum_ns = 0
+            config.name_grace_ns = 0
+        }
+        let addresses = (1...6).map { ip("203.0.113.\($0)") }
+        func learn(_ number: Int, lifetime: UInt32) throws {
+            try asker.ask("n\(number).web.test", id: UInt16(number))
+            try asker.answer(
+                "n\(number).web.test", id: UInt16(number), lifetime: lifetime, addresses: [addresses[number]])
+        }
+        try learn(0, lifetime: 1)
+        #expect(try asker.reaches(addresses[0], from: 50_000))
+        try learn(1, lifetime: 60)
+        for number in 2...3 { try learn(number, lifetime: 0) }
+        asker.datapath.passTime()
+        try asker.end(addresses[0])
+        try learn(4, lifetime: 60)
+        #expect(try asker.count(.APUS_DNS_COUNT_MADE_ROOM) == 2 && asker.count(.APUS_DNS_COUNT_NO_ROOM) == 0)
+        for number in [1, 4] { #expect(try asker.reaches(addresses[number], from: Port(50_001 + UInt16(number)))) }
+        #expect(try names(asker) == 3, "a connection leads to what the first one was learned for")
+    }
+
     @Test("A name that has ended counts for a live connection that is judged again, and for no new one")
     func ends() throws {
         let asker = try Asker()
         try asker.ask()
         try asker.answer()
         #expect(try asker.reaches(Asker.web[0], from: 50_000))
-        for key in try asker.datapath.maps.learnedAddresses.keys(as: apus_learned_key.self) {
-            var value = try #require(
-                try asker.datapath.maps.learnedAddresses.lookup(key, as: apus_learned_address.self))
-            value.uses.0.end_ns = 1
-            try asker.datapath.maps.learnedAddresses.update(key, value)
-        }
+        for address in Asker.web { try asker.end(address) }
         try asker.datapath.bumpGeneration(of: asker.pod)
         #expect(try asker.reaches(Asker.web[0], from: 50_000))
         #expect(try !asker.reaches(Asker.web[0], from: 50_001))

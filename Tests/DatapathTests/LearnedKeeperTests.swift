@@ -13,8 +13,9 @@ private struct HeldMaps: ~Copyable {
     let names: BPFMap
     let connections: BPFMap
     let halfOpen: BPFMap
+    let counters: BPFMap
 
-    init(capacity: Int = 64) throws {
+    init(capacity: Int = 64, nameCapacity: Int = 64) throws {
         func make<Key, Value>(_ key: Key.Type, _ value: Value.Type, _ count: Int) throws -> BPFMap {
             try BPFMap.create(
                 BPFMapShape(
@@ -23,19 +24,26 @@ private struct HeldMaps: ~Copyable {
                 name: "held")
         }
         let addresses = try make(apus_learned_key.self, apus_learned_address.self, capacity)
-        let names = try make(UInt64.self, apus_learned_name.self, 64)
+        let names = try make(UInt64.self, apus_learned_name.self, nameCapacity)
         let connections = try make(apus_connection_key.self, apus_connection.self, 64)
         let halfOpen = try make(apus_connection_key.self, apus_connection.self, 64)
+        let counters = try BPFMap.create(
+            BPFMapShape(
+                type: .perCPUArray, keySize: MemoryLayout<UInt32>.size, valueSize: MemoryLayout<UInt64>.size,
+                maxEntries: Int(apus_dns_counter.APUS_DNS_COUNTERS.rawValue)),
+            name: "counters")
         self.addresses = addresses
         self.names = names
         self.connections = connections
         self.halfOpen = halfOpen
+        self.counters = counters
     }
 
     func keeper() throws -> LearnedKeeper {
         LearnedKeeper(
             addresses: try addresses.duplicate(), names: try names.duplicate(),
-            established: try connections.duplicate(), halfOpen: try halfOpen.duplicate())
+            established: try connections.duplicate(), halfOpen: try halfOpen.duplicate(),
+            counters: try counters.duplicate())
     }
 
     static func address(_ number: UInt64) -> apus_address { apus_address(IPAddress(v4: 0x0a00_0000 | UInt32(number))) }
@@ -48,6 +56,11 @@ private struct HeldMaps: ~Copyable {
         var name = apus_learned_name()
         name.seen_ns = 1
         try names.update(number, name)
+    }
+
+    func count(_ counter: apus_dns_counter, _ number: UInt64) throws {
+        let values = [number] + [UInt64](repeating: 0, count: PossibleCPUs.count - 1)
+        try withUnsafeBytes(of: counter.rawValue) { try counters.update($0.bytes, values.span.bytes) }
     }
 
     func connect(_ number: UInt64) throws {
@@ -80,6 +93,29 @@ struct LearnedKeeperTests {
         try keeper.sweep(now: 50, policies: policies)
         #expect(try maps.held == [1, 3])
         #expect(keeper.counts.expired == 2 && keeper.counts.addresses == 2 && keeper.counts.evicted == 0)
+    }
+
+    @Test("Names that are nearly too many let go of addresses, too")
+    func manyNames() throws {
+        let maps = try HeldMaps(nameCapacity: 16)
+        for number in 1...15 { try maps.learn(UInt64(number), end: .max, used: UInt64(number)) }
+        var keeper = try maps.keeper()
+        try keeper.sweep(now: 50_000_000_000, policies: policies)
+        #expect(try maps.held == Set(4...15))
+        #expect(keeper.counts.evicted == 3 && keeper.counts.names == 12)
+    }
+
+    @Test("It is pressing to look when an eighth of a map was learned since the last look")
+    func pressing() throws {
+        let maps = try HeldMaps()
+        var keeper = try maps.keeper()
+        for counter in [apus_dns_counter.APUS_DNS_COUNT_ADDRESSES, .APUS_DNS_COUNT_LEARNED] {
+            let before = keeper.isPressing
+            try maps.count(counter, 9)
+            let after = keeper.isPressing
+            #expect(!before && after)
+            try keeper.sweep(now: 50, policies: policies)
+        }
     }
 
     @Test("Names go a while after their addresses")

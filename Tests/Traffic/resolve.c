@@ -18,8 +18,11 @@ enum {
 	TYPE_AAAA = 28,
 };
 
+enum { ERRORS_MAX = 256 };
+
 struct tally {
 	uint64_t ok, unresolved, failed, retransmitted;
+	uint64_t errors[ERRORS_MAX]; /* failures by errno */
 };
 
 /* Writes a question for `n<number>.<domain>` and returns its length. */
@@ -122,6 +125,7 @@ static void connect_at_once(const struct options *peer, struct tally *tally)
 	int descriptor = connect_peer(peer);
 	if (descriptor < 0) {
 		tally->failed++;
+		tally->errors[-descriptor & (ERRORS_MAX - 1)]++;
 		return;
 	}
 	tally->ok++;
@@ -129,6 +133,21 @@ static void connect_at_once(const struct options *peer, struct tally *tally)
 		tally->retransmitted += info.tcpi_total_retrans;
 	close_with_reset(descriptor);
 	close(descriptor);
+}
+
+static void report(const struct tally *tally)
+{
+	const char *separator = "";
+	printf("{\"ok\":%llu,\"unresolved\":%llu,\"failed\":%llu,\"retransmitted\":%llu,\"errors\":{",
+	       (unsigned long long)tally->ok, (unsigned long long)tally->unresolved, (unsigned long long)tally->failed,
+	       (unsigned long long)tally->retransmitted);
+	for (int error = 0; error < ERRORS_MAX; error++) {
+		if (tally->errors[error] == 0)
+			continue;
+		printf("%s\"%s\":%llu", separator, errno_name(error), (unsigned long long)tally->errors[error]);
+		separator = ",";
+	}
+	printf("}}\n");
 }
 
 int run_resolve(const struct options *options)
@@ -150,8 +169,6 @@ int run_resolve(const struct options *options)
 		else
 			tally.unresolved++;
 	}
-	printf("{\"ok\":%llu,\"unresolved\":%llu,\"failed\":%llu,\"retransmitted\":%llu}\n",
-	       (unsigned long long)tally.ok, (unsigned long long)tally.unresolved, (unsigned long long)tally.failed,
-	       (unsigned long long)tally.retransmitted);
+	report(&tally);
 	return tally.ok == count ? EXIT_OK : EXIT_FAILED;
 }

@@ -25,6 +25,17 @@ struct apus_learned_use {
 struct apus_learned_address {
 	struct apus_learned_use uses[APUS_LEARNED_NAMES];
 	__u64 used_ns; // CLOCK_MONOTONIC: when a connection was judged by it, give or take a second
+	// Whether one was judged by it at all: if not, no connection leads to it, and the data path may let go of it.
+	__u32 judged;
+	__u32 padding;
+};
+
+enum apus_name_hold {
+	// In `holds` of a name: an answer about it is being learned. More than any number of uses that may go
+	// meanwhile.
+	APUS_NAME_LEARNING = 1 << 16,
+	// The agent has written it or addresses of it, and lets go of it: it can't count along with the data path.
+	APUS_NAME_KEPT = 1 << 30,
 };
 
 // Value of `learned_names`, keyed by the hash of the name.
@@ -32,6 +43,9 @@ struct apus_learned_name {
 	__u64 seen_ns; // CLOCK_MONOTONIC, of the last answer
 	__u32 set; // the patterns that match it: their id as in `policy_peers`; 0: none does any more
 	__u32 length;
+	__u32 holds; // uses in `learned_addresses`, or more, and enum apus_name_hold; whoever makes it 0 deletes the
+		     // name
+	__u32 padding;
 	char text[APUS_DNS_NAME_MAX]; // lower case, no trailing dot, padded with zero bytes
 };
 
@@ -64,6 +78,7 @@ enum APUS_CLOSED_ENUM apus_dns_counter {
 	APUS_DNS_COUNT_UNPARSED, // answers that the data path did not parse
 	APUS_DNS_COUNT_HANDED_OVER, // of those: given to the agent
 	APUS_DNS_COUNT_LOST, // of those: found no room in the ring
+	APUS_DNS_COUNT_MADE_ROOM, // addresses that had ended and that the data path let go of, as a map was full
 	APUS_DNS_COUNTERS,
 };
 
@@ -79,8 +94,8 @@ struct apus_handed_over {
 };
 
 _Static_assert(sizeof(struct apus_learned_key) == 24, "learned key layout");
-_Static_assert(sizeof(struct apus_learned_address) == 136, "learned address layout");
-_Static_assert(sizeof(struct apus_learned_name) == 272, "learned name layout");
+_Static_assert(sizeof(struct apus_learned_address) == 144, "learned address layout");
+_Static_assert(sizeof(struct apus_learned_name) == 280, "learned name layout");
 _Static_assert(sizeof(struct apus_question_key) == 48, "question key layout");
 _Static_assert(sizeof(struct apus_question) == 16, "question layout");
 _Static_assert(sizeof(struct apus_handed_over) == 64 + APUS_HANDED_OVER_MAX, "handed over layout");

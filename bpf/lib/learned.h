@@ -4,10 +4,11 @@
 #include "domain.h"
 #include "peer_bits.h"
 
-// Not an LRU: the agent takes out what has ended, and never what a live connection was admitted by.
+// Not an LRU: nothing goes that a live connection was admitted by. The agent takes out what has ended; learn_room.h
+// does where there is no agent.
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
+	__uint(max_entries, 131072);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct apus_learned_key);
 	__type(value, struct apus_learned_address);
@@ -15,7 +16,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 32768);
+	__uint(max_entries, 131072);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u64);
 	__type(value, struct apus_learned_name);
@@ -95,6 +96,8 @@ GLOBAL int learned_find(__u32 policy, const struct apus_address *peer, __u32 cla
 		address->used_ns = now;
 	if (!found->pages)
 		return 0;
+	if (!address->judged)
+		address->judged = 1;
 	found->sets[APUS_LEARNED_NAMES] = class_id;
 	if (class_id)
 		found->pages |= pages_of(bits_of_class(policy, class_id, 0));

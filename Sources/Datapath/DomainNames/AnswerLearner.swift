@@ -113,6 +113,7 @@ public struct AnswerLearner: ~Copyable, Sendable {
         var record = apus_learned_name()
         record.seen_ns = time
         record.set = set
+        record.holds = APUS_NAME_KEPT.rawValue
         record.length = UInt32(name.utf8.count)
         withUnsafeMutableBytes(of: &record.text) { $0.copyBytes(from: name.utf8.prefix($0.count)) }
         if let known = try names.lookup(hash.value, as: apus_learned_name.self) {
@@ -199,7 +200,8 @@ extension DatapathKernel {
     public func learnedKeeper() throws -> LearnedKeeper {
         LearnedKeeper(
             addresses: try box("learned_addresses").map.duplicate(), names: try box("learned_names").map.duplicate(),
-            established: try box("connections").map.duplicate(), halfOpen: try box("half_open").map.duplicate())
+            established: try box("connections").map.duplicate(), halfOpen: try box("half_open").map.duplicate(),
+            counters: try box("dns_counters").map.duplicate())
     }
 
     /// What learns from the answers that the data path hands over; there may be only one at a time.

@@ -23,22 +23,34 @@ public struct LearnedCounts: Sendable, Hashable {
 public struct LearnedKeeper: ~Copyable, Sendable {
     private typealias Entry = (key: apus_learned_key, value: apus_learned_address)
 
-    /// How long a name is held that no address has: an answer may be on its way to use it.
-    private static let nameRest: UInt64 = 60_000_000_000
+    /// How long a name is held that no address has, in nanoseconds: the data path may be learning an answer about it.
+    private static let nameRest: UInt64 = 2_000_000_000
 
     private let addresses: BPFMap
     private let names: BPFMap
     private let established: BPFMap
     private let halfOpen: BPFMap
+    private let counters: BPFMap
+    /// What the data path had learned at the last look.
+    private var learnedBefore = LearnedTotals()
     public private(set) var counts = LearnedCounts()
 
     init(
-        addresses: consuming BPFMap, names: consuming BPFMap, established: consuming BPFMap, halfOpen: consuming BPFMap
+        addresses: consuming BPFMap, names: consuming BPFMap, established: consuming BPFMap, halfOpen: consuming BPFMap,
+        counters: consuming BPFMap
     ) {
         self.addresses = addresses
         self.names = names
         self.established = established
         self.halfOpen = halfOpen
+        self.counters = counters
+    }
+
+    /// Whether so much was learned since the last look that the maps may be full before long.
+    public var isPressing: Bool {
+        guard let learned = try? LearnedTotals(counters) else { return false }
+        return learned.addresses &- learnedBefore.addresses > UInt64(addresses.shape.maxEntries / 8)
+            || learned.names &- learnedBefore.names > UInt64(names.shape.maxEntries / 8)
     }
 
     /// Looks at everything that is held.
@@ -48,6 +60,7 @@ public struct LearnedKeeper: ~Copyable, Sendable {
     ///   - policies: those that pods of this node have or are about to get.
     public mutating func sweep(now: UInt64, policies: Set<PolicyID>) throws(MapError) {
         do throws(BPFError) {
+            learnedBefore = try LearnedTotals(counters)
             var held = try addresses.learnedAddresses()
             held = try removeEnded(held, now: now, policies)
             held = try makeRoom(held)
@@ -78,12 +91,14 @@ public struct LearnedKeeper: ~Copyable, Sendable {
         return left
     }
 
-    /// Takes out what was not used for the longest time where the map is nearly full; returns what is left.
+    /// Takes out what was not used for the longest time where a map is nearly full; returns what is left.
     private mutating func makeRoom(_ held: [Entry]) throws(BPFError) -> [Entry] {
-        let capacity = addresses.shape.maxEntries
-        guard held.count > capacity - capacity / 8 else { return held }
+        let names = Set(held.flatMap { $0.value.learned.map(\.name) }).count
+        var excess = max(
+            Self.excess(held.count, of: addresses.shape.maxEntries), Self.excess(names, of: self.names.shape.maxEntries)
+        )
+        if excess == 0 { return held }
         let live = try liveEnds(among: Set(held.map { AddressKey($0.key.address) }))
-        var excess = held.count - (capacity - capacity / 4)
         var left: [Entry] = []
         for entry in held.sorted(by: { $0.value.used_ns < $1.value.used_ns }) {
             if excess > 0, !live.contains(AddressKey(entry.key.address)), try remove(entry) {
@@ -96,6 +111,11 @@ public struct LearnedKeeper: ~Copyable, Sendable {
         return left
     }
 
+    /// How many of the entries of a map have to go: none up to seven eighths of it, down to three quarters beyond.
+    private static func excess(_ count: Int, of capacity: Int) -> Int {
+        count > capacity - capacity / 8 ? count - (capacity - capacity / 4) : 0
+    }
+
     private mutating func removeNames(usedBy held: [Entry], now: UInt64) throws(BPFError) {
         let used = Set(held.flatMap { $0.value.learned.map(\.name) })
         counts.names = 0
@@ -106,7 +126,11 @@ public struct LearnedKeeper: ~Copyable, Sendable {
             }
             guard let taken = try names.lookupAndDelete(key, as: apus_learned_name.self) else { continue }
             // An answer came between the two calls.
-            if taken.seen_ns != record.seenAt { _ = try? names.update(key, taken, rule: .onlyNew) }
+            if taken.seen_ns != record.seenAt {
+                var kept = taken
+                kept.holds = APUS_NAME_KEPT.rawValue
+                _ = try? names.update(key, kept, rule: .onlyNew)
+            }
         }
     }
 
@@ -131,6 +155,19 @@ public struct LearnedKeeper: ~Copyable, Sendable {
         try established.forEachKey(note)
         try halfOpen.forEachKey(note)
         return live
+    }
+}
+
+/// What the data path has learned since its maps were made; names count with every answer.
+private struct LearnedTotals {
+    var addresses: UInt64 = 0
+    var names: UInt64 = 0
+
+    init() {}
+
+    init(_ counters: borrowing BPFMap) throws(BPFError) {
+        addresses = try counters.lookupSum(apus_dns_counter.APUS_DNS_COUNT_ADDRESSES.rawValue) ?? 0
+        names = try counters.lookupSum(apus_dns_counter.APUS_DNS_COUNT_LEARNED.rawValue) ?? 0
     }
 }
 

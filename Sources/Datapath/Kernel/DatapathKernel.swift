@@ -95,6 +95,7 @@ public final class DatapathKernel {
             try updateLinks()
             // Those that were opened while the first copy ran.
             if let previous { copyConnections(from: previous, onlyNew: true) }
+            try keepLearnedNames()
             try pins.adoptNextMaps()
             isBeside = false
         } else {

@@ -63,7 +63,8 @@ public struct DatapathOptions: Sendable {
             "names": capacities.names, "connections": capacities.connections, "half_open": capacities.halfOpen,
             "translations": capacities.connections, "disposable_translations": capacities.halfOpen,
             "affinities": capacities.affinities, "learned_addresses": capacities.learnedAddresses,
-            "network_namespaces": capacities.endpoints, "events": capacities.eventBytes,
+            "learned_names": capacities.learnedNames, "network_namespaces": capacities.endpoints,
+            "events": capacities.eventBytes,
         ]
     }
 }

@@ -49,16 +49,25 @@ extension DatapathKernel {
             if set == record.set { continue }
             var changed = record.value
             changed.set = set
+            changed.holds = APUS_NAME_KEPT.rawValue
             // One that was let go meanwhile stays away.
             if try held.map.lookup(key, as: apus_learned_name.self) != nil { try held.map.update(key, changed) }
         }
+    }
+
+    /// Keeps all names that are held: what counts their uses ran while they were copied.
+    func keepLearnedNames() throws {
+        let names = try box("learned_names")
+        try names.map.keepNames(Set(try names.map.learnedNames().map(\.key)))
     }
 
     /// What was learned for one policy counts for another one, too.
     package func copyLearned(from old: UInt32, to new: UInt32) -> MapError? {
         do {
             let addresses = try box("learned_addresses")
-            for (key, value) in try addresses.map.learnedAddresses() where key.policy == old {
+            let copied = try addresses.map.learnedAddresses().filter { $0.key.policy == old }
+            try box("learned_names").map.keepNames(Set(copied.flatMap { $0.value.learned.map(\.name) }))
+            for (key, value) in copied {
                 var copy = key
                 copy.policy = new
                 try addresses.map.learn(copy, value)
@@ -93,6 +102,17 @@ extension BPFMap {
             }
         }
         return found
+    }
+
+    /// Keeps names for uses that the data path does not count.
+    borrowing func keepNames(_ hashes: Set<UInt64>) throws(BPFError) {
+        for hash in hashes {
+            guard var name = try lookup(hash, as: apus_learned_name.self) else { continue }
+            if name.holds >= APUS_NAME_KEPT.rawValue { continue }
+            name.holds = APUS_NAME_KEPT.rawValue
+            // The data path may have let go of it meanwhile.
+            _ = try? update(hash, name, rule: .onlyExisting)
+        }
     }
 
     /// Adds names to an address; a name that it has keeps the later end.

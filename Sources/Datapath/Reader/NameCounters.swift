@@ -4,7 +4,7 @@ internal import DatapathABI
 /// What became of a question or an answer of DNS in the data path; the text is the label of metrics.
 public enum NameOutcome: UInt32, Sendable, Hashable, CaseIterable {
     case question, learned, address, unmatched, untrusted, unasked, mismatched, collided, noRoom, crowded, fragmented
-    case segmented, unparsed, handedOver, lost
+    case segmented, unparsed, handedOver, lost, madeRoom
 
     public var text: String {
         switch self {
@@ -23,6 +23,7 @@ public enum NameOutcome: UInt32, Sendable, Hashable, CaseIterable {
         case .unparsed: "unparsed"
         case .handedOver: "handed-over"
         case .lost: "lost"
+        case .madeRoom: "made-room"
         }
     }
 
@@ -44,7 +45,8 @@ public enum NameOutcome: UInt32, Sendable, Hashable, CaseIterable {
             case .APUS_DNS_COUNT_SEGMENTED: .segmented
             case .APUS_DNS_COUNT_UNPARSED: .unparsed
             case .APUS_DNS_COUNT_HANDED_OVER: .handedOver
-            case .APUS_DNS_COUNT_LOST, .APUS_DNS_COUNTERS: .lost
+            case .APUS_DNS_COUNT_LOST: .lost
+            case .APUS_DNS_COUNT_MADE_ROOM, .APUS_DNS_COUNTERS: .madeRoom
             }
     }
 }

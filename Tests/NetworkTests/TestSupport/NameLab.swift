@@ -163,6 +163,8 @@ struct NameLab {
         var unresolved = 0
         var failed = 0
         var retransmitted = 0
+        /// Failures by errno.
+        var errors: [String: Int] = [:]
     }
 
     /// Resolves fresh names below a domain and connects to each at once.
