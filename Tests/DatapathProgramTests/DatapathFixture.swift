@@ -74,7 +74,7 @@ struct Pod: Hashable {
 final class DatapathFixture {
     private static let loopback: UInt32 = 1
 
-    private let loaded: LoadedDatapath
+    let loaded: LoadedDatapath
     var maps: DatapathMaps { loaded.maps }
     private var interfaceSlot: UInt32 = 0
     var pods: [Pod] = []

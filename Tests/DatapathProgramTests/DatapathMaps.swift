@@ -32,6 +32,8 @@ final class DatapathMaps {
     let dnsCounters: BPFMap
     let learnedAddresses: BPFMap
     let learnedNames: BPFMap
+    let dnsMessages: BPFMap
+    let dnsStreams: BPFMap
 
     init(_ object: borrowing BPFObject) throws {
         interfaces = try object.map("interfaces")
@@ -62,5 +64,7 @@ final class DatapathMaps {
         dnsCounters = try object.map("dns_counters")
         learnedAddresses = try object.map("learned_addresses")
         learnedNames = try object.map("learned_names")
+        dnsMessages = try object.map("dns_messages")
+        dnsStreams = try object.map("dns_streams")
     }
 }

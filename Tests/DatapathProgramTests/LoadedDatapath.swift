@@ -10,6 +10,8 @@ final class LoadedDatapath: @unchecked Sendable {
     let toPod: BPFProgram
     let fromNetwork: BPFProgram
     var ring: RingBuffer
+    /// Answers that the agent is to learn.
+    var answers: RingBuffer
     private let kind: Kind
 
     /// What has to be the same for one test to use what another one used.
@@ -45,6 +47,7 @@ final class LoadedDatapath: @unchecked Sendable {
         toPod = try pod.program("to_pod")
         fromNetwork = try uplink.program("from_network")
         ring = try RingBuffer(maps.events)
+        answers = try RingBuffer(maps.dnsMessages)
     }
 
     /// Maps that are made in advance would cost a hundred megabytes.
@@ -94,6 +97,8 @@ final class LoadedDatapath: @unchecked Sendable {
         try maps.dnsQuestions.clear(apus_question_key.self)
         try maps.learnedAddresses.clear(apus_learned_key.self)
         try maps.learnedNames.clear(UInt64.self)
+        try maps.dnsStreams.clear(apus_connection_key.self)
+        _ = answers.drain { _ in }
         _ = ring.drain { _ in }
     }
 }

@@ -90,7 +90,7 @@ extension TrafficTests {
                 let hosts = [names.lab.node("node-a"), names.lab.outside("outside")]
                 for host in hosts { try await names.startUnbound(on: host) }
                 // The policy lets the pod ask only the resolvers of the cluster.
-                try names.agent.manifests.write("ask.yaml", Self.asking)
+                try names.agent.manifests.write("ask.yaml", NameLab.asking)
                 for host in hosts {
                     for address in host.addresses {
                         try await eventually("a resolver that may be asked") {
@@ -101,19 +101,11 @@ extension TrafficTests {
             }
         }
 
-        /// A policy that lets the clients ask any resolver.
-        private static let asking = Manifest.policy(
-            "ask",
-            """
-            {podSelector: {matchLabels: {app: client}}, policyTypes: [Egress], \
-            egress: [{ports: [{protocol: UDP, port: 53}, {protocol: TCP, port: 53}]}]}
-            """)
-
         @Test func aResolverThatIsNotTrustedTeachesNothing() async throws {
             try await NameLab.run { names in
                 let outside = names.lab.outside("outside")
                 try await names.startDnsmasq(on: outside)
-                try names.agent.manifests.write("ask.yaml", Self.asking)
+                try names.agent.manifests.write("ask.yaml", NameLab.asking)
                 try await eventually("an answer of the resolver", within: .seconds(20)) {
                     let found = try await names.resolve(
                         "web.test", at: outside.ipv4, from: names.client,
@@ -169,7 +161,7 @@ extension TrafficTests {
             try await NameLab.run(options: ["--dns-server", "172.31.0.0/24"]) { names in
                 let outside = names.lab.outside("outside")
                 try await names.startUnbound(on: outside, more: 400)
-                try names.agent.manifests.write("ask.yaml", Self.asking)
+                try names.agent.manifests.write("ask.yaml", NameLab.asking)
                 try await eventually("an answer", within: .seconds(20)) {
                     let found = try await names.resolve(
                         "web.test", at: outside.ipv4, from: names.client, options: ["--tcp", "--timeout-ms", "3000"])

@@ -41,6 +41,14 @@ struct NameLab {
         """
     }
 
+    /// A policy that lets the clients ask any resolver.
+    static let asking = Manifest.policy(
+        "ask",
+        """
+        {podSelector: {matchLabels: {app: client}}, policyTypes: [Egress], \
+        egress: [{ports: [{protocol: UDP, port: 53}, {protocol: TCP, port: 53}]}]}
+        """)
+
     private static func manifests(_ lab: Lab) throws -> ManifestDirectory {
         let labels = ["client": "client", "friend": "client", "stranger": "stranger", "fake": "fake"]
         let pods = labels.sorted { $0.key < $1.key }.map { Manifest.pod(lab.pod($0.key), labels: ["app": $0.value]) }
@@ -119,6 +127,21 @@ struct NameLab {
         try Data(configuration.utf8).write(to: URL(filePath: file))
         _ = try host.spawn(["unbound", "-d", "-p", "-c", file], covered: false)
         try await listens(host)
+    }
+
+    /// Starts a resolver on the outside host that answers every name with some of as many addresses, in turn; the web
+    /// server has them all. Each node routes them there.
+    ///
+    /// - Parameters:
+    ///   - first: The first address.
+    ///   - block: What they lie in.
+    func startPool(_ first: IPAddress, block: String, _ options: [String]) async throws {
+        let outside = lab.outside("outside")
+        try await outside.output(["ip", "route", "add", "local", block, "dev", "lo"])
+        let gateway = first.isIPv4 ? outside.ipv4 : outside.ipv6
+        try await lab.node("node-a").output(["ip", "route", "add", block, "via", "\(gateway)"])
+        let server = try outside.traffic(["dns"] + options + ["\(first)", "53"], covered: false)
+        try await eventually("a resolver with a pool of addresses") { server.lines.contains("listening") }
     }
 
     /// Starts nginx on the outside host.
