@@ -95,7 +95,7 @@ public struct AgentConfiguration: Sendable {
         public var peerPrefixes = 16_384
         public var names = 131_072
         public var learnedAddresses = 131_072
-        public var learnedNames = 131_072
+        public var learnedNames = 262_144
         public var eventRing = 4 << 20
 
         public init() {}

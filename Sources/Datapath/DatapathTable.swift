@@ -104,7 +104,7 @@ public struct TableCapacities: Sendable, Hashable {
         endpoints: Int = 1024, services: Int = 65536, slots: Int = 524_288, backends: Int = 262_144,
         peerClasses: Int = 65536, peerPrefixes: Int = 16384, policyEntries: Int = 65536, names: Int = 131_072,
         connections: Int = 262_144, halfOpen: Int = 65536, affinities: Int = 65536,
-        learnedAddresses: Int = 131_072, learnedNames: Int = 131_072, eventBytes: Int = 8 << 20
+        learnedAddresses: Int = 131_072, learnedNames: Int = 262_144, eventBytes: Int = 8 << 20
     ) {
         self.endpoints = endpoints
         self.services = services

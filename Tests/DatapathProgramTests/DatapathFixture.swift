@@ -74,7 +74,7 @@ struct Pod: Hashable {
 final class DatapathFixture {
     private static let loopback: UInt32 = 1
 
-    private let loaded: LoadedDatapath
+    let loaded: LoadedDatapath
     var maps: DatapathMaps { loaded.maps }
     private var interfaceSlot: UInt32 = 0
     var pods: [Pod] = []
@@ -230,7 +230,7 @@ extension DatapathFixture {
     /// The DNS answers that were not read yet.
     func answers() -> [apus_answer_event] {
         var result: [apus_answer_event] = []
-        _ = loaded.answers.drain { record in
+        _ = loaded.toldAnswers.drain { record in
             result.append(record.withUnsafeBytes { $0.loadUnaligned(as: apus_answer_event.self) })
         }
         return result

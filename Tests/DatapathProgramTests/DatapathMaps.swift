@@ -33,6 +33,8 @@ final class DatapathMaps {
     let dnsAnswers: BPFMap
     let learnedAddresses: BPFMap
     let learnedNames: BPFMap
+    let dnsMessages: BPFMap
+    let dnsStreams: BPFMap
 
     init(_ object: borrowing BPFObject) throws {
         interfaces = try object.map("interfaces")
@@ -64,5 +66,7 @@ final class DatapathMaps {
         dnsAnswers = try object.map("dns_answers")
         learnedAddresses = try object.map("learned_addresses")
         learnedNames = try object.map("learned_names")
+        dnsMessages = try object.map("dns_messages")
+        dnsStreams = try object.map("dns_streams")
     }
 }

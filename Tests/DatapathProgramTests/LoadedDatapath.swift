@@ -10,7 +10,10 @@ final class LoadedDatapath: @unchecked Sendable {
     let toPod: BPFProgram
     let fromNetwork: BPFProgram
     var ring: RingBuffer
+    /// Answers that the agent is to learn.
     var answers: RingBuffer
+    /// Those that are told as flows.
+    var toldAnswers: RingBuffer
     private let kind: Kind
 
     /// What has to be the same for one test to use what another one used.
@@ -46,7 +49,8 @@ final class LoadedDatapath: @unchecked Sendable {
         toPod = try pod.program("to_pod")
         fromNetwork = try uplink.program("from_network")
         ring = try RingBuffer(maps.events)
-        answers = try RingBuffer(maps.dnsAnswers)
+        answers = try RingBuffer(maps.dnsMessages)
+        toldAnswers = try RingBuffer(maps.dnsAnswers)
     }
 
     /// Maps that are made in advance would cost a hundred megabytes.
@@ -96,8 +100,10 @@ final class LoadedDatapath: @unchecked Sendable {
         try maps.dnsQuestions.clear(apus_question_key.self)
         try maps.learnedAddresses.clear(apus_learned_key.self)
         try maps.learnedNames.clear(UInt64.self)
-        _ = ring.drain { _ in }
+        try maps.dnsStreams.clear(apus_connection_key.self)
         _ = answers.drain { _ in }
+        _ = ring.drain { _ in }
+        _ = toldAnswers.drain { _ in }
     }
 }
 

@@ -74,20 +74,6 @@ static void request(const struct options *options, int *descriptor, uint64_t seq
 	}
 }
 
-/* Sleeps until the next request is due; a late one is not made up for by a burst. */
-static void pace(const struct options *options, double *due)
-{
-	if (options->rate <= 0)
-		return;
-	double now = now_seconds();
-	*due += 1 / options->rate;
-	if (*due < now)
-		*due = now;
-	struct timespec pause = {.tv_sec = (time_t)(*due - now)};
-	pause.tv_nsec = (long)((*due - now - (double)pause.tv_sec) * 1e9);
-	nanosleep(&pause, NULL);
-}
-
 static void print_json(const struct tally *tally, double seconds)
 {
 	const char *separator = "";

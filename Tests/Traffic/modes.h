@@ -13,5 +13,6 @@ int run_rr(const struct options *options);
 int run_crr(const struct options *options);
 int run_stream(const struct options *options);
 int run_inject(const struct options *options);
+int run_dns(const struct options *options);
 int run_resolve(const struct options *options);
 int run_mesh(const struct options *options);

@@ -31,6 +31,9 @@ static const struct option long_options[] = {
 	{"unconnected", no_argument, NULL, 'U'},
 	{"json", no_argument, NULL, 'j'},
 	{"peer-name", no_argument, NULL, 'N'},
+	{"same-name", no_argument, NULL, 'M'},
+	{"pool", required_argument, NULL, 'o'},
+	{"lifetime", required_argument, NULL, 'L'},
 	{NULL, 0, NULL, 0},
 };
 
@@ -110,6 +113,12 @@ static void set_number(struct options *options, int option)
 	case 'n':
 		options->count = (uint64_t)number(optarg, 1, 1e15);
 		break;
+	case 'o':
+		options->pool = (uint64_t)number(optarg, 1, 1e6);
+		break;
+	case 'L':
+		options->lifetime = (unsigned)number(optarg, 0, 86400);
+		break;
 	case 'r':
 		options->rate = number(optarg, 0.001, 1e9);
 		break;
@@ -168,6 +177,9 @@ static void set_option(struct options *options, int option)
 		break;
 	case 'N':
 		options->peer_name = true;
+		break;
+	case 'M':
+		options->same_name = true;
 		break;
 	default:
 		set_number(options, option);

@@ -29,12 +29,14 @@ struct options {
 	double warmup; /* seconds that measuring modes run before they count */
 	double rate; /* requests a second, 0 for flat out */
 	uint64_t count; /* 0: no limit in number */
+	uint64_t pool; /* addresses that `dns` answers with, in turn */
+	unsigned lifetime; /* seconds that its answers live */
 	size_t size; /* bytes of a message */
 	int timeout_ms;
 	int interval_ms;
 	int cpu; /* -1: not pinned */
 	unsigned first_port, last_port; /* local ports of a client, 0 for the system's range */
-	bool hold, http, serial, unconnected, server_closes, json, peer_name;
+	bool hold, http, serial, unconnected, server_closes, json, peer_name, same_name;
 };
 
 /* Reads `apus-traffic MODE [options] [ADDRESS PORT]` after the mode; exits with EXIT_USAGE on nonsense. */

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 enum {
-	MESSAGE_MAX = 16384,
+	MESSAGE_MAX = 65536,
 	HEADER = 12,
 	TYPE_A = 1,
 	TYPE_AAAA = 28,
@@ -25,15 +25,18 @@ struct tally {
 	uint64_t errors[ERRORS_MAX]; /* failures by errno */
 };
 
-/* Writes a question for `n<number>.<domain>` and returns its length. */
-static size_t write_question(uint8_t *message, uint16_t id, uint64_t number, const char *domain, int type)
+/* Writes a question for a name below the domain and returns its length. */
+static size_t write_question(const struct options *options, uint8_t *message, uint64_t number, int type)
 {
 	char name[256];
 	size_t length = HEADER;
-	snprintf(name, sizeof(name), "n%llu.%s", (unsigned long long)number, domain);
+	if (options->same_name)
+		snprintf(name, sizeof(name), "n.%s", options->id);
+	else
+		snprintf(name, sizeof(name), "n%llu.%s", (unsigned long long)number, options->id);
 	memset(message, 0, HEADER);
-	message[0] = (uint8_t)(id >> 8);
-	message[1] = (uint8_t)id;
+	message[0] = (uint8_t)(number >> 8);
+	message[1] = (uint8_t)number;
 	message[2] = 1; /* recursion desired */
 	message[5] = 1; /* one question */
 	for (char *label = strtok(name, "."); label != NULL; label = strtok(NULL, ".")) {
@@ -102,7 +105,7 @@ static bool resolve(const struct options *options, int resolver, uint64_t number
 {
 	int type = options->address.ss_family == AF_INET ? TYPE_A : TYPE_AAAA;
 	uint8_t question[MESSAGE_MAX + 2], answer[MESSAGE_MAX];
-	size_t length = write_question(question + 2, (uint16_t)number, number, options->id, type);
+	size_t length = write_question(options, question + 2, number, type);
 	bool stream = options->type == SOCK_STREAM;
 	double deadline = now_seconds() + options->timeout_ms / 1000.0;
 	question[0] = (uint8_t)(length >> 8);
@@ -163,7 +166,9 @@ int run_resolve(const struct options *options)
 	peer.type = SOCK_STREAM;
 	peer.port = options->target_port;
 	((struct sockaddr_in *)&peer.address)->sin_port = htons(peer.port);
+	double due = now_seconds();
 	for (uint64_t number = 0; number < count && !stopped; number++) {
+		pace(options, &due);
 		if (resolve(options, resolver, first + number, &peer))
 			connect_at_once(&peer, &tally);
 		else

@@ -39,6 +39,19 @@ const char *errno_name(int error)
 	return name ? name : "UNKNOWN";
 }
 
+void pace(const struct options *options, double *due)
+{
+	if (options->rate <= 0)
+		return;
+	double now = now_seconds();
+	*due += 1 / options->rate;
+	if (*due < now)
+		*due = now;
+	struct timespec pause = {.tv_sec = (time_t)(*due - now)};
+	pause.tv_nsec = (long)((*due - now - (double)pause.tv_sec) * 1e9);
+	nanosleep(&pause, NULL);
+}
+
 static void stop(int signal)
 {
 	(void)signal;

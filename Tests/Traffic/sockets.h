@@ -14,6 +14,9 @@ enum { WAKE_MS = 100 };
 /* Seconds of the monotonic clock. */
 double now_seconds(void);
 
+/* Sleeps until the next request is due at `--rate`; a late one is not made up for by a burst. */
+void pace(const struct options *options, double *due);
+
 /* SIGTERM and SIGINT set `stopped` and interrupt calls; SIGPIPE is ignored; pins to `--cpu`. */
 void prepare_process(const struct options *options);
 

@@ -6,7 +6,8 @@
 
 enum {
 	APUS_LEARNED_NAMES = 8, // names that one address may have in one scope at a time
-	APUS_HANDED_OVER_MAX = 16384, // bytes of a message that the agent gets
+	APUS_HANDED_OVER_MAX = 16384, // bytes of a message, or of a part of one, that the agent gets at once
+	APUS_HANDED_OVER_SMALL = 1968, // bytes that a short record has room for: a segment or fragment of most networks
 };
 
 // Key of `learned_addresses`: the scope is the policy of the pods' egress.
@@ -73,24 +74,38 @@ enum APUS_CLOSED_ENUM apus_dns_counter {
 	APUS_DNS_COUNT_COLLIDED, // a name with the hash of another one
 	APUS_DNS_COUNT_NO_ROOM, // `learned_names` or `learned_addresses` is full
 	APUS_DNS_COUNT_CROWDED, // an address that has as many names as it may have
-	APUS_DNS_COUNT_FRAGMENTED, // answers in fragments
-	APUS_DNS_COUNT_SEGMENTED, // TCP segments that are no whole messages
+	APUS_DNS_COUNT_FRAGMENTED, // fragments of answers
+	APUS_DNS_COUNT_SEGMENTED, // TCP segments that begin or end within an answer
 	APUS_DNS_COUNT_UNPARSED, // answers that the data path did not parse
-	APUS_DNS_COUNT_HANDED_OVER, // of those: given to the agent
-	APUS_DNS_COUNT_LOST, // of those: found no room in the ring
+	APUS_DNS_COUNT_HANDED_OVER, // of the three before: given to the agent
+	APUS_DNS_COUNT_LOST, // of the same: were too long, or found no room in the ring
 	APUS_DNS_COUNT_MADE_ROOM, // addresses that had ended and that the data path let go of, as a map was full
 	APUS_DNS_COUNTERS,
 };
 
-// A record of `dns_messages`: an answer that was not learned in the data path, to be learned by the agent.
+// What a record of `dns_messages` holds.
+enum APUS_CLOSED_ENUM apus_handed_over_kind {
+	APUS_HANDED_OVER_MESSAGE,
+	APUS_HANDED_OVER_SEGMENT, // a part of a message that came in several TCP segments
+	APUS_HANDED_OVER_FRAGMENT, // a part of a datagram that came in IP fragments, its UDP header included
+	APUS_HANDED_OVER_KINDS,
+};
+
+// A record of `dns_messages`: an answer that was not learned in the data path, or a part of one, to be learned by the
+// agent. The bytes follow; a record is as long as the smallest room that they fit into.
 struct apus_handed_over {
 	__u64 time_ns; // CLOCK_MONOTONIC
 	struct apus_connection_key connection;
 	__u32 endpoint; // slot of the pod that asked
 	__u32 identity;
-	__u32 length; // of the message
+	__u32 length; // of the bytes that follow
 	__u32 problem; // enum apus_dns_problem, APUS_DNS_PARSED: there was no room
-	__u8 message[APUS_HANDED_OVER_MAX];
+	__u32 kind; // enum apus_handed_over_kind
+	// Of a part: which message it is of (the sequence number of that one's first byte, or the identification of the
+	// fragments), where in it the bytes belong, and how long it is, 0: that is not known yet.
+	__u32 number;
+	__u32 offset;
+	__u32 total;
 };
 
 _Static_assert(sizeof(struct apus_learned_key) == 24, "learned key layout");
@@ -98,4 +113,4 @@ _Static_assert(sizeof(struct apus_learned_address) == 144, "learned address layo
 _Static_assert(sizeof(struct apus_learned_name) == 280, "learned name layout");
 _Static_assert(sizeof(struct apus_question_key) == 48, "question key layout");
 _Static_assert(sizeof(struct apus_question) == 16, "question layout");
-_Static_assert(sizeof(struct apus_handed_over) == 64 + APUS_HANDED_OVER_MAX, "handed over layout");
+_Static_assert(sizeof(struct apus_handed_over) == 80, "handed over layout");

@@ -9,38 +9,63 @@ struct {
 	__uint(max_entries, 1 << 20);
 } dns_messages SEC(".maps");
 
-// Gives a message to the agent.
-GLOBAL int hand_over(struct __sk_buff *skb, __u32 offset, __u32 length, __u32 problem)
+// Says what the record is about; the bytes follow it. Returns whether they are there.
+ALWAYS_INLINE _Bool fill_record(struct __sk_buff *skb, struct apus_handed_over *record, __u32 offset, __u32 length,
+				__u32 room)
 {
-	struct apus_question_key *key = question_key_here();
-	struct learning *learning = learning_here();
-	struct apus_handed_over *record;
+	const struct apus_question_key *key = question_key_here();
+	const struct learning *learning = learning_here();
 
-	if (!learning || !key)
+	if (!key || !learning)
 		return 0;
-	barrier_var(length);
-	if (!length || length > APUS_HANDED_OVER_MAX) {
-		count_dns(APUS_DNS_COUNT_LOST);
-		return 0;
-	}
-	record = bpf_ringbuf_reserve(&dns_messages, sizeof(*record), 0);
-	if (!record) {
-		count_dns(APUS_DNS_COUNT_LOST);
-		return 0;
-	}
+	*record = learning->record;
 	record->time_ns = bpf_ktime_get_ns();
 	record->connection = key->connection;
 	record->endpoint = learning->endpoint;
 	record->identity = learning->identity;
 	record->length = length;
-	record->problem = problem;
-	if (bpf_skb_load_bytes(skb, offset, record->message, length) < 0) {
+	barrier_var(length);
+	return length && length <= room && bpf_skb_load_bytes(skb, offset, record + 1, length) == 0;
+}
+
+ALWAYS_INLINE _Bool give_record(struct __sk_buff *skb, __u32 offset, __u32 length, const __u32 room)
+{
+	struct apus_handed_over *record = bpf_ringbuf_reserve(&dns_messages, sizeof(*record) + room, 0);
+
+	if (!record)
+		return 0;
+	if (!fill_record(skb, record, offset, length, room)) {
 		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
-		count_dns(APUS_DNS_COUNT_LOST);
 		return 0;
 	}
-	count_dns(APUS_DNS_COUNT_HANDED_OVER);
 	// The agent looks at a timer; nobody waits for the ring.
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+	return 1;
+}
+
+// Gives bytes of the packet to the agent, as `record` of what is being learned describes them.
+GLOBAL int hand_over(struct __sk_buff *skb, __u32 offset, __u32 length)
+{
+	_Bool given = length <= APUS_HANDED_OVER_SMALL ? give_record(skb, offset, length, APUS_HANDED_OVER_SMALL)
+						       : give_record(skb, offset, length, APUS_HANDED_OVER_MAX);
+
+	count_dns(given ? APUS_DNS_COUNT_HANDED_OVER : APUS_DNS_COUNT_LOST);
 	return 0;
+}
+
+// Gives a whole message to the agent.
+ALWAYS_INLINE void hand_over_message(struct __sk_buff *skb, struct learning *learning, __u32 offset, __u32 length,
+				     __u32 problem)
+{
+	learning->record = (struct apus_handed_over){.problem = problem};
+	hand_over(skb, offset, length);
+}
+
+// Gives a part of a message to the agent. `total`: the bytes of the message, 0: not known.
+ALWAYS_INLINE void hand_over_part(struct __sk_buff *skb, struct learning *learning, __u32 offset, __u32 length,
+				  __u32 total)
+{
+	learning->record.problem = APUS_DNS_LENGTH;
+	learning->record.total = total;
+	hand_over(skb, offset, length);
 }

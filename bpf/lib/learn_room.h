@@ -7,12 +7,24 @@
 #include "policy.h"
 #include "question.h"
 
+// The answer that a connection has begun and not ended: see learn_stream.h.
+struct answer_stream {
+	__u64 opened_ns; // of the connection: another one may have its ports by now
+	__u32 start; // sequence number of the first byte
+	__u32 length;
+};
+
 // What is being learned. Nothing else runs on the CPU meanwhile, as tcx programs run with bottom halves disabled.
 struct learning {
 	__u32 endpoint;
 	__u32 identity;
 	__u32 policies[2]; // that it is learned for, 0: none
 	__u64 now;
+	struct answer_stream stream; // the connection, and an answer that begins
+	__u32 first; // where in the packet the bytes begin, and where they end
+	__u32 end;
+	__be32 sequence; // of the first one in TCP
+	__be16 word; // of the packet, at hand
 	__u64 name; // hash
 	__u32 set;
 	__u32 place; // of the next address
@@ -20,6 +32,7 @@ struct learning {
 	__u32 claimed; // places of addresses that the name has got
 	__u64 going[APUS_LEARNED_NAMES]; // names of an address that goes
 	__u64 room_made_ns; // when this CPU looked for room last
+	struct apus_handed_over record; // what the agent is to be told with bytes that it gets
 	struct apus_learned_address fresh;
 	struct apus_learned_name text;
 };

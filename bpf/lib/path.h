@@ -54,13 +54,12 @@ ALWAYS_INLINE int forward_to_pod(struct __sk_buff *skb, struct flow *flow)
 {
 	if (!can_redirect(flow->destination.endpoint) || flow->destination.slot == flow->source.slot)
 		return TCX_NEXT_PROGRAM;
-	if (unlikely(flow->reverse)) {
-		if (ends_here(skb, &flow->packet))
-			return TCX_NEXT_PROGRAM;
-		if (reverse_translate(skb, flow) < 0)
-			return drop_flow(flow, APUS_REASON_MALFORMED, APUS_DIRECTION_INGRESS);
-	}
+	if (unlikely(flow->reverse) && ends_here(skb, &flow->packet))
+		return TCX_NEXT_PROGRAM;
+	// Before the translation, which changes what a checksum is taken over.
 	if (unlikely(is_dns(flow)))
 		learn_answer(skb, &flow->packet, flow->now);
+	if (unlikely(flow->reverse) && reverse_translate(skb, flow) < 0)
+		return drop_flow(flow, APUS_REASON_MALFORMED, APUS_DIRECTION_INGRESS);
 	return deliver(skb, &flow->packet, flow->destination.endpoint);
 }

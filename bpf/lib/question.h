@@ -39,7 +39,7 @@ struct {
 
 enum {
 	DNS_PORT = bpf_htons(53),
-	DNS_STREAM_MESSAGES = 4, // that are looked for in one TCP segment
+	DNS_QUESTIONS = 4, // that are looked for in one TCP segment
 	DNS_STREAM_LENGTH = 2, // bytes before each message (RFC 1035 §4.2.2)
 };
 
@@ -152,7 +152,7 @@ GLOBAL int note_question(struct __sk_buff *skb, const struct packet *packet)
 	if (!found.connection || !is_from_opener(&found) || !leads_to_resolver(&key->connection, found.connection))
 		return 0;
 	offset = dns_payload(skb, packet);
-	for (int i = 0; i < DNS_STREAM_MESSAGES && offset; i++) {
+	for (int i = 0; i < DNS_QUESTIONS && offset; i++) {
 		__u32 length = dns_message_length(skb, packet, &offset);
 
 		if (!length || !dns_load(skb, message, offset, length))

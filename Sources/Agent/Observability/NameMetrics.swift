@@ -17,7 +17,8 @@ extension AgentMetrics {
         let counts = controller.handedOver
         for (outcome, count) in [
             ("learned", counts.learned), ("unreadable", counts.unreadable), ("unasked", counts.unasked),
-            ("unmatched", counts.unmatched), ("no-room", counts.refused),
+            ("unmatched", counts.unmatched), ("no-room", counts.refused), ("contradictory", counts.contradictory),
+            ("incomplete", counts.incomplete),
         ] {
             handedOver.add(.count(count), [MetricLabel("outcome", outcome)])
         }

@@ -15,11 +15,16 @@ public struct HandedOverCounts: Sendable, Hashable {
     public internal(set) var unmatched: UInt64 = 0
     /// There was no room for what they taught.
     public internal(set) var refused: UInt64 = 0
+    /// Parts of one contradict each other or are too many, or its sum is wrong.
+    public internal(set) var contradictory: UInt64 = 0
+    /// Not all parts of one came in time.
+    public internal(set) var incomplete: UInt64 = 0
 
     public init() {}
 }
 
-/// Learns from the answers that the data path did not learn from itself: long ones, odd ones, those that found a map full.
+/// Learns from the answers that the data path did not learn from itself: long ones, odd ones, those that came in parts,
+/// and those that found a map full.
 public struct AnswerLearner: ~Copyable, Sendable {
     private var ring: RingBuffer
     private let questions: BPFMap
@@ -28,7 +33,8 @@ public struct AnswerLearner: ~Copyable, Sendable {
     private let connections: BPFMap
     private let minimumLifetime: UInt64
     private let grace: UInt64
-    public private(set) var counts = HandedOverCounts()
+    private var assembler = MessageAssembler<AnswerConnection>()
+    private var learned = HandedOverCounts()
     /// Answers that nobody has been told of yet; the data path tells of those that it could read.
     private var read: [DatapathAnswer] = []
 
@@ -45,16 +51,26 @@ public struct AnswerLearner: ~Copyable, Sendable {
         self.grace = grace
     }
 
+    /// What became of the answers so far.
+    public var counts: HandedOverCounts {
+        var counts = learned
+        counts.contradictory += assembler.losses.refused
+        counts.incomplete = assembler.losses.incomplete
+        return counts
+    }
+
     /// Whether answers wait.
     public var hasWaiting: Bool { ring.available > 0 }
 
     /// Learns from the answers that wait, for the policies of the pods that asked.
     public mutating func learn(by tables: DatapathTables) {
         var waiting: [HandedOver] = []
-        _ = ring.drain(limit: 64) { record in
-            if let answer = HandedOver(record) { waiting.append(answer) } else { counts.unreadable += 1 }
+        _ = ring.drain(limit: 1024) { record in
+            if let answer = HandedOver(record) { waiting.append(answer) } else { learned.unreadable += 1 }
         }
-        for answer in waiting { learn(answer, tables) }
+        for answer in waiting {
+            if let message = message(of: answer) { learn(message, answer, tables) }
+        }
     }
 
     /// The answers to pods' questions that were read here since the last call.
@@ -63,20 +79,38 @@ public struct AnswerLearner: ~Copyable, Sendable {
         return read
     }
 
-    private mutating func learn(_ answer: HandedOver, _ tables: DatapathTables) {
-        guard let response = answer.response else {
-            counts.unreadable += 1
+    /// The message that a record is, or the last part of; nil while parts are missing.
+    private mutating func message(of record: HandedOver) -> [UInt8]? {
+        if record.kind == .message { return record.bytes }
+        let outcome = assembler.add(
+            record.bytes.span.bytes, at: Int(record.header.offset),
+            total: record.header.total == 0 ? nil : Int(record.header.total),
+            of: .init(
+                connection: record.connection, number: record.header.number, isDatagram: record.kind == .fragment),
+            now: record.header.time_ns)
+        guard case .complete(let whole) = outcome else { return nil }
+        if record.kind == .segment { return whole }
+        guard let datagram = UDPDatagram(whole, between: record.ends) else {
+            learned.contradictory += 1
+            return nil
+        }
+        return datagram.payload
+    }
+
+    private mutating func learn(_ message: [UInt8], _ answer: HandedOver, _ tables: DatapathTables) {
+        guard let response = try? DNSResponse(parsing: message.span.bytes) else {
+            learned.unreadable += 1
             return
         }
         let hash = NameHash(response.name)
         guard takeQuestion(answer, response, hash) else {
-            counts.unasked += 1
+            learned.unasked += 1
             return
         }
         let policies = tables.policiesLearning(slot: Int(answer.header.endpoint), identity: answer.header.identity)
         let set = tables.domains.program?.set(matching: response.name.utf8) ?? 0
         guard set != 0, !policies.isEmpty, !response.addresses.isEmpty else {
-            counts.unmatched += 1
+            learned.unmatched += 1
             return
         }
         do throws(BPFError) {
@@ -84,9 +118,9 @@ public struct AnswerLearner: ~Copyable, Sendable {
             for policy in policies {
                 for address in response.addresses { try learn(address, hash, policy, at: answer.header.time_ns) }
             }
-            counts.learned += 1
+            learned.learned += 1
         } catch {
-            counts.refused += 1
+            learned.refused += 1
         }
     }
 
@@ -134,38 +168,6 @@ public struct AnswerLearner: ~Copyable, Sendable {
         value.used_ns = time
         try addresses.learn(
             apus_learned_key(address: apus_address(address.address), policy: policy, padding: 0), value)
-    }
-}
-
-/// An answer that the data path handed over.
-private struct HandedOver {
-    /// What comes before the message.
-    struct Header {
-        let time_ns: UInt64
-        let connection: apus_connection_key
-        let endpoint: UInt32
-        let identity: UInt32
-        let problem: UInt32
-    }
-
-    private static let headerSize = MemoryLayout<apus_handed_over>.size - Int(APUS_HANDED_OVER_MAX)
-
-    let header: Header
-    let response: DNSResponse?
-
-    /// Nil for a record of another length.
-    init?(_ record: borrowing RawSpan) {
-        guard record.byteCount == MemoryLayout<apus_handed_over>.size else { return nil }
-        header = Header(
-            time_ns: record.unsafeLoadUnaligned(as: UInt64.self),
-            connection: record.unsafeLoadUnaligned(fromByteOffset: 8, as: apus_connection_key.self),
-            endpoint: record.unsafeLoadUnaligned(fromByteOffset: 48, as: UInt32.self),
-            identity: record.unsafeLoadUnaligned(fromByteOffset: 52, as: UInt32.self),
-            problem: record.unsafeLoadUnaligned(fromByteOffset: 60, as: UInt32.self))
-        let length = Int(record.unsafeLoadUnaligned(fromByteOffset: 56, as: UInt32.self))
-        guard length <= Int(APUS_HANDED_OVER_MAX) else { return nil }
-        response = try? DNSResponse(
-            parsing: record.extracting(Self.headerSize..<Self.headerSize + length))
     }
 }
 

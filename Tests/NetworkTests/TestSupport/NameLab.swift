@@ -129,6 +129,21 @@ struct NameLab {
         try await listens(host)
     }
 
+    /// Starts a resolver on the outside host that answers every name with some of as many addresses, in turn; the web
+    /// server has them all. Each node routes them there.
+    ///
+    /// - Parameters:
+    ///   - first: The first address.
+    ///   - block: What they lie in.
+    func startPool(_ first: IPAddress, block: String, _ options: [String]) async throws {
+        let outside = lab.outside("outside")
+        try await outside.output(["ip", "route", "add", "local", block, "dev", "lo"])
+        let gateway = first.isIPv4 ? outside.ipv4 : outside.ipv6
+        try await lab.node("node-a").output(["ip", "route", "add", block, "via", "\(gateway)"])
+        let server = try outside.traffic(["dns"] + options + ["\(first)", "53"], covered: false)
+        try await eventually("a resolver with a pool of addresses") { server.lines.contains("listening") }
+    }
+
     /// Starts nginx on the outside host.
     func startWeb() async throws {
         let host = lab.outside("outside")

@@ -1,0 +1,184 @@
+internal import Addressing
+internal import BPF
+internal import DNSMessages
+internal import DatapathABI
+internal import TestSupport
+internal import Testing
+internal import Wire
+
+/// What the agent got.
+private struct Part: Equatable {
+    let kind: apus_handed_over_kind
+    let number: UInt32
+    let offset: UInt32
+    let total: UInt32
+    let bytes: [UInt8]
+}
+
+/// A pod with a connection to its resolver over TCP.
+private struct StreamAsker {
+    let asker: Asker
+    private let start: UInt32 = 1_000
+
+    init() throws {
+        asker = try Asker()
+        try send([], flags: .syn)
+    }
+
+    private func send(_ bytes: [UInt8], flags: TCPFlags) throws {
+        let packet = asker.pod.sends(to: Asker.resolver).tcp(from: 40_000, to: 53, flags: flags).payload(bytes)
+        #expect(try asker.datapath.run(packet, on: .fromPod(asker.pod)) == .passed)
+    }
+
+    static func framed(_ message: [UInt8]) -> [UInt8] {
+        [UInt8(message.count >> 8), UInt8(message.count & 0xff)] + message
+    }
+
+    func ask(_ number: UInt16) throws {
+        var message = SentMessage(id: number, name: "n\(number).web.test")
+        message.flags = 0x0100
+        try send(Self.framed(DNSEncoder.encode(message)), flags: [.ack, .psh])
+    }
+
+    /// An answer with an address of its own and as many others.
+    static func answer(_ number: UInt16, addresses count: Int = 1) -> [UInt8] {
+        let name = "n\(number).web.test"
+        return DNSEncoder.encode(
+            SentMessage(
+                id: number, name: name,
+                answers: (0..<count).map { .init(owner: name, data: .address(address(number, $0))) }))
+    }
+
+    static func address(_ number: UInt16, _ place: Int = 0) -> IPAddress {
+        IPAddress(v4: 0xcb00_7100 | UInt32(number) << 4 | UInt32(place))
+    }
+
+    /// A segment of the resolver; where its bytes begin is told from the first one on.
+    func receive(_ bytes: some Collection<UInt8>, at place: Int) throws {
+        let packet = asker.pod.receives(from: Asker.resolver)
+            .tcp(from: 53, to: 40_000, flags: [.ack], sequence: start + UInt32(place)).payload(Array(bytes))
+        #expect(try asker.datapath.run(packet, on: .toPod(asker.pod)) == .passed)
+    }
+
+    func isTaught(_ number: UInt16) throws -> Bool {
+        let key = apus_learned_key(address: apus_address(Self.address(number)), policy: 0x77, padding: 0)
+        return try asker.datapath.maps.learnedAddresses.lookup(key, as: apus_learned_address.self) != nil
+    }
+
+    /// The part of an answer that begins behind `place` bytes and their length.
+    func part(_ message: [UInt8], after place: Int, _ range: Range<Int>) -> Part {
+        Part(
+            kind: .APUS_HANDED_OVER_SEGMENT, number: start + UInt32(place) + 2, offset: UInt32(range.lowerBound),
+            total: UInt32(message.count), bytes: Array(message[range]))
+    }
+}
+
+extension Asker {
+    /// What was handed over since the last call.
+    fileprivate func handedOver() throws -> [Part] {
+        var parts: [Part] = []
+        _ = datapath.loaded.answers.drain { record in
+            let header = record.unsafeLoadUnaligned(as: apus_handed_over.self)
+            let size = MemoryLayout<apus_handed_over>.size
+            let bytes = record.extracting(size..<size + Int(header.length)).withUnsafeBytes { Array($0) }
+            guard let kind = apus_handed_over_kind(rawValue: header.kind) else { return }
+            parts.append(
+                Part(kind: kind, number: header.number, offset: header.offset, total: header.total, bytes: bytes))
+        }
+        return parts
+    }
+}
+
+@Suite("Answers in parts, and several at once")
+struct AnswerPartsTests {
+    @Test("Each of several answers in one segment teaches")
+    func pipelined() throws {
+        let stream = try StreamAsker()
+        for number in 1...8 { try stream.ask(UInt16(number)) }
+        try stream.receive((1...8).flatMap { StreamAsker.framed(StreamAsker.answer($0)) }, at: 0)
+        for number in 1...8 { #expect(try stream.isTaught(UInt16(number)), "\(number)") }
+        #expect(try stream.asker.handedOver().isEmpty)
+    }
+
+    @Test("An answer in two segments is handed over wherever it is cut, and those around it teach at once")
+    func cutAnywhere() throws {
+        let stream = try StreamAsker()
+        let (first, second, third) = (StreamAsker.answer(1), StreamAsker.answer(2), StreamAsker.answer(3))
+        let framed = [first, second, third].map(StreamAsker.framed)
+        let bytes = framed.flatMap { $0 }
+        let before = framed[0].count
+        var place = 0
+        for cut in stride(from: before + 2, to: before + framed[1].count, by: 3) {
+            try stream.asker.datapath.maps.learnedAddresses.clear(apus_learned_key.self)
+            for number in 1...3 { try stream.ask(UInt16(number)) }
+            try stream.receive(bytes[..<cut], at: place)
+            try stream.receive(bytes[cut...], at: place + cut)
+            let inner = cut - before - 2
+            let parts = [
+                stream.part(second, after: place + before, 0..<inner),
+                stream.part(second, after: place + before, inner..<second.count),
+            ]
+            #expect(try stream.asker.handedOver() == parts.filter { !$0.bytes.isEmpty }, "\(cut)")
+            #expect(try stream.isTaught(1) && !stream.isTaught(2) && stream.isTaught(3), "\(cut)")
+            place += bytes.count
+        }
+    }
+
+    @Test("A segment that TCP sends again is told again, and one that is missing puts nothing off for long")
+    func again() throws {
+        let stream = try StreamAsker()
+        let long = StreamAsker.answer(1, addresses: 15)
+        let framed = StreamAsker.framed(long)
+        for number in 1...2 { try stream.ask(UInt16(number)) }
+        for _ in 0..<2 { try stream.receive(framed[..<100], at: 0) }
+        try stream.receive(framed[50..<120], at: 50)
+        #expect(
+            try stream.asker.handedOver() == [0..<98, 0..<98, 48..<118].map { stream.part(long, after: 0, $0) })
+        // Beyond the end of the answer, which has not come.
+        let next = StreamAsker.framed(StreamAsker.answer(2))
+        try stream.receive(next, at: framed.count + 7)
+        #expect(try !stream.isTaught(2) && stream.asker.handedOver().isEmpty)
+        try stream.receive(next, at: framed.count)
+        #expect(try stream.isTaught(2))
+    }
+
+    @Test("The beginning of what nobody asked for is not handed over")
+    func unasked() throws {
+        let stream = try StreamAsker()
+        try stream.ask(1)
+        let answer = StreamAsker.framed(StreamAsker.answer(2, addresses: 15))
+        try stream.receive(answer[..<100], at: 0)
+        try stream.receive(answer[100...], at: 100)
+        #expect(try stream.asker.handedOver().isEmpty)
+        #expect(try stream.asker.count(.APUS_DNS_COUNT_UNASKED) >= 1 && !stream.asker.isTaught)
+    }
+
+    @Test("A segment outside of the pod's connection is nobody's answer")
+    func foreign() throws {
+        let stream = try StreamAsker()
+        try stream.ask(1)
+        let packet = stream.asker.pod.receives(from: Asker.resolver)
+            .tcp(from: 53, to: 40_001, flags: [.ack], sequence: 1_000)
+            .payload(Array(StreamAsker.framed(StreamAsker.answer(1, addresses: 15)).prefix(100)))
+        _ = try stream.asker.datapath.run(packet, on: .toPod(stream.asker.pod))
+        #expect(try stream.asker.handedOver().isEmpty && !stream.asker.isTaught)
+    }
+
+    @Test("Fragments of an answer are handed over with their places and UDP's header")
+    func fragments() throws {
+        let asker = try Asker()
+        try asker.ask()
+        let message = StreamAsker.answer(7, addresses: 15)
+        let whole = asker.pod.receives(from: Asker.resolver).udp(from: 53, to: 40_000).payload(message)
+        for fragment in whole.fragments(of: 96) {
+            #expect(try asker.datapath.run(fragment, on: .toPod(asker.pod)) == .passed)
+        }
+        let parts = try asker.handedOver()
+        #expect(parts.allSatisfy { $0.kind == .APUS_HANDED_OVER_FRAGMENT && $0.number == parts[0].number })
+        #expect(parts.flatMap(\.bytes).dropFirst(8).elementsEqual(message))
+        #expect(parts.map(\.offset) == parts.indices.map { UInt32($0 * 96) })
+        let totals = parts.dropLast().map { _ in UInt32(0) } + [UInt32(message.count + 8)]
+        #expect(parts.map(\.total) == totals)
+        #expect(try !asker.isTaught && asker.count(.APUS_DNS_COUNT_FRAGMENTED) == UInt64(parts.count))
+    }
+}

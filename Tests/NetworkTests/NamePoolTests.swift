@@ -1,0 +1,78 @@
+import Addressing
+import Datapath
+import FoundationEssentials
+import TestSupport
+import Testing
+
+extension TrafficTests {
+    /// Names with addresses of their own or with many that rotate, and answers in several parts.
+    @Suite(.serialized) struct NamePools {
+        /// Names to resolve and connect to at once; 100,000 in a long run.
+        private static let rounds = ProcessInfo.processInfo.environment["APUS_NAME_ROUNDS"].flatMap(Int.init) ?? 1_000
+        /// Seconds that a name with rotating addresses is asked for; 120 in a long run.
+        private static let seconds = ProcessInfo.processInfo.environment["APUS_NAME_SECONDS"].flatMap(Int.init) ?? 5
+
+        /// Trusts the outside host, and lets the clients ask it.
+        private func withPool(
+            _ options: [String], _ body: (NameLab, IPAddress) async throws -> Void
+        ) async throws {
+            try await NameLab.run(options: ["--dns-server", "172.31.0.0/24"]) { names in
+                try await names.startPool(ip("198.18.0.1"), block: "198.18.0.0/15", options)
+                try names.agent.manifests.write("ask.yaml", NameLab.asking)
+                let resolver = names.lab.outside("outside").ipv4
+                try await eventually("a resolver that may be asked", within: .seconds(20)) {
+                    let found = try await names.resolve(
+                        "web.test", at: resolver, from: names.client, options: ["--tcp", "--timeout-ms", "500"])
+                    return found.unresolved == 0
+                }
+                try await body(names, resolver)
+            }
+        }
+
+        @Test func noFirstPacketIsLostWhereEachNameHasAnAddressOfItsOwn() async throws {
+            try await withPool(["--pool", "65536", "--lifetime", "1"]) { names, resolver in
+                let denied = try names.agent.drops(.policyIsolated)
+                for agent in ["with", "without"] {
+                    if agent == "without" { await names.agent.kill() }
+                    let found = try await names.resolve(
+                        "web.test", at: resolver, from: names.client, count: Self.rounds,
+                        options: ["--udp", "--timeout-ms", "5000"])
+                    #expect(found == .init(ok: Self.rounds), "\(agent) the agent")
+                }
+                #expect(try names.agent.drops(.policyIsolated) == denied)
+                #expect(try names.count(.noRoom) == 0)
+            }
+        }
+
+        @Test func aNameWithFiveHundredRotatingAddressesIsNeverDenied() async throws {
+            try await withPool(["--pool", "500", "--lifetime", "1", "--count", "8"]) { names, resolver in
+                let denied = try names.agent.drops(.policyIsolated)
+                let requests = 200 * Self.seconds
+                let found = try await names.resolve(
+                    "web.test", at: resolver, from: names.client, count: requests,
+                    options: ["--udp", "--same-name", "--rate", "200", "--timeout-ms", "5000"])
+                #expect(found == .init(ok: requests))
+                #expect(try names.agent.drops(.policyIsolated) == denied)
+            }
+        }
+
+        @Test(arguments: [["--tcp"], ["--udp"]])
+        func anAnswerInSegmentsOrFragmentsIsLearnedByTheAgent(options: [String]) async throws {
+            // 200 addresses: 3.2 kB, in segments of 700 bytes, or in fragments of what the link takes.
+            try await withPool(["--pool", "200", "--count", "200", "--size", "700", "--lifetime", "60"]) {
+                names, resolver in
+                let before = try names.count(.handedOver)
+                try await eventually("the answer to be learned", within: .seconds(20)) {
+                    let found = try await names.resolve(
+                        "web.test", at: resolver, from: names.client, options: ["--timeout-ms", "500"] + options)
+                    #expect(found.unresolved == 0)
+                    return try await names.client.ask(
+                        ip("198.18.0.7"), NameLab.port, within: .milliseconds(400)
+                    ).isAnswered
+                }
+                #expect(try names.count(.handedOver) > before)
+                #expect(try names.count(options == ["--tcp"] ? .segmented : .fragmented) > 0)
+            }
+        }
+    }
+}

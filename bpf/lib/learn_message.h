@@ -1,0 +1,82 @@
+// What one DNS answer teaches, if it is to a question that was asked over its connection.
+#pragma once
+
+#include "answer.h"
+#include "hand_over.h"
+
+// Whether the parsed answer is to a question that was asked over the connection: then that is answered.
+ALWAYS_INLINE _Bool answers_question(const struct dns_message *message)
+{
+	struct apus_question_key *key = question_key_here();
+	struct answer_path *path = answer_path_here();
+	const struct apus_question *question;
+	_Bool fits;
+
+	if (!key || !path)
+		return 0;
+	key->id = message->answer.id;
+	question = bpf_map_lookup_elem(&dns_questions, key);
+	if (!question) {
+		count_dns(APUS_DNS_COUNT_UNASKED);
+		return 0;
+	}
+	path->asked_ns = question->asked_ns;
+	fits = question->hash == question_hash(message);
+	if (fits)
+		bpf_map_delete_elem(&dns_questions, key);
+	else
+		count_dns(APUS_DNS_COUNT_MISMATCHED);
+	return fits;
+}
+
+// Learns from the answer that was parsed in this CPU's memory. Returns whether there was room for all.
+GLOBAL int learn_parsed(void)
+{
+	struct dns_message *message = dns_message_here();
+	struct learning *learning = learning_here();
+	int outcome;
+
+	if (!message || !learning || !answers_question(message))
+		return 1;
+	report_answer();
+	learning->set = message->answer.address_count ? domain_match(message) : 0;
+	if (!learning->set) {
+		count_dns(APUS_DNS_COUNT_UNMATCHED);
+		return 1;
+	}
+	learning->name = message->names[0];
+	learning->place = learning->missed = learning->claimed = 0;
+	outcome = note_name();
+	if (outcome == NAME_COLLIDES) {
+		count_dns(APUS_DNS_COUNT_COLLIDED);
+		return 1;
+	}
+	if (outcome == NAME_HAS_NO_ROOM) {
+		count_dns(APUS_DNS_COUNT_NO_ROOM);
+		return 0;
+	}
+	bpf_loop(APUS_DNS_ADDRESSES_MAX, learn_step, &message, 0);
+	let_go_of_name(learning->name, APUS_NAME_LEARNING, learning->claimed);
+	count_dns(APUS_DNS_COUNT_LEARNED);
+	return !learning->missed;
+}
+
+// Learns from the message at `offset`, or leaves it to the agent.
+ALWAYS_INLINE void learn_message(struct __sk_buff *skb, struct learning *learning, __u32 offset, __u32 length)
+{
+	int problem = dns_read(skb, offset, length);
+	if (problem)
+		count_dns(APUS_DNS_COUNT_UNPARSED);
+	if (problem || !learn_parsed())
+		hand_over_message(skb, learning, offset, length, problem);
+}
+
+// Learns from the datagram that was found.
+GLOBAL int learn_datagram(struct __sk_buff *skb)
+{
+	struct learning *learning = learning_here();
+
+	if (learning)
+		learn_message(skb, learning, learning->first, learning->end - learning->first);
+	return 0;
+}
