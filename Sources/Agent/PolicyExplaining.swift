@@ -1,5 +1,8 @@
 internal import Addressing
 internal import AgentAPI
+internal import Datapath
+internal import Flows
+internal import Kubernetes
 internal import LoadBalancing
 internal import NetworkPolicy
 
@@ -7,13 +10,20 @@ internal import NetworkPolicy
 struct PolicyExplainer: AgentAPI.PolicyNames {
     private let node: String
     private let oracle: PolicyOracle
-    private let problems: [PolicyName: [PolicyProblem]]
+    private let problems: [PolicyName: [String]]
+    private let overflows: [PodKey: [PolicyDirection: PolicyName]]
     private let programs: [Frontend: ServiceProgram]
 
-    init(_ state: ClusterState) {
+    /// Answers from the objects, with what their source says of them.
+    init(_ state: ClusterState, _ diagnostics: SourceDiagnostics = SourceDiagnostics()) {
         node = state.node
         oracle = state.policies.oracle(state.policyObjects.values)
-        problems = Dictionary(grouping: state.policies.problems, by: \.object)
+        let closings = diagnostics.closings.compactMap { found in
+            found.key.flatMap { PolicyName($0) }.map { ($0, found.explanation) }
+        }
+        let told = state.policies.problems.map { ($0.object, "\($0.field): \($0.message)") } + closings
+        problems = Dictionary(grouping: told, by: \.0).mapValues { $0.map(\.1) }
+        overflows = state.policies.overflows
         programs = state.services.programs
     }
 
@@ -37,7 +47,12 @@ struct PolicyExplainer: AgentAPI.PolicyNames {
         else { return nil }
         let query = PolicyQuery(
             endpoint: pod.key, direction: direction, peer: other, ipProtocol: ipProtocol, port: port ?? 0)
-        return PolicyJudgement(oracle.explain(query), problems)
+        let explanation = oracle.explain(query)
+        let isJudged = explanation.reason != .ownTraffic && explanation.reason != .localNode
+        if isJudged, let culprit = overflows[pod.key]?[direction] {
+            return PolicyJudgement(overflow: culprit, problems[culprit] ?? [])
+        }
+        return PolicyJudgement(explanation, problems)
     }
 
     // MARK: Names
@@ -76,7 +91,27 @@ extension NodeController {
     /// What the policies of this node say of a packet.
     func explain(_ question: PolicyQuestion) throws(AgentError) -> [PolicyPath] {
         guard isSynced else { throw AgentError(.unavailable, "the agent is still reading its sources: try again") }
-        return try PolicyExplainer(state).explain(question)
+        var paths = try PolicyExplainer(state, diagnostics).explain(question)
+        for index in paths.indices {
+            let path = paths[index]
+            paths[index].egress?.unwritten = unwritten(path.source, .egress)
+            paths[index].ingress?.unwritten = unwritten(path.destination, .ingress)
+        }
+        return paths
+    }
+
+    /// Why the kernel does not hold what judges a pod in a direction; nothing where it does.
+    private func unwritten(_ end: PolicyPath.End, _ direction: TrafficDirection) -> [String] {
+        guard let pod = end.pod else { return [] }
+        let closed = programming.problems.filter { problem in
+            guard case .closed(direction, _) = problem.reason else { return false }
+            return problem.object == "endpoint \(pod)"
+        }
+        if closed.isEmpty { return [] }
+        let full = programming.problems.filter { problem in
+            if case .refused(_, let error) = problem.reason { error.saysFull } else { false }
+        }
+        return closed.map(\.reason.description) + Set(full.map(\.reason.description)).sorted()
     }
 }
 
@@ -90,21 +125,26 @@ extension PolicyFrontend {
 }
 
 extension PolicyJudgement {
-    fileprivate init(_ explanation: Explanation, _ problems: [PolicyName: [PolicyProblem]]) {
+    fileprivate init(_ explanation: Explanation, _ problems: [PolicyName: [String]]) {
         let (reason, policies) = Self.reason(explanation.reason)
-        let isBroken = reason == .broken
+        let asked = Set(explanation.considered.map(\.origin.policy) + policies).sorted()
         self.init(
             allowed: explanation.isAllowed, reason: reason, audited: explanation.audited.flatMap(Self.audited),
             policies: policies.map(\.text),
-            problems: isBroken ? policies.flatMap { problems[$0] ?? [] }.map { "\($0.field): \($0.message)" } : [],
+            problems: asked.flatMap { name in (problems[name] ?? []).map { "\(name.text): \($0)" } },
             rules: explanation.considered.map(Rule.init))
+    }
+
+    /// What becomes of a packet of a pod that has more rules than can be programmed.
+    fileprivate init(overflow policy: PolicyName, _ problems: [String]) {
+        self.init(allowed: false, reason: .broken, policies: [policy.text], problems: problems)
     }
 
     private static func audited(_ reason: Explanation.Reason) -> String? {
         switch reason {
         case .rule(let origin): "\(origin.policy.text) \(origin.place)"
         case .isolation(let names): names.map(\.text).joined(separator: ", ")
-        case .ownTraffic, .localNode, .broken, .nothing: nil
+        case .ownTraffic, .localNode, .nothing: nil
         }
     }
 
@@ -114,7 +154,6 @@ extension PolicyJudgement {
         case .localNode: (.localNode, [])
         case .rule: (.rule, [])
         case .isolation(let names): (.isolation, names)
-        case .broken(let names): (.broken, names)
         case .nothing: (.nothing, [])
         }
     }
@@ -139,5 +178,13 @@ extension PolicyJudgement.Tier.Name {
         case .networkPolicy: self = .networkPolicy
         case .baseline: self = .baseline
         }
+    }
+}
+
+extension PolicyName {
+    /// The policy of a key; nil for another kind.
+    fileprivate init?(_ key: ObjectKey) {
+        guard let kind = PolicyKind(rawValue: key.kind.rawValue) else { return nil }
+        self.init(kind: kind, namespace: key.namespace, name: key.name)
     }
 }
