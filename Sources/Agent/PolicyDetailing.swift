@@ -18,7 +18,7 @@ extension PolicyDetails {
         let compiled = selection.id.flatMap { compiler.policy(PolicyID(rawValue: $0)) }
         self.init(
             objects: found.map { policy in
-                Object(policy, compiler, ObjectKey(policy.name).map(diagnostics.rejections) ?? [])
+                Object(policy, compiler, ObjectKey(policy.name), diagnostics)
             },
             refused: Self.refused(selection, diagnostics, except: Set(found.compactMap { ObjectKey($0.name) })),
             compiled: compiled?.rules.map { Bit(peers: $0.peerText, ports: $0.portText) })
@@ -39,7 +39,7 @@ extension PolicyDetails {
 }
 
 extension ObjectKey {
-    fileprivate init?(_ policy: PolicyName) {
+    init?(_ policy: PolicyName) {
         guard let kind = ObjectKind(rawValue: policy.kind.rawValue) else { return nil }
         self.init(kind, namespace: policy.namespace, name: policy.name)
     }
@@ -56,15 +56,18 @@ extension SourceDiagnostic {
 
 extension PolicyDetails.Object {
     fileprivate init(
-        _ policy: PolicyDescription, _ compiler: PolicyCompiler, _ rejections: [SourceDiagnostic]
+        _ policy: PolicyDescription, _ compiler: PolicyCompiler, _ key: ObjectKey?, _ diagnostics: SourceDiagnostics
     ) {
+        let closings = key.map(diagnostics.closings) ?? []
+        let rejections = key.map(diagnostics.rejections) ?? []
         self.init(
             policy: policy.name.text, tier: PolicyJudgement.Tier.Name(policy.tier), priority: policy.priority,
             subject: policy.subject, isolates: policy.isolates.map(\.rawValue),
             directions: policy.directions.map(\.rawValue),
             auditedBy: (policy.isAudited ? ["the policy"] : []) + policy.auditedNamespaces.map { "namespace \($0)" },
             rules: policy.rules.map { PolicyDetails.Rule($0, isAudited: policy.isAudited && $0.action == .deny) },
-            problems: policy.problems.map { "\($0.field): \($0.message)" }, rejected: rejections.map(\.rejection),
+            problems: policy.problems.map { "\($0.field): \($0.message)" } + closings.map(\.explanation),
+            rejected: rejections.map(\.rejection),
             endpoints: policy.endpoints.map { PolicyDetails.Endpoint($0, compiler.endpoint($0)) })
     }
 }

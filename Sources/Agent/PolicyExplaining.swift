@@ -1,6 +1,8 @@
 internal import Addressing
 internal import AgentAPI
 internal import Datapath
+internal import Flows
+internal import Kubernetes
 internal import LinuxKernel
 internal import LoadBalancing
 internal import NetworkPolicy
@@ -9,16 +11,27 @@ internal import NetworkPolicy
 struct PolicyExplainer: AgentAPI.PolicyNames {
     private let node: String
     private let oracle: PolicyOracle
-    private let problems: [PolicyName: [PolicyProblem]]
+    private let problems: [PolicyName: [String]]
+    private let overflows: [PodKey: [PolicyDirection: PolicyName]]
     private let programs: [Frontend: ServiceProgram]
     private let names: (PodKey, IPAddress) -> [PolicyJudgement.Name]
 
+    /// Answers from the objects, with what their source says of them.
+    ///
     /// - Parameter names: those under which an address counts for a pod's egress policy now.
-    init(_ state: ClusterState, names: @escaping (PodKey, IPAddress) -> [PolicyJudgement.Name] = { _, _ in [] }) {
+    init(
+        _ state: ClusterState, _ diagnostics: SourceDiagnostics = SourceDiagnostics(),
+        names: @escaping (PodKey, IPAddress) -> [PolicyJudgement.Name] = { _, _ in [] }
+    ) {
         self.names = names
         node = state.node
         oracle = state.policies.oracle(state.policyObjects.values)
-        problems = Dictionary(grouping: state.policies.problems, by: \.object)
+        let closings = diagnostics.closings.compactMap { found in
+            found.key.flatMap { PolicyName($0) }.map { ($0, found.explanation) }
+        }
+        let told = state.policies.problems.map { ($0.object, "\($0.field): \($0.message)") } + closings
+        problems = Dictionary(grouping: told, by: \.0).mapValues { $0.map(\.1) }
+        overflows = state.policies.overflows
         programs = state.services.programs
     }
 
@@ -44,7 +57,12 @@ struct PolicyExplainer: AgentAPI.PolicyNames {
         let query = PolicyQuery(
             endpoint: pod.key, direction: direction, peer: other, ipProtocol: ipProtocol, port: port ?? 0,
             peerNames: Set(held.map(\.name)))
-        return PolicyJudgement(oracle.explain(query), problems, held)
+        let explanation = oracle.explain(query)
+        let isJudged = explanation.reason != .ownTraffic && explanation.reason != .localNode
+        if isJudged, let culprit = overflows[pod.key]?[direction] {
+            return PolicyJudgement(overflow: culprit, problems[culprit] ?? [])
+        }
+        return PolicyJudgement(explanation, problems, held)
     }
 
     // MARK: Names
@@ -85,12 +103,32 @@ extension NodeController {
         guard isSynced else { throw AgentError(.unavailable, "the agent is still reading its sources: try again") }
         let now = KernelClock.monotonic()
         let offset = UInt64(bitPattern: KernelClock.realtimeOffset())
-        let explainer = PolicyExplainer(state) { pod, address in
+        let explainer = PolicyExplainer(state, diagnostics) { pod, address in
             guard let policy = self.tables.egressPolicy(of: pod) else { return [] }
             return self.names.held.names(of: address, for: policy).filter { $0.end > now }
                 .map { PolicyJudgement.Name(name: $0.name, end: $0.end &+ offset) }
         }
-        return try explainer.explain(question)
+        var paths = try explainer.explain(question)
+        for index in paths.indices {
+            let path = paths[index]
+            paths[index].egress?.unwritten = unwritten(path.source, .egress)
+            paths[index].ingress?.unwritten = unwritten(path.destination, .ingress)
+        }
+        return paths
+    }
+
+    /// Why the kernel does not hold what judges a pod in a direction; nothing where it does.
+    private func unwritten(_ end: PolicyPath.End, _ direction: TrafficDirection) -> [String] {
+        guard let pod = end.pod else { return [] }
+        let closed = programming.problems.filter { problem in
+            guard case .closed(direction, _) = problem.reason else { return false }
+            return problem.object == "endpoint \(pod)"
+        }
+        if closed.isEmpty { return [] }
+        let full = programming.problems.filter { problem in
+            if case .refused(_, let error) = problem.reason { error.saysFull } else { false }
+        }
+        return closed.map(\.reason.description) + Set(full.map(\.reason.description)).sorted()
     }
 }
 
@@ -104,21 +142,26 @@ extension PolicyFrontend {
 }
 
 extension PolicyJudgement {
-    fileprivate init(_ explanation: Explanation, _ problems: [PolicyName: [PolicyProblem]], _ names: [Name]) {
+    fileprivate init(_ explanation: Explanation, _ problems: [PolicyName: [String]], _ names: [Name]) {
         let (reason, policies) = Self.reason(explanation.reason)
-        let isBroken = reason == .broken
+        let asked = Set(explanation.considered.map(\.origin.policy) + policies).sorted()
         self.init(
             allowed: explanation.isAllowed, reason: reason, audited: explanation.audited.flatMap(Self.audited),
             policies: policies.map(\.text),
-            problems: isBroken ? policies.flatMap { problems[$0] ?? [] }.map { "\($0.field): \($0.message)" } : [],
+            problems: asked.flatMap { name in (problems[name] ?? []).map { "\(name.text): \($0)" } },
             rules: explanation.considered.map(Rule.init), names: names)
+    }
+
+    /// What becomes of a packet of a pod that has more rules than can be programmed.
+    fileprivate init(overflow policy: PolicyName, _ problems: [String]) {
+        self.init(allowed: false, reason: .broken, policies: [policy.text], problems: problems)
     }
 
     private static func audited(_ reason: Explanation.Reason) -> String? {
         switch reason {
         case .rule(let origin): "\(origin.policy.text) \(origin.place)"
         case .isolation(let names): names.map(\.text).joined(separator: ", ")
-        case .ownTraffic, .localNode, .broken, .nothing: nil
+        case .ownTraffic, .localNode, .nothing: nil
         }
     }
 
@@ -128,7 +171,6 @@ extension PolicyJudgement {
         case .localNode: (.localNode, [])
         case .rule: (.rule, [])
         case .isolation(let names): (.isolation, names)
-        case .broken(let names): (.broken, names)
         case .nothing: (.nothing, [])
         }
     }
@@ -153,5 +195,13 @@ extension PolicyJudgement.Tier.Name {
         case .networkPolicy: self = .networkPolicy
         case .baseline: self = .baseline
         }
+    }
+}
+
+extension PolicyName {
+    /// The policy of a key; nil for another kind.
+    fileprivate init?(_ key: ObjectKey) {
+        guard let kind = PolicyKind(rawValue: key.kind.rawValue) else { return nil }
+        self.init(kind: kind, namespace: key.namespace, name: key.name)
     }
 }

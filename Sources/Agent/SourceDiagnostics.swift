@@ -22,15 +22,15 @@ struct SourceDiagnostics: Sendable {
         return (Array(all.prefix(Self.shownCount)), max(0, all.count - Self.shownCount))
     }
 
-    /// Whether objects may be missing from the view: what is merely there twice, or in force without a field, hides
+    /// Whether objects may be missing from the view: what is merely there twice, or in force with a part closed, hides
     /// nothing.
-    var hidesObjects: Bool { contains { $0.problem != .duplicate && $0.problem != .unknownField } }
+    var hidesObjects: Bool { contains { $0.problem != .duplicate && !$0.isClosing } }
 
     /// Whether a policy, or what policies select by, may be missing.
     var hidesPolicies: Bool {
         contains { entry in
             switch entry.problem {
-            case .duplicate, .unknownField, .ignoredKind, .ignoredField: false
+            case .duplicate, .unknownField, .closedPart, .ignoredKind, .ignoredField: false
             case .unreadable, .syntax: true
             case .invalidObject: entry.key.map { ![.service, .endpointSlice].contains($0.kind) } ?? true
             }
@@ -66,6 +66,12 @@ struct SourceDiagnostics: Sendable {
     func rejections(of key: ObjectKey) -> [SourceDiagnostic] {
         all.filter { $0.keptKeys.contains(key) || $0.key == key && $0.problem == .invalidObject }
     }
+
+    /// What is closed of objects that are in force.
+    var closings: [SourceDiagnostic] { all.filter(\.isClosing) }
+
+    /// What is closed of an object that is in force.
+    func closings(of key: ObjectKey) -> [SourceDiagnostic] { closings.filter { $0.key == key } }
 
     private func contains(_ isWanted: (SourceDiagnostic) -> Bool) -> Bool {
         entries.values.contains { $0.keys.contains(where: isWanted) }

@@ -12,7 +12,7 @@ public struct PolicyJudgement: Sendable, Hashable, Codable {
         case rule
         /// No rule of the NetworkPolicy tier admits the packet, and `policies` isolate the pod.
         case isolation
-        /// `policies` can't be put in force as written: everything is denied.
+        /// With `policies` the pod has more rules than can be programmed: everything is denied.
         case broken
         /// The policy that should judge is not in the maps: everything is dropped.
         case closed
@@ -136,10 +136,12 @@ public struct PolicyJudgement: Sendable, Hashable, Codable {
     public var reason: Reason
     /// What would have denied an allowed packet if it were not in audit mode: a rule, or the policies that isolate.
     public var audited: String?
-    /// The policy objects that isolate or are broken, `NetworkPolicy shop/default-deny`.
+    /// The policy objects that isolate or are too much, `NetworkPolicy shop/default-deny`.
     public var policies: [String]
-    /// What is wrong with broken ones, by their fields.
+    /// What of the policies that were asked is not in force as written, by their fields.
     public var problems: [String]
+    /// Why the kernel holds something else, as the agent knows it: what does not fit, and what is closed for that.
+    public var unwritten: [String]
     /// Every tier, in order.
     public var tiers: [Tier]
     /// The rules looked at, in order, up to the deciding one.
@@ -150,13 +152,14 @@ public struct PolicyJudgement: Sendable, Hashable, Codable {
     /// A judgement; the tiers follow from the rest.
     public init(
         allowed: Bool, reason: Reason, audited: String? = nil, policies: [String] = [], problems: [String] = [],
-        rules: [Rule] = [], names: [Name] = []
+        unwritten: [String] = [], rules: [Rule] = [], names: [Name] = []
     ) {
         self.allowed = allowed
         self.reason = reason
         self.audited = audited
         self.policies = policies
         self.problems = problems
+        self.unwritten = unwritten
         self.rules = rules
         self.names = names.isEmpty ? nil : names
         tiers = Self.tiers(reason, rules)
@@ -177,7 +180,7 @@ public struct PolicyJudgement: Sendable, Hashable, Codable {
 
     private var isAudited: Bool { allowed && audited != nil }
 
-    /// A broken policy is programmed as one that isolates and has no rules.
+    /// What is too much is programmed as a policy that isolates and has no rules.
     private var reasonClass: Reason { reason == .broken ? .isolation : reason }
 
     private static func tiers(_ reason: Reason, _ rules: [Rule]) -> [Tier] {

@@ -64,8 +64,11 @@ public struct SourceDiagnostic: Error, Sendable, Hashable {
         case invalidObject
         /// An object is there twice; the first one counts.
         case duplicate
-        /// An API server's object has a field that this version does not know; the rest of the object is in force.
+        /// An API server's policy has a field that this version does not know; what the field is in is closed, and
+        /// the rest in force.
         case unknownField
+        /// A part of an API server's policy is wrong; it is closed, and the rest in force.
+        case closedPart
         /// Objects of a kind that Apus does not read; told once for each kind.
         case ignoredKind
         /// A manifest's object has a field that is none of its kind, and no policy's; told once for each such field.
@@ -104,6 +107,9 @@ public struct SourceDiagnostic: Error, Sendable, Hashable {
         self.fieldPath = fieldPath
         self.message = message
     }
+
+    /// Whether the object is in force, with a part of it closed.
+    public var isClosing: Bool { problem == .unknownField || problem == .closedPart }
 
     /// Whether this only informs: nothing that should be in force is missing.
     public var isNotice: Bool { problem == .ignoredKind || problem == .ignoredField }

@@ -122,7 +122,7 @@ extension LintedPolicy.Rule {
 extension LintedPolicy.Peer {
     fileprivate init(_ peer: NetworkPolicyPeer, _ home: String) {
         switch peer {
-        case .ipBlock: self = .outside
+        case .ipBlock, .unreadable: self = .outside
         case .selectors(let pods, let namespaces):
             self = .pods(
                 LintedPods(
@@ -138,7 +138,7 @@ extension LintedPolicy.Peer {
         case .pods(let namespaces, let pods):
             self = .pods(LintedPods(namespaces: .selected(PolicySelector(namespaces)), pods: PolicySelector(pods)))
         case .nodes(let nodes): self = .nodes(PolicySelector(nodes))
-        case .networks, .domainNames: self = .outside
+        case .networks, .domainNames, .unreadable: self = .outside
         }
     }
 }

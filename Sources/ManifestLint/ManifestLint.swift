@@ -112,7 +112,7 @@ extension LintFinding {
         case .ignoredKind: return nil
         case .ignoredField: code = .unknownField
         case .duplicate: code = .duplicateObject
-        case .unreadable, .syntax, .invalidObject, .unknownField: code = .invalid
+        case .unreadable, .syntax, .invalidObject, .unknownField, .closedPart: code = .invalid
         }
         self.init(
             code, file: diagnostic.source,

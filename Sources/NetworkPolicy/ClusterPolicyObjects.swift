@@ -45,7 +45,7 @@ public struct ClusterPolicyObject: Sendable, Hashable {
     public var egress: [ClusterPolicyRule]
     /// Whether it is in audit mode: what it would deny is reported and not denied.
     public var isAudited: Bool
-    /// What the reader of the object could not represent in the fields above.
+    /// What the reader of the object has found wrong with it, to be told; it decides nothing.
     public var invalidFields: [InvalidField]
 
     public init(

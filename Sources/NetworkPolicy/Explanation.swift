@@ -44,8 +44,6 @@ public struct Explanation: Sendable, Hashable {
         case rule(RuleOrigin)
         /// No rule matches, and these policies isolate the pod.
         case isolation([PolicyName])
-        /// These policies can't be put in force as written, so everything is denied.
-        case broken([PolicyName])
         /// No policy says anything about the packet.
         case nothing
     }
@@ -103,7 +101,6 @@ extension Explanation: CustomStringConvertible {
         case .localNode: return "\(verdict): the pod's own node reaches it"
         case .rule(let origin): return "\(verdict) by \(origin)"
         case .isolation(let names): return "\(verdict): no rule matches and \(Self.list(names)) isolates"
-        case .broken(let names): return "\(verdict): \(Self.list(names)) cannot be put in force"
         case .nothing: return "\(verdict): no policy applies"
         }
     }

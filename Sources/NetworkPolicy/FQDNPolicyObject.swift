@@ -19,7 +19,7 @@ public struct FQDNPolicyObject: Sendable, Hashable {
     public var egress: [FQDNPolicyRule]
     /// Whether it is in audit mode: what it would deny is reported and not denied.
     public var isAudited: Bool
-    /// What the reader of the object could not represent in the fields above.
+    /// What the reader of the object has found wrong with it, to be told; it decides nothing.
     public var invalidFields: [InvalidField]
 
     public init(
@@ -33,9 +33,4 @@ public struct FQDNPolicyObject: Sendable, Hashable {
         self.isAudited = isAudited
         self.invalidFields = invalidFields
     }
-}
-
-extension PolicyPeer {
-    /// Whether the peers are what names resolve to.
-    var isDomains: Bool { if case .domains = self { true } else { false } }
 }

@@ -4,16 +4,12 @@ internal import DomainNames
 extension PolicySource {
     init(_ object: FQDNPolicyObject) {
         let name = PolicyName(kind: .fqdnNetworkPolicy, namespace: object.namespace, name: object.name)
-        let problems = PolicyValidation.problems(object, name)
-        let isSelectorValid = !problems.contains { $0.field.hasPrefix("spec.podSelector") }
         key = SourceKey(tier: .networkPolicy, priority: 0, name: name)
-        subject = PodSet(
-            scope: .named(object.namespace),
-            selector: CanonicalSelector(isSelectorValid ? object.podSelector : .everything))
+        subject = PodSet(scope: .named(object.namespace), selector: CanonicalSelector(object.podSelector))
         directions = [.egress]
         isolates = [.egress]
         isAudited = object.isAudited
-        self.problems = problems
+        problems = object.invalidFields.map { PolicyProblem(name, $0) }
         rules =
             object.egress.enumerated().map { index, rule in
                 SourceRule(

@@ -7,11 +7,7 @@ extension PolicyOracle {
     func fqdnSelecting(_ endpoint: PolicyPod, _ direction: PolicyDirection) -> [FQDNPolicyObject] {
         if direction == .ingress { return [] }
         return fqdnPolicies.values.filter { object in
-            guard object.namespace == endpoint.key.namespace else { return false }
-            let isReadable =
-                WellFormed.check(object.podSelector)
-                && !object.invalidFields.contains { $0.field.hasPrefix("spec.podSelector") }
-            return !isReadable || holds(object.podSelector, endpoint.labels)
+            object.namespace == endpoint.key.namespace && holds(object.podSelector, endpoint.labels)
         }.sorted { $0.name < $1.name }
     }
 
@@ -57,23 +53,6 @@ extension PolicyOracle {
         } + [.addresses(["169.254.20.10", "169.254.169.254"].compactMap { IPAddress($0) })]
 
     private static let dns = [IPProtocol.tcp, .udp, .sctp].map { PortRule($0, .number(53)) }
-}
-
-extension WellFormed {
-    static func check(_ object: FQDNPolicyObject) -> Bool {
-        object.invalidFields.isEmpty && check(object.podSelector)
-            && object.egress.allSatisfy { rule in
-                !rule.matches.isEmpty && (rule.ports ?? []).allSatisfy { check($0) && !isName($0) }
-            }
-    }
-
-    /// Rules with names accept, and ask for no named ports.
-    static func checkNames(_ rule: ClusterPolicyRule) -> Bool {
-        guard rule.peers.contains(where: \.isDomains) else { return true }
-        return rule.action == .allow && !(rule.ports ?? []).contains(where: isName)
-    }
-
-    private static func isName(_ rule: PortRule) -> Bool { if case .name = rule.ports { true } else { false } }
 }
 
 // MARK: - Names

@@ -90,6 +90,12 @@ public struct PolicyCompiler: Sendable {
         return result.sorted()
     }
 
+    /// The policies with which pods of this node have more rules than can be programmed, by direction: those pods are
+    /// closed there.
+    public var overflows: [PodKey: [PolicyDirection: PolicyName]] {
+        endpoints.mapValues(\.overflows).filter { !$0.value.isEmpty }
+    }
+
     /// The reference verdict over the same cluster, judged by these policies: it shares the pods and namespaces, not the
     /// rules made of them. Making it costs the policies.
     public func oracle(_ policies: some Sequence<PolicyInput>) -> PolicyOracle {

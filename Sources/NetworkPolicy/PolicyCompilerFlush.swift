@@ -51,7 +51,6 @@ extension PolicyCompiler {
 
     private mutating func prepare(_ source: PolicySource) -> ActivePolicy {
         var held: Set<Int> = []
-        guard source.problems.isEmpty else { return ActivePolicy(source: source, rules: [], matchers: []) }
         let rules = source.rules.filter { source.directions.contains($0.origin.direction) }.map { rule in
             let numbered = rule.numberedPorts
             let names = rule.portNames

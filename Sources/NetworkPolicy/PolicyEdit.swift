@@ -57,6 +57,11 @@ public struct PolicyProblem: Sendable, Hashable, Comparable, CustomStringConvert
         self.message = message
     }
 
+    /// What the reader of an object has found.
+    init(_ object: PolicyName, _ found: InvalidField) {
+        self.init(object: object, field: found.field, message: found.message)
+    }
+
     public static func < (left: PolicyProblem, right: PolicyProblem) -> Bool {
         (left.object, left.field, left.message) < (right.object, right.field, right.message)
     }

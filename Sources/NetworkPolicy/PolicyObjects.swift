@@ -87,7 +87,7 @@ public enum PolicyPeer: Sendable, Hashable {
 
 /// One item of a rule's `ports`.
 public struct PortRule: Sendable, Hashable {
-    /// The port part of an item; numbers are unchecked, as read.
+    /// The port part of an item; numbers are 1 to 65535, the last one not below the first.
     public enum Ports: Sendable, Hashable {
         case any
         case number(Int)
@@ -117,7 +117,7 @@ public struct PolicyRule: Sendable, Hashable {
     }
 }
 
-/// A part of an object that could not be understood; the object fails closed.
+/// A part of an object that could not be understood. Whoever reads the object puts what admits nothing in its place.
 public struct InvalidField: Sendable, Hashable {
     /// The path in the object, as `spec.ingress[0].from[1].ipBlock.cidr`.
     public var field: String
@@ -140,7 +140,7 @@ public struct NetworkPolicyObject: Sendable, Hashable {
     public var egress: [PolicyRule]
     /// Whether it is in audit mode: what it would deny is reported and not denied.
     public var isAudited: Bool
-    /// What the reader of the object could not represent in the fields above.
+    /// What the reader of the object has found wrong with it, to be told; it decides nothing.
     public var invalidFields: [InvalidField]
 
     public init(

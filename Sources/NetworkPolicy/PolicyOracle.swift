@@ -107,22 +107,11 @@ extension PolicyOracle {
         let named = fqdnSelecting(endpoint, query.direction)
         let cluster = clusterSelecting(endpoint)
         let isPodAudited = auditedNamespaces.contains(endpoint.key.namespace)
-        let unreadable = cluster.filter { !WellFormed.check($0) }
-        let closing = unreadable.filter { !$0.isAudited && !isPodAudited }
-        let broken =
-            closing.filter { $0.tier == .admin }.map { name(of: $0) }
-            + named.filter { !WellFormed.check($0) && !$0.isAudited && !isPodAudited }.map { name(of: $0) }
-            + objects.filter { !WellFormed.check($0) && !$0.isAudited && !isPodAudited }.map { name(of: $0) }
-            + closing.filter { $0.tier != .admin }.map { name(of: $0) }
-        if !broken.isEmpty {
-            return Explanation(isAllowed: false, reason: .broken(broken))
-        }
-        let readable = cluster.filter(WellFormed.check)
         var course = Course()
-        if let decided = tier(.admin, readable, query, endpoint, &course) { return decided }
+        if let decided = tier(.admin, cluster, query, endpoint, &course) { return decided }
         let admitting =
-            fqdnPolicies(named.filter(WellFormed.check), query, endpoint, &course)
-            ?? networkPolicies(objects.filter(WellFormed.check), query, endpoint, &course)
+            fqdnPolicies(named, query, endpoint, &course)
+            ?? networkPolicies(objects, query, endpoint, &course)
         if let admitting {
             return course.end(isAllowed: true, .rule(admitting))
         }
@@ -130,13 +119,9 @@ extension PolicyOracle {
             named.filter { !$0.isAudited && !isPodAudited }.map { name(of: $0) }
             + objects.filter { !$0.isAudited && !isPodAudited }.map { name(of: $0) }
         if !enforced.isEmpty { return course.end(isAllowed: false, .isolation(enforced)) }
-        // One that can't be read would deny everything: in audit mode that is reported, too.
-        let reporting =
-            unreadable.filter { $0.tier == .admin }.map { name(of: $0) } + named.map { name(of: $0) }
-            + objects.map { name(of: $0) }
-            + unreadable.filter { $0.tier != .admin }.map { name(of: $0) }
+        let reporting = named.map { name(of: $0) } + objects.map { name(of: $0) }
         if !reporting.isEmpty { course.audit(.isolation(reporting)) }
-        if let decided = tier(.baseline, readable, query, endpoint, &course) { return decided }
+        if let decided = tier(.baseline, cluster, query, endpoint, &course) { return decided }
         return course.end(isAllowed: true, .nothing)
     }
 
@@ -155,12 +140,9 @@ extension PolicyOracle {
 
     private func selecting(_ endpoint: PolicyPod, _ direction: PolicyDirection) -> [NetworkPolicyObject] {
         policies.values.filter { object in
-            guard object.namespace == endpoint.key.namespace else { return false }
-            let unreadable = object.invalidFields.contains { $0.field.hasPrefix("spec.podSelector") }
-            if !unreadable, WellFormed.check(object.podSelector), !holds(object.podSelector, endpoint.labels) {
+            guard object.namespace == endpoint.key.namespace, holds(object.podSelector, endpoint.labels) else {
                 return false
             }
-            if object.invalidFields.contains(where: { $0.field.hasPrefix("spec.policyTypes") }) { return true }
             if let types = object.policyTypes, !types.isEmpty { return types.contains(direction) }
             return direction == .ingress || !object.egress.isEmpty
         }.sorted { $0.name < $1.name }
@@ -168,10 +150,6 @@ extension PolicyOracle {
 
     private func clusterSelecting(_ endpoint: PolicyPod) -> [ClusterPolicyObject] {
         clusterPolicies.values.filter { object in
-            let readable =
-                WellFormed.check(object.namespaceSelector) && WellFormed.check(object.podSelector)
-                && !object.invalidFields.contains { $0.field.hasPrefix("spec.subject") }
-            guard readable else { return true }
             guard let labels = namespaces[endpoint.key.namespace] else { return false }
             return holds(object.namespaceSelector, labels) && holds(object.podSelector, endpoint.labels)
         }.sorted { ($0.tier, $0.priority, $0.name) < ($1.tier, $1.priority, $1.name) }
@@ -296,51 +274,5 @@ extension PolicyOracle {
             }
         }
         return true
-    }
-}
-
-/// Whether the API server would have taken an object; the oracle's own, shorter wording of the rules.
-enum WellFormed {
-    static func check(_ object: NetworkPolicyObject) -> Bool {
-        let rules = object.ingress + object.egress
-        return object.invalidFields.isEmpty && check(object.podSelector)
-            && rules.allSatisfy { ($0.peers ?? []).allSatisfy(check) && ($0.ports ?? []).allSatisfy(check) }
-    }
-
-    static func check(_ object: ClusterPolicyObject) -> Bool {
-        let rules = object.ingress + object.egress
-        return object.invalidFields.isEmpty && object.tier != .networkPolicy && 0...1000 ~= object.priority
-            && check(object.namespaceSelector) && check(object.podSelector)
-            && rules.allSatisfy { !$0.peers.isEmpty }
-            && rules.allSatisfy { $0.peers.allSatisfy(check) && ($0.ports ?? []).allSatisfy(check) }
-            && !object.ingress.contains { $0.peers.contains(where: \.isDomains) }
-            && object.egress.allSatisfy { checkNames($0) }
-    }
-
-    static func check(_ selector: LabelSelector) -> Bool {
-        selector.matchExpressions.allSatisfy { expression in
-            let takesValues = expression.comparison == .isIn || expression.comparison == .notIn
-            return takesValues != expression.values.isEmpty
-        }
-    }
-
-    private static func check(_ peer: PolicyPeer) -> Bool {
-        switch peer {
-        case .pods(let namespaces, let pods):
-            (namespaces != nil || pods != nil) && [namespaces, pods].compactMap { $0 }.allSatisfy(check)
-        case .block(let block, let except):
-            except.allSatisfy { $0 != block && block.contains($0) }
-        case .addresses, .domains: true
-        }
-    }
-
-    static func check(_ rule: PortRule) -> Bool {
-        guard [.tcp, .udp, .sctp].contains(rule.ipProtocol) else { return false }
-        switch rule.ports {
-        case .any: return true
-        case .number(let number): return 1...65535 ~= number
-        case .range(let first, let last): return 1...65535 ~= first && 1...65535 ~= last && first <= last
-        case .name(let name): return !name.isEmpty
-        }
     }
 }

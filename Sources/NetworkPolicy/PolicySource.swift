@@ -98,19 +98,15 @@ struct PolicySource: Hashable {
 extension PolicySource {
     init(_ object: NetworkPolicyObject) {
         let name = PolicyName(kind: .networkPolicy, namespace: object.namespace, name: object.name)
-        let problems = PolicyValidation.problems(object, name)
         let home = NamespaceScope.named(object.namespace)
-        // Which pods a policy with an unreadable selector means is unknown: all of its namespace fail closed.
-        let isSelectorValid = !problems.contains { $0.field.hasPrefix("spec.podSelector") }
-        let isTypeListValid = !problems.contains { $0.field.hasPrefix("spec.policyTypes") }
         let defaults: Set<PolicyDirection> = object.egress.isEmpty ? [.ingress] : [.ingress, .egress]
         let given = object.policyTypes.flatMap { $0.isEmpty ? nil : $0 }
         key = SourceKey(tier: .networkPolicy, priority: 0, name: name)
-        subject = PodSet(scope: home, selector: CanonicalSelector(isSelectorValid ? object.podSelector : .everything))
-        directions = isTypeListValid ? given ?? defaults : [.ingress, .egress]
+        subject = PodSet(scope: home, selector: CanonicalSelector(object.podSelector))
+        directions = given ?? defaults
         isolates = directions
         isAudited = object.isAudited
-        self.problems = problems
+        problems = object.invalidFields.map { PolicyProblem(name, $0) }
         rules = Self.rules(name, ingress: object.ingress, egress: object.egress) { origin, rule in
             SourceRule(origin: origin, action: .allow, peers: rule.peers, ports: rule.ports, home: home)
         }
@@ -118,23 +114,19 @@ extension PolicySource {
 
     init(_ object: ClusterPolicyObject) {
         let name = PolicyName(kind: .clusterNetworkPolicy, namespace: "", name: object.name)
-        let problems = PolicyValidation.problems(object, name)
-        let isSubjectValid = !problems.contains { $0.field.hasPrefix("spec.subject") }
         key = SourceKey(tier: object.tier, priority: object.priority, name: name)
         subject = PodSet(
-            scope: isSubjectValid ? NamespaceScope(object.namespaceSelector) : .everywhere,
-            selector: CanonicalSelector(isSubjectValid ? object.podSelector : .everything))
+            scope: NamespaceScope(object.namespaceSelector), selector: CanonicalSelector(object.podSelector))
         isolates = []
         isAudited = object.isAudited
-        self.problems = problems
+        problems = object.invalidFields.map { PolicyProblem(name, $0) }
         rules = Self.rules(name, ingress: object.ingress, egress: object.egress) { origin, rule in
             var origin = origin
             origin.ruleName = rule.name
             return SourceRule(
                 origin: origin, action: rule.action, peers: rule.peers, ports: rule.ports, home: .everywhere)
         }
-        // A broken object may have lost rules, so it concerns both directions.
-        directions = problems.isEmpty ? Set(rules.map(\.origin.direction)) : [.ingress, .egress]
+        directions = Set(rules.map(\.origin.direction))
     }
 
     private static func rules<Rule>(

@@ -42,11 +42,11 @@ extension PolicyPeer {
     static func text(_ peers: [PolicyPeer], home: NamespaceScope) -> String {
         if peers.isEmpty { return "every peer" }
         return peers.map { peer in
-            if case .addresses(let addresses) = peer {
-                let list = Set(addresses).sorted().map(\.description).joined(separator: " ")
-                return "addresses \(list.isEmpty ? "of no node" : list)"
+            if case .addresses(let addresses) = peer, !addresses.isEmpty {
+                return "addresses \(Set(addresses).sorted().map(\.description).joined(separator: " "))"
             }
-            return PeerBase.all(peer, home: home).map(\.description).joined(separator: ", ")
+            let bases = PeerBase.all(peer, home: home)
+            return bases.isEmpty ? "nobody" : bases.map(\.description).joined(separator: ", ")
         }.joined(separator: ", ")
     }
 }

@@ -34,11 +34,9 @@ struct RuleList {
     ) {
         let concerned = policies.filter { $0.source.directions.contains(direction) }
         let audited = Set(concerned.filter { isAudited || $0.source.isAudited }.map(\.source.key.name))
-        let broken = concerned.filter { !$0.source.problems.isEmpty }.map(\.source.key.name)
-        let closing = broken.filter { !audited.contains($0) }
         var rules: [OrderedRule] = []
         var overflowedBy: PolicyName?
-        for policy in concerned where closing.isEmpty && overflowedBy == nil {
+        for policy in concerned where overflowedBy == nil {
             let isAudited = audited.contains(policy.source.key.name)
             for rule in policy.rules where rule.source.origin.direction == direction {
                 rules += rule.ordered(pod, matchers, isAudited: isAudited)
@@ -46,12 +44,10 @@ struct RuleList {
             if rules.count > CompiledPolicy.maximumPages * PageBits.width { overflowedBy = policy.source.key.name }
         }
         self.overflowedBy = overflowedBy
-        if let culprit = overflowedBy.map({ [$0] }) ?? (closing.isEmpty ? nil : closing) {
-            content = PolicyContent(direction: direction, isolatedBy: culprit, auditedBy: [], rules: [])
+        if let overflowedBy {
+            content = PolicyContent(direction: direction, isolatedBy: [overflowedBy], auditedBy: [], rules: [])
         } else {
-            // A broken policy would close the pod: in audit mode it isolates.
-            let isolating = concerned.filter { $0.source.isolates.contains(direction) || !$0.source.problems.isEmpty }
-                .map(\.source.key.name)
+            let isolating = concerned.filter { $0.source.isolates.contains(direction) }.map(\.source.key.name)
             let enforcing = isolating.filter { !audited.contains($0) }
             content = PolicyContent(
                 direction: direction, isolatedBy: enforcing, auditedBy: enforcing.isEmpty ? isolating : [], rules: rules

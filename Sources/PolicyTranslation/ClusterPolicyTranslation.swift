@@ -20,7 +20,7 @@ extension ClusterPolicyRule {
     fileprivate init(_ rule: ClusterNetworkPolicyRule, _ nodes: (PolicySelector) -> [IPAddress]) {
         self.init(
             name: rule.name, action: PolicyAction(rule.action),
-            peers: rule.peers.flatMap { $0.policyPeers(nodes) }, ports: rule.ports?.map(PortRule.init))
+            peers: rule.peers.flatMap { $0.policyPeers(rule.action, nodes) }, ports: rule.ports?.map(PortRule.init))
     }
 }
 
@@ -35,7 +35,9 @@ extension PolicyAction {
 }
 
 extension ClusterNetworkPolicyPeer {
-    fileprivate func policyPeers(_ nodes: (PolicySelector) -> [IPAddress]) -> [PolicyPeer] {
+    fileprivate func policyPeers(
+        _ action: ClusterNetworkPolicyRule.Action, _ nodes: (PolicySelector) -> [IPAddress]
+    ) -> [PolicyPeer] {
         switch self {
         case .namespaces(let namespaces):
             [.pods(namespaceSelector: PolicySelector(namespaces), podSelector: nil)]
@@ -46,6 +48,10 @@ extension ClusterNetworkPolicyPeer {
         case .domainNames(let names):
             // A name that can't be read is told by `domainNameProblems`.
             [.domains(names.compactMap { try? DomainPattern(clusterDomain: $0) })]
+        case .unreadable where action == .accept: [.addresses([])]
+        case .unreadable:
+            [IPAddress.unspecifiedIPv4, .unspecifiedIPv6].compactMap { CIDR($0, length: 0) }
+                .map { .block($0, except: []) }
         }
     }
 }

@@ -3,7 +3,7 @@ internal import DomainNames
 internal import Kubernetes
 internal import NetworkPolicy
 
-/// Domain names of policies as patterns; one that can't be read is a problem of its field, and its policy fails closed.
+/// Domain names of policies as patterns; one that can't be read is a problem of its field, and matches nothing.
 enum DomainNameTranslation {
     /// The pattern of a field, or why it is none.
     static func pattern(

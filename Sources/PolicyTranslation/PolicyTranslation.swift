@@ -63,6 +63,7 @@ extension PolicyPeer {
             self = .pods(
                 namespaceSelector: namespaces.map(PolicySelector.init),
                 podSelector: pods.map(PolicySelector.init))
+        case .unreadable: self = .addresses([])
         }
     }
 }

@@ -25,6 +25,9 @@ struct CompiledTables {
         return rules[Int(rule)].origin
     }
 
+    /// How many rules a policy has.
+    func ruleCount(_ policy: UInt32) -> Int { policies[PolicyID(rawValue: policy)]?.rules.count ?? 0 }
+
     mutating func apply(_ edit: PolicyEdit) throws {
         let maps = datapath.maps
         switch edit {

@@ -67,7 +67,7 @@ import Testing
         #expect(!missing.isAllowed && missing.reason == .missing)
     }
 
-    /// What decided as text; broken policies are programmed as ones that isolate.
+    /// What decided as text.
     private static func deciding(_ verdict: PolicyVerdict) -> String {
         switch verdict.reason {
         case .rule: verdict.rules.last?.rule.text?.replacing("//", with: "/") ?? "a rule without a name"
@@ -80,7 +80,7 @@ import Testing
     private static func deciding(_ explanation: Explanation) -> String {
         switch explanation.reason {
         case .rule(let origin): origin.description
-        case .isolation, .broken: "isolation"
+        case .isolation: "isolation"
         case .ownTraffic, .localNode, .nothing: "\(explanation.reason)"
         }
     }

@@ -29,10 +29,10 @@ extension Question {
     }
 
     private func matches(_ rule: ClusterNetworkPolicyRule) -> Bool {
-        (rule.ports?.match(flow, receiver: receiver) ?? true) && rule.peers.contains(where: isPeer)
+        (rule.ports?.match(flow, receiver: receiver) ?? true) && rule.peers.contains { isPeer($0, of: rule) }
     }
 
-    private func isPeer(_ wanted: ClusterNetworkPolicyPeer) -> Bool {
+    private func isPeer(_ wanted: ClusterNetworkPolicyPeer, of rule: ClusterNetworkPolicyRule) -> Bool {
         switch wanted {
         case .namespaces(let namespaces):
             return isPod(in: namespaces, LabelSelector())
@@ -45,6 +45,9 @@ extension Question {
         case .domainNames:
             // A name is worth what its answers taught the node, and nobody has asked for one here.
             return false
+        case .unreadable:
+            // "Fail closed", as the API words it: no traffic for Accept, all of it for Deny and Pass.
+            return rule.action != .accept
         }
     }
 

@@ -36,6 +36,7 @@ extension Question {
                 namespaces?.matches(cluster.labels(ofNamespace: other.meta.namespace))
                 ?? (other.meta.namespace == policy.meta.namespace)
             return isInNamespace && pods?.matches(other.meta.labels) ?? true
+        case .unreadable: return false
         }
     }
 }

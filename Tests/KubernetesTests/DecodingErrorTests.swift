@@ -108,8 +108,8 @@ struct DecodingErrorTests {
             "Node", "status: {addresses: [{type: InternalIP, address: node-a}]}",
             #"status.addresses[0].address: expected an IP address, got "node-a""#),
         Case(
-            "Pod", "status: {podIPs: [{ip: 010.0.0.1}]}",
-            #"status.podIPs[0].ip: expected an IP address, got "010.0.0.1""#),
+            "Pod", "status: {podIPs: [{ip: 10.0.0.256}]}",
+            #"status.podIPs[0].ip: expected an IP address, got "10.0.0.256""#),
         Case(
             "Pod", "status: {phase: Gone}",
             #"status.phase: expected Pending, Running, Succeeded, Failed or Unknown, got "Gone""#),
@@ -239,7 +239,20 @@ struct DecodingErrorTests {
             ),
             (
                 "spec: {ingress: [{from: [{podSelectr: {}}, {ipBlock: {cidr: x, except: [y]}}]}], egress: 1}",
-                ["spec.ingress[0].from[0].podSelectr: is not known", "spec.egress: expected a list"]
+                [
+                    "spec.ingress[0].from[0].podSelectr: is not known",
+                    "spec.ingress[0].from[1].ipBlock.cidr: expected",
+                    "spec.egress: expected a list",
+                ]
+            ),
+            (
+                "spec: {ingress: [{from: [{}, 7, {podSelector: 7}]}, 7, {from: [{ipBlock: {}}, {}], ports: [{}, 7]}]}",
+                [
+                    "spec.ingress[0].from[0]: expected podSelector", "spec.ingress[0].from[1]: expected an object",
+                    "spec.ingress[0].from[2].podSelector: expected an object", "spec.ingress[1]: expected an object",
+                    "spec.ingress[2].from[0].ipBlock.cidr: required", "spec.ingress[2].from[1]: expected podSelector",
+                    "spec.ingress[2].ports[1]: expected an object",
+                ]
             ),
             (
                 "spec: {podSelector: {matchExpressions: [{key: 1, operator: Is}]}, egress: [{too: []}, {tu: []}]}",

@@ -110,24 +110,11 @@ struct NameSemanticsTests {
         #expect(try !isAllowed([guarding(deny, accept)], "203.0.113.1", ["a.b.example.com"], 80))
     }
 
-    @Test("Names where they can't be are a problem of their field")
-    func problems() throws {
-        let peer = PolicyPeer.domains(try Self.patterns("a.example"))
-        let ports = [PortRule(.tcp, .name("http"))]
-        let cluster = ClusterPolicyObject(
-            name: "guard", tier: .admin, priority: 1,
-            ingress: [ClusterPolicyRule(action: .allow, peers: [peer])],
-            egress: [ClusterPolicyRule(action: .deny, peers: [peer], ports: ports)])
-        var compiler = PolicyCompiler(node: Shop.node)
-        _ = compiler.apply(
-            Self.objects + [
-                .clusterPolicy(cluster), Self.fqdn(FQDNPolicyRule(matches: []), name: "empty"),
-                Self.fqdn(FQDNPolicyRule(matches: try Self.patterns("*"), ports: ports), name: "port"),
-            ])
-        #expect(
-            compiler.problems.map { "\($0.object.name) \($0.field)" } == [
-                "guard spec.egress[0].action", "guard spec.egress[0].ports[0].port", "guard spec.ingress[0].from[0]",
-                "empty spec.egress[0].matches", "port spec.egress[0].ports[0].port",
-            ])
+    @Test("A rule none of whose names can be read admits nothing, and its policy isolates all the same")
+    func unreadable() throws {
+        let lost = FQDNPolicyRule(matches: [])
+        let other = FQDNPolicyRule(matches: try Self.patterns("a.example"))
+        #expect(try !isAllowed([Self.fqdn(lost)], "203.0.113.1", ["a.example"], 443))
+        #expect(try isAllowed([Self.fqdn(lost, other)], "203.0.113.1", ["a.example"], 443))
     }
 }

@@ -16,8 +16,7 @@ struct RandomPolicyTests {
         switch (decision, reason) {
         case (.always, .ownTraffic), (.always, .localNode), (.open, .nothing): true
         case (.rule(let origin, _), .rule(let expected)): origin == expected
-        case (.isolated(let names), .isolation(let expected)), (.isolated(let names), .broken(let expected)):
-            names == expected
+        case (.isolated(let names), .isolation(let expected)): names == expected
         default: false
         }
     }

@@ -289,24 +289,23 @@ enum SemanticsCases {
         ]
     }
 
-    static func broken() throws -> [SemanticsCase] {
-        var unreadable = Shop.policy("bad", select: db, ingress: [PolicyRule()])
-        unreadable.invalidFields = [InvalidField(field: "spec.ingress[0].from[0].ipBlock.cidr", message: "is no CIDR")]
-        var lost = unreadable
-        lost.invalidFields = [InvalidField(field: "spec.podSelector", message: "is a list")]
+    /// What stands in the place of peers that can't be read: nobody.
+    static func unreadable() throws -> [SemanticsCase] {
+        let nobody = PolicyPeer.addresses([])
+        let closed = Shop.policy("bad", select: db, ingress: [PolicyRule(peers: [nobody])])
+        let half = Shop.policy("bad", select: db, ingress: [PolicyRule(peers: [nobody, Shop.pods(web)])])
         let open = Shop.policy("open", ingress: [PolicyRule()])
         return [
             SemanticsCase(
-                "A broken policy denies its pods whatever others allow", [unreadable, open],
+                "A rule of which no peer can be read admits nobody, and its policy isolates", [closed],
                 [
                     "shop/db from shop/web TCP 80 denied", "shop/db from 192.168.0.1 TCP 80 allowed",
                     "shop/db to shop/web TCP 80 allowed", "shop/web from shop/db TCP 80 allowed",
                 ]),
             SemanticsCase(
-                "Without a readable selector it is the whole namespace", [lost, open],
-                [
-                    "shop/db from shop/web TCP 80 denied", "shop/web from ops/web TCP 80 denied",
-                ]),
+                "The peers that can be read are admitted", [half],
+                ["shop/db from shop/web TCP 80 allowed", "shop/db from ops/web TCP 80 denied"]),
+            SemanticsCase("What others admit is admitted", [closed, open], ["shop/db from ops/web TCP 80 allowed"]),
         ]
     }
 

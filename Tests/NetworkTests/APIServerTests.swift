@@ -104,6 +104,47 @@ extension AgentLifeTests {
             }
         }
 
+        @Test func whatAPolicyOfALaterVersionSaysIsNeverMoreThanWhatIsKnownOfIt() async throws {
+            try await withBranch { branch in
+                try await expectShop(branch, while: "all is known")
+                // A field in the place of the peers: without it, everybody would be let in.
+                try branch.server.manifests.edit("policy-web.yaml", "- from:", to: "- form:")
+                let closed = "spec.ingress[0].form: is not known to this version of Apus: the rule admits nothing"
+                try await eventually("the field to be named") {
+                    try await branch.agent.diagnostics().contains {
+                        $0.object == "NetworkPolicy shop/customers-to-web" && $0.message == closed
+                    }
+                }
+                for host in [branch.client, branch.intruder] {
+                    #expect(try await host.ask(Shop.webAddresses[0], 80, within: .milliseconds(400)) == .timedOut)
+                }
+                let labels = ["kind": "NetworkPolicy", "reason": "UnknownField"]
+                #expect(try await branch.agent.metric("apus_unprogrammed_objects", labels) == 1)
+                let shown = try await branch.agent.apus("policy", "get", "shop/customers-to-web").output
+                #expect(shown.contains("not as it is written") && shown.contains(closed), "\(shown)")
+                let explained = try await branch.agent.apus(
+                    "policy", "explain", "--from", "visitors/client", "--to", "shop/web-1", "--port", "8080"
+                ).output
+                #expect(explained.contains(closed) && !explained.contains("the maps differ"), "\(explained)")
+                try await eventually("an Event about the policy", every: .milliseconds(200)) {
+                    let events = try await branch.server.get("/api/v1/events", from: branch.agent.node)
+                    return events.contains("\"reason\":\"UnknownField\"") && events.contains(closed)
+                }
+                // It says nothing of which pods it selects any more: the last good version stays in force.
+                try branch.server.manifests.edit("policy-web.yaml", "- form:", to: "- from:")
+                try await expectShop(branch, while: "all is known again")
+                let selector = "podSelector:\n    matchLabels"
+                try branch.server.manifests.edit(
+                    "policy-web.yaml", selector, to: "podSelector:\n    hue: 1\n    matchLabels")
+                try await eventually("the selector to be named") {
+                    try await branch.agent.diagnostics().contains {
+                        $0.message.contains("spec.podSelector.hue") && $0.message.contains("last good version stays")
+                    }
+                }
+                try await expectShop(branch, while: "the last good version is in force")
+            }
+        }
+
         @Test func startedWithoutTheServerTheAgentKeepsWhatIsPinnedAndSaysSo() async throws {
             try await withBranch { branch in
                 await branch.server.kill()

@@ -54,6 +54,49 @@ extension AgentLifeTests {
             }
         }
 
+        /// One policy of the database with more rules than any may have.
+        private static var long: String {
+            let rules = (0...16_384).map { "{\"ports\":[{\"port\":\(10_000 + $0)}]}" }.joined(separator: ",")
+            return "{\"apiVersion\":\"networking.k8s.io/v1\",\"kind\":\"NetworkPolicy\","
+                + "\"metadata\":{\"name\":\"long\",\"namespace\":\"shop\"},\"spec\":{\"podSelector\":"
+                + "{\"matchLabels\":{\"app\":\"db\"}},\"ingress\":[\(rules)]}}"
+        }
+
+        @Test func moreRulesThanCanBeProgrammedCloseThePodThatHasThemAndNobodyElse() async throws {
+            try await withShop { shop in
+                let (web, db) = (shop.lab.pod("web-1"), shop.lab.pod("db-1"))
+                let held = try await web.hold(db.ipv4, 5432)
+                try shop.agent.manifests.write("policy-long.json", Self.long)
+                let problem = "spec.ingress: pod shop/db-1 has more than 16384 rules with this policy"
+                try await eventually("the policy to be named", within: .seconds(60)) {
+                    try await shop.agent.diagnostics().contains {
+                        $0.object == "NetworkPolicy/shop/long" && $0.message == problem
+                    }
+                }
+                try await held.reaches("stalled")
+                try await expectDatabaseClosed(shop)
+                try await expectWebServed(shop)
+                let labels = ["kind": "NetworkPolicy", "reason": "Invalid"]
+                #expect(try await shop.agent.metric("apus_unprogrammed_objects", labels) == 1)
+                let explained = try await explanation(shop)
+                #expect(explained.contains("NetworkPolicy shop/long can't be put in force as written"), "\(explained)")
+                #expect(explained.contains(problem) && !explained.contains("the maps differ"), "\(explained)")
+
+                try shop.agent.manifests.remove("policy-long.json")
+                try await eventually("silence") { try await shop.agent.diagnostics().isEmpty }
+                try await held.reaches("resumed")
+                #expect(try await shop.agent.apus("verify").succeeded)
+            }
+        }
+
+        /// What is said of a connection to the database, which some rule would allow.
+        private func explanation(_ shop: Shop) async throws -> String {
+            let answer = try await shop.agent.apus(
+                "policy", "explain", "--from", "shop/web-1", "--to", "shop/db-1", "--port", "5432")
+            #expect(answer.status == 1, "\(answer.output)\(answer.errors)")
+            return answer.output
+        }
+
         /// More peers of the database than `--map-size-peers` leaves room for, which it must not serve.
         private static var crowd: String {
             let pods = (1...100).map { number in
@@ -108,6 +151,10 @@ extension AgentLifeTests {
             #expect(Set(found).count == found.count && found.count <= 4, "\(found)")
             #expect(found.contains { $0.object.hasPrefix("policy NetworkPolicy/shop/") && $0.message.contains("full") })
             try await expectOthersServed(shop)
+            let explained = try await explanation(shop)
+            #expect(explained.contains("the maps differ: denied, its policy is not in the maps"), "\(explained)")
+            #expect(explained.contains("not in force: closed: its ingress is dropped"), "\(explained)")
+            #expect(explained.contains("is full (--map-size-policy)"), "\(explained)")
         }
 
         /// The database, and nobody else, is told to be closed.
@@ -130,14 +177,22 @@ extension AgentLifeTests {
 
         /// The database answers nobody, the web those that it should.
         private func expectOthersServed(_ shop: Shop) async throws {
-            let (client, intruder) = (shop.lab.pod("client"), shop.lab.pod("intruder"))
+            try await expectDatabaseClosed(shop)
+            #expect(try shop.agent.drops(.policyMissing) > 0)
+            try await expectWebServed(shop)
+        }
+
+        private func expectDatabaseClosed(_ shop: Shop) async throws {
             for address in shop.lab.pod("db-1").addresses {
                 for host in ["web-1", "intruder"] {
                     let outcome = try await shop.lab.pod(host).ask(address, 5432, within: .milliseconds(500))
                     #expect(outcome == .timedOut, "\(host) \(address)")
                 }
             }
-            #expect(try shop.agent.drops(.policyMissing) > 0)
+        }
+
+        private func expectWebServed(_ shop: Shop) async throws {
+            let (client, intruder) = (shop.lab.pod("client"), shop.lab.pod("intruder"))
             for vip in Shop.webAddresses {
                 #expect(try await client.ask(vip, 80, within: .seconds(60)).isAnswered)
                 #expect(try await intruder.ask(vip, 80, within: .milliseconds(500)) == .timedOut)

@@ -8,39 +8,48 @@ import Testing
 extension TrafficTests {
     /// Live connections with checked bytes, while the agent puts one change of a policy after the other in force.
     @Suite(.serialized) struct PolicyFlips {
-        /// How long policies change; `APUS_SOAK_SECONDS` sets another time.
-        private static let seconds = ProcessInfo.processInfo.environment["APUS_SOAK_SECONDS"].flatMap(Int.init) ?? 10
+        /// How often the policy changes: 100 times for each of 3 seconds, or of `APUS_SOAK_SECONDS`.
+        private static let flips =
+            100 * (ProcessInfo.processInfo.environment["APUS_SOAK_SECONDS"].flatMap(Int.init) ?? 3)
         private static let file = "policy-flip.yaml"
-        /// Admits the intruder beside the customers.
-        private static let policy = """
+
+        /// Admits somebody beside the customers: the intruder, or nobody that there is.
+        private static func policy(_ role: String) -> String {
+            """
             apiVersion: networking.k8s.io/v1
             kind: NetworkPolicy
             metadata: {name: flip, namespace: shop}
             spec:
               podSelector: {matchLabels: {app: web}}
               ingress:
-              - from: [{namespaceSelector: {}, podSelector: {matchLabels: {role: scraper}}}]
+              - from: [{namespaceSelector: {}, podSelector: {matchLabels: {role: \(role)}}}]
                 ports: [{port: http}]
             """
+        }
+
+        private static let admitting = policy("scraper")
+        private static let denying = policy("nobody")
 
         @Test func liveConnectionsFollowAPolicyThatFlipsAHundredTimesASecond() async throws {
             try await withShop(options: ["--denial-interval", "1"]) { shop in
-                try shop.agent.manifests.write(Self.file, Self.policy)
+                try shop.agent.manifests.write(Self.file, Self.admitting)
                 let (client, intruder, web) = (shop.lab.pod("client"), shop.lab.pod("intruder"), shop.lab.pod("web-1"))
                 for address in web.addresses {
                     try await eventually("an open door") { try await intruder.ask(address, 8080).isAnswered }
                 }
                 let allowed = try await herds(of: client, to: web)
                 let flipped = try await herds(of: intruder, to: web)
-                let before = try generation(of: web, shop)
-                try await flip(shop)
+                #expect(try live(client, web, shop) == 2 * Self.connections)
+                #expect(try live(intruder, web, shop) == 2 * Self.connections)
+                let before = try endpoint(of: web, shop).generation
+                let report = try await flip(shop, intruder, web)
+                #expect(report.flips == Self.flips && report.passedWhileDenied == 0, "\(report)")
+                #expect(report.droppedWhileDenied > 0, "nothing was put to the test: \(report)")
+                let generations = try endpoint(of: web, shop).generation - before
+                #expect(generations >= Self.flips, "each change judges live connections anew")
 
                 // Denied in the end: what comes from then on is dropped, every packet of it.
-                try shop.agent.manifests.remove(Self.file)
-                try await eventually("a closed door") {
-                    try await intruder.ask(web.ipv4, 8080, within: .milliseconds(400)) == .timedOut
-                }
-                let changes = try generation(of: web, shop) - before
+                try await put(Self.denying, in: shop, for: web)
                 let (passed, dropped) = (try packets(of: intruder, shop), try shop.agent.drops(.policyIsolated))
                 try await eventually("packets of all denied connections") {
                     try shop.agent.drops(.policyIsolated) > dropped + UInt64(2 * Self.connections)
@@ -48,19 +57,64 @@ extension TrafficTests {
                 #expect(try packets(of: intruder, shop) == passed)
 
                 // Allowed again: none was lost by it, and no byte of any.
-                try shop.agent.manifests.write(Self.file, Self.policy)
+                try await put(Self.admitting, in: shop, for: web)
                 try await eventually("live connections again") {
                     try packets(of: intruder, shop) > passed + UInt64(20 * Self.connections)
                 }
-                let results = [try await report(allowed), try await report(flipped)]
-                print("\(changes) generations in \(Self.seconds) s; allowed: \(results[0]); flipped: \(results[1])")
+                #expect(try live(client, web, shop) + live(intruder, web, shop) == 4 * Self.connections)
+                let results = [try await self.report(allowed), try await self.report(flipped)]
+                print("\(report), \(generations) generations; allowed: \(results[0]); flipped: \(results[1])")
                 let clients = Set(client.addresses)
                 let denied = try await shop.agent.flows().filter { flow in
                     flow.verdict == .dropped
                         && !clients.isDisjoint(with: [flow.tuple.source.address, flow.tuple.destination.address])
                 }
                 #expect(denied.isEmpty, "\(denied.first.map { "\($0)" } ?? "")")
-                #expect(changes > 10, "policies that don't change prove nothing")
+            }
+        }
+
+        /// What became of the flips.
+        private struct FlipReport: CustomStringConvertible {
+            var flips = 0
+            /// Packets of denied connections while the change that denies them was in force.
+            var passedWhileDenied: UInt64 = 0
+            var droppedWhileDenied: UInt64 = 0
+            var duration = Duration.zero
+
+            var description: String {
+                "\(flips) changes in force in \(duration), \(passedWhileDenied) packets passed and "
+                    + "\(droppedWhileDenied) were dropped while denied"
+            }
+        }
+
+        /// Changes the policy a hundred times a second, and looks what passes in each second state.
+        private func flip(_ shop: Shop, _ intruder: LabHost, _ web: LabHost) async throws -> FlipReport {
+            let clock = ContinuousClock()
+            let start = clock.now
+            var report = FlipReport()
+            var denied: (passed: UInt64, dropped: UInt64)?
+            for number in 1...Self.flips {
+                if let denied {
+                    report.passedWhileDenied += try packets(of: intruder, shop) - denied.passed
+                    report.droppedWhileDenied += try shop.agent.drops(.policyIsolated) - denied.dropped
+                }
+                let isDenying = !number.isMultiple(of: 2)
+                try await put(isDenying ? Self.denying : Self.admitting, in: shop, for: web)
+                report.flips += 1
+                denied = isDenying ? (try packets(of: intruder, shop), try shop.agent.drops(.policyIsolated)) : nil
+                try await clock.sleep(until: start + .milliseconds(10) * number)
+            }
+            report.duration = clock.now - start
+            return report
+        }
+
+        /// Writes a policy, and returns when it judges the pod.
+        private func put(_ policy: String, in shop: Shop, for pod: LabHost) async throws {
+            let before = try endpoint(of: pod, shop)
+            try shop.agent.manifests.write(Self.file, policy)
+            try await eventually("the change to be in force", every: .milliseconds(1)) {
+                let now = try endpoint(of: pod, shop)
+                return now.ingress != before.ingress && now.generation != before.generation
             }
         }
 
@@ -94,20 +148,6 @@ extension TrafficTests {
             return reports.joined(separator: "; ")
         }
 
-        /// Writes and removes the file in turn, a hundred times a second.
-        private func flip(_ shop: Shop) async throws {
-            let clock = ContinuousClock()
-            let start = clock.now
-            for number in 1...Self.seconds * 100 {
-                if number.isMultiple(of: 2) {
-                    try shop.agent.manifests.write(Self.file, Self.policy)
-                } else {
-                    try shop.agent.manifests.remove(Self.file)
-                }
-                try await clock.sleep(until: start + .milliseconds(10) * number)
-            }
-        }
-
         /// Packets, either way, of the connections that a pod has opened.
         private func packets(of pod: LabHost, _ shop: Shop) throws -> UInt64 {
             try DatapathReader(bpffs: shop.agent.bpffs).connections()
@@ -115,10 +155,19 @@ extension TrafficTests {
                 .reduce(0) { $0 + $1.source.sent.packets + $1.destination.sent.packets }
         }
 
-        /// The generation under which live connections of a pod are judged: each change that reaches them adds one.
-        private func generation(of pod: LabHost, _ shop: Shop) throws -> UInt32 {
+        /// The live connections from one pod to another.
+        private func live(_ client: LabHost, _ server: LabHost, _ shop: Shop) throws -> Int {
+            try DatapathReader(bpffs: shop.agent.bpffs).connections().count {
+                client.addresses.contains($0.tuple.source.address)
+                    && server.addresses.contains($0.tuple.destination.address) && $0.tuple.destination.port == 8080
+                    && $0.state == .established
+            }
+        }
+
+        /// The pod as the maps have it; each change that reaches its live connections adds one to its generation.
+        private func endpoint(of pod: LabHost, _ shop: Shop) throws -> EndpointReading {
             let endpoint = try shop.agent.endpoints().first { !pod.addresses.filter($0.addresses.contains).isEmpty }
-            return try #require(endpoint).generation
+            return try #require(endpoint)
         }
     }
 }

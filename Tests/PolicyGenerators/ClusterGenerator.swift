@@ -11,8 +11,6 @@ public struct ClusterShape: Sendable {
     public var includesNames = true
     /// At most so many rules that no packet matches lie around the others, to make policies of several pages.
     public var fillerRules = 0
-    /// Whether some policies are broken, so that their pods fail closed.
-    public var includesBroken = true
     /// Whether two running pods may claim one address.
     public var includesSharedAddresses = true
 
@@ -198,7 +196,6 @@ extension ClusterGenerator {
         default: object.policyTypes = nil
         }
         object.isAudited = chance(15)
-        if shape.includesBroken, chance(4) { damage(&object) }
         policies[name] = object
         return .policy(object)
     }
@@ -226,19 +223,8 @@ extension ClusterGenerator {
         object.ingress = (0..<roll(4)).map { _ in clusterRule(object.tier) }
         object.egress = (0..<roll(4)).map { _ in named(clusterRule(object.tier)) }
         object.isAudited = chance(25)
-        if shape.includesBroken, chance(4) { object.priority = 1001 }
         clusterPolicies[object.name] = object
         return .clusterPolicy(object)
-    }
-
-    private mutating func damage(_ object: inout NetworkPolicyObject) {
-        let path = ["spec.podSelector", "spec.policyTypes", "spec.ingress[0].from[0].ipBlock.cidr"].pick(&random)
-        switch roll(4) {
-        case 0: object.invalidFields = [InvalidField(field: path, message: "is unreadable")]
-        case 1: object.egress.append(PolicyRule(ports: [PortRule(.tcp, .number(70_000))]))
-        case 2: object.podSelector.matchExpressions.append(LabelRequirement("app", .isIn))
-        default: object.ingress.append(PolicyRule(peers: [.pods(namespaceSelector: nil, podSelector: nil)]))
-        }
     }
 }
 

@@ -15,9 +15,6 @@ extension ClusterGenerator {
             FQDNPolicyRule(matches: patterns(), ports: chance(40) ? nil : (0...roll(2)).map { _ in unnamedPort() })
         }
         object.isAudited = chance(15)
-        if shape.includesBroken, chance(4) {
-            object.invalidFields = [InvalidField(field: "spec.egress[0].matches[0].name", message: "is unreadable")]
-        }
         fqdnPolicies[name] = object
         return .fqdnPolicy(object)
     }
@@ -43,7 +40,8 @@ extension ClusterGenerator {
     }
 
     private mutating func patterns() -> [DomainPattern] {
-        (0...roll(2)).map { _ in Pools.domainPatterns.pick(&random) }
+        // None is left where none can be read.
+        chance(5) ? [] : (0...roll(2)).map { _ in Pools.domainPatterns.pick(&random) }
     }
 
     private mutating func unnamedPort() -> PortRule {

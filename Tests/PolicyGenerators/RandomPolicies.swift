@@ -99,7 +99,7 @@ extension ClusterNetworkPolicyPeer {
     fileprivate var hasNamedPorts: Bool {
         switch self {
         case .namespaces, .pods: true
-        case .nodes, .networks, .domainNames: false
+        case .nodes, .networks, .domainNames, .unreadable: false
         }
     }
 }

@@ -9,7 +9,7 @@ struct ObjectProblem: Sendable, Hashable {
     enum Reason: String, Sendable, Hashable, CaseIterable {
         /// A field is wrong, or asks for what can't be done.
         case invalid = "Invalid"
-        /// A field is not known; the rest is in force.
+        /// A field is not known; what it is in is closed, and the rest in force.
         case unknownField = "UnknownField"
         /// It is there twice, or claims what belongs to another object.
         case conflict = "Conflict"
@@ -83,7 +83,7 @@ extension ObjectProblem {
         case .ignoredKind, .ignoredField: return nil
         case .unknownField: reason = .unknownField
         case .duplicate: reason = .conflict
-        case .unreadable, .syntax, .invalidObject: reason = .invalid
+        case .unreadable, .syntax, .invalidObject, .closedPart: reason = .invalid
         }
         self.init(object: ObjectReference(key), reason: reason, message: diagnostic.explanation)
     }

@@ -112,6 +112,7 @@ struct PolicyViewText {
         switch object.inForce {
         case true? where object.endpoints.isEmpty: return "no pod of this node is concerned"
         case true?: return console.paint("yes", .green) + (object.subject == nil ? ", as the maps have it" : "")
+        case false? where object.pending.isEmpty: return console.paint("not as it is written", .red)
         case false?: return console.paint("no", .red)
         case nil: return "not known"
         }

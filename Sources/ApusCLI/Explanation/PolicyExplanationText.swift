@@ -64,6 +64,7 @@ struct PolicyExplanationText {
         text += judgement.audited.map { "    would be denied by \($0), which is in audit mode\n" } ?? ""
         for name in judgement.names ?? [] { text += "    the address is held as \(name.name) until \(name.expires)\n" }
         text += judgement.problems.map { "    \($0)\n" }.joined()
+        text += judgement.unwritten.map { "    not in force: \($0)\n" }.joined()
         if judgement.tiers.contains(where: { $0.outcome != .notReached }) {
             let tiers = judgement.tiers.map { "\($0.tier.rawValue): \(Self.words($0.outcome))" }
             text += "    \(tiers.joined(separator: "; "))\n"

@@ -23,13 +23,13 @@ package struct ReceivedObject: Sendable, Hashable {
 
     /// Decodes an object; nil when not even its name is there.
     ///
-    /// A field that a manifest must not have is left out here and told: the server has validated the object, so the
-    /// field is one of a later version of the kind and no misspelt one, and without the rest of the policy its pods
-    /// would be open.
+    /// The server has validated the object, by rules that this version may not know: a part of a policy that can't be
+    /// read is closed and told, and the rest is in force, as without it the pods that it selects would be open.
     init?(_ value: ManifestValue, kind: ObjectKind) {
         guard case .object(let object) = value, let (key, version) = Self.identity(of: object, kind: kind) else {
             return nil
         }
+        let closing = PolicyClosing(kind)
         var remaining = value
         var diagnostics: [SourceDiagnostic] = []
         while true {
@@ -38,25 +38,22 @@ package struct ReceivedObject: Sendable, Hashable {
                 self.init(key: key, resourceVersion: version, object: decoded, diagnostics: diagnostics)
                 return
             } catch {
-                diagnostics.append(Self.diagnostic(error, key))
-                guard error.isUnknownField, diagnostics.count <= Self.mostUnknownFields else {
+                let isTooMuch = diagnostics.count == Self.mostClosedParts
+                let closed =
+                    diagnostics.count > Self.mostClosedParts
+                    ? nil : isTooMuch ? closing.closeAll(in: remaining) : closing.close(error, in: remaining)
+                diagnostics.append(SourceDiagnostic(error, key, closed?.consequence))
+                guard let closed else {
                     self.init(key: key, resourceVersion: version, object: nil, diagnostics: diagnostics)
                     return
                 }
-                remaining = error.removingField(from: remaining)
+                remaining = closed.value
             }
         }
     }
 
-    /// Decoding starts anew after each one that is left out.
-    private static let mostUnknownFields = 16
-
-    private static func diagnostic(_ error: FieldError, _ key: ObjectKey) -> SourceDiagnostic {
-        SourceDiagnostic(
-            error.isUnknownField ? .unknownField : .invalidObject, source: key.path, key: key, fieldPath: error.path,
-            message: error.isUnknownField
-                ? "is not known to this version of Apus: the object is in force without it" : error.message)
-    }
+    /// Decoding starts anew after each one that is closed.
+    private static let mostClosedParts = 64
 
     /// What names an object, and its version; nil when there is no name.
     static func identity(of object: ManifestObject, kind: ObjectKind) -> (ObjectKey, version: String)? {
@@ -65,5 +62,17 @@ package struct ReceivedObject: Sendable, Hashable {
         }
         let namespace = kind.isNamespaced ? meta["namespace"]?.text ?? "" : ""
         return (ObjectKey(kind, namespace: namespace, name: name), meta["resourceVersion"]?.text ?? "")
+    }
+}
+
+extension SourceDiagnostic {
+    /// What is wrong with an object of an API server, and what closing that part of it does; nil: it is refused.
+    fileprivate init(_ error: FieldError, _ key: ObjectKey, _ consequence: String?) {
+        let problem: Problem =
+            consequence == nil ? .invalidObject : error.isUnknownField ? .unknownField : .closedPart
+        let message = error.isUnknownField ? "is not known to this version of Apus" : error.message
+        self.init(
+            problem, source: key.path, key: key, fieldPath: error.path,
+            message: message + (consequence.map { ": \($0)" } ?? ""))
     }
 }

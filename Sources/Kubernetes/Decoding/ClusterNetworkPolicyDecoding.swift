@@ -88,18 +88,20 @@ extension ClusterNetworkPolicyPeer {
         switch self {
         case .domainNames where action != .accept: "only a rule that accepts can have domainNames"
         case .nodes, .networks, .domainNames: hasNamedPort ? "only pods have named ports" : nil
-        case .namespaces, .pods: nil
+        case .namespaces, .pods, .unreadable: nil
         }
     }
 
     fileprivate static func source(_ value: ManifestValue) throws(FieldError) -> ClusterNetworkPolicyPeer {
-        switch try PodSelection(value) {
+        if value.isUnreadable { return .unreadable }
+        return switch try PodSelection(value) {
         case .namespaces(let namespaces): .namespaces(namespaces)
         case .pods(let namespaces, let pods): .pods(namespaces: namespaces, pods: pods)
         }
     }
 
     fileprivate static func destination(_ value: ManifestValue) throws(FieldError) -> ClusterNetworkPolicyPeer {
+        if value.isUnreadable { return .unreadable }
         let fields = try Fields(value)
         try fields.requireOne(of: ["namespaces", "pods", "nodes", "networks", "domainNames"])
         if let nodes = try fields.optional("nodes", LabelSelector.init) { return .nodes(nodes) }

@@ -8,7 +8,7 @@ struct ErrorCollector {
 
     private(set) var errors: [FieldError] = []
     private var value: ManifestValue
-    /// The ways to the objects that lack a field now.
+    /// The ways to the objects and lists that lack a field or an entry now.
     private var holed: Set<[FieldError.Step]> = []
 
     /// All errors of an object, the first one known already.
@@ -39,12 +39,13 @@ struct ErrorCollector {
         if !follows { errors.append(error) }
     }
 
-    /// Takes the field out, or the one that holds what is in no field of its own; false when there is none.
+    /// Takes the field out, or the field or entry that holds what is in no field of its own; false when there is none.
     private mutating func remove(_ error: FieldError) -> Bool {
         var path = Array(error.steps.reversed())
         while !path.isEmpty {
-            if path.last?.isOfObject == true, value.at(path) != nil {
-                value = value.removing(path)
+            if value.at(path) != nil {
+                // Without an entry of a list the others would be misnamed: something is left in its place.
+                value = path.last?.isOfObject == true ? value.removing(path) : value.replacing(path) { _ in .omitted }
                 holed.insert(Array(path.dropLast()))
                 return true
             }
@@ -55,7 +56,7 @@ struct ErrorCollector {
 }
 
 extension FieldError.Step {
-    /// Whether it leads to a field, which can be taken out; without an entry of a list the others would be misnamed.
+    /// Whether it leads to a field, and to no entry of a list.
     fileprivate var isOfObject: Bool {
         if case .index = self { false } else { true }
     }
@@ -63,7 +64,7 @@ extension FieldError.Step {
 
 extension ManifestValue {
     /// What is at the end of a way; nil when there is nothing.
-    fileprivate func at(_ path: [FieldError.Step]) -> ManifestValue? {
+    func at(_ path: [FieldError.Step]) -> ManifestValue? {
         var value = self
         for step in path {
             switch (value, step) {

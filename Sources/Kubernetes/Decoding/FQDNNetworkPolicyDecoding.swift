@@ -17,8 +17,12 @@ extension FQDNNetworkPolicyRule {
         let fields = try Fields(value)
         try fields.refuseOthers(than: ["matches", "ports"])
         self.init(
-            matches: try fields.nonEmptyList("matches", Match.init),
-            ports: try fields.optionalList("ports", FQDNNetworkPolicyPort.init))
+            matches: fields.hasUnreadable("matches")
+                ? try fields.readableList("matches", Match.init) ?? []
+                : try fields.nonEmptyList("matches", Match.init),
+            ports: try fields.readableList("ports", FQDNNetworkPolicyPort.init))
+        // No list of ports is every port: where none can be read, the rule must admit nothing instead.
+        if ports?.isEmpty == true, fields.hasUnreadable("ports") { matches = [] }
     }
 }
 

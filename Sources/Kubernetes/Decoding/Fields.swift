@@ -31,11 +31,25 @@ struct Fields {
             guard case .list(let entries) = value else { throw .expected("a list", got: value) }
             var result: [T] = []
             result.reserveCapacity(entries.count)
-            for (index, entry) in entries.enumerated() {
+            for (index, entry) in entries.enumerated() where !entry.isOmitted {
                 do throws(FieldError) { result.append(try read(entry)) } catch { throw error.inside(.index(index)) }
             }
             return result
         }
+    }
+
+    /// As `optionalList`, without the entries that stand for what can't be read.
+    func readableList<T>(_ name: String, _ read: Reader<T>) throws(FieldError) -> [T]? {
+        let entries: [T?]? = try optionalList(name) { (value) throws(FieldError) in
+            value.isUnreadable ? nil : try read(value)
+        }
+        return entries?.compactMap { $0 }
+    }
+
+    /// Whether a list has entries that can't be read.
+    func hasUnreadable(_ name: String) -> Bool {
+        guard case .list(let entries) = object[name] else { return false }
+        return entries.contains(where: \.isUnreadable)
     }
 
     /// The entries of a list, none when it is missing or null.

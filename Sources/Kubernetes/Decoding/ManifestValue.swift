@@ -8,6 +8,10 @@ enum ManifestValue: Sendable {
     case string(String)
     case list([ManifestValue])
     case object(ManifestObject)
+    /// What stands for a part of an API server's policy that can't be read: it matches nothing. No text has it.
+    case unreadable
+    /// What stands for an entry of a list of which all errors have been told, so that the others keep their places.
+    case omitted
 
     /// The value in words, for the end of an error message.
     var inWords: String {
@@ -19,11 +23,20 @@ enum ManifestValue: Sendable {
         case .string(let text): "\"\(text)\""
         case .list: "a list"
         case .object: "an object"
+        case .unreadable, .omitted: "a part that can't be read"
         }
     }
 
     var isNull: Bool {
         if case .null = self { true } else { false }
+    }
+
+    var isOmitted: Bool {
+        if case .omitted = self { true } else { false }
+    }
+
+    var isUnreadable: Bool {
+        if case .unreadable = self { true } else { false }
     }
 
     /// The text of a string, nil for anything else.

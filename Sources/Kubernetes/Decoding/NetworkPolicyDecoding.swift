@@ -24,12 +24,18 @@ extension NetworkPolicyRule {
         try fields.refuseOthers(than: [peers, "ports"])
         self.init(
             peers: try fields.optionalList(peers, NetworkPolicyPeer.init),
-            ports: try fields.optionalList("ports", NetworkPolicyPort.init))
+            ports: try fields.readableList("ports", NetworkPolicyPort.init))
+        // No list of ports is every port: where none can be read, the rule must admit nobody instead.
+        if ports?.isEmpty == true, fields.hasUnreadable("ports") { (self.peers, ports) = ([.unreadable], nil) }
     }
 }
 
 extension NetworkPolicyPeer {
     fileprivate init(_ value: ManifestValue) throws(FieldError) {
+        if value.isUnreadable {
+            self = .unreadable
+            return
+        }
         let fields = try Fields(value)
         try fields.refuseOthers(than: ["podSelector", "namespaceSelector", "ipBlock"])
         let pods = try fields.optional("podSelector", LabelSelector.init)

@@ -8,7 +8,7 @@ enum Read {
             return text
         case .boolean, .integer, .number:
             throw FieldError("expected a string, got \(value.inWords) (put it in quotes)")
-        case .null, .list, .object:
+        case .null, .list, .object, .unreadable, .omitted:
             throw .expected("a string", got: value)
         }
     }
@@ -68,13 +68,16 @@ enum Read {
     }
 
     static func address(_ value: ManifestValue) throws(FieldError) -> IPAddress {
-        guard let address = value.text.flatMap(IPAddress.init) else { throw .expected("an IP address", got: value) }
+        guard let address = value.text.flatMap({ StoredAddress.address($0) }) else {
+            throw .expected("an IP address", got: value)
+        }
         return address
     }
 
     static func address(of family: IPFamily) -> (ManifestValue) throws(FieldError) -> IPAddress {
         { (value) throws(FieldError) in
-            guard let address = value.text.flatMap(IPAddress.init), address.isIPv4 == (family == .ipv4) else {
+            guard let address = value.text.flatMap({ StoredAddress.address($0) }), address.isIPv4 == (family == .ipv4)
+            else {
                 throw .expected("an \(family.rawValue) address", got: value)
             }
             return address
@@ -82,7 +85,7 @@ enum Read {
     }
 
     static func cidr(_ value: ManifestValue) throws(FieldError) -> CIDR {
-        guard let range = value.text.flatMap(CIDR.init) else {
+        guard let range = value.text.flatMap(StoredAddress.range) else {
             throw .expected("a range of the form ADDRESS/LENGTH", got: value)
         }
         return range

@@ -153,7 +153,7 @@ extension DirectoryState {
                 guard toldSubjects.insert(diagnostic.subject ?? "").inserted else { continue }
             case .duplicate:
                 break
-            case .invalidObject, .syntax, .unreadable, .unknownField:
+            case .invalidObject, .syntax, .unreadable, .unknownField, .closedPart:
                 diagnostic.keep(diagnostic.key.map { kept.intersection([$0]) } ?? kept)
             }
             batch.diagnostics.append(diagnostic)

@@ -81,4 +81,6 @@ public enum ClusterNetworkPolicyPeer: Sendable, Hashable {
     case networks([CIDR])
     /// What the names resolve to; in egress rules that accept only.
     case domainNames([String])
+    /// What an API server has and this version can't read: nobody where the rule accepts, everybody otherwise.
+    case unreadable
 }

@@ -29,7 +29,7 @@ public struct FQDNNetworkPolicyRule: Sendable, Hashable {
         case pattern(String)
     }
 
-    /// The names; at least one.
+    /// The names; none where an API server's can't be read, and then nothing is admitted.
     public var matches: [Match]
     /// Missing and empty both mean every port of every protocol.
     public var ports: [FQDNNetworkPolicyPort]?

@@ -61,6 +61,8 @@ public enum NetworkPolicyPeer: Sendable, Hashable {
     case ipBlock(CIDR, except: [CIDR])
     /// Pods that match `pods` (nil: all) in namespaces that match `namespaces` (nil: the policy's own); not both nil.
     case selectors(pods: LabelSelector?, namespaces: LabelSelector?)
+    /// What an API server has and this version can't read: nobody.
+    case unreadable
 }
 
 /// One port of a rule.

@@ -60,29 +60,6 @@ struct BodyTests {
         try WatchEvent(Array(text.utf8)[...], kind: kind)
     }
 
-    @Test("a policy with a field of a later version is in force without it, and says so")
-    func laterField() throws {
-        let text = """
-            {"type":"ADDED","object":{"metadata":{"name":"web","namespace":"shop","resourceVersion":"9"},"spec":{
-            "podSelector":{},"shade":{"a":1},"ingress":[{"from":[{"podSelector":{"hue":[]}}]}]}}}
-            """
-        guard case .upsert(let received) = try Self.event(text) else { throw WrongKind() }
-        #expect(received.object != nil && received.resourceVersion == "9")
-        #expect(received.diagnostics.map(\.problem) == [.unknownField, .unknownField])
-        #expect(received.diagnostics.map(\.fieldPath) == ["spec.shade", "spec.ingress[0].from[0].podSelector.hue"])
-    }
-
-    @Test("a peer of a later version leaves nothing to match, so the policy is refused")
-    func laterPeer() throws {
-        let text = """
-            {"type":"ADDED","object":{"metadata":{"name":"web","namespace":"shop"},"spec":{
-            "podSelector":{},"ingress":[{"from":[{"planetSelector":{}}]}]}}}
-            """
-        guard case .upsert(let received) = try Self.event(text) else { throw WrongKind() }
-        #expect(received.object == nil)
-        #expect(received.diagnostics.map(\.problem) == [.unknownField, .invalidObject])
-    }
-
     @Test("events of a type that is not known are passed over; what is no event is refused")
     func oddLines() throws {
         #expect(try Self.event(#"{"type":"LATER","object":{}}"#) == nil)
