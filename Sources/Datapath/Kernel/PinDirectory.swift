@@ -70,7 +70,7 @@ struct PinDirectory: Sendable {
     /// Maps in which the programs put something together, which nobody reads, and what they hand over to the agent.
     private static let scratch: Set<String> = [
         "new_connection", "quote_chunks", "dns_message", "learned_peer", "learning", "question_key", "dns_messages",
-        "answer_path",
+        "answer_path", "dns_streams",
     ]
 
     /// Removes every pin of Apus and the directories, if nothing else is in them. Returns what was removed.
