@@ -87,7 +87,7 @@ extension TrafficTests {
             }
         }
 
-        @Test func aPeerThatCannotBeProgrammedClosesItsSubjectsAndNobodyElse() async throws {
+        @Test func aNameThatCannotBeReadAdmitsNothingAndIsTold() async throws {
             try await withShop { shop in
                 try shop.agent.manifests.write(
                     Self.file,
@@ -95,7 +95,8 @@ extension TrafficTests {
                         "by-name",
                         """
                         {tier: Admin, priority: 5, subject: {\(Self.namespace("visitors"))},
-                          egress: [{action: Accept, to: [{domainNames: [example]}]}]}
+                          egress: [{action: Accept, to: [{domainNames: [example]}]},
+                            {action: Deny, to: [{namespaces: {}}]}]}
                         """))
                 let (client, web, db) = (shop.lab.pod("client"), shop.lab.pod("web-1"), shop.lab.pod("db-1"))
                 try await expect(client, asking: web, 8080, answered: false)
