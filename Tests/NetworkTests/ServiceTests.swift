@@ -74,6 +74,20 @@ extension TrafficTests {
                 }
             }
         }
+
+        /// By then its record has gone to another socket: `socket_records` has 65,536 places.
+        @Test func theClientSeesTheServiceAsItsPeerAfterManyMoreConnections() async throws {
+            // Room for all of them: what is evicted is forgotten.
+            try await withEcho(options: ["--map-size-connections", "131072"]) { echo in
+                for vip in Echo.addresses {
+                    for others in [1, 70_000] {
+                        let name = try await echo.client.peerName(
+                            after: vip, Echo.tcpPort, over: .tcp, covered: true, others: others)
+                        #expect(name == "\(vip) \(Echo.tcpPort)", "after \(others)")
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -188,14 +202,14 @@ func withEcho<Result>(
 }
 
 extension LabHost {
-    /// What getpeername says after a request: `ADDRESS PORT`.
+    /// What getpeername says after a request, and after as many of other sockets: `ADDRESS PORT`.
     func peerName(
-        after address: IPAddress, _ port: Port, over ipProtocol: IPProtocol, covered: Bool
+        after address: IPAddress, _ port: Port, over ipProtocol: IPProtocol, covered: Bool, others: Int = 0
     ) async throws -> String {
-        let command = [
-            try BuiltProducts.path(of: "apus-traffic"), "ask", ipProtocol == .udp ? "--udp" : "--tcp", "--peer-name",
-            "--timeout-ms", "60000", "\(address)", "\(port)",
-        ]
+        let more = others > 0 ? ["--count", "\(others)"] : []
+        let command =
+            [try BuiltProducts.path(of: "apus-traffic"), "ask", ipProtocol == .udp ? "--udp" : "--tcp", "--peer-name"]
+            + more + ["--timeout-ms", "60000", "\(address)", "\(port)"]
         let lines = try await output(command, covered: covered).split(separator: "\n")
         return lines.last.map(String.init) ?? ""
     }

@@ -34,6 +34,21 @@ static void print_peer_name(int descriptor)
 	printf("%s %u\n", text, ntohs(v4->sin_port));
 }
 
+/* One request after another over connections that are reset: they leave no TIME_WAIT behind. Returns 0 or -errno. */
+static int make_more_requests(const struct options *options)
+{
+	for (uint64_t number = 0; number < options->count; number++) {
+		struct answer answer;
+		int descriptor = open_request(options);
+		int error = descriptor < 0 ? descriptor : make_request(options, descriptor, 0, &answer);
+		if (error != 0)
+			return error;
+		close_with_reset(descriptor);
+		close(descriptor);
+	}
+	return 0;
+}
+
 int run_ask(const struct options *options)
 {
 	struct answer answer;
@@ -44,7 +59,13 @@ int run_ask(const struct options *options)
 		return exit_code_of(-error);
 	}
 	puts(answer.id);
-	if (options->peer_name)
-		print_peer_name(descriptor);
+	if (!options->peer_name)
+		return EXIT_OK;
+	error = make_more_requests(options);
+	if (error != 0) {
+		fprintf(stderr, "apus-traffic: one more request: %s\n", errno_name(-error));
+		return exit_code_of(-error);
+	}
+	print_peer_name(descriptor);
 	return EXIT_OK;
 }

@@ -13,7 +13,9 @@ static const struct mode {
 	{"tcp-echo", run_tcp_echo, false,
 	 "server; --port N [--listen ADDR] [--id NAME] [--serial] [--congestion NAME]"},
 	{"udp-echo", run_udp_echo, false, "server; --port N [--listen ADDR] [--id NAME] [--serial]"},
-	{"ask", run_ask, true, "one request, prints who answered; [--udp [--unconnected]] [--http] [--peer-name]"},
+	{"ask", run_ask, true,
+	 "one request, prints who answered; [--udp [--unconnected]] [--http] "
+	 "[--peer-name [--count N]]: what the socket calls its peer after N more requests of others"},
 	{"load", run_load, true,
 	 "requests one after another; [--count N] [--seconds T] [--rate R] [--hold] [--udp|--http]"},
 	{"hold", run_hold, true,

@@ -65,6 +65,12 @@ struct apus_socket_translation {
 	__u64 network_namespace; // cookie of the socket's
 };
 
+// What a TCP socket of a pod is connected through.
+struct apus_socket_record {
+	__u64 cookie; // of the socket; 0: no record
+	struct apus_socket_translation translation;
+};
+
 // What was translated at an unconnected UDP socket, which may talk to several frontends.
 struct apus_socket_translations {
 	struct apus_socket_translation entries[APUS_SOCKET_TRANSLATIONS];
@@ -80,3 +86,5 @@ _Static_assert(sizeof(struct apus_namespace) == 8, "namespace layout");
 _Static_assert(sizeof(struct apus_backend) == 24, "backend layout");
 // With what the kernel adds, 128 bytes: a larger one would cost each connection the next size of memory.
 _Static_assert(sizeof(struct apus_socket_translation) == 56, "socket translation layout");
+// One line of a cache.
+_Static_assert(sizeof(struct apus_socket_record) == 64, "socket record layout");

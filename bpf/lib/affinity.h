@@ -30,14 +30,22 @@ ALWAYS_INLINE struct apus_address client_without_address(__u64 cookie)
 	return (struct apus_address){.high = ~0ull, .low = cookie};
 }
 
-// What a socket's client is called: the address that it will send from, as its packets would be called, or its
-// namespace where that address is not known.
-ALWAYS_INLINE struct apus_address client_of_namespace(__u64 cookie, const struct apus_address *frontend)
+// The pod in a network namespace; NULL where it is not known.
+ALWAYS_INLINE const struct apus_endpoint *endpoint_of_namespace(__u64 cookie)
 {
 	const struct apus_namespace *known = bpf_map_lookup_elem(&network_namespaces, &cookie);
 	const struct apus_endpoint *endpoint = known ? endpoint_at(known->endpoint) : NULL;
 
-	if (!endpoint || endpoint->identity != known->identity)
+	return endpoint && endpoint->identity == known->identity ? endpoint : NULL;
+}
+
+// What a socket's client is called: the address that it will send from, as its packets would be called, or its
+// namespace where that address is not known.
+ALWAYS_INLINE struct apus_address client_of_namespace(__u64 cookie, const struct apus_address *frontend)
+{
+	const struct apus_endpoint *endpoint = endpoint_of_namespace(cookie);
+
+	if (!endpoint)
 		return client_without_address(cookie);
 	if (!address_is_zero(&endpoint->addresses[0]) &&
 	    address_is_v4(&endpoint->addresses[0]) == address_is_v4(frontend))

@@ -1,7 +1,7 @@
 // Service translation at the socket: once per connection instead of once per packet.
 #pragma once
 
-#include "affinity.h"
+#include "socket_record.h"
 
 #include <linux/errno.h>
 
@@ -12,8 +12,7 @@ struct {
 	__type(value, struct apus_socket_translations);
 } socket_translations SEC(".maps");
 
-// Where a socket is connected to. Most sockets connect and live for a moment, and the dearest part of a translation is
-// the memory for its record: so this is one of its own.
+// What a socket is connected through that has no place among the records: of UDP, of the host, of a pod not known yet.
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -59,12 +58,17 @@ ALWAYS_INLINE struct apus_socket_translation *translation_of_frontend(struct apu
 }
 
 // The record of a socket's translation to a backend, NULL: there was none.
-ALWAYS_INLINE const struct apus_socket_translation *translation_of_backend(void *socket,
+//
+// `cookie`: of a TCP socket; 0 for others, which have no place among the records.
+ALWAYS_INLINE const struct apus_socket_translation *translation_of_backend(void *socket, __u64 cookie,
 									   const struct socket_destination *backend)
 {
-	const struct apus_socket_translation *connected = bpf_sk_storage_get(&connected_sockets, socket, NULL, 0);
+	const struct apus_socket_translation *connected = record_find(cookie);
 	struct apus_socket_translations *translations;
 
+	if (connected && is_backend_of(connected, backend))
+		return connected;
+	connected = bpf_sk_storage_get(&connected_sockets, socket, NULL, 0);
 	if (connected && is_backend_of(connected, backend))
 		return connected;
 	translations = bpf_sk_storage_get(&socket_translations, socket, NULL, 0);
@@ -122,13 +126,43 @@ ALWAYS_INLINE const struct apus_backend *backend_used_before(const struct apus_s
 	return NULL;
 }
 
+ALWAYS_INLINE __u64 cookie_of_tcp(struct bpf_sock_addr *context)
+{
+	return context->protocol == IPPROTO_TCP ? bpf_get_socket_cookie(context) : 0;
+}
+
+// Where a TCP socket of a known pod connects to; NULL: it needs storage of its own, or there is no backend.
+ALWAYS_INLINE const struct apus_backend *connect_by_record(__u64 cookie, const struct socket_opening *opening)
+{
+	const struct apus_endpoint *pod = endpoint_of_namespace(opening->network_namespace);
+	struct apus_socket_record *record = pod ? record_at(cookie) : NULL;
+	const struct apus_backend *backend;
+
+	if (!record)
+		return NULL;
+	record_clear(record);
+	backend = pick_and_remember(&record->translation, opening);
+	// What a pod sends to itself does not pass by.
+	if (!backend || endpoint_owns(pod, &backend->address))
+		return NULL;
+	record->cookie = cookie;
+	return backend;
+}
+
 // Where a socket connects to. NULL: there is no backend, or no record could be made, and without one replies could not
 // be given their frontend back.
-ALWAYS_INLINE const struct apus_backend *connect_to(void *socket, const struct socket_opening *opening)
+ALWAYS_INLINE const struct apus_backend *connect_to(struct bpf_sock_addr *context, const struct socket_opening *opening)
 {
-	struct apus_socket_translation *entry =
-		bpf_sk_storage_get(&connected_sockets, socket, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	__u64 cookie = cookie_of_tcp(context);
+	const struct apus_backend *backend = cookie ? connect_by_record(cookie, opening) : NULL;
+	struct apus_socket_translation *entry;
 
+	if (likely(backend)) {
+		// Of an earlier connection, before its pod was known.
+		bpf_sk_storage_delete(&connected_sockets, context->sk);
+		return backend;
+	}
+	entry = bpf_sk_storage_get(&connected_sockets, context->sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	return entry ? pick_and_remember(entry, opening) : NULL;
 }
 
@@ -163,8 +197,10 @@ ALWAYS_INLINE enum socket_result socket_translate(struct bpf_sock_addr *context,
 
 	service = service_find(&destination->address, destination->port, context->protocol);
 	if (!service) {
-		if (connects)
+		if (connects) {
+			record_forget(cookie_of_tcp(context));
 			bpf_sk_storage_delete(&connected_sockets, context->sk);
+		}
 		return SOCKET_UNCHANGED;
 	}
 	if (!service->slot_count)
@@ -172,7 +208,7 @@ ALWAYS_INLINE enum socket_result socket_translate(struct bpf_sock_addr *context,
 	opening.service = service;
 	opening.frontend = destination;
 	opening.network_namespace = bpf_get_netns_cookie(context);
-	backend = connects ? connect_to(context->sk, &opening) : send_to(context->sk, &opening);
+	backend = connects ? connect_to(context, &opening) : send_to(context->sk, &opening);
 	if (!backend)
 		return SOCKET_REFUSED;
 	destination->address = backend->address;
@@ -181,14 +217,24 @@ ALWAYS_INLINE enum socket_result socket_translate(struct bpf_sock_addr *context,
 }
 
 // Gives an answer of a backend (recvmsg) or a peer's name (getpeername) the frontend that was asked for.
-ALWAYS_INLINE _Bool socket_reverse(struct bpf_sock_addr *context, struct socket_destination *peer)
+ALWAYS_INLINE _Bool socket_reverse(struct bpf_sock_addr *context, const struct apus_address *local,
+				   struct socket_destination *peer)
 {
-	const struct apus_socket_translation *entry = translation_of_backend(context->sk, peer);
+	__u64 cookie = cookie_of_tcp(context);
+	const struct apus_socket_translation *entry = translation_of_backend(context->sk, cookie, peer);
+	const struct apus_connection *connection;
 
-	if (!entry)
+	if (entry) {
+		peer->address = entry->frontend;
+		peer->port = entry->frontend_port;
+		return 1;
+	}
+	connection = cookie ? connection_of_socket(local, bpf_htons(context->sk->src_port), &peer->address, peer->port)
+			    : NULL;
+	if (!connection)
 		return 0;
-	peer->address = entry->frontend;
-	peer->port = entry->frontend_port;
+	peer->address = connection->frontend;
+	peer->port = connection->frontend_port;
 	return 1;
 }
 
@@ -256,20 +302,24 @@ ALWAYS_INLINE int socket_send_v6(struct bpf_sock_addr *context, _Bool connects)
 
 ALWAYS_INLINE int socket_receive_v4(struct bpf_sock_addr *context)
 {
+	struct apus_address local = address_from_v4(context->sk->src_ip4);
 	struct socket_destination peer;
 
 	load_v4(context, &peer);
-	if (socket_reverse(context, &peer))
+	if (socket_reverse(context, &local, &peer))
 		store_v4(context, &peer);
 	return 1;
 }
 
 ALWAYS_INLINE int socket_receive_v6(struct bpf_sock_addr *context)
 {
+	struct bpf_sock *socket = context->sk;
+	__be32 words[4] = {socket->src_ip6[0], socket->src_ip6[1], socket->src_ip6[2], socket->src_ip6[3]};
+	struct apus_address local = address_from_v6(words);
 	struct socket_destination peer;
 
 	load_v6(context, &peer);
-	if (socket_reverse(context, &peer))
+	if (socket_reverse(context, &local, &peer))
 		store_v6(context, &peer);
 	return 1;
 }

@@ -211,7 +211,8 @@ COLD int note_socket_frontend(struct __sk_buff *skb, struct flow *flow)
 		return 0;
 	backend.address = flow->packet.destination;
 	backend.port = flow->packet.destination_port;
-	entry = translation_of_backend(socket, &backend);
+	entry = translation_of_backend(socket, flow->packet.protocol == IPPROTO_TCP ? bpf_get_socket_cookie(skb) : 0,
+				       &backend);
 	if (!entry)
 		return 0;
 	flow->frontend = entry->frontend;

@@ -14,6 +14,7 @@ extension PinnedMap {
             case .halfOpen: connectionRow(entry, isHalfOpen: true)
             case .translations, .disposableTranslations: translationRow(entry)
             case .affinities: affinityRow(entry)
+            case .socketRecords: socketRecordRow(entry)
             case .networkNamespaces: namespaceRow(entry)
             case .fragments: fragmentRow(entry)
             case .denials: denialRow(entry)
@@ -50,6 +51,15 @@ extension PinnedMap {
         return MapRow(
             key: "client \(client) service \(key.service)",
             value: "backend \(value.backend.address) seen \(value.seen_ns)")
+    }
+
+    private func socketRecordRow(_ entry: TableEntry) -> MapRow? {
+        guard let value = entry.value.load(apus_socket_record.self) else { return nil }
+        let (cookie, record) = (value.cookie, value.translation)
+        let frontend = SocketAddress(record.frontend.address, record.frontend_port.bigEndian)
+        let backend = SocketAddress(record.backend.address, record.backend_port.bigEndian)
+        let socket = cookie == 0 ? "none" : "\(cookie)"
+        return MapRow(key: "socket \(socket)", value: "frontend \(frontend) backend \(backend)")
     }
 
     private func namespaceRow(_ entry: TableEntry) -> MapRow? {

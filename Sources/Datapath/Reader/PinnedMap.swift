@@ -24,6 +24,7 @@ public enum PinnedMap: String, Sendable, Hashable, CaseIterable {
     case denials
     case socketTranslations = "socket_translations"
     case connectedSockets = "connected_sockets"
+    case socketRecords = "socket_records"
     case events
     case eventCounters = "event_counters"
     case drops
