@@ -223,8 +223,8 @@ let package = Package(
         .testTarget(
             name: "NetworkTests",
             dependencies: [
-                "Addressing", "AgentAPI", "BPF", "Datapath", "Flows", "LinuxKernel", "PolicyCases", "TestSupport",
-                "apus", "apus-api-server", "apus-traffic", "apusd",
+                "Addressing", "AgentAPI", "BPF", "DNSMessages", "Datapath", "Flows", "LinuxKernel", "PolicyCases",
+                "TestSupport", "apus", "apus-api-server", "apus-traffic", "apusd",
             ],
             swiftSettings: strict),
     ]

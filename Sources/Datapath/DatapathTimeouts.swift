@@ -10,6 +10,8 @@ public struct DatapathTimeouts: Sendable, Hashable {
     public var datagram: UInt64 = 60_000_000_000
     /// How long the ports of a first fragment are kept for the later ones.
     public var fragment: UInt64 = 30_000_000_000
+    /// How long a question to a resolver waits for its answer: the longest that a client can wait (resolv.conf(5)).
+    public var question: UInt64 = 30_000_000_000
 
     public init() {}
 }

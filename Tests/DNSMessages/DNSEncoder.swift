@@ -27,6 +27,7 @@ package struct SentMessage {
     package var type: DNSType
     package var answers: [Record]
     package var authorities: [Record]
+    package var additionals: [Record] = []
     /// The payload size and the upper byte of the response code of an OPT record.
     package var options: (payloadSize: UInt16, upperCode: UInt8)?
 
@@ -58,10 +59,10 @@ package struct DNSEncoder {
 
     private mutating func add(_ message: SentMessage) {
         add(message.id, message.flags, 1, UInt16(message.answers.count), UInt16(message.authorities.count))
-        add(message.options == nil ? 0 : 1)
+        add(UInt16(message.additionals.count) + (message.options == nil ? 0 : 1))
         add(name: message.name)
         add(message.type.rawValue, 1)
-        for record in message.answers + message.authorities { add(record) }
+        for record in message.answers + message.authorities + message.additionals { add(record) }
         guard let options = message.options else { return }
         bytes.append(0)
         add(DNSType.opt.rawValue, options.payloadSize, UInt16(options.upperCode) << 8, 0, 0)

@@ -36,10 +36,12 @@ struct Asker {
     }
 
     /// Sends a question; it passes.
-    func ask(_ name: String = "a.web.test", id: UInt16 = 7, resolver: IPAddress = Self.resolver) throws {
-        var message = SentMessage(id: id, name: name)
-        message.flags = 0x0100
-        let packet = pod.sends(to: resolver).udp(from: 40_000, to: 53).payload(DNSEncoder.encode(message))
+    func ask(
+        _ name: String = "a.web.test", id: UInt16 = 7, resolver: IPAddress = Self.resolver, from port: Port = 40_000,
+        to resolverPort: Port = 53
+    ) throws {
+        let message = DNSEncoder.encode(Self.question(name, id: id))
+        let packet = pod.sends(to: resolver).udp(from: port, to: resolverPort).payload(message)
         #expect(try datapath.run(packet, on: .fromPod(pod)) == .passed)
     }
 
@@ -48,11 +50,32 @@ struct Asker {
         _ name: String = "a.web.test", id: UInt16 = 7, type: DNSType = .a, from resolver: IPAddress = Self.resolver,
         lifetime: UInt32 = 60, addresses: [IPAddress] = Self.web, flags: UInt16 = 0x8180
     ) throws {
-        var message = SentMessage(
+        var message = Self.message(name, id: id, type: type, lifetime: lifetime, addresses: addresses)
+        message.flags = flags
+        try receive(message, from: resolver)
+    }
+
+    static func question(_ name: String = "a.web.test", id: UInt16 = 7) -> SentMessage {
+        var message = SentMessage(id: id, name: name)
+        message.flags = 0x0100
+        return message
+    }
+
+    static func message(
+        _ name: String = "a.web.test", id: UInt16 = 7, type: DNSType = .a, lifetime: UInt32 = 60,
+        addresses: [IPAddress] = Self.web
+    ) -> SentMessage {
+        SentMessage(
             id: id, name: name, type: type,
             answers: addresses.map { .init(owner: name, lifetime: lifetime, data: .address($0)) })
-        message.flags = flags
-        let packet = pod.receives(from: resolver).udp(from: 53, to: 40_000).payload(DNSEncoder.encode(message))
+    }
+
+    /// A message on its way to the pod, which passes whatever it says.
+    func receive(
+        _ message: SentMessage, from resolver: IPAddress = Self.resolver, _ resolverPort: Port = 53,
+        to port: Port = 40_000
+    ) throws {
+        let packet = pod.receives(from: resolver).udp(from: resolverPort, to: port).payload(DNSEncoder.encode(message))
         #expect(try datapath.run(packet, on: .toPod(pod)) == .passed)
     }
 

@@ -1,11 +1,9 @@
 internal import Addressing
 internal import BPF
-internal import DNSMessages
 internal import DatapathABI
 internal import DomainNames
 internal import TestSupport
 internal import Testing
-internal import Wire
 
 @Suite("What DNS answers teach the data path")
 struct LearningTests {
@@ -20,87 +18,6 @@ struct LearningTests {
         }
         #expect(try !asker.reaches(ip("203.0.113.3"), from: 50_009))
         #expect(try asker.count(.APUS_DNS_COUNT_LEARNED) == 1 && asker.count(.APUS_DNS_COUNT_ADDRESSES) == 2)
-    }
-
-    /// Why an answer teaches nothing.
-    private static let refused: [(String, apus_dns_counter, @Sendable (Asker) throws -> Void)] = [
-        (
-            "no question", .APUS_DNS_COUNT_UNASKED,
-            { asker in
-                try asker.ask(id: 8)
-                try asker.answer()
-            }
-        ),
-        (
-            "another id", .APUS_DNS_COUNT_UNASKED,
-            { asker in
-                try asker.ask()
-                try asker.answer(id: 6)
-            }
-        ),
-        (
-            "a second answer", .APUS_DNS_COUNT_UNASKED,
-            { asker in
-                try asker.ask()
-                try asker.answer(addresses: [])
-                try asker.answer()
-            }
-        ),
-        (
-            "another name", .APUS_DNS_COUNT_MISMATCHED,
-            { asker in
-                try asker.ask("a.web.test")
-                try asker.answer("b.web.test")
-            }
-        ),
-        (
-            "another type", .APUS_DNS_COUNT_MISMATCHED,
-            { asker in
-                try asker.ask()
-                try asker.answer(type: .aaaa)
-            }
-        ),
-        (
-            "a name that no policy has", .APUS_DNS_COUNT_UNMATCHED,
-            { asker in
-                try asker.ask("web.test")
-                try asker.answer("web.test")
-            }
-        ),
-        (
-            "a resolver that is not trusted", .APUS_DNS_COUNT_UNTRUSTED,
-            { asker in
-                try asker.ask(resolver: Asker.stranger)
-                try asker.answer(from: Asker.stranger)
-            }
-        ),
-        (
-            "a question as an answer", .APUS_DNS_COUNT_UNPARSED,
-            { asker in
-                try asker.ask()
-                try asker.answer(flags: 0x0100)
-            }
-        ),
-    ]
-
-    @Test("What was not asked, or not of whom, teaches nothing", arguments: Self.refused.indices)
-    func refuses(_ number: Int) throws {
-        let (what, counter, play) = Self.refused[number]
-        let asker = try Asker()
-        try play(asker)
-        #expect(try !asker.isTaught, "\(what)")
-        #expect(try asker.count(counter) == 1, "\(what)")
-        #expect(try !asker.reaches(Asker.web[0], from: 50_000), "\(what)")
-    }
-
-    @Test("An answer from another host, which opens a connection of its own, teaches nothing")
-    func forged() throws {
-        let asker = try Asker()
-        try asker.ask()
-        try asker.answer(from: Asker.stranger)
-        #expect(try !asker.isTaught)
-        try asker.answer()
-        #expect(try asker.isTaught, "the question still waits for its own answer")
     }
 
     @Test("Each of nine names of one address counts, as those of one set make room for each other")

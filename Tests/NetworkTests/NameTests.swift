@@ -101,22 +101,6 @@ extension TrafficTests {
             }
         }
 
-        @Test func aResolverThatIsNotTrustedTeachesNothing() async throws {
-            try await NameLab.run { names in
-                let outside = names.lab.outside("outside")
-                try await names.startDnsmasq(on: outside)
-                try names.agent.manifests.write("ask.yaml", NameLab.asking)
-                try await eventually("an answer of the resolver", within: .seconds(20)) {
-                    let found = try await names.resolve(
-                        "web.test", at: outside.ipv4, from: names.client,
-                        options: ["--udp", "--timeout-ms", "500"])
-                    return found.ok == 0 && found.failed == 1
-                }
-                #expect(try names.count(.untrusted) > 0 && names.count(.learned) == 0)
-                try await expectClosed(names, NameLab.web)
-            }
-        }
-
         @Test func aRestartKeepsWhatWasLearnedAndSoDoesAChangeOfThePolicy() async throws {
             // Long enough for the whole test: what ends is another matter.
             try await NameLab.run(options: ["--fqdn-min-ttl", "600"]) { names in

@@ -80,6 +80,8 @@ enum APUS_CLOSED_ENUM apus_dns_counter {
 	APUS_DNS_COUNT_HANDED_OVER, // of the three before: given to the agent
 	APUS_DNS_COUNT_LOST, // of the same: were too long, or found no room in the ring
 	APUS_DNS_COUNT_MADE_ROOM, // addresses that had ended and that the data path let go of, as a map was full
+	APUS_DNS_COUNT_UNSOLICITED, // answers over a connection that the pod did not open
+	APUS_DNS_COUNT_LATE, // answers to a question that had waited for too long
 	APUS_DNS_COUNTERS,
 };
 

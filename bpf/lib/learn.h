@@ -13,7 +13,8 @@ ALWAYS_INLINE __u32 policy_with_names(__u32 policy)
 	return page && page->flags & APUS_POLICY_NAMES ? policy : 0;
 }
 
-// Finds out for whom an answer is learned: the pod that opened the connection. 0: for nobody.
+// Finds out for whom an answer is learned: the pod that opened the connection. 0: for nobody. What the other end sends
+// over a connection that it opened is an answer only in its own words: from the port of resolvers.
 ALWAYS_INLINE _Bool find_learner(struct learning *learning, struct apus_connection_key *key,
 				 const struct packet *packet, __u64 now)
 {
@@ -21,7 +22,7 @@ ALWAYS_INLINE _Bool find_learner(struct learning *learning, struct apus_connecti
 	const struct apus_connection_side *side;
 	const struct apus_endpoint *endpoint;
 
-	if (!found.connection || is_from_opener(&found))
+	if (!found.connection || (is_from_opener(&found) && packet->source_port != DNS_PORT))
 		return 0;
 	side = connection_side(found.connection, !found.from_high);
 	endpoint = endpoint_at(side->endpoint);
@@ -35,6 +36,10 @@ ALWAYS_INLINE _Bool find_learner(struct learning *learning, struct apus_connecti
 	learning->stream.opened_ns = found.connection->opened_ns;
 	if (!learning->policies[0] && !learning->policies[1])
 		return 0;
+	if (is_from_opener(&found)) {
+		count_dns(APUS_DNS_COUNT_UNSOLICITED);
+		return 0;
+	}
 	note_answer_path(found.connection, side);
 	if (leads_to_resolver(key, found.connection))
 		return 1;

@@ -4,15 +4,16 @@
 #include "answer.h"
 #include "hand_over.h"
 
-// Whether the parsed answer is to a question that was asked over the connection: then that is answered.
-ALWAYS_INLINE _Bool answers_question(const struct dns_message *message)
+// Whether the parsed answer is to a question that was asked over the connection and still waits: then that is answered.
+GLOBAL int answers_question(void)
 {
+	const struct dns_message *message = dns_message_here();
+	const struct learning *learning = learning_here();
 	struct apus_question_key *key = question_key_here();
 	struct answer_path *path = answer_path_here();
 	const struct apus_question *question;
-	_Bool fits;
 
-	if (!key || !path)
+	if (!message || !learning || !key || !path)
 		return 0;
 	key->id = message->answer.id;
 	question = bpf_map_lookup_elem(&dns_questions, key);
@@ -20,13 +21,18 @@ ALWAYS_INLINE _Bool answers_question(const struct dns_message *message)
 		count_dns(APUS_DNS_COUNT_UNASKED);
 		return 0;
 	}
-	path->asked_ns = question->asked_ns;
-	fits = question->hash == question_hash(message);
-	if (fits)
-		bpf_map_delete_elem(&dns_questions, key);
-	else
+	if (question->hash != question_hash(message)) {
 		count_dns(APUS_DNS_COUNT_MISMATCHED);
-	return fits;
+		return 0;
+	}
+	// The coarse clock may be behind the exact time of the question.
+	if ((__s64)(learning->now - question->asked_ns) > (__s64)config.question_timeout_ns) {
+		count_dns(APUS_DNS_COUNT_LATE);
+		return 0;
+	}
+	path->asked_ns = question->asked_ns;
+	bpf_map_delete_elem(&dns_questions, key);
+	return 1;
 }
 
 // Learns from the answer that was parsed in this CPU's memory. Returns whether there was room for all.
@@ -36,7 +42,7 @@ GLOBAL int learn_parsed(void)
 	struct learning *learning = learning_here();
 	int outcome;
 
-	if (!message || !learning || !answers_question(message))
+	if (!message || !learning || !answers_question())
 		return 1;
 	report_answer();
 	learning->set = message->answer.address_count ? domain_match(message) : 0;

@@ -9,7 +9,7 @@ public struct HandedOverCounts: Sendable, Hashable {
     public internal(set) var learned: UInt64 = 0
     /// They could not be parsed here either.
     public internal(set) var unreadable: UInt64 = 0
-    /// They answered no question that the pod had asked.
+    /// They answered no question that the pod had asked and that still waited.
     public internal(set) var unasked: UInt64 = 0
     /// No pattern matches their name, or the pod that asked is gone.
     public internal(set) var unmatched: UInt64 = 0
@@ -33,6 +33,7 @@ public struct AnswerLearner: ~Copyable, Sendable {
     private let connections: BPFMap
     private let minimumLifetime: UInt64
     private let grace: UInt64
+    private let questionTimeout: UInt64
     private var assembler = MessageAssembler<AnswerConnection>()
     private var learned = HandedOverCounts()
     /// Answers that nobody has been told of yet; the data path tells of those that it could read.
@@ -40,7 +41,7 @@ public struct AnswerLearner: ~Copyable, Sendable {
 
     init(
         ring: consuming RingBuffer, questions: consuming BPFMap, names: consuming BPFMap, addresses: consuming BPFMap,
-        connections: consuming BPFMap, minimumLifetime: UInt64, grace: UInt64
+        connections: consuming BPFMap, minimumLifetime: UInt64, grace: UInt64, questionTimeout: UInt64
     ) {
         self.ring = ring
         self.questions = questions
@@ -49,6 +50,7 @@ public struct AnswerLearner: ~Copyable, Sendable {
         self.connections = connections
         self.minimumLifetime = minimumLifetime
         self.grace = grace
+        self.questionTimeout = questionTimeout
     }
 
     /// What became of the answers so far.
@@ -132,7 +134,8 @@ public struct AnswerLearner: ~Copyable, Sendable {
         key.connection = answer.header.connection
         key.id = response.id
         guard let question = try? questions.lookup(key, as: apus_question.self),
-            question.hash == hash.question(type: response.type)
+            question.hash == hash.question(type: response.type),
+            answer.header.time_ns <= question.asked_ns + questionTimeout
         else { return false }
         _ = try? questions.delete(key)
         let connection = try? connections.lookup(key.connection, as: apus_connection.self)
@@ -212,6 +215,6 @@ extension DatapathKernel {
             ring: try RingBuffer(try box("dns_messages").map), questions: try box("dns_questions").map.duplicate(),
             names: try box("learned_names").map.duplicate(), addresses: try box("learned_addresses").map.duplicate(),
             connections: try box("connections").map.duplicate(), minimumLifetime: options.minimumNameLifetime,
-            grace: options.nameGrace)
+            grace: options.nameGrace, questionTimeout: options.timeouts.question)
     }
 }

@@ -44,6 +44,7 @@ public struct DatapathOptions: Sendable {
         constants.fragment_timeout_ns = timeouts.fragment
         constants.name_minimum_ns = minimumNameLifetime
         constants.name_grace_ns = nameGrace
+        constants.question_timeout_ns = timeouts.question
         constants.wakeup_bytes = wakeupBytes
         constants.redirect_peer = redirectsToPeer ? 1 : 0
         constants.events = reportsFlows ? 1 : 0

@@ -4,7 +4,7 @@ internal import DatapathABI
 /// What became of a question or an answer of DNS in the data path; the text is the label of metrics.
 public enum NameOutcome: UInt32, Sendable, Hashable, CaseIterable {
     case question, learned, address, unmatched, untrusted, unasked, mismatched, collided, noRoom, crowded, fragmented
-    case segmented, unparsed, handedOver, lost, madeRoom
+    case segmented, unparsed, handedOver, lost, madeRoom, unsolicited, late
 
     public var text: String {
         switch self {
@@ -24,6 +24,8 @@ public enum NameOutcome: UInt32, Sendable, Hashable, CaseIterable {
         case .handedOver: "handed-over"
         case .lost: "lost"
         case .madeRoom: "made-room"
+        case .unsolicited: "unsolicited"
+        case .late: "late"
         }
     }
 
@@ -46,7 +48,9 @@ public enum NameOutcome: UInt32, Sendable, Hashable, CaseIterable {
             case .APUS_DNS_COUNT_UNPARSED: .unparsed
             case .APUS_DNS_COUNT_HANDED_OVER: .handedOver
             case .APUS_DNS_COUNT_LOST: .lost
-            case .APUS_DNS_COUNT_MADE_ROOM, .APUS_DNS_COUNTERS: .madeRoom
+            case .APUS_DNS_COUNT_MADE_ROOM: .madeRoom
+            case .APUS_DNS_COUNT_UNSOLICITED: .unsolicited
+            case .APUS_DNS_COUNT_LATE, .APUS_DNS_COUNTERS: .late
             }
     }
 }

@@ -1,0 +1,106 @@
+import Addressing
+import DNSMessages
+import Datapath
+import TestSupport
+import Testing
+
+extension TrafficTests {
+    /// Who would like to teach the node an address and must not, with real sockets. What single packets of them do is
+    /// tested with the data path's programs alone.
+    @Suite(.serialized) struct HostileNames {
+        /// Nothing is held, and the client reaches none of the web's addresses.
+        private func expectNothingLearned(_ names: NameLab) async throws {
+            #expect(try names.count(.learned) == 0 && names.count(.address) == 0)
+            let rows = try await names.agent.apus("fqdn", "list")
+            #expect(rows.succeeded && !rows.output.contains("198.51.100."), "\(rows.output)")
+            for address in NameLab.web {
+                let outcome = try await names.client.ask(address, NameLab.port, within: .milliseconds(400))
+                #expect(outcome == .timedOut, "\(address)")
+            }
+        }
+
+        /// The client gets an answer from the host, by every way, and reaches nothing by it.
+        private func expectAnswersTeachNothing(_ names: NameLab, of host: LabHost) async throws {
+            try await names.startDnsmasq(on: host)
+            try names.agent.manifests.write("ask.yaml", NameLab.asking)
+            for address in host.addresses {
+                for options in [["--udp"], ["--tcp"]] {
+                    let before = try names.count(.untrusted)
+                    try await eventually("an answer of \(host.name)", within: .seconds(20)) {
+                        let found = try await names.resolve(
+                            "web.test", at: address, from: names.client, options: options + ["--timeout-ms", "500"])
+                        return found.failed == 1
+                    }
+                    #expect(try names.count(.untrusted) > before, "\(address) \(options)")
+                }
+            }
+            try await expectNothingLearned(names)
+        }
+
+        @Test func anotherPodThatIsAskedAsAResolverTeachesNothing() async throws {
+            try await NameLab.run { try await expectAnswersTeachNothing($0, of: $0.lab.pod("fake")) }
+        }
+
+        @Test func aResolverOutsideThatIsNotTrustedTeachesNothing() async throws {
+            try await NameLab.run { try await expectAnswersTeachNothing($0, of: $0.lab.outside("outside")) }
+        }
+
+        @Test func aPodThatAnswersItselfTeachesNothing() async throws {
+            try await NameLab.run { names in
+                let client = names.client
+                try await names.startDnsmasq(on: client)
+                try names.agent.manifests.write("ask.yaml", NameLab.asking)
+                for address in client.addresses + [ip("127.0.0.1"), ip("::1")] {
+                    for options in [["--udp"], ["--tcp"]] {
+                        let found = try await names.resolve(
+                            "web.test", at: address, from: client, options: options + ["--timeout-ms", "500"])
+                        #expect(found.unresolved == 0 && found.failed == 1, "\(address) \(options)")
+                    }
+                }
+                try await expectNothingLearned(names)
+            }
+        }
+
+        @Test func anotherPodThatTakesTheResolversAddressSendsNothing() async throws {
+            try await NameLab.run { names in
+                let (fake, client) = (names.lab.pod("fake"), names.client)
+                let sources = (NameLab.service + names.lab.pod("dns").addresses).filter(\.isIPv4)
+                let frames = sources.flatMap { source in (0..<64).map { forged($0, by: fake, as: source, to: client) } }
+                let before = try names.agent.drops(.invalidSource)
+                let command = [try BuiltProducts.path(of: "apus-traffic"), "inject", "--interface", fake.interface]
+                try await fake.output(command, input: frames.map { "\($0.hexadecimal)\n" }.joined())
+                #expect(try names.agent.drops(.invalidSource) == before + UInt64(frames.count))
+                try await expectNothingLearned(names)
+                let found = try await names.resolve("web.test", at: NameLab.service[0], from: client)
+                #expect(found == .init(ok: 1), "the real answer counts")
+            }
+        }
+
+        /// An answer to one of the ports that the client may ask from.
+        private func forged(_ number: Int, by host: LabHost, as source: IPAddress, to client: LabHost) -> Packet {
+            let name = "n\(number).web.test"
+            let message = SentMessage(
+                id: UInt16(number), name: name, answers: [.init(owner: name, data: .address(NameLab.web[0]))])
+            return Packet.ethernet(from: host.macAddress, to: mac("ee:ee:ee:ee:ee:ee"))
+                .ip(from: source, to: client.ipv4).udp(from: 53, to: Port(40_000 + UInt16(number)))
+                .payload(DNSEncoder.encode(message))
+        }
+
+        @Test func aTrustedResolverThatOpensAConnectionItselfTeachesNothing() async throws {
+            try await NameLab.run(options: ["--dns-server", "172.31.0.0/24"]) { names in
+                let command = [
+                    try BuiltProducts.path(of: "apus-traffic"), "crr", "--udp", "--ports", "53-53", "--seconds", "0.2",
+                    "\(names.client.ipv4)", "40000",
+                ]
+                let outside = names.lab.outside("outside")
+                for setting in ["ip_unprivileged_port_start=0", "ip_local_port_range=53 60999"] {
+                    try await outside.output(["sysctl", "-qw", "net.ipv4.\(setting)"])
+                }
+                // Nobody listens there, so it fails; what it sent has passed.
+                _ = try await outside.run(command)
+                #expect(try names.count(.unsolicited) > 0)
+                try await expectNothingLearned(names)
+            }
+        }
+    }
+}
