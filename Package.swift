@@ -131,7 +131,10 @@ let package = Package(
             name: "apus-demo", dependencies: ["TestSupport", argumentParser], path: "Tests/Demo", swiftSettings: strict),
         .target(
             name: "BenchSupport",
-            dependencies: ["Addressing", "BPF", "Datapath", "LoadBalancing", "NetworkPolicy", "PolicyGenerators"],
+            dependencies: [
+                "Addressing", "BPF", "DNSMessages", "Datapath", "DomainNames", "LoadBalancing", "NetworkPolicy",
+                "PolicyGenerators", "TestSupport",
+            ],
             path: "Tests/BenchSupport", swiftSettings: strict),
         .target(
             name: "PolicyGenerators", dependencies: ["NetworkPolicy", "Addressing", "DomainNames", "Kubernetes"],

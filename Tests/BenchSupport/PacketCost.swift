@@ -48,7 +48,7 @@ public struct PacketCost: Sendable {
         return PacketCost(nanoseconds: median(own) - median(empty), verdict: verdict)
     }
 
-    private static func median(_ durations: [UInt32]) -> Double {
+    static func median(_ durations: [UInt32]) -> Double {
         durations.isEmpty ? 0 : Double(durations.sorted()[durations.count / 2])
     }
 
@@ -72,10 +72,15 @@ public struct PacketCost: Sendable {
     private static func run(
         _ program: borrowing BPFProgram, _ interface: UInt32, _ packet: [UInt8], _ count: Int = 1
     ) throws -> BPFTestRun {
-        // `ifindex` is the eleventh word of `struct __sk_buff` (linux/bpf.h). The kernel takes a longer struct when the
-        // rest is zero, and needs room for its own, which is 192 bytes in 6.18.
+        try program.testRun(packet: packet.span.bytes, context: context(interface), repeat: count)
+    }
+
+    /// The `struct __sk_buff` (linux/bpf.h) of a packet that came from an interface.
+    static func context(_ interface: UInt32) -> [UInt8] {
+        // `ifindex` is its eleventh word. The kernel takes a longer struct when the rest is zero, and needs room for
+        // its own, which is 192 bytes in 6.18.
         var context = [UInt8](repeating: 0, count: 256)
         withUnsafeBytes(of: interface) { context.replaceSubrange(40..<44, with: $0) }
-        return try program.testRun(packet: packet.span.bytes, context: context, repeat: count)
+        return context
     }
 }

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -18,11 +19,12 @@ enum {
 	TYPE_AAAA = 28,
 };
 
-enum { ERRORS_MAX = 256 };
+enum { ERRORS_MAX = 256, LATENCIES_MAX = 1 << 20 };
 
 struct tally {
 	uint64_t ok, unresolved, failed, retransmitted;
 	uint64_t errors[ERRORS_MAX]; /* failures by errno */
+	double *latencies; /* seconds from question to connection, of the first ones; NULL where there is no room */
 };
 
 /* Writes a question for a name below the domain and returns its length. */
@@ -121,7 +123,7 @@ static bool resolve(const struct options *options, int resolver, uint64_t number
 	}
 }
 
-static void connect_at_once(const struct options *peer, struct tally *tally)
+static void connect_at_once(const struct options *peer, struct tally *tally, double asked)
 {
 	struct tcp_info info = {0};
 	socklen_t length = sizeof(info);
@@ -131,6 +133,8 @@ static void connect_at_once(const struct options *peer, struct tally *tally)
 		tally->errors[-descriptor & (ERRORS_MAX - 1)]++;
 		return;
 	}
+	if (tally->latencies != NULL && tally->ok < LATENCIES_MAX)
+		tally->latencies[tally->ok] = now_seconds() - asked;
 	tally->ok++;
 	if (getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &info, &length) == 0)
 		tally->retransmitted += info.tcpi_total_retrans;
@@ -138,12 +142,26 @@ static void connect_at_once(const struct options *peer, struct tally *tally)
 	close(descriptor);
 }
 
+static int compare_latencies(const void *left, const void *right)
+{
+	double difference = *(const double *)left - *(const double *)right;
+	return (difference > 0) - (difference < 0);
+}
+
+/* The latency that so many in a hundred do not exceed, in microseconds; 0 when nothing was reached. */
+static double percentile(const struct tally *tally, unsigned percent)
+{
+	size_t count = tally->ok < LATENCIES_MAX ? tally->ok : LATENCIES_MAX;
+	return count == 0 || tally->latencies == NULL ? 0 : tally->latencies[(count - 1) * percent / 100] * 1e6;
+}
+
 static void report(const struct tally *tally)
 {
 	const char *separator = "";
-	printf("{\"ok\":%llu,\"unresolved\":%llu,\"failed\":%llu,\"retransmitted\":%llu,\"errors\":{",
+	printf("{\"ok\":%llu,\"unresolved\":%llu,\"failed\":%llu,\"retransmitted\":%llu,",
 	       (unsigned long long)tally->ok, (unsigned long long)tally->unresolved, (unsigned long long)tally->failed,
 	       (unsigned long long)tally->retransmitted);
+	printf("\"p50_us\":%.1f,\"p99_us\":%.1f,\"errors\":{", percentile(tally, 50), percentile(tally, 99));
 	for (int error = 0; error < ERRORS_MAX; error++) {
 		if (tally->errors[error] == 0)
 			continue;
@@ -155,7 +173,7 @@ static void report(const struct tally *tally)
 
 int run_resolve(const struct options *options)
 {
-	struct tally tally = {0};
+	struct tally tally = {.latencies = calloc(LATENCIES_MAX, sizeof(double))};
 	uint64_t first = (uint64_t)getpid() << 32, count = options->count != 0 ? options->count : 1;
 	struct options peer = *options;
 	int resolver = connect_peer(options);
@@ -169,11 +187,16 @@ int run_resolve(const struct options *options)
 	double due = now_seconds();
 	for (uint64_t number = 0; number < count && !stopped; number++) {
 		pace(options, &due);
+		double asked = now_seconds();
 		if (resolve(options, resolver, first + number, &peer))
-			connect_at_once(&peer, &tally);
+			connect_at_once(&peer, &tally, asked);
 		else
 			tally.unresolved++;
 	}
+	if (tally.latencies != NULL)
+		qsort(tally.latencies, tally.ok < LATENCIES_MAX ? tally.ok : LATENCIES_MAX, sizeof(double),
+		      compare_latencies);
 	report(&tally);
+	free(tally.latencies);
 	return tally.ok == count ? EXIT_OK : EXIT_FAILED;
 }

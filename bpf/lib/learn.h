@@ -60,7 +60,7 @@ GLOBAL int find_answer(struct __sk_buff *skb, const struct packet *packet, __u64
 	struct apus_question_key *key = question_key_here();
 	struct learning *learning = learning_here();
 
-	if (!packet || !key || !learning || !names_in_force() || !find_learner(learning, &key->connection, packet, now))
+	if (!packet || !key || !learning || !find_learner(learning, &key->connection, packet, now))
 		return ANSWER_NONE;
 	if (packet->flags & PACKET_FRAGMENT)
 		return ANSWER_FRAGMENT;
@@ -80,7 +80,8 @@ GLOBAL int find_answer(struct __sk_buff *skb, const struct packet *packet, __u64
 // most of the stack.
 ALWAYS_INLINE void learn_answer(struct __sk_buff *skb, const struct packet *packet, __u64 now)
 {
-	int form = find_answer(skb, packet, now);
+	// Asked for here already, as most nodes have no names: then an answer costs this one look-up.
+	int form = names_in_force() ? find_answer(skb, packet, now) : ANSWER_NONE;
 
 	if (form == ANSWER_MESSAGE)
 		learn_datagram(skb);

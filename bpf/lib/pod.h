@@ -82,7 +82,7 @@ ALWAYS_INLINE int handle_from_pod(struct __sk_buff *skb, __u64 now)
 	}
 	if (unlikely(track(&flow)))
 		return drop_denied(&flow);
-	if (unlikely(is_dns(&flow)))
+	if (unlikely(is_dns(&flow)) && names_in_force())
 		note_question(skb, &flow.packet);
 	return forward_to_pod(skb, &flow);
 }

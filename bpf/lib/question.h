@@ -146,7 +146,7 @@ GLOBAL int note_question(struct __sk_buff *skb, const struct packet *packet)
 	struct found_connection found;
 	__u32 offset;
 
-	if (!packet || packet->flags & PACKET_FRAGMENT || !key || !message || !names_in_force())
+	if (!packet || packet->flags & PACKET_FRAGMENT || !key || !message)
 		return 0;
 	found = connection_find(packet, &key->connection);
 	if (!found.connection || !is_from_opener(&found) || !leads_to_resolver(&key->connection, found.connection))

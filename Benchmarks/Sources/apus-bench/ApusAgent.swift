@@ -18,27 +18,50 @@ struct ApusAgent: Sendable {
     /// Starts it and waits until it translates Services and enforces policy.
     init(_ kind: PeerKind, in lab: Lab, node: LabHost, pods: [LabHost], _ fixture: ServiceFixture) async throws {
         let (client, server) = (pods[0], pods[1])
-        let directory = lab.directory + "/manifests"
         let manifests = Manifests(
             node: node.name, nodeAddress: node.ipv4, client: client.ipv4, server: server.ipv4, fixture)
+        try await self.init(
+            kind.rawValue, in: lab, node: node, manifests: manifests.files,
+            options: ["--flow-events", kind == .apusSilent ? "off" : "on"]
+        ) {
+            try await client.ask(ServiceFixture.clusterIP, Destination.clusterIP.port) == .answered(server.name)
+        }
+        try await Self.requirePolicy(client, server)
+    }
+
+    /// Starts it with manifests of its own.
+    ///
+    /// - Parameters:
+    ///   - title: What errors call it.
+    ///   - manifests: File names and their contents.
+    ///   - isReady: Whether it does what it is started for.
+    init(
+        _ title: String, in lab: Lab, node: LabHost, manifests: [String: String], options: [String],
+        isReady: () async throws -> Bool
+    ) async throws {
+        let directory = lab.directory + "/manifests"
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-        for (name, text) in manifests.files {
+        for (name, text) in manifests {
             try text.write(toFile: "\(directory)/\(name)", atomically: true, encoding: .utf8)
         }
         let started = ContinuousClock.now
-        let process = try node.spawn(Self.command(kind, lab, node, manifests: directory), log: lab.directory + "/log")
-        try await eventually("the Service of \(kind.rawValue)", within: .seconds(60)) {
-            let address = ServiceFixture.clusterIP
-            let isAnswered = try await client.ask(address, Destination.clusterIP.port) == .answered(server.name)
-            return isAnswered || process.result != nil
+        let command = try Self.command(lab, node, manifests: directory) + options
+        let process = try node.spawn(command, log: lab.directory + "/log")
+        try await eventually("the agent of \(title)", within: .seconds(60)) {
+            let isReady = try await isReady()
+            return isReady || process.result != nil
         }
-        if process.result != nil { throw LabError("run apusd for \(kind.rawValue)", Self.log(of: lab)) }
+        if process.result != nil { throw LabError("run apusd for \(title)", Self.log(of: lab)) }
         startup = .now - started
         self.process = process
         self.node = node
         self.manifests = directory
         bpffs = Self.bpffs(of: lab)
-        try await Self.requirePolicy(client, server)
+    }
+
+    /// Writes a file of its objects.
+    func write(_ file: String, _ text: String) throws {
+        try text.write(toFile: "\(manifests)/\(file)", atomically: true, encoding: .utf8)
     }
 
     /// The resident memory of the agent, in MiB.
@@ -62,12 +85,11 @@ struct ApusAgent: Sendable {
         return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
     }
 
-    private static func command(_ kind: PeerKind, _ lab: Lab, _ node: LabHost, manifests: String) throws -> [String] {
+    private static func command(_ lab: Lab, _ node: LabHost, manifests: String) throws -> [String] {
         [
             try BuiltProducts.path(of: "apusd"), "--node", node.name, "--manifests", manifests, "--bpffs",
             Self.bpffs(of: lab),
             "--cgroup", node.cgroup, "--uplink", node.interface, "--socket", lab.directory + "/apus.sock",
-            "--flow-events", kind == .apusSilent ? "off" : "on",
         ]
     }
 

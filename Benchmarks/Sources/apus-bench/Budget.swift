@@ -52,7 +52,7 @@ struct Budget: Sendable {
             Budget(.ratio(Comparison(subject: .apusMany, reference: .apusFew), judged), .atLeast(0.97)),
             Budget(.ratio(Comparison(subject: .apusFew, reference: .apusSilent), [.connections]), .atLeast(0.97)),
             Budget(.figure("program \(ServiceCount.many) Services"), .below(1000)),
-        ] + policyRules
+        ] + policyRules + names
 
     /// The rules of a policy cost a new connection little, and nothing later but for noise.
     private static let policyRules = PolicyRules.counts.dropFirst().flatMap { rules in
@@ -61,6 +61,16 @@ struct Budget: Sendable {
                 .multiple(PolicyRules.title(what, rules: rules), of: PolicyRules.title(what, rules: 0)), .atMost(most))
         }
     }
+
+    /// Who has no policy with names pays one look-up for a DNS answer; who has one hardly notices it.
+    private static let names = [
+        Budget(
+            .multiple(NameFigures.unnamed(NameFigures.answer), of: NameFigures.unnamed(NameFigures.plain)),
+            .atMost(1.25)),
+        Budget(
+            .multiple(NameFigures.latency(50, NameFigures.policy), of: NameFigures.latency(50, NameFigures.noPolicy)),
+            .atMost(1.25)),
+    ]
 
     init(_ measure: Measure, _ bound: Bound) {
         self.measure = measure
@@ -80,7 +90,7 @@ struct Budget: Sendable {
             return report.figures.filter { $0.name.hasPrefix(name) }.map { verdict("\($0.name), \($0.unit)", $0.value) }
         case .multiple(let name, let other):
             guard let value = report.figure(name), let reference = report.figure(other) else { return [] }
-            return [verdict("\(name), as a multiple of none", value / reference)]
+            return [verdict("\(name), as a multiple of \(other)", value / reference)]
         }
     }
 

@@ -20,7 +20,8 @@ struct Figures {
         figures.append(try await cpuPerConnection(peer, agent))
         figures += try programming(bpffs: agent.bpffs + "-cost") + policyChanges
         figures += try await EstablishedPackets(peer: peer, agent: agent).figures()
-        return try await figures + PolicyRules(peer: peer, agent: agent).figures()
+        figures += try await PolicyRules(peer: peer, agent: agent).figures()
+        return try await figures + NameFigures(settings: settings).all()
     }
 
     /// What the agent does with the two events of a connection, in the pinned mode on the other CPU.

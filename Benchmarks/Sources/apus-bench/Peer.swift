@@ -14,13 +14,7 @@ struct Peer: Sendable {
     /// Puts all processes but the client where a mode wants them.
     func prepare(for mode: Mode) async throws {
         guard kind == kind.owner else { return }
-        for process in server.processes { try await confine(process, toCPUs: "\(mode.serverCPU)") }
-        if let agent { try await confine(agent.process, toCPUs: mode.agentCPUs) }
-    }
-
-    private func confine(_ process: ChildProcess, toCPUs cpus: String) async throws {
-        let result = try await run(["taskset", "--all-tasks", "--cpu-list", "--pid", cpus, "\(process.pid)"])
-        guard result.succeeded else { throw LabError("confine a process to CPU \(cpus)", result.errors) }
+        try await mode.confine(servers: server.processes, agent)
     }
 
     /// The address that a client uses for a destination.
@@ -44,5 +38,18 @@ struct ServerSet: Sendable {
             processes.append(try await host.serve(port: destination.port, over: .udp, options: ["--serial"]))
         }
         self.processes = processes
+    }
+}
+
+extension Mode {
+    /// Puts servers and the agent of a network where the mode wants them.
+    func confine(servers: [ChildProcess], _ agent: ApusAgent?) async throws {
+        for process in servers { try await Self.confine(process, toCPUs: "\(serverCPU)") }
+        if let agent { try await Self.confine(agent.process, toCPUs: agentCPUs) }
+    }
+
+    private static func confine(_ process: ChildProcess, toCPUs cpus: String) async throws {
+        let result = try await run(["taskset", "--all-tasks", "--cpu-list", "--pid", cpus, "\(process.pid)"])
+        guard result.succeeded else { throw LabError("confine a process to CPU \(cpus)", result.errors) }
     }
 }

@@ -63,11 +63,10 @@ struct PolicyRules {
 
     /// Edits the file of the policies and waits until a port that they leave out answers, or doesn't.
     private func program(rules: Int) async throws {
-        let path = "\(agent.manifests)/\(Manifests.policyFile)"
         if rules > 0 {
-            try Manifests.policies(rules: rules).write(toFile: path, atomically: true, encoding: .utf8)
+            try agent.write(Manifests.policyFile, Manifests.policies(rules: rules))
         } else {
-            try FileManager.default.removeItem(atPath: path)
+            try FileManager.default.removeItem(atPath: "\(agent.manifests)/\(Manifests.policyFile)")
         }
         let server = peer.server.host
         let listener = try await server.serve(port: ApusAgent.forbiddenPort)

@@ -11,10 +11,16 @@ struct Settings: Sendable {
     /// The length of a measurement before those that count, in seconds. It touches maps, slabs and conntrack for the
     /// first time, which is slow on virtual machines, and goes once through all local ports.
     var firstTouch: Double
+    /// Names that are resolved and connected to, one after the other, in each turn of a pod.
+    var lookups: Int
+    /// DNS answers that are run one by one for a figure.
+    var answers: Int
 
-    static let full = Settings(rounds: 7, seconds: 0.5, slices: 5, warmup: 0.05, firstTouch: 2)
+    static let full = Settings(
+        rounds: 7, seconds: 0.5, slices: 5, warmup: 0.05, firstTouch: 2, lookups: 2_000, answers: 20_000)
     /// Enough to see that everything works; its numbers mean nothing.
-    static let quick = Settings(rounds: 1, seconds: 0.2, slices: 1, warmup: 0.05, firstTouch: 0.2)
+    static let quick = Settings(
+        rounds: 1, seconds: 0.2, slices: 1, warmup: 0.05, firstTouch: 0.2, lookups: 20, answers: 200)
 }
 
 /// The numbers of Services that are compared.

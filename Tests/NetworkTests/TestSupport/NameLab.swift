@@ -86,14 +86,11 @@ struct NameLab {
 
     /// Starts dnsmasq with the names of the lab.
     func startDnsmasq(on host: LabHost) async throws {
-        let records = zip(Self.web, ["A", "AAAA"]).map { "--address=/web.test/\($0.0)" }
-        _ = try host.spawn(
-            [
-                "dnsmasq", "--no-daemon", "--no-resolv", "--no-hosts", "--conf-file=/dev/null", "--pid-file=",
-                "--user=root", "--cache-size=0", "--local-ttl=1", "--local=/test/",
-                "--cname=shop.example.test,a.web.test", "--host-record=a.web.test,\(Self.web[0]),\(Self.web[1])",
-            ] + records, covered: false)
-        try await listens(host)
+        try await host.serveNames(
+            Self.web.map { "--address=/web.test/\($0)" } + [
+                "--local=/test/", "--cname=shop.example.test,a.web.test",
+                "--host-record=a.web.test,\(Self.web[0]),\(Self.web[1])",
+            ])
     }
 
     /// Starts unbound with the names of the lab.
@@ -126,7 +123,7 @@ struct NameLab {
             """
         try Data(configuration.utf8).write(to: URL(filePath: file))
         _ = try host.spawn(["unbound", "-d", "-p", "-c", file], covered: false)
-        try await listens(host)
+        try await host.awaitResolver()
     }
 
     /// Starts a resolver on the outside host that answers every name with some of as many addresses, in turn; the web
@@ -162,13 +159,6 @@ struct NameLab {
         _ = try host.spawn(["nginx", "-c", file, "-e", "\(lab.directory)/nginx.log"], covered: false)
         try await eventually("a web server on \(host.name)", within: .seconds(10)) {
             try await !host.output(["ss", "-Hltn", "sport", "=", ":\(Self.webPort)"]).isEmpty
-        }
-    }
-
-    private func listens(_ host: LabHost) async throws {
-        try await eventually("a resolver on \(host.name)", within: .seconds(10)) {
-            let sockets = try await host.output(["ss", "-Hlun", "sport", "=", ":53"])
-            return !sockets.isEmpty
         }
     }
 
