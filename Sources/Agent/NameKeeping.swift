@@ -11,6 +11,7 @@ struct NameKeeping: ~Copyable {
 
     var keeper: LearnedKeeper
     var learner: AnswerLearner
+    var questions: QuestionScanner
     var held: AddressNames
     private var lastSweep: UInt64 = 0
 
@@ -18,9 +19,11 @@ struct NameKeeping: ~Copyable {
         // All or none: the compiler destroys no half-made value.
         let keeper = try kernel.learnedKeeper()
         let learner = try kernel.answerLearner()
+        let questions = try kernel.questionScanner()
         let held = try kernel.addressNames()
         self.keeper = keeper
         self.learner = learner
+        self.questions = questions
         self.held = held
     }
 
@@ -44,7 +47,19 @@ extension NodeController {
             // There was no room: make some now.
             if names.learner.counts.refused > refused { sweepNames(at: now) }
         }
-        if names.isDue(at: now) { sweepNames(at: now) }
+        if names.isDue(at: now) {
+            sweepNames(at: now)
+            tellUnanswered(at: now)
+        }
+    }
+
+    private func tellUnanswered(at now: UInt64) {
+        do {
+            let unanswered = try names.questions.takeUnanswered(now: now)
+            if configuration.reportsFlows { answers.put(unanswered) }
+        } catch {
+            log.error("Questions to resolvers could not be read", metadata: ["error": "\(error)"])
+        }
     }
 
     private func sweepNames(at now: UInt64) {

@@ -1,12 +1,12 @@
 public import Addressing
 
-/// What a resolver answered, as copies of a flow share it.
+/// What a resolver was asked and answered, if it did, as copies of a flow share it.
 public final class DNSAnswer: Sendable {
     /// The name in question: lower case, no trailing dot, empty for the root.
     public let query: String
     /// The type of the question by its number.
     public let type: UInt16
-    /// The response code by its number.
+    /// The response code by its number; 0 where there was no answer.
     public let code: UInt16
     /// The first of the addresses in the answer.
     public let addresses: [IPAddress]
@@ -14,14 +14,16 @@ public final class DNSAnswer: Sendable {
     public let addressCount: Int
     /// The shortest lifetime of `addresses`, seconds.
     public let lifetime: UInt32
-    /// Nanoseconds from the question to the answer.
+    /// Nanoseconds from the question to the answer, or to when it was given up.
     public let latency: UInt64
     /// The message did not have room for all; a client asks again over TCP.
     public let isTruncated: Bool
+    /// Whether there was an answer.
+    public let isAnswered: Bool
 
     public init(
         query: String, type: UInt16, code: UInt16, addresses: [IPAddress] = [], addressCount: Int? = nil,
-        lifetime: UInt32 = 0, latency: UInt64, isTruncated: Bool = false
+        lifetime: UInt32 = 0, latency: UInt64, isTruncated: Bool = false, isAnswered: Bool = true
     ) {
         self.query = query
         self.type = type
@@ -31,6 +33,7 @@ public final class DNSAnswer: Sendable {
         self.lifetime = lifetime
         self.latency = latency
         self.isTruncated = isTruncated
+        self.isAnswered = isAnswered
     }
 
     /// `A`, `AAAA`; the number of one without a name here.
@@ -64,6 +67,6 @@ extension DNSAnswer: Equatable {
             || (left.query == right.query && left.type == right.type && left.code == right.code
                 && left.addresses == right.addresses && left.addressCount == right.addressCount
                 && left.lifetime == right.lifetime && left.latency == right.latency
-                && left.isTruncated == right.isTruncated)
+                && left.isTruncated == right.isTruncated && left.isAnswered == right.isAnswered)
     }
 }

@@ -16,7 +16,7 @@ public struct Flow: Sendable, Equatable {
         case closed
         /// A long-lived connection is still in use; its counters are those so far.
         case active
-        /// A resolver answered a question of a pod; ``Flow/dns`` says what.
+        /// A resolver answered a question of a pod, or did not; ``Flow/dns`` says what.
         case dns
         /// Records are missing here; ``Flow/loss`` says how many and where they were lost.
         case lost

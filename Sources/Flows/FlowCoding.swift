@@ -47,7 +47,7 @@ private struct FlowRecord: Codable {
         }
     }
 
-    /// What Hubble calls layer 7: here a DNS answer.
+    /// What Hubble calls layer 7: here a DNS answer, or a question that got none, which has no code.
     struct Layer7: Codable {
         struct DNS: Codable {
             var query: String
@@ -55,7 +55,7 @@ private struct FlowRecord: Codable {
             /// How many addresses there are where not all are in `ips`.
             var ipCount: Int?
             var ttl: UInt32?
-            var rcode: UInt16
+            var rcode: UInt16?
             var qtypes: [String]
             var truncated: Bool?
 
@@ -64,6 +64,8 @@ private struct FlowRecord: Codable {
                 case ipCount = "ip_count"
             }
         }
+
+        static let request = "REQUEST"
 
         var type = "RESPONSE"
         var latencyNanoseconds: UInt64
@@ -191,11 +193,13 @@ extension Flow: Codable {
 extension FlowRecord.Layer7 {
     /// Hubble writes a name with its trailing dot.
     fileprivate init(_ answer: DNSAnswer) {
+        if !answer.isAnswered { type = Self.request }
         latencyNanoseconds = answer.latency
         dns = DNS(
             query: answer.query + ".", ips: answer.addresses.isEmpty ? nil : answer.addresses.map { Text($0) },
             ipCount: answer.addressCount == answer.addresses.count ? nil : answer.addressCount,
-            ttl: answer.addresses.isEmpty ? nil : answer.lifetime, rcode: answer.code, qtypes: [answer.typeText],
+            ttl: answer.addresses.isEmpty ? nil : answer.lifetime,
+            rcode: answer.isAnswered ? answer.code : nil, qtypes: [answer.typeText],
             truncated: answer.isTruncated ? true : nil)
     }
 }
@@ -206,9 +210,11 @@ extension DNSAnswer {
         let dns = record.dns
         guard let type = dns.qtypes.first.flatMap(Self.type) else { return nil }
         self.init(
-            query: dns.query.hasSuffix(".") ? String(dns.query.dropLast()) : dns.query, type: type, code: dns.rcode,
+            query: dns.query.hasSuffix(".") ? String(dns.query.dropLast()) : dns.query, type: type,
+            code: dns.rcode ?? 0,
             addresses: dns.ips?.map(\.value) ?? [], addressCount: dns.ipCount, lifetime: dns.ttl ?? 0,
-            latency: record.latencyNanoseconds, isTruncated: dns.truncated ?? false)
+            latency: record.latencyNanoseconds, isTruncated: dns.truncated ?? false,
+            isAnswered: record.type != FlowRecord.Layer7.request)
     }
 }
 

@@ -89,6 +89,9 @@ public struct FlowText: Sendable {
 
     /// `a.example.com A NOERROR 198.51.100.1 + 3 more after 420 us`.
     private static func text(_ answer: DNSAnswer) -> String {
+        guard answer.isAnswered else {
+            return "\(answer.query). \(answer.typeText) unanswered after \(time(answer.latency))"
+        }
         let found = answer.addresses.first.map { ["\($0)"] } ?? []
         let more = answer.addressCount > 1 ? ["+ \(answer.addressCount - 1) more"] : []
         let end = (answer.isTruncated ? ["truncated"] : []) + ["after \(time(answer.latency))"]

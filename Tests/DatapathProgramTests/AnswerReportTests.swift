@@ -66,6 +66,26 @@ struct AnswerReportTests {
         #expect(asker.datapath.answers().count == 1, "the second one answers nothing any more")
     }
 
+    @Test("A question whose id goes to another one is told as unanswered, one that is asked again is not")
+    func replaced() throws {
+        let asker = try Asker()
+        try asker.ask("a.web.test")
+        try asker.ask("a.web.test")
+        #expect(asker.datapath.answers().isEmpty)
+        try asker.ask("bb.web.test")
+        let event = try #require(asker.datapath.answers().first)
+        #expect(event.text == "a.web.test" && event.type == 1 && event.code == 0 && event.address_count == 0)
+        #expect(event.flags == UInt16(APUS_DNS_UNANSWERED.rawValue) && event.latency_ns > 0)
+        #expect(event.client.address == asker.pod.v4 && event.client_port.bigEndian == 40_000)
+        #expect(event.endpoint == asker.pod.slot && event.policy == 0x77 && event.rule == 1)
+        #expect(event.addresses.0.address == event.addresses.15.address && event.addresses.0.high == 0)
+        #expect(try asker.count(.APUS_DNS_COUNT_REPLACED) == 1)
+        try asker.answer("a.web.test")
+        #expect(try asker.count(.APUS_DNS_COUNT_MISMATCHED) == 1 && !asker.isTaught)
+        try asker.answer("bb.web.test")
+        #expect(asker.datapath.answers().map(\.text) == ["bb.web.test"])
+    }
+
     @Test("What does not fit into the ring is counted as lost, and teaches all the same")
     func lost() throws {
         let asker = try Asker(sizes: ["dns_answers": 4096])

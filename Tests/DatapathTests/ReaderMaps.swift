@@ -28,6 +28,7 @@ final class ReaderMaps {
             ),
             (.learnedAddresses, shape(.hash, apus_learned_key.self, apus_learned_address.self, 64)),
             (.learnedNames, shape(.hash, UInt64.self, apus_learned_name.self, 64)),
+            (.dnsQuestions, shape(.lruHash, apus_question_key.self, apus_question.self, 64)),
             (.dnsAnswers, BPFMapShape(type: .ringBuffer, keySize: 0, valueSize: 0, maxEntries: 4096)),
             (.events, BPFMapShape(type: .ringBuffer, keySize: 0, valueSize: 0, maxEntries: 4096)),
         ]

@@ -90,6 +90,18 @@ import Testing
         #expect(samples(&metrics, "pod_flow_egress_flows_count") == [])
     }
 
+    @Test func aQuestionWithoutAnAnswerIsAQuestion() {
+        var metrics = FlowMetrics(node: "node-a")
+        metrics.count([
+            flow(.dns, Self.front.peer, Self.cart.peer) {
+                $0.dns = DNSAnswer(query: "a.test", type: 1, code: 0, latency: 1, isAnswered: false)
+            }
+        ])
+        #expect(
+            samples(&metrics, "hubble_dns_queries_total") == [#"{rcode="",qtypes="A",ips_returned="0"} 1"#])
+        #expect(samples(&metrics, "hubble_dns_responses_total") == [])
+    }
+
     @Test func whatIsDeniedCountsWhereItWasWithItsReasonAndNumber() {
         var metrics = FlowMetrics(node: "node-a")
         for (direction, count) in [(Flow.Direction.egress, 3), (.ingress, 4)] {

@@ -39,7 +39,16 @@ import Testing
             latency: 420_000, isTruncated: true)
         var nothing = Sample.flow(.dns, port: 53, ipProtocol: .udp)
         nothing.dns = DNSAnswer(query: "gone.example.com", type: 4711, code: 3, latency: 2_500_000)
+        var unanswered = Sample.flow(.dns, port: 53, ipProtocol: .udp)
+        unanswered.dns = DNSAnswer(
+            query: "slow.example.com", type: 1, code: 0, latency: 30_000_000_000, isAnswered: false)
         return [
+            Case(
+                testDescription: "unanswered", flow: unanswered,
+                line: """
+                    10:31:02.123 ALLOWED  10.244.0.1:53412 -> 10.244.0.2:53 UDP dns slow.example.com. A unanswered after \
+                    30.0 s
+                    """),
             Case(
                 testDescription: "named", flow: named,
                 line: """
@@ -149,6 +158,11 @@ import Testing
         #expect(
             try FlowJSON.line(flow).contains(
                 #""l7":{"dns":{"qtypes":["NS"],"query":".","rcode":2},"latency_ns":1,"type":"RESPONSE"}"#))
+        flow.dns = DNSAnswer(query: "a.test", type: 1, code: 0, latency: 1, isAnswered: false)
+        let unanswered = try FlowJSON.line(flow)
+        #expect(
+            unanswered.contains(#""l7":{"dns":{"qtypes":["A"],"query":"a.test."},"latency_ns":1,"type":"REQUEST"}"#))
+        #expect(try FlowJSON.flow(unanswered).dns == flow.dns)
     }
 
     @Test(arguments: [

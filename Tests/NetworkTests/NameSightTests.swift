@@ -139,6 +139,33 @@ extension TrafficTests {
             }
         }
 
+        @Test func aQuestionThatNobodyAnswersIsToldWithTheAgentAndWithoutIt() async throws {
+            try await NameLab.run(options: ["--dns-server", "172.31.0.0/24"]) { names in
+                // Nothing listens there.
+                let silent = names.lab.outside("outside").ipv4
+                try names.agent.manifests.write("ask.yaml", NameLab.asking)
+                try await eventually("a question that passes", within: .seconds(20)) {
+                    _ = try await names.look(
+                        up: "slow.web.test", from: names.client, at: silent, options: ["timeout:1"])
+                    return try names.count(.question) > 0
+                }
+                // It takes half a minute to give it up.
+                let flow = try await names.agent.flow("a question without an answer") {
+                    $0.dns?.query == "slow.web.test"
+                }
+                let question = try #require(flow.dns)
+                #expect(!question.isAnswered && question.latency == 30_000_000_000 && question.addresses.isEmpty)
+                #expect(flow.source.name == "client" && flow.tuple.destination == SocketAddress(silent, 53))
+                #expect(flow.egressRule?.text == "NetworkPolicy/default/ask/egress/0", "\(flow)")
+                await names.agent.kill()
+                _ = try await names.look(up: "lost.web.test", from: names.client, at: silent, options: ["timeout:1"])
+                try await eventually("a question that is told without the agent") {
+                    let line = try await names.agent.apus("flow", "observe", "--kind", "dns", "--last", "10")
+                    return line.output.contains("UDP dns lost.web.test. A unanswered after 30.0 s")
+                }
+            }
+        }
+
         @Test func answersThatTheAgentReadAreFlowsToo() async throws {
             try await NameLab.run(options: ["--dns-server", "172.31.0.0/24"]) { names in
                 let outside = names.lab.outside("outside")

@@ -25,6 +25,7 @@ enum APUS_CLOSED_ENUM apus_dns_problem {
 
 enum apus_dns_flag {
 	APUS_DNS_TRUNCATED = 1, // the client will ask again, over TCP
+	APUS_DNS_UNANSWERED = 2, // of an event: there was no answer
 };
 
 struct apus_dns_answer {

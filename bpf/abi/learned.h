@@ -60,6 +60,17 @@ struct apus_question_key {
 struct apus_question {
 	__u64 hash; // of name and type
 	__u64 asked_ns; // CLOCK_MONOTONIC
+	struct apus_address frontend; // the Service address that was asked; zero: none
+	__u32 endpoint; // slot and identity of the pod
+	__u32 identity;
+	__u32 policy; // what judged the pod's egress
+	__u32 rule;
+	__u16 frontend_port; // network byte order
+	__u16 type;
+	__u16 name_length; // of the name as text: lower case, no trailing dot
+	__u8 opener; // whether the pod is the high end of the connection
+	__u8 padding;
+	char name[APUS_DNS_NAME_MAX]; // what is behind the name is of no meaning
 };
 
 // What became of questions and answers; indexes of the per-CPU array `dns_counters` (values: __u64).
@@ -82,6 +93,7 @@ enum APUS_CLOSED_ENUM apus_dns_counter {
 	APUS_DNS_COUNT_MADE_ROOM, // addresses that had ended and that the data path let go of, as a map was full
 	APUS_DNS_COUNT_UNSOLICITED, // answers over a connection that the pod did not open
 	APUS_DNS_COUNT_LATE, // answers to a question that had waited for too long
+	APUS_DNS_COUNT_REPLACED, // questions whose id went to another one before they were answered
 	APUS_DNS_COUNTERS,
 };
 
@@ -114,5 +126,5 @@ _Static_assert(sizeof(struct apus_learned_key) == 24, "learned key layout");
 _Static_assert(sizeof(struct apus_learned_address) == 144, "learned address layout");
 _Static_assert(sizeof(struct apus_learned_name) == 280, "learned name layout");
 _Static_assert(sizeof(struct apus_question_key) == 48, "question key layout");
-_Static_assert(sizeof(struct apus_question) == 16, "question layout");
+_Static_assert(sizeof(struct apus_question) == 56 + APUS_DNS_NAME_MAX, "question layout");
 _Static_assert(sizeof(struct apus_handed_over) == 80, "handed over layout");

@@ -40,7 +40,6 @@ ALWAYS_INLINE _Bool find_learner(struct learning *learning, struct apus_connecti
 		count_dns(APUS_DNS_COUNT_UNSOLICITED);
 		return 0;
 	}
-	note_answer_path(found.connection, side);
 	if (leads_to_resolver(key, found.connection))
 		return 1;
 	count_dns(APUS_DNS_COUNT_UNTRUSTED);

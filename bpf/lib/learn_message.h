@@ -4,16 +4,16 @@
 #include "answer.h"
 #include "hand_over.h"
 
-// Whether the parsed answer is to a question that was asked over the connection and still waits: then that is answered.
+// Whether the parsed answer is to a question that was asked over the connection and still waits: then that is answered,
+// and told.
 GLOBAL int answers_question(void)
 {
 	const struct dns_message *message = dns_message_here();
 	const struct learning *learning = learning_here();
 	struct apus_question_key *key = question_key_here();
-	struct answer_path *path = answer_path_here();
 	const struct apus_question *question;
 
-	if (!message || !learning || !key || !path)
+	if (!message || !learning || !key)
 		return 0;
 	key->id = message->answer.id;
 	question = bpf_map_lookup_elem(&dns_questions, key);
@@ -30,7 +30,7 @@ GLOBAL int answers_question(void)
 		count_dns(APUS_DNS_COUNT_LATE);
 		return 0;
 	}
-	path->asked_ns = question->asked_ns;
+	report_answer(question);
 	bpf_map_delete_elem(&dns_questions, key);
 	return 1;
 }
@@ -44,7 +44,6 @@ GLOBAL int learn_parsed(void)
 
 	if (!message || !learning || !answers_question())
 		return 1;
-	report_answer();
 	learning->set = message->answer.address_count ? domain_match(message) : 0;
 	if (!learning->set) {
 		count_dns(APUS_DNS_COUNT_UNMATCHED);

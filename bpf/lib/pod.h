@@ -1,6 +1,7 @@
 // What happens at a pod's host-side interface.
 #pragma once
 
+#include "ask.h"
 #include "path.h"
 #include "refuse.h"
 #include "translate.h"

@@ -1,4 +1,4 @@
-// Questions to resolvers: which are trusted, and what pods asked them.
+// Questions to resolvers: which are trusted, and where it is kept what pods asked them.
 #pragma once
 
 #include "connection.h"
@@ -16,7 +16,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 32768);
+	__uint(max_entries, 16384);
 	__type(key, struct apus_question_key);
 	__type(value, struct apus_question);
 } dns_questions SEC(".maps");
@@ -39,7 +39,6 @@ struct {
 
 enum {
 	DNS_PORT = bpf_htons(53),
-	DNS_QUESTIONS = 4, // that are looked for in one TCP segment
 	DNS_STREAM_LENGTH = 2, // bytes before each message (RFC 1035 §4.2.2)
 };
 
@@ -81,22 +80,6 @@ ALWAYS_INLINE __u32 dns_payload(struct __sk_buff *skb, const struct packet *pack
 	return packet->l4_offset + (length >> 4) * 4;
 }
 
-// The length of the message at `*offset`, which is moved behind what TCP puts before it. 0: there is none, or not all
-// of it.
-ALWAYS_INLINE __u32 dns_message_length(struct __sk_buff *skb, const struct packet *packet, __u32 *offset)
-{
-	__be16 length;
-
-	if (*offset >= packet->end)
-		return 0;
-	if (packet->protocol == IPPROTO_UDP)
-		return packet->end - *offset;
-	if (bpf_skb_load_bytes(skb, *offset, &length, sizeof(length)) < 0)
-		return 0;
-	*offset += DNS_STREAM_LENGTH;
-	return *offset + bpf_ntohs(length) <= packet->end ? bpf_ntohs(length) : 0;
-}
-
 ALWAYS_INLINE __u64 question_hash(const struct dns_message *message)
 {
 	return message->names[0] ^ message->answer.type * 0x9e3779b97f4a7c15;
@@ -107,58 +90,4 @@ ALWAYS_INLINE struct apus_question_key *question_key_here(void)
 	__u32 first = 0;
 
 	return bpf_map_lookup_elem(&question_key, &first);
-}
-
-// Parses the question that lies in this CPU's memory, and notes it for the connection of the key there.
-GLOBAL int note_message(void)
-{
-	struct apus_question_key *key = question_key_here();
-	struct dns_message *message = dns_message_here();
-	// Exact: an answer may come before the coarse clock moves on.
-	struct apus_question question = {.asked_ns = bpf_ktime_get_ns()};
-	__u32 place;
-
-	if (!message || !key)
-		return 0;
-	message->name_count = message->known_place = 0;
-	// A question, of operation 0, about one name.
-	if (dns_short(message, 2) & 0xf800 || dns_short(message, 4) != 1)
-		return 0;
-	if (!dns_walk_name(DNS_HEADER_BYTES, message->length))
-		return 0;
-	place = message->walk.after;
-	if (place + 4 > message->length || dns_short(message, place + 2) != DNS_CLASS_INTERNET)
-		return 0;
-	message->answer.type = dns_short(message, place);
-	message->names[0] = message->walk.hash;
-	key->id = dns_short(message, 0);
-	question.hash = question_hash(message);
-	bpf_map_update_elem(&dns_questions, key, &question, BPF_ANY);
-	count_dns(APUS_DNS_COUNT_QUESTIONS);
-	return 0;
-}
-
-// Notes what a pod asks a trusted resolver.
-GLOBAL int note_question(struct __sk_buff *skb, const struct packet *packet)
-{
-	struct apus_question_key *key = question_key_here();
-	struct dns_message *message = dns_message_here();
-	struct found_connection found;
-	__u32 offset;
-
-	if (!packet || packet->flags & PACKET_FRAGMENT || !key || !message)
-		return 0;
-	found = connection_find(packet, &key->connection);
-	if (!found.connection || !is_from_opener(&found) || !leads_to_resolver(&key->connection, found.connection))
-		return 0;
-	offset = dns_payload(skb, packet);
-	for (int i = 0; i < DNS_QUESTIONS && offset; i++) {
-		__u32 length = dns_message_length(skb, packet, &offset);
-
-		if (!length || !dns_load(skb, message, offset, length))
-			break;
-		note_message();
-		offset += length;
-	}
-	return 0;
 }

@@ -42,6 +42,8 @@ struct ControllerReport: Sendable {
     var frontends: Int
     var learned: LearnedCounts
     var handedOver: HandedOverCounts
+    /// Questions that nobody answered in time.
+    var unanswered: UInt64
 }
 
 extension NodeController {
@@ -54,7 +56,7 @@ extension NodeController {
             latency: latency.histogram, endpoints: interfaces.count,
             attached: interfaces.values.count { attached.contains($0.index) },
             frontends: state.services.programs.count, learned: names.keeper.counts,
-            handedOver: names.learner.counts)
+            handedOver: names.learner.counts, unanswered: names.questions.unanswered)
     }
 
     private func mapReports() -> [ControllerReport.Map] {

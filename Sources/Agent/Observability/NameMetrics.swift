@@ -22,7 +22,10 @@ extension AgentMetrics {
         ] {
             handedOver.add(.count(count), [MetricLabel("outcome", outcome)])
         }
-        return [answers, handedOver] + heldFamilies
+        let unanswered = MetricFamily(
+            "apus_fqdn_unanswered_total", .counter, "Questions to resolvers that nobody answered within 30 seconds.",
+            [MetricSample(.count(controller.unanswered))])
+        return [answers, handedOver, unanswered] + heldFamilies
     }
 
     private var heldFamilies: [MetricFamily] {

@@ -111,7 +111,8 @@ package final class PinnedDatapath: DatapathView {
                 let flow = Flow(event, node: node, clockOffset: offset, reader, &names, &domains)
                 if filter.matches(flow) { flows.append(flow) }
             }
-            for answer in try reader.answerHistory(last: .max) {
+            let unanswered = try reader.unansweredQuestions(now: KernelClock.monotonic())
+            for answer in try reader.answerHistory(last: .max) + unanswered {
                 let flow = Flow(answer, node: node, clockOffset: offset, reader, &names)
                 if filter.matches(flow) { flows.append(flow) }
             }

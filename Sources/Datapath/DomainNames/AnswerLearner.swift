@@ -30,7 +30,6 @@ public struct AnswerLearner: ~Copyable, Sendable {
     private let questions: BPFMap
     private let names: BPFMap
     private let addresses: BPFMap
-    private let connections: BPFMap
     private let minimumLifetime: UInt64
     private let grace: UInt64
     private let questionTimeout: UInt64
@@ -41,13 +40,12 @@ public struct AnswerLearner: ~Copyable, Sendable {
 
     init(
         ring: consuming RingBuffer, questions: consuming BPFMap, names: consuming BPFMap, addresses: consuming BPFMap,
-        connections: consuming BPFMap, minimumLifetime: UInt64, grace: UInt64, questionTimeout: UInt64
+        minimumLifetime: UInt64, grace: UInt64, questionTimeout: UInt64
     ) {
         self.ring = ring
         self.questions = questions
         self.names = names
         self.addresses = addresses
-        self.connections = connections
         self.minimumLifetime = minimumLifetime
         self.grace = grace
         self.questionTimeout = questionTimeout
@@ -138,11 +136,7 @@ public struct AnswerLearner: ~Copyable, Sendable {
             answer.header.time_ns <= question.asked_ns + questionTimeout
         else { return false }
         _ = try? questions.delete(key)
-        let connection = try? connections.lookup(key.connection, as: apus_connection.self)
-        if let record = ConnectionRecord(key.connection, connection) {
-            read.append(
-                DatapathAnswer(response, over: record, askedAt: question.asked_ns, at: answer.header.time_ns))
-        }
+        read.append(DatapathAnswer(response, to: RawQuestion(key: key, value: question), at: answer.header.time_ns))
         return true
     }
 
@@ -214,7 +208,7 @@ extension DatapathKernel {
         AnswerLearner(
             ring: try RingBuffer(try box("dns_messages").map), questions: try box("dns_questions").map.duplicate(),
             names: try box("learned_names").map.duplicate(), addresses: try box("learned_addresses").map.duplicate(),
-            connections: try box("connections").map.duplicate(), minimumLifetime: options.minimumNameLifetime,
-            grace: options.nameGrace, questionTimeout: options.timeouts.question)
+            minimumLifetime: options.minimumNameLifetime, grace: options.nameGrace,
+            questionTimeout: options.timeouts.question)
     }
 }

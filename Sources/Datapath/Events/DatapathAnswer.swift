@@ -1,9 +1,9 @@
 public import Addressing
 internal import DatapathABI
 
-/// What a resolver answered to a question of a pod.
+/// What a resolver answered to a question of a pod, or that it did not.
 public struct DatapathAnswer: Sendable, Hashable {
-    /// When the answer passed, in nanoseconds of the monotonic clock.
+    /// When the answer passed, or the question was given up, in nanoseconds of the monotonic clock.
     public var time: UInt64
     /// Nanoseconds since the question passed.
     public var latency: UInt64
@@ -20,6 +20,8 @@ public struct DatapathAnswer: Sendable, Hashable {
     public var type: UInt16
     /// The response code.
     public var code: UInt16
+    /// Whether there was an answer at all.
+    public var isAnswered = true
     /// The message did not have room for all; the client asks again over TCP.
     public var isTruncated = false
     /// The first addresses of the answer.
@@ -64,6 +66,7 @@ extension DatapathAnswer {
         frontend = SocketAddress(frontend: raw.frontend, raw.frontend_port)
         client = EndpointReference(abiSlot: raw.endpoint, identity: raw.identity)
         egress = PolicyDecision(abiPolicy: raw.policy, rule: raw.rule)
+        isAnswered = raw.flags & UInt16(APUS_DNS_UNANSWERED.rawValue) == 0
         isTruncated = raw.flags & UInt16(APUS_DNS_TRUNCATED.rawValue) != 0
         addressCount = Int(raw.address_count)
         addresses = withUnsafeBytes(of: raw.addresses) { bytes in
@@ -78,7 +81,8 @@ extension DatapathAnswer: CustomStringConvertible {
     public var description: String {
         let frontend = frontend.map { " frontend \($0)" } ?? ""
         let found = addresses.map { "\($0)" }.joined(separator: ",")
-        return "\(time) answer \(tuple)\(frontend) name \(name) type \(type) code \(code) latency \(latency) "
+        return
+            "\(time) \(isAnswered ? "answer" : "unanswered") \(tuple)\(frontend) name \(name) type \(type) code \(code) latency \(latency) "
             + "addresses \(addressCount)" + (found.isEmpty ? "" : " \(found)")
     }
 }

@@ -20,7 +20,7 @@ extension Flow {
         count = event.kind == .denied || event.kind == .audited ? UInt64(max(1, event.count)) : 1
     }
 
-    /// A DNS answer as a flow, without names of peers and rules yet.
+    /// A question to a resolver and its answer as a flow, without names of peers and rules yet.
     public init(_ answer: DatapathAnswer, node: String, clockOffset: Int64) {
         self.init(
             time: answer.time.addingClockOffset(clockOffset), kind: .dns, verdict: .forwarded, direction: .egress,
@@ -29,7 +29,7 @@ extension Flow {
         dns = DNSAnswer(
             query: answer.name, type: answer.type, code: answer.code, addresses: answer.addresses,
             addressCount: answer.addressCount, lifetime: answer.lifetime, latency: answer.latency,
-            isTruncated: answer.isTruncated)
+            isTruncated: answer.isTruncated, isAnswered: answer.isAnswered)
     }
 
     /// A connection that a scan found, ended or still alive.

@@ -67,10 +67,11 @@ struct PinDirectory: Sendable {
     /// Whether Apus makes a pin of this name in a directory of maps; the other kind is that of links.
     static func isOurs(map name: String) -> Bool { PinnedMap(rawValue: name) != nil || scratch.contains(name) }
 
-    /// Maps in which the programs put something together, which nobody reads, and what they hand over to the agent.
+    /// Maps in which the programs put something together, which nobody reads, and what they hand over to the agent; also
+    /// `answer_path`, which version 6 of the maps had.
     private static let scratch: Set<String> = [
         "new_connection", "quote_chunks", "dns_message", "learned_peer", "learning", "question_key", "dns_messages",
-        "answer_path", "dns_streams",
+        "new_question", "answer_path", "dns_streams",
     ]
 
     /// Removes every pin of Apus and the directories, if nothing else is in them. Returns what was removed.

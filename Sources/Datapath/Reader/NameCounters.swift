@@ -4,7 +4,7 @@ internal import DatapathABI
 /// What became of a question or an answer of DNS in the data path; the text is the label of metrics.
 public enum NameOutcome: UInt32, Sendable, Hashable, CaseIterable {
     case question, learned, address, unmatched, untrusted, unasked, mismatched, collided, noRoom, crowded, fragmented
-    case segmented, unparsed, handedOver, lost, madeRoom, unsolicited, late
+    case segmented, unparsed, handedOver, lost, madeRoom, unsolicited, late, replaced
 
     public var text: String {
         switch self {
@@ -26,6 +26,7 @@ public enum NameOutcome: UInt32, Sendable, Hashable, CaseIterable {
         case .madeRoom: "made-room"
         case .unsolicited: "unsolicited"
         case .late: "late"
+        case .replaced: "replaced"
         }
     }
 
@@ -50,7 +51,8 @@ public enum NameOutcome: UInt32, Sendable, Hashable, CaseIterable {
             case .APUS_DNS_COUNT_LOST: .lost
             case .APUS_DNS_COUNT_MADE_ROOM: .madeRoom
             case .APUS_DNS_COUNT_UNSOLICITED: .unsolicited
-            case .APUS_DNS_COUNT_LATE, .APUS_DNS_COUNTERS: .late
+            case .APUS_DNS_COUNT_LATE: .late
+            case .APUS_DNS_COUNT_REPLACED, .APUS_DNS_COUNTERS: .replaced
             }
     }
 }

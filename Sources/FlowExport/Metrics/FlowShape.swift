@@ -57,11 +57,13 @@ struct AnswerShape: Hashable, Sendable {
     let code: UInt16
     let type: UInt16
     let addresses: Int
+    let isAnswered: Bool
 
     init(_ answer: DNSAnswer) {
         code = answer.code
         type = answer.type
         addresses = answer.addressCount
+        isAnswered = answer.isAnswered
     }
 
     var typeText: String { DNSAnswer.typeText(type) }

@@ -67,8 +67,9 @@ struct HubbleCounters: Sendable {
     /// Types, and numbers of addresses, are what clients and resolvers make them.
     private mutating func addAnswer(_ shape: FlowShape, _ count: UInt64) {
         guard let answer = shape.answer else { return }
-        let code = HubbleNames.responseCode(answer.code)
         add(&queries, ["", answer.typeText, "0"], else: ["", "other", "0"], count)
+        guard answer.isAnswered else { return }
+        let code = HubbleNames.responseCode(answer.code)
         let labels = [code, answer.typeText, "\(answer.addresses)"]
         add(&responses, labels, else: ["other", "other", "other"], count)
     }
@@ -89,7 +90,7 @@ struct HubbleCounters: Sendable {
             family("hubble_icmp_total", ["family", "type"], messages, "New exchanges of ICMP messages, by type."),
             family(
                 "hubble_dns_queries_total", ["rcode", "qtypes", "ips_returned"], queries,
-                "Questions to resolvers that were answered."),
+                "Questions to resolvers that were answered or given up."),
             family(
                 "hubble_dns_responses_total", ["rcode", "qtypes", "ips_returned"], responses,
                 "Answers of resolvers."),

@@ -30,7 +30,7 @@ import Testing
             unreadable: [.syntax: 2], retries: 1, written: 12,
             passes: Histogram(exponential: 0.0001, factor: 2, count: 18),
             latency: ProgrammingLatency(start: 0).histogram, endpoints: 2, attached: 1, frontends: 5,
-            learned: LearnedCounts(), handedOver: HandedOverCounts())
+            learned: LearnedCounts(), handedOver: HandedOverCounts(), unanswered: 3)
         return AgentMetrics(
             node: "node-a", controller: controller, requests: APIStatistics([.pod]),
             hub: FlowHub(capacity: 8).statistics,
@@ -56,6 +56,7 @@ import Testing
             "apus_flows_lost_total{place=\"decoder\"} 1", "apus_ring_records_lost_total 2",
             "apus_drop_packets_total{reason=\"policy_denied\",direction=\"ingress\"} 4",
             "apus_fqdn_outcomes_total{outcome=\"unasked\"} 1", "apus_fqdn_evicted_total 0",
+            "apus_fqdn_unanswered_total 3",
             "kubeproxy_sync_proxy_rules_duration_seconds_count 0",
             "kubeproxy_network_programming_duration_seconds_count 0",
         ] {
