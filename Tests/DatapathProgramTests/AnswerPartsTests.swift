@@ -41,6 +41,45 @@ struct AnswerPartsTests {
         }
     }
 
+    @Test("A segment that ends within a length hides no answer: neither that one nor those behind it")
+    func cutInLength() throws {
+        let stream = try StreamAsker()
+        for number in 1...3 { try stream.ask(UInt16(number)) }
+        let bytes = (1...3).flatMap { StreamAsker.framed(StreamAsker.answer($0)) }
+        let cut = StreamAsker.framed(StreamAsker.answer(1)).count + 1
+        // The first part once more, as TCP sends again what was not acknowledged.
+        for _ in 0..<2 { try stream.receive(bytes[..<cut], at: 0) }
+        #expect(try stream.isTaught(1) && !stream.isTaught(2))
+        try stream.receive(bytes[cut...], at: cut)
+        #expect(try stream.isTaught(2) && stream.isTaught(3) && stream.asker.handedOver().isEmpty)
+    }
+
+    @Test("A length that is cut may be that of an answer in several segments")
+    func cutInLengthAndAnswer() throws {
+        let stream = try StreamAsker()
+        for number in 1...2 { try stream.ask(UInt16(number)) }
+        let long = StreamAsker.answer(1, addresses: 15)
+        let bytes = StreamAsker.framed(long) + StreamAsker.framed(StreamAsker.answer(2))
+        for (from, to) in [(0, 1), (1, 100), (100, bytes.count)] { try stream.receive(bytes[from..<to], at: from) }
+        #expect(
+            try stream.asker.handedOver()
+                == [0..<98, 98..<long.count].map { stream.part(long, after: 0, $0) })
+        #expect(try !stream.isTaught(1) && stream.isTaught(2))
+    }
+
+    @Test("From the ninth answer of a segment on the agent gets them in a row")
+    func ninth() throws {
+        let stream = try StreamAsker()
+        for number in 1...11 { try stream.ask(UInt16(number)) }
+        let answers = (1...11).map { StreamAsker.framed(StreamAsker.answer($0)) }
+        try stream.receive(answers.flatMap { $0 }, at: 0)
+        for number in 1...11 { #expect(try stream.isTaught(UInt16(number)) == (number <= 8), "\(number)") }
+        let row = try stream.asker.handedOver()
+        #expect(row.map(\.kind) == [.APUS_HANDED_OVER_ROW])
+        #expect(row.first?.bytes == answers[8...].flatMap { $0 })
+        #expect(try stream.asker.count(.APUS_DNS_COUNT_SEGMENTED) == 1)
+    }
+
     @Test("A segment that TCP sends again is told again, and one that is missing puts nothing off for long")
     func again() throws {
         let stream = try StreamAsker()

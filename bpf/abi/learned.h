@@ -102,6 +102,7 @@ enum APUS_CLOSED_ENUM apus_handed_over_kind {
 	APUS_HANDED_OVER_MESSAGE,
 	APUS_HANDED_OVER_SEGMENT, // a part of a message that came in several TCP segments
 	APUS_HANDED_OVER_FRAGMENT, // a part of a datagram that came in IP fragments, its UDP header included
+	APUS_HANDED_OVER_ROW, // messages of a TCP segment in a row, each behind its length; the last may not be whole
 	APUS_HANDED_OVER_KINDS,
 };
 

@@ -25,6 +25,8 @@ struct learning {
 	__u32 end;
 	__be32 sequence; // of the first one in TCP
 	__be16 word; // of the packet, at hand
+	__u32 carried; // length of the message at hand, and 1 more, where the segment has not all of it; 0: it has
+	__u32 padding;
 	__u64 name; // hash
 	__u32 set;
 	__u32 place; // of the next address

@@ -69,7 +69,7 @@ public struct AnswerLearner: ~Copyable, Sendable {
             if let answer = HandedOver(record) { waiting.append(answer) } else { learned.unreadable += 1 }
         }
         for answer in waiting {
-            if let message = message(of: answer) { learn(message, answer, tables) }
+            for message in messages(of: answer) { learn(message, answer, tables) }
         }
     }
 
@@ -79,9 +79,17 @@ public struct AnswerLearner: ~Copyable, Sendable {
         return read
     }
 
-    /// The message that a record is, or the last part of; nil while parts are missing.
-    private mutating func message(of record: HandedOver) -> [UInt8]? {
-        if record.kind == .message { return record.bytes }
+    /// The messages that a record has, or has the last part of.
+    private mutating func messages(of record: HandedOver) -> [[UInt8]] {
+        switch record.kind {
+        case .message: [record.bytes]
+        case .row: record.messagesInRow
+        case .segment, .fragment: completed(by: record).map { [$0] } ?? []
+        }
+    }
+
+    /// The message that a part completes; nil while others are missing.
+    private mutating func completed(by record: HandedOver) -> [UInt8]? {
         let outcome = assembler.add(
             record.bytes.span.bytes, at: Int(record.header.offset),
             total: record.header.total == 0 ? nil : Int(record.header.total),

@@ -4,7 +4,7 @@ internal import DatapathABI
 /// An answer that the data path handed over, or a part of one.
 struct HandedOver {
     enum Kind {
-        case message, segment, fragment
+        case message, segment, fragment, row
 
         /// Nil for a number that is none; a switch, so that a new one there needs a case here.
         init?(_ number: UInt32) {
@@ -12,6 +12,7 @@ struct HandedOver {
             case .APUS_HANDED_OVER_MESSAGE: self = .message
             case .APUS_HANDED_OVER_SEGMENT: self = .segment
             case .APUS_HANDED_OVER_FRAGMENT: self = .fragment
+            case .APUS_HANDED_OVER_ROW: self = .row
             case .APUS_HANDED_OVER_KINDS, nil: return nil
             }
         }
@@ -37,6 +38,19 @@ struct HandedOver {
         return AnswerConnection(
             low: key.low.address, high: key.high.address, lowPort: key.low_port, highPort: key.high_port,
             ipProtocol: key.protocol, endpoint: header.endpoint, identity: header.identity)
+    }
+
+    /// The whole messages of a row.
+    var messagesInRow: [[UInt8]] {
+        var messages: [[UInt8]] = []
+        var rest = bytes[...]
+        while rest.count >= 2, case let length = Int(rest[rest.startIndex]) << 8 | Int(rest[rest.startIndex + 1]),
+            rest.count - 2 >= length
+        {
+            messages.append(Array(rest.dropFirst(2).prefix(length)))
+            rest = rest.dropFirst(2 + length)
+        }
+        return messages
     }
 
     /// The ends of the connection.
