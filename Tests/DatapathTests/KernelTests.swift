@@ -97,6 +97,28 @@ import Testing
         for (name, id) in try node.mapIDs() { #expect(ids[name] != id, "\(name)") }
     }
 
+    @Test("What was learned outlives an upgrade to another ABI version that keeps its layout")
+    func learnedOverUpgrade() throws {
+        let node = try KernelNode()
+        _ = try node.start()
+        let key = apus_learned_key(address: Raw.address("198.51.100.1"), policy: 7, padding: 0)
+        var address = apus_learned_address()
+        address.learned = [apus_learned_use(name: 42, end_ns: .max)]
+        try BPFMap.open(pinned: node.pins.map("learned_addresses")).update(key, address)
+        var name = apus_learned_name()
+        (name.set, name.length) = (9, 10)
+        withUnsafeMutableBytes(of: &name.text) { $0.copyBytes(from: "a.web.test".utf8) }
+        try BPFMap.open(pinned: node.pins.map("learned_names")).update(UInt64(42), name)
+        let info = try BPFMap.open(pinned: node.pins.map("datapath_info"))
+        var value = try #require(try info.lookup(UInt32(0), as: apus_info.self))
+        value.abi_version = UInt32(APUS_ABI_VERSION) - 1
+        try info.update(UInt32(0), value)
+        let (kernel, _) = try node.start()
+        #expect(kernel.previous == nil)
+        let learned = try DatapathReader(bpffs: node.root).learned()
+        #expect(learned.map(\.name) == ["a.web.test"] && learned.map(\.end) == [.max])
+    }
+
     @Test("A missing map is made again, with what belongs to it", arguments: ["services", "connections", "drops"])
     func missingMap(name: String) throws {
         let node = try KernelNode()

@@ -20,6 +20,8 @@ public final class DatapathKernel {
     private(set) var maps: [String: MapBox] = [:]
     /// The maps that were in use before, where others are made beside them and the old ones can still be read.
     let previous: PinnedTables?
+    /// The data path's maps that are copied from those that are pinned when new ones take their place.
+    private let copied: [String]
     /// Whether there are maps beside the ones in use.
     public private(set) var isBeside: Bool
     let programs: Programs
@@ -55,6 +57,7 @@ public final class DatapathKernel {
         maps = loader.maps
         isBeside = !pinned.isComplete
         previous = isBeside && pinned.isReadable ? PinnedTables(pins) : nil
+        copied = pinned.isReadable ? Self.connectionMaps + Self.learnedMaps : pinned.hasLearned ? Self.learnedMaps : []
         slots = try MappedArray(try Self.box("slots", in: loader.maps).map)
         backends = try MappedArray(try Self.box("backends", in: loader.maps).map)
         if isBeside { try loader.pinBeside() }
@@ -91,10 +94,10 @@ public final class DatapathKernel {
     /// With new maps, call it when they hold what is wanted: packets are judged by them from here on.
     public func activate() throws {
         if isBeside {
-            if let previous { copyConnections(from: previous) }
+            copyEntries()
             try updateLinks()
-            // Those that were opened while the first copy ran.
-            if let previous { copyConnections(from: previous, onlyNew: true) }
+            // Those that came while the first copy ran.
+            copyEntries(onlyNew: true)
             try keepLearnedNames()
             try pins.adoptNextMaps()
             isBeside = false
@@ -103,15 +106,20 @@ public final class DatapathKernel {
         }
     }
 
-    /// Live connections keep their state, and clients their backends, when only the size of a map changed.
-    private func copyConnections(from previous: PinnedTables, onlyNew: Bool = false) {
+    private static let connectionMaps = [
+        "connections", "half_open", "translations", "disposable_translations", "affinities", "network_namespaces",
+        "dns_questions",
+    ]
+    /// Their keys and sets follow from what policies say, not from the agent that wrote them: another release that has
+    /// their layouts goes on with them.
+    private static let learnedMaps = ["learned_addresses", "learned_names"]
+
+    /// Live connections keep their state, clients their backends, and policies what was learned for them, when only the
+    /// size of a map changed; the last of these also when the ABI version did.
+    private func copyEntries(onlyNew: Bool = false) {
         let rule: BPFUpdateRule = onlyNew ? .onlyNew : .any
-        let copied = [
-            "connections", "half_open", "translations", "disposable_translations", "affinities", "network_namespaces",
-            "learned_addresses", "learned_names", "dns_questions",
-        ]
         for name in copied {
-            guard let old = try? BPFMap.open(pinned: previous.pins.map(name)), let new = maps[name],
+            guard let old = try? BPFMap.open(pinned: pins.map(name)), let new = maps[name],
                 old.info.id != new.map.info.id, old.shape.keySize == new.map.shape.keySize,
                 old.shape.valueSize == new.map.shape.valueSize
             else { continue }

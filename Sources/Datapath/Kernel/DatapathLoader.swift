@@ -8,15 +8,22 @@ struct PinnedShapes {
     private(set) var reusable: Set<String> = []
     /// Whether something is pinned that is of this ABI version.
     let isReadable: Bool
+    /// Whether what was learned is pinned as this ABI version has it, whatever the rest is.
+    let hasLearned: Bool
     /// Whether nothing has to be made beside: what is pinned fits, or nothing is pinned.
     let isComplete: Bool
+
+    /// The first ABI version whose `learned_addresses` and `learned_names` are those of this one.
+    private static let learnedSince: UInt32 = 6
 
     /// Maps that other maps' content points into or belongs to: they are used again all together or not at all.
     private static let agentMaps = Set(DatapathTable.allCases.map(\.rawValue))
 
     init(_ pins: PinDirectory, images: [BPFObjectImage], options: DatapathOptions) throws {
         let pinned = Set(pins.names(in: pins.maps))
-        isReadable = Self.pinnedABI(pins) == UInt32(APUS_ABI_VERSION)
+        let version = Self.pinnedABI(pins) ?? 0
+        isReadable = version == UInt32(APUS_ABI_VERSION)
+        hasLearned = Self.learnedSince <= version && version <= UInt32(APUS_ABI_VERSION)
         var fitting: Set<String> = []
         var others: Set<String> = []
         for (name, shape) in try Self.wantedShapes(images, options) {
