@@ -148,7 +148,7 @@ extension PolicyOracle {
         }.sorted { $0.name < $1.name }
     }
 
-    private func clusterSelecting(_ endpoint: PolicyPod) -> [ClusterPolicyObject] {
+    func clusterSelecting(_ endpoint: PolicyPod) -> [ClusterPolicyObject] {
         clusterPolicies.values.filter { object in
             guard let labels = namespaces[endpoint.key.namespace] else { return false }
             return holds(object.namespaceSelector, labels) && holds(object.podSelector, endpoint.labels)
@@ -210,7 +210,7 @@ extension PolicyOracle {
         PolicyName(kind: .networkPolicy, namespace: object.namespace, name: object.name)
     }
 
-    private func name(of object: ClusterPolicyObject) -> PolicyName {
+    func name(of object: ClusterPolicyObject) -> PolicyName {
         PolicyName(kind: .clusterNetworkPolicy, namespace: "", name: object.name)
     }
 }
