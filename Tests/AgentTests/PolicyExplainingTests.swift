@@ -37,7 +37,9 @@ import Testing
     /// What a file says that pods have learned: a pod, a name and an address a line; nothing where there is no file.
     private static func held(_ file: URL) throws -> HeldNames {
         guard FileManager.default.fileExists(atPath: file.path) else { return HeldNames() }
-        let lines = try String(contentsOf: file, encoding: .utf8).split(separator: "\n").map { $0.split(separator: " ") }
+        let lines = try String(contentsOf: file, encoding: .utf8).split(separator: "\n").map {
+            $0.split(separator: " ")
+        }
         let uses = try lines.map { (pod: $0[0], name: String($0[1]), address: try #require(IPAddress(String($0[2])))) }
         var held = HeldNames()
         held.names = { pod, address in

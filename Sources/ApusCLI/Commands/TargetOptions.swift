@@ -5,9 +5,9 @@ internal import ArgumentParser
 struct TargetOptions: ParsableArguments {
     @Option(
         help: """
-            Where it goes to: NAMESPACE/POD, NAMESPACE/SERVICE, an address or, for policies, a name of the DNS; with or \
-            without :PORT.
-            """,        transform: Self.target)
+            Where it goes to: NAMESPACE/POD, NAMESPACE/SERVICE, an address or, for policies, a name of the DNS; \
+            with or without :PORT.
+            """, transform: Self.target)
     var to: ConnectionTarget
 
     @Option(help: "Destination port: a number, or the name of a port of the pod or the Service.", transform: Self.port)

@@ -44,7 +44,8 @@ struct PolicyExplanationText {
     private static func unlearned(_ paths: [PolicyExplanation.Path]) -> String {
         guard let name = paths.first?.name, !name.learned else { return "" }
         let addresses = Set(paths.map(\.destination.address)).sorted().joined(separator: " and ")
-        return "  no address is held as \(name.name): judged as one that an answer brings, in no block but those around "
+        return
+            "  no address is held as \(name.name): judged as one that an answer brings, in no block but those around "
             + "\(addresses)\n"
     }
 
