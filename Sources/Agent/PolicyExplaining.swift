@@ -157,10 +157,7 @@ extension NodeController {
             return problem.object == "endpoint \(pod)"
         }
         if closed.isEmpty { return [] }
-        let full = programming.problems.filter { problem in
-            if case .refused(_, let error) = problem.reason { error.saysFull } else { false }
-        }
-        return closed.map(\.reason.description) + Set(full.map(\.reason.description)).sorted()
+        return closed.map(\.reason.description) + programming.fullMaps
     }
 }
 
