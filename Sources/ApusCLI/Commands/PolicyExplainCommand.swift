@@ -14,7 +14,9 @@ struct PolicyExplainCommand: AsyncParsableCommand {
             they name pods of this node and Services, and hold no selectors. Behind a Service policies judge the backend: \
             every one is explained.
 
-            A name of the DNS is judged by the addresses that the pod's policy holds under it. Where it holds none, by             what an answer to the pod would bring: the pod may connect to that as soon as it sees the answer. A name             has a dot (registry. for one without).
+            A name of the DNS is judged by the addresses that the pod's policy holds under it. Where it holds none, by \
+            what an answer to the pod would bring: the pod may connect to that as soon as it sees the answer. A name \
+            has a dot (registry. for one without).
 
             Exit codes: 0 allowed on every way; 1 denied on one, or agent and maps differ; 2 no answer, as when an end \
             is not known.

@@ -23,8 +23,9 @@ struct TargetOptions: ParsableArguments {
     private static func target(_ text: String) throws -> ConnectionTarget {
         guard let target = ConnectionTarget(text) else {
             throw ValidationError(
-                "an end is NAMESPACE/NAME or an address like 10.0.0.1 or fd00::1; with a port 10.0.0.1:80, [fd00::1]:80 or "
-                    + "NAMESPACE/NAME:PORT")
+                "an end is NAMESPACE/NAME, an address like 10.0.0.1 or fd00::1, or a name with a dot like "
+                    + "www.example.com; with a port 10.0.0.1:80, [fd00::1]:80, NAMESPACE/NAME:PORT or www.example.com:443"
+            )
         }
         return target
     }
