@@ -8,6 +8,10 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("ExistentialAny"),
 ]
 
+/// Of what tests run a hundred thousand times, optimized in debug builds too; assertions stay.
+let hot: [SwiftSetting] =
+    strict + [.unsafeFlags(["-O", "-assert-config", "Debug"], .when(configuration: .debug))]
+
 let strictC: [CSetting] = [.treatAllWarnings(as: .error), .enableWarning("all"), .enableWarning("extra")]
 let gnuC: [CSetting] = strictC + [.define("_GNU_SOURCE")]
 
@@ -61,15 +65,15 @@ let package = Package(
         .target(name: "DatapathObjects", swiftSettings: strict, plugins: ["CompileBPF"]),
 
         // The kernel.
-        .target(name: "Addressing", swiftSettings: strict),
+        .target(name: "Addressing", swiftSettings: hot),
         .target(name: "LinuxKernel", dependencies: ["CLinux", "Addressing"], swiftSettings: strict),
         .target(name: "BPF", dependencies: ["LinuxKernel", "CLinux", "CLibBPF"], swiftSettings: strict),
 
         // Pure domains.
         .target(name: "LoadBalancing", dependencies: ["Addressing"], swiftSettings: strict),
-        .target(name: "NetworkPolicy", dependencies: ["Addressing", "DomainNames"], swiftSettings: strict),
+        .target(name: "NetworkPolicy", dependencies: ["Addressing", "DomainNames"], swiftSettings: hot),
         .target(name: "Flows", dependencies: ["Addressing"], swiftSettings: strict),
-        .target(name: "DomainNames", dependencies: ["Addressing"], swiftSettings: strict),
+        .target(name: "DomainNames", dependencies: ["Addressing"], swiftSettings: hot),
         .target(name: "Wire", dependencies: ["Addressing"], swiftSettings: strict),
         .target(name: "PrometheusText", swiftSettings: strict),
 
@@ -138,13 +142,13 @@ let package = Package(
             path: "Tests/BenchSupport", swiftSettings: strict),
         .target(
             name: "PolicyGenerators", dependencies: ["NetworkPolicy", "Addressing", "DomainNames", "Kubernetes"],
-            path: "Tests/PolicyGenerators", swiftSettings: strict),
+            path: "Tests/PolicyGenerators", swiftSettings: hot),
         .target(
             name: "DNSMessages", dependencies: ["Addressing", "PolicyGenerators", "Wire"], path: "Tests/DNSMessages",
             swiftSettings: strict),
         .target(
             name: "DocumentationOracle", dependencies: ["Addressing", "Kubernetes"], path: "Tests/DocumentationOracle",
-            swiftSettings: strict),
+            swiftSettings: hot),
         .target(
             name: "PolicyCases", dependencies: ["Addressing", "DocumentationOracle", "Kubernetes", yams],
             path: "Tests/PolicyCases", exclude: ["Cases", "README.md"], swiftSettings: strict),

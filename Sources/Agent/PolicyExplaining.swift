@@ -7,6 +7,14 @@ internal import LinuxKernel
 internal import LoadBalancing
 internal import NetworkPolicy
 
+/// What the egress policies of pods have learned under names.
+struct HeldNames {
+    /// The names under which an address counts for a pod now.
+    var names: (PodKey, IPAddress) -> [PolicyJudgement.Name] = { _, _ in [] }
+    /// The addresses that count for a pod now under a name.
+    var addresses: (PodKey, String) -> [IPAddress] = { _, _ in [] }
+}
+
 /// Answers what policies say of a packet, straight from the objects: the oracle's verdict, not the compiler's.
 struct PolicyExplainer: AgentAPI.PolicyNames {
     private let node: String
@@ -14,16 +22,15 @@ struct PolicyExplainer: AgentAPI.PolicyNames {
     private let problems: [PolicyName: [String]]
     private let overflows: [PodKey: [PolicyDirection: PolicyName]]
     private let programs: [Frontend: ServiceProgram]
-    private let names: (PodKey, IPAddress) -> [PolicyJudgement.Name]
+    private let held: HeldNames
 
     /// Answers from the objects, with what their source says of them.
     ///
-    /// - Parameter names: those under which an address counts for a pod's egress policy now.
+    /// - Parameter held: what is learned under names now.
     init(
-        _ state: ClusterState, _ diagnostics: SourceDiagnostics = SourceDiagnostics(),
-        names: @escaping (PodKey, IPAddress) -> [PolicyJudgement.Name] = { _, _ in [] }
+        _ state: ClusterState, _ diagnostics: SourceDiagnostics = SourceDiagnostics(), held: HeldNames = HeldNames()
     ) {
-        self.names = names
+        self.held = held
         node = state.node
         oracle = state.policies.oracle(state.policyObjects.values)
         let closings = diagnostics.closings.compactMap { found in
@@ -40,29 +47,39 @@ struct PolicyExplainer: AgentAPI.PolicyNames {
         var paths = try question.paths(self)
         for index in paths.indices {
             let path = paths[index]
-            paths[index].egress = judge(.egress, path.source, path.destination, question.ipProtocol, path.port)
-            paths[index].ingress = judge(.ingress, path.destination, path.source, question.ipProtocol, path.port)
+            paths[index].egress = judge(.egress, path.source, path.destination, question.ipProtocol, path)
+            paths[index].ingress = judge(.ingress, path.destination, path.source, question.ipProtocol, path)
         }
         return paths
     }
 
     private func judge(
         _ direction: PolicyDirection, _ end: PolicyPath.End, _ peer: PolicyPath.End, _ ipProtocol: IPProtocol,
-        _ port: Port?
+        _ path: PolicyPath
     ) -> PolicyJudgement? {
         guard let address = IPAddress(end.address), let other = IPAddress(peer.address),
             let pod = oracle.pod(at: address), pod.node == node
         else { return nil }
-        let held = direction == .egress ? names(pod.key, other) : []
+        let names = direction == .egress ? held.names(pod.key, other) : []
+        let name = direction == .egress ? path.name : nil
+        let assumed = name.flatMap { $0.learned ? nil : $0.name }
         let query = PolicyQuery(
-            endpoint: pod.key, direction: direction, peer: other, ipProtocol: ipProtocol, port: port ?? 0,
-            peerNames: Set(held.map(\.name)))
+            endpoint: pod.key, direction: direction, peer: other, ipProtocol: ipProtocol, port: path.port ?? 0,
+            peerNames: Set(names.map(\.name) + [assumed].compactMap { $0 }))
         let explanation = oracle.explain(query)
         let isJudged = explanation.reason != .ownTraffic && explanation.reason != .localNode
         if isJudged, let culprit = overflows[pod.key]?[direction] {
             return PolicyJudgement(overflow: culprit, problems[culprit] ?? [])
         }
-        return PolicyJudgement(explanation, problems, held)
+        var judgement = PolicyJudgement(explanation, problems, names)
+        judgement.patterns = name.map { name in
+            oracle.patterns(matching: name.name, for: pod.key).map { text, rule in
+                let ruleName = rule.ruleName.map { " \($0.debugDescription)" } ?? ""
+                return PolicyJudgement.Pattern(
+                    pattern: text, rule: "\(rule.policy.text) \(rule.place)\(ruleName)")
+            }
+        }
+        return judgement
     }
 
     // MARK: Names
@@ -91,6 +108,11 @@ struct PolicyExplainer: AgentAPI.PolicyNames {
         }
     }
 
+    func addresses(heldAs name: String, at source: IPAddress) -> [IPAddress]? {
+        guard let pod = oracle.pod(at: source), pod.node == node else { return nil }
+        return held.addresses(pod.key, name)
+    }
+
     func ports(named name: String, _ ipProtocol: IPProtocol, at address: IPAddress) -> [Port]? {
         let ports = oracle.pod(at: address)?.namedPorts ?? []
         return Set(ports.filter { $0.name == name && $0.ipProtocol == ipProtocol }.map(\.port)).sorted()
@@ -101,20 +123,30 @@ extension NodeController {
     /// What the policies of this node say of a packet.
     func explain(_ question: PolicyQuestion) throws(AgentError) -> [PolicyPath] {
         guard isSynced else { throw AgentError(.unavailable, "the agent is still reading its sources: try again") }
-        let now = KernelClock.monotonic()
-        let offset = UInt64(bitPattern: KernelClock.realtimeOffset())
-        let explainer = PolicyExplainer(state, diagnostics) { pod, address in
-            guard let policy = self.tables.egressPolicy(of: pod) else { return [] }
-            return self.names.held.names(of: address, for: policy).filter { $0.end > now }
-                .map { PolicyJudgement.Name(name: $0.name, end: $0.end &+ offset) }
-        }
-        var paths = try explainer.explain(question)
+        var paths = try PolicyExplainer(state, diagnostics, held: heldNames).explain(question)
         for index in paths.indices {
             let path = paths[index]
             paths[index].egress?.unwritten = unwritten(path.source, .egress)
             paths[index].ingress?.unwritten = unwritten(path.destination, .ingress)
         }
         return paths
+    }
+
+    /// What is learned under names at this moment.
+    private var heldNames: HeldNames {
+        let now = KernelClock.monotonic()
+        let offset = UInt64(bitPattern: KernelClock.realtimeOffset())
+        var held = HeldNames()
+        held.names = { pod, address in
+            guard let policy = self.tables.egressPolicy(of: pod) else { return [] }
+            return self.names.held.names(of: address, for: policy).filter { $0.end > now }
+                .map { PolicyJudgement.Name(name: $0.name, end: $0.end &+ offset) }
+        }
+        held.addresses = { pod, name in
+            guard let policy = self.tables.egressPolicy(of: pod) else { return [] }
+            return self.names.held.addresses(of: name, for: policy, now: now)
+        }
+        return held
     }
 
     /// Why the kernel does not hold what judges a pod in a direction; nothing where it does.
@@ -125,10 +157,7 @@ extension NodeController {
             return problem.object == "endpoint \(pod)"
         }
         if closed.isEmpty { return [] }
-        let full = programming.problems.filter { problem in
-            if case .refused(_, let error) = problem.reason { error.saysFull } else { false }
-        }
-        return closed.map(\.reason.description) + Set(full.map(\.reason.description)).sorted()
+        return closed.map(\.reason.description) + programming.fullMaps
     }
 }
 

@@ -59,6 +59,14 @@ struct ProgrammingState: Sendable {
         if !servicesAreRefused { servicesUpdatedAt = now }
     }
 
+    /// The maps that had no room, each once, with the flags that size them.
+    var fullMaps: [String] {
+        let full = problems.filter { problem in
+            if case .refused(_, let error) = problem.reason { error.saysFull } else { false }
+        }
+        return Set(full.map(\.reason.description)).sorted()
+    }
+
     /// What has been wanted for longer than a moment and is not in the kernel.
     func standing(at now: UInt64) -> [DatapathProblem] {
         problems.filter { problem in since[problem].map { now >= $0 + Self.moment } ?? false }

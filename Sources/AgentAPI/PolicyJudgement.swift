@@ -98,6 +98,23 @@ public struct PolicyJudgement: Sendable, Hashable, Codable {
         }
     }
 
+    /// A pattern of names that matches the name asked about, in a rule of the pod's policies.
+    public struct Pattern: Sendable, Hashable, Codable, Comparable {
+        /// As written, in lower case and without a trailing dot.
+        public var pattern: String
+        /// For people: `FQDNNetworkPolicy shop/web egress[0]`.
+        public var rule: String
+
+        public init(pattern: String, rule: String) {
+            self.pattern = pattern
+            self.rule = rule
+        }
+
+        public static func < (left: Pattern, right: Pattern) -> Bool {
+            (left.pattern, left.rule) < (right.pattern, right.rule)
+        }
+    }
+
     /// How one tier was gone through.
     public struct Tier: Sendable, Hashable, Codable {
         /// The tiers in the order in which they are judged.
@@ -148,6 +165,8 @@ public struct PolicyJudgement: Sendable, Hashable, Codable {
     public var rules: [Rule]
     /// The learned names of the other end that count now; nil: none does.
     public var names: [Name]?
+    /// What matches the name that was asked about, whether the rule is reached or not; nil: no name was.
+    public var patterns: [Pattern]?
 
     /// A judgement; the tiers follow from the rest.
     public init(

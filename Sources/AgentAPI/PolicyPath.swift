@@ -20,13 +20,33 @@ public struct PolicyPath: Sendable, Hashable, Codable {
         public var text: String { pod.map { "\($0) (\(address))" } ?? address }
     }
 
+    /// The name of the DNS that the destination was given as.
+    public struct Name: Sendable, Hashable, Codable {
+        public var name: String
+        /// Whether the destination's address is held under it for the source's policy; otherwise nothing is, and the
+        /// address stands for one that an answer would bring.
+        public var learned: Bool
+
+        public init(name: String, learned: Bool) {
+            self.name = name
+            self.learned = learned
+        }
+
+        /// For people: `www.example.com (198.51.100.1)`.
+        ///
+        /// - Parameter address: the end that it leads to.
+        public func text(_ address: End) -> String { "\(name) (\(learned ? address.text : "not learned"))" }
+    }
+
     private enum CodingKeys: String, CodingKey {
-        case source, destination, port, service, egress, ingress
+        case source, destination, name, port, service, egress, ingress
         case ipProtocol = "protocol"
     }
 
     public var source: End
     public var destination: End
+    /// Nil when the destination was given as something else.
+    public var name: Name?
     public var ipProtocol: String
     /// The port that policies see: behind a Service the backend's. Nil for a protocol without ports.
     public var port: Port?

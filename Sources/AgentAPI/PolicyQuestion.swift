@@ -1,14 +1,20 @@
 public import Addressing
 
-/// An end of a connection as a person names it: an address, or a pod or Service.
+/// An end of a connection as a person names it: an address, a pod or Service, or a name of the DNS.
 public enum PolicyEnd: Sendable, Hashable, LosslessStringConvertible {
     case address(IPAddress)
     case named(namespace: String, name: String)
+    /// In lower case, without a trailing dot.
+    case domain(String)
 
-    /// Parses an address or `namespace/name`.
+    /// Parses an address, `namespace/name`, or a name with a dot: `www.example.com`, `registry.`.
     public init?(_ text: String) {
         if let address = IPAddress(text) {
             self = .address(address)
+            return
+        }
+        if let domain = Self.domain(text) {
+            self = .domain(domain)
             return
         }
         let parts = text.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
@@ -20,6 +26,28 @@ public enum PolicyEnd: Sendable, Hashable, LosslessStringConvertible {
         switch self {
         case .address(let address): "\(address)"
         case .named(let namespace, let name): "\(namespace)/\(name)"
+        case .domain(let name): name.contains(".") ? name : name + "."
+        }
+    }
+
+    /// A name in normal form; nil for other text, such as an address with a part missing.
+    private static func domain(_ text: String) -> String? {
+        guard text.utf8.contains(UInt8(ascii: ".")) else { return nil }
+        let name = (text.hasSuffix(".") ? text.dropLast() : text[...]).lowercased()
+        let labels = name.split(separator: ".", omittingEmptySubsequences: false)
+        let isName = labels.allSatisfy { label in
+            (1...63).contains(label.utf8.count) && label.utf8.allSatisfy(isInName)
+        }
+        // No top-level domain is a number (RFC 3696 section 2).
+        guard isName, name.utf8.count <= 253, let last = labels.last, Int(last) == nil else { return nil }
+        return name
+    }
+
+    private static func isInName(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"): true
+        case UInt8(ascii: "-"), UInt8(ascii: "_"): true
+        default: false
         }
     }
 }

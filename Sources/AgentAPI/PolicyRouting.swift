@@ -40,6 +40,9 @@ public protocol PolicyNames {
     func frontends(at address: IPAddress) -> [PolicyFrontend]
     /// The addresses and ports of a Service.
     func frontends(of namespace: String, _ name: String) -> [PolicyFrontend]
+    /// The addresses that the egress policy of the pod at an address holds under a name of the DNS now; nil when no
+    /// pod of this node has the address.
+    func addresses(heldAs name: String, at source: IPAddress) -> [IPAddress]?
     /// Why a name may be unknown here, as an end of a sentence.
     var reach: String { get }
 }
@@ -49,6 +52,7 @@ extension PolicyQuestion {
     /// every backend, as policies judge the backend.
     public func paths(_ names: some PolicyNames) throws(AgentError) -> [PolicyPath] {
         let sources = try addresses(of: source, names)
+        if case .domain(let name) = destination { return try paths(to: name, from: sources, names) }
         let targets = try targets(names)
         let paths = sources.flatMap { source in
             targets.filter { fits(source, $0.address) }.map { target in
@@ -57,14 +61,16 @@ extension PolicyQuestion {
                     ipProtocol: "\(ipProtocol)", port: target.port, service: target.service)
             }
         }
-        if paths.isEmpty {
-            throw AgentError(
-                .notFound, "\(source) and \(destination) have no addresses of one family for \(ipProtocol)")
-        }
+        if paths.isEmpty { throw disjoint }
         return paths
     }
 
-    private func fits(_ source: IPAddress, _ destination: IPAddress) -> Bool {
+    /// Says that no address of the one end can reach one of the other.
+    var disjoint: AgentError {
+        AgentError(.notFound, "\(source) and \(destination) have no addresses of one family for \(ipProtocol)")
+    }
+
+    func fits(_ source: IPAddress, _ destination: IPAddress) -> Bool {
         switch ipProtocol {
         case .icmp: source.isIPv4 && destination.isIPv4
         case .icmpv6: !source.isIPv4 && !destination.isIPv4
@@ -72,7 +78,8 @@ extension PolicyQuestion {
         }
     }
 
-    private struct Target {
+    /// Where the packet goes to.
+    struct Target {
         var address: IPAddress
         var port: Port?
         var service: String?
@@ -84,15 +91,15 @@ extension PolicyQuestion {
         case .named(let namespace, let name):
             if let addresses = names.addresses(ofPod: namespace, name) { return addresses }
             throw AgentError(.notFound, "there is no pod \(end) \(names.reach)")
+        case .domain:
+            throw AgentError(.notFound, "a connection comes from a pod or an address, not from the name \(end)")
         }
     }
 
     private func targets(_ names: some PolicyNames) throws(AgentError) -> [Target] {
         switch destination {
-        case .address(let address):
-            let frontends = names.frontends(at: address)
-            if !frontends.isEmpty { return try backends(frontends) }
-            return try targets(at: address, names)
+        case .address(let address): return try targets(behind: address, names)
+        case .domain: return []
         case .named(let namespace, let name):
             if let addresses = names.addresses(ofPod: namespace, name) {
                 var targets: [Target] = []
@@ -103,6 +110,12 @@ extension PolicyQuestion {
             if !frontends.isEmpty { return try backends(frontends) }
             throw AgentError(.notFound, "there is neither a pod nor a Service \(destination) \(names.reach)")
         }
+    }
+
+    /// The address itself, or what a Service with the address leads to.
+    func targets(behind address: IPAddress, _ names: some PolicyNames) throws(AgentError) -> [Target] {
+        let frontends = names.frontends(at: address)
+        return frontends.isEmpty ? try targets(at: address, names) : try backends(frontends)
     }
 
     private func targets(at address: IPAddress, _ names: some PolicyNames) throws(AgentError) -> [Target] {

@@ -21,6 +21,8 @@ struct IdleRules {
             switch input {
             case .policy(let object): counts[name] = object.ingress.count + object.egress.count
             case .clusterPolicy(let object): counts[name] = object.ingress.count + object.egress.count
+            // With the rule that every one has, for DNS.
+            case .fqdnPolicy(let object): counts[name] = object.egress.count + 1
             default: break
             }
         }
@@ -72,11 +74,19 @@ extension IdleRule {
             case .isolatedBy(let policy):
                 (.unreachableRule, "is never asked: \(policy.text) isolates all pods that the policy selects")
             }
+        // It stands in no field.
+        if origin.isOfDNS {
+            return IdleRules.Remark(
+                code: code, policy: origin.policy, field: "spec", message: "the rule that admits DNS \(message)")
+        }
         return IdleRules.Remark(code: code, policy: origin.policy, field: field, message: message)
     }
 }
 
 extension RuleOrigin {
+    /// Whether it is the rule of each FQDNNetworkPolicy that lets its pods ask for names.
+    fileprivate var isOfDNS: Bool { policy.kind == .fqdnNetworkPolicy && ruleName != nil }
+
     /// `spec.ingress[0]`.
     fileprivate var field: String { "spec.\(place)" }
 

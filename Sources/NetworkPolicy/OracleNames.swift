@@ -57,6 +57,38 @@ extension PolicyOracle {
 
 // MARK: - Names
 
+extension PolicyOracle {
+    /// The patterns that match a name in the egress rules of a pod's policies, in the order in which they are judged.
+    ///
+    /// - Parameter name: in lower case, without a trailing dot.
+    public func patterns(matching name: String, for key: PodKey) -> [(text: String, rule: RuleOrigin)] {
+        guard let endpoint = pod(key) else { return [] }
+        let cluster = clusterSelecting(endpoint).map { object in
+            (object.tier, self.name(of: object), object.egress.map { ($0.name, $0.peers) })
+        }
+        let named = fqdnSelecting(endpoint, .egress).map { object in
+            (
+                PolicyTier.networkPolicy, self.name(of: object),
+                object.egress.map { (String?.none, [PolicyPeer.domains($0.matches)]) }
+            )
+        }
+        let byTier = PolicyTier.allCases.flatMap { tier in (cluster + named).filter { $0.0 == tier } }
+        return byTier.flatMap { _, policy, rules in
+            rules.enumerated().flatMap { index, rule in
+                let origin = RuleOrigin(policy: policy, direction: .egress, index: index, ruleName: rule.0)
+                return Self.patterns(rule.1, matching: name).map { ($0, origin) }
+            }
+        }
+    }
+
+    private static func patterns(_ peers: [PolicyPeer], matching name: String) -> [String] {
+        peers.flatMap { peer -> [String] in
+            guard case .domains(let patterns) = peer else { return [] }
+            return patterns.filter { OracleNames.matches($0, name) }.map(\.text)
+        }
+    }
+}
+
 /// The oracle's own reading of patterns: character by character, with nothing compiled.
 enum OracleNames {
     /// Whether a name, in lower case and without a trailing dot, matches a pattern.

@@ -6,6 +6,8 @@ import Testing
         ("shop/web", "shop/web", nil), ("shop/web:http", "shop/web", "http"), ("shop/web:80", "shop/web", "80"),
         ("10.96.0.10", "10.96.0.10", nil), ("10.96.0.10:80", "10.96.0.10", "80"), ("fd00::10", "fd00::10", nil),
         ("[fd00::10]:http", "fd00::10", "http"), ("fd00::80", "fd00::80", nil),
+        ("www.example.com", "www.example.com", nil), ("www.example.com:443", "www.example.com", "443"),
+        ("registry.:http", "registry.", "http"),
     ])
     func anEndHasItsPortBehindAColonOrNone(text: String, end: String, port: String?) throws {
         let target = try #require(ConnectionTarget(text))

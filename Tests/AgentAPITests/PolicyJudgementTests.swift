@@ -105,7 +105,10 @@ import Testing
     @Test(
         arguments: [
             ("10.0.0.1", "10.0.0.1"), ("FD00::1", "fd00::1"), ("shop/web", "shop/web"), ("shop", nil), ("shop/", nil),
-            ("/web", nil), ("a/b/c", nil), ("", nil), ("www.example.com", nil),
+            ("/web", nil), ("a/b/c", nil), ("", nil), ("WWW.example.com.", "www.example.com"),
+            ("Registry.", "registry."),
+            ("_srv.a-b.test", "_srv.a-b.test"), (".", nil), ("a..test", nil), (".test", nil), ("10.0.0", nil),
+            ("10.0.0.256", nil), ("*.example.com", nil), ("a b.test", nil), ("[fd00::1]", nil),
         ] as [(String, String?)])
     func endsAreAddressesOrNames(text: String, end: String?) {
         #expect(PolicyEnd(text)?.description == end)

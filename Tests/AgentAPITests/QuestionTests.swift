@@ -24,7 +24,7 @@ import Testing
     @Test(
         arguments: [
             ("shop/web", "10.0.0.1", .tcp, "http"), ("fd00::1", "shop/web", .udp, "53"),
-            ("10.0.0.1", "10.0.0.2", .icmp, nil),
+            ("10.0.0.1", "10.0.0.2", .icmp, nil), ("shop/web", "registry.", .tcp, "443"),
         ] as [(String, String, IPProtocol, String?)])
     func aQuestionAboutPoliciesTravels(source: String, destination: String, ipProtocol: IPProtocol, port: String?)
         async throws

@@ -14,7 +14,7 @@ import Testing
 @Suite struct ExplainedFixtures {
     static let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Fixtures/explain")
 
-    @Test(arguments: ["broken", "shop", "tiers"])
+    @Test(arguments: ["broken", "names", "shop", "tiers"])
     func questionsGetTheExpectedAnswers(name: String) throws {
         let folder = Self.folder.appending(path: name)
         var state = ClusterState(node: "node-a")
@@ -24,7 +24,8 @@ import Testing
             _ = state.apply(manifest.objects.map(ObjectChange.upsert))
         }
         let questions = try String(contentsOf: folder.appending(path: "questions.txt"), encoding: .utf8)
-        let answers = try questions.split(separator: "\n").map { "> \($0)\n" + (try answer(String($0), state)) }
+        let held = try Self.held(folder.appending(path: "learned.txt"))
+        let answers = try questions.split(separator: "\n").map { "> \($0)\n" + (try answer(String($0), state, held)) }
         let actual = answers.joined(separator: "\n")
         let file = folder.appending(path: "expected.txt")
         if ProcessInfo.processInfo.environment["APUS_WRITE_FIXTURES"] == "1" {
@@ -33,16 +34,32 @@ import Testing
         #expect(try actual == String(contentsOf: file, encoding: .utf8))
     }
 
-    private func answer(_ words: String, _ state: ClusterState) throws -> String {
+    /// What a file says that pods have learned: a pod, a name and an address a line; nothing where there is no file.
+    private static func held(_ file: URL) throws -> HeldNames {
+        guard FileManager.default.fileExists(atPath: file.path) else { return HeldNames() }
+        let lines = try String(contentsOf: file, encoding: .utf8).split(separator: "\n").map {
+            $0.split(separator: " ")
+        }
+        let uses = try lines.map { (pod: $0[0], name: String($0[1]), address: try #require(IPAddress(String($0[2])))) }
+        var held = HeldNames()
+        held.names = { pod, address in
+            uses.filter { $0.pod == "\(pod)" && $0.address == address }
+                .map { PolicyJudgement.Name(name: $0.name, expires: "2026-03-01T09:13:20Z") }
+        }
+        held.addresses = { pod, name in uses.filter { $0.pod == "\(pod)" && $0.name == name }.map(\.address) }
+        return held
+    }
+
+    private func answer(_ words: String, _ state: ClusterState, _ held: HeldNames) throws -> String {
         let words = words.split(separator: " ").map(String.init)
         let question = PolicyQuestion(
             source: try #require(PolicyEnd(words[0])), destination: try #require(PolicyEnd(words[1])),
             ipProtocol: try #require(IPProtocol(words[2])), port: words.count > 3 ? PolicyPort(words[3]) : nil)
         do throws(AgentError) {
-            let paths = try PolicyExplainer(state).explain(question).map { path in
+            let paths = try PolicyExplainer(state, held: held).explain(question).map { path in
                 PolicyExplanation.Path(
-                    path, egress: side(path.egress, path.destination, path),
-                    ingress: side(path.ingress, path.source, path))
+                    path, egress: side(path.egress, path.name?.text(path.destination) ?? path.destination.text, path),
+                    ingress: side(path.ingress, path.source.text, path))
             }
             let console = Console { _ in
             } note: { _ in
@@ -54,10 +71,10 @@ import Testing
     }
 
     private func side(
-        _ judgement: PolicyJudgement?, _ peer: PolicyPath.End, _ path: PolicyPath
+        _ judgement: PolicyJudgement?, _ peer: String, _ path: PolicyPath
     ) -> PolicyExplanation.Side? {
         PolicyExplanation.Side(
-            agent: judgement, maps: nil, isCompared: false, peer: peer.text, port: path.portText)
+            agent: judgement, maps: nil, isCompared: false, peer: peer, port: path.portText)
     }
 }
 

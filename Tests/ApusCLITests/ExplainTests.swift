@@ -198,6 +198,54 @@ import struct Datapath.VerdictQuestion
         #expect(outcome.notes.hasSuffix("apus: \(reason)\n"), "\(outcome.notes)")
     }
 
+    /// The maps of a pod whose egress policy knows `*.shop.test`, and what they say of packets to an address.
+    private static func domains(_ address: String, assumedName: String?, _ judgement: PolicyJudgement) throws
+        -> FakeDatapath
+    {
+        var datapath = FakeDatapath()
+        datapath.egressPolicy = "0badcafe"
+        let question = VerdictQuestion(
+            endpoint: try #require(IPAddress("10.244.0.5")), direction: .egress, peer: try #require(IPAddress(address)),
+            ipProtocol: .tcp, port: 443, assumedName: assumedName)
+        datapath.judgements[question] = judgement
+        return datapath
+    }
+
+    @Test func `a name is judged by the addresses that the maps hold under it`() async throws {
+        let datapath = try Self.domains("198.51.100.1", assumedName: nil, Self.allowed)
+        let command = ["policy", "explain", "--from", "shop/cart-0", "--to", "API.shop.test.:443"]
+        let outcome = await run(arguments: command, datapath: datapath)
+        #expect(outcome.code == 0, "\(outcome.notes)")
+        for line in [
+            "shop/cart-0 (10.244.0.5) -> api.shop.test (198.51.100.1) TCP 443: allowed\n",
+            "    the name matches *.shop.test of FQDNNetworkPolicy shop/web egress[0]\n",
+        ] {
+            #expect(outcome.output.contains(line), "\(outcome.output)")
+        }
+        #expect(!outcome.output.contains("not learned"))
+    }
+
+    @Test func `a name that nothing is learned under is judged by what an answer would bring`() async throws {
+        var denied = Self.isolated
+        denied.rules[0].admitsPeer = false
+        let datapath = try Self.domains("192.0.0.8", assumedName: "www.other.test", denied)
+        let command = ["policy", "explain", "--from", "10.244.0.5", "--to", "www.other.test", "--port", "443"]
+        let outcome = await run(arguments: command, datapath: datapath)
+        #expect(outcome.code == 1, "\(outcome.notes)")
+        for line in [
+            "shop/cart-0 (10.244.0.5) -> www.other.test (not learned) TCP 443: denied\n",
+            "no address is held as www.other.test: judged as one that an answer brings",
+            "    no rule of the pod's policies has the name: answers teach nothing\n",
+            "    missing: no rule of the NetworkPolicy tier admits www.other.test (not learned) on TCP 443; closest: ",
+        ] {
+            #expect(outcome.output.contains(line), "\(outcome.output)")
+        }
+        let json = await run(arguments: command + ["-o", "json"], datapath: datapath)
+        let answer = try JSONDecoder().decode(PolicyExplanation.self, from: Data(json.output.utf8))
+        #expect(answer.paths.map(\.name) == [.init(name: "www.other.test", learned: false)])
+        #expect(answer.paths.first?.egress?.maps?.patterns == [])
+    }
+
     @Test func `what the agent does not know is not asked of the maps`() async throws {
         let failure = AgentError(.notFound, "there is no pod shop/front-7d9f")
         try await withAgent(FakeAgent(failure: failure)) { socket in
@@ -222,6 +270,7 @@ import struct Datapath.VerdictQuestion
         (["--from", "web", "--to", "10.0.0.2", "--port", "80"], "an end is NAMESPACE/NAME or an address"),
         (["--from", "10.0.0.1", "--to", "10.0.0.2", "--port", "70000"], "a port is a number from 1 to 65535 or"),
         (["--from", "10.0.0.1", "--to", "10.0.0.2", "--protocol", "tpc", "--port", "1"], "a protocol is TCP, UDP"),
+        (["--from", "www.test", "--to", "10.0.0.2", "--port", "80"], "--from www.test is a name of the DNS"),
         (["--to", "10.0.0.2", "--port", "80"], "Missing expected argument '--from <from>'"),
         (["--from", "10.0.0.1", "--to", "10.0.0.2:80", "--port", "80"], "--to 10.0.0.2:80 has a port already"),
     ])

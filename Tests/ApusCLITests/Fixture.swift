@@ -92,6 +92,8 @@ struct FixedProbe: NodeProbe {
 struct FakeDatapath: DatapathView {
     static let now: UInt64 = 1_772_360_000_000_000_000
     var isEmpty = false
+    /// Of the first pod.
+    var egressPolicy: String?
     var judgements: [VerdictQuestion: PolicyJudgement] = [:]
 
     func status() throws -> DatapathStatus {
@@ -111,7 +113,7 @@ struct FakeDatapath: DatapathView {
             EndpointRow(
                 namespace: "shop", pod: "cart-0", uid: "u-1", addresses: ["10.244.0.5", "fd00:10:244::5"],
                 interface: "veth5", interfaceIndex: 5, mac: "02:00:00:00:00:05", identity: 12, slot: 1, generation: 3,
-                ingressPolicy: "00c0ffee", egressPolicy: nil, redirect: true),
+                ingressPolicy: "00c0ffee", egressPolicy: egressPolicy, redirect: true),
             EndpointRow(
                 namespace: "shop", pod: "front-7d9f", uid: "u-2", addresses: ["10.244.0.6"], interface: nil,
                 interfaceIndex: 6, mac: nil, identity: 7, slot: 2, generation: 1, ingressPolicy: nil,

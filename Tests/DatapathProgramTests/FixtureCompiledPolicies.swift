@@ -8,6 +8,7 @@ struct CompiledTables {
     private let datapath: DatapathFixture
     /// What was written, as removal has to know every page.
     private var policies: [PolicyID: CompiledPolicy] = [:]
+    private var portKeys: [PolicyID: [apus_policy_ports_key]] = [:]
     private var peerPages: [PeersKey: [Int]] = [:]
     /// What pods of the node are judged by.
     private(set) var endpoints: [PodKey: EndpointPolicies] = [:]
@@ -67,7 +68,7 @@ struct CompiledTables {
         return key
     }
 
-    private func write(_ policy: CompiledPolicy) throws {
+    private mutating func write(_ policy: CompiledPolicy) throws {
         // Isolation alone is a policy, too: of one page without rules.
         let pages = policy.pages.isEmpty ? [CompiledPage()] : policy.pages
         let anyPeer = FixtureBits(pages.map { apus_rule_bits($0.anyPeer) })
@@ -82,7 +83,9 @@ struct CompiledTables {
             try datapath.maps.policyPages.update(
                 apus_policy_page_key(policy: policy.id.rawValue, page: UInt32(number)), value)
         }
-        for (key, value) in portEntries(policy) {
+        let portEntries = portEntries(policy)
+        portKeys[policy.id] = portEntries.map(\.key)
+        for (key, value) in portEntries {
             if isSingle(key) {
                 try datapath.maps.policySinglePorts.update(key, value)
             } else {
@@ -97,13 +100,17 @@ struct CompiledTables {
 
     /// Every prefix that any page names, with what covers it in each page.
     private func portEntries(_ policy: CompiledPolicy) -> [(key: apus_policy_ports_key, value: apus_policy_bits)] {
-        Set(policy.pages.flatMap { $0.ports.map(\.ports) }).flatMap { prefix in
+        let pages = policy.pages.map { page in
+            Dictionary(page.ports.map { ($0.ports, $0.bits) }) { first, _ in first }
+        }
+        return Set(pages.flatMap(\.keys)).flatMap { prefix in
+            // From the prefix itself to the whole protocol.
+            let covering = (0...prefix.length).reversed().map {
+                PortPrefix(prefix.ipProtocol, port: prefix.port, length: $0)
+            }
             let bits = FixtureBits(
-                policy.pages.map { page in
-                    let longest = page.ports.filter { $0.ports.contains(prefix) }.max {
-                        $0.ports.length < $1.ports.length
-                    }
-                    return apus_rule_bits(longest?.bits ?? PageBits())
+                pages.map { page in
+                    apus_rule_bits(covering.lazy.compactMap { page[$0] }.first ?? PageBits())
                 })
             return bits.entries.map { (key(policy.id, $0.page, prefix), $0.value) }
         }
@@ -115,11 +122,11 @@ struct CompiledTables {
         return policy.auditedBy.isEmpty ? audits : audits | APUS_POLICY_AUDITS_REST.rawValue
     }
 
-    private func remove(_ policy: CompiledPolicy) throws {
+    private mutating func remove(_ policy: CompiledPolicy) throws {
         for number in 0..<max(1, policy.pages.count) {
             try datapath.maps.policyPages.delete(apus_policy_page_key(policy: policy.id.rawValue, page: UInt32(number)))
         }
-        for (key, _) in portEntries(policy) {
+        for key in portKeys.removeValue(forKey: policy.id) ?? [] {
             if isSingle(key) {
                 try datapath.maps.policySinglePorts.delete(key)
             } else {

@@ -42,6 +42,7 @@ private final class RandomCluster {
 
     private func apply(_ inputs: [PolicyInput]) throws {
         for input in inputs { oracle.apply(input) }
+        oracle.indexAddresses()
         for edit in compiler.apply(inputs) { try tables.apply(edit) }
         generation += 1
         let wanted = Dictionary(uniqueKeysWithValues: oracle.endpoints.map { ($0.key, $0) })

@@ -21,12 +21,20 @@ import Testing
                 guard let query = node.generator.query(), let pod = node.endpoints[query.endpoint],
                     let own = pod.addresses.first(where: { $0.isIPv4 == query.peer.isIPv4 })
                 else { continue }
-                try node.learn(query)
-                let question = VerdictQuestion(
+                var question = VerdictQuestion(
                     endpoint: own, direction: query.direction == .ingress ? .ingress : .egress, peer: query.peer,
                     ipProtocol: query.ipProtocol, port: query.port)
-                let verdict = try #require(try reader.verdict(question))
                 let explanation = node.oracle.explain(query)
+                if query.peerNames.count == 1, try !node.holds(query) {
+                    question.assumedName = query.peerNames.first
+                    let assumed = try #require(try reader.verdict(question))
+                    #expect(assumed.isAllowed == explanation.isAllowed, "\(query): \(assumed), \(explanation)")
+                    #expect(Self.deciding(assumed) == Self.deciding(explanation) && assumed.names.isEmpty)
+                    reasons["assumed", default: 0] += 1
+                    question.assumedName = nil
+                }
+                try node.learn(query)
+                let verdict = try #require(try reader.verdict(question))
                 reasons["\(verdict.reason)", default: 0] += 1
                 if !verdict.names.isEmpty { reasons["names", default: 0] += 1 }
                 #expect(verdict.isAllowed == explanation.isAllowed, "\(query): \(verdict), \(explanation)")
@@ -36,7 +44,7 @@ import Testing
             }
         }
         // A test that only meets open pods would prove little.
-        for reason in ["rule", "isolation", "nothing", "localNode", "names"] {
+        for reason in ["rule", "isolation", "nothing", "localNode", "names", "assumed"] {
             #expect(reasons[reason, default: 0] > 3, "\(reasons)")
         }
     }
@@ -137,6 +145,14 @@ private final class VerdictNode {
             withUnsafeMutableBytes(of: &record.text) { $0.copyBytes(from: name.utf8) }
             try names.update(NameHash(name).value, record)
         }
+    }
+
+    /// Whether the maps hold anything of the peer for the policy of the pod's egress.
+    func holds(_ query: PolicyQuery) throws -> Bool {
+        guard let policy = tables.egressPolicy(of: query.endpoint) else { return false }
+        let addresses = try BPFMap.open(pinned: PinDirectory(root: root).map("learned_addresses"))
+        let key = apus_learned_key(address: apus_address(query.peer), policy: policy.rawValue, padding: 0)
+        return try addresses.lookup(key, as: apus_learned_address.self) != nil
     }
 
     func change(_ count: Int) throws { try apply((0..<count).map { _ in generator.change() }) }

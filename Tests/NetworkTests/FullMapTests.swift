@@ -130,6 +130,8 @@ extension AgentLifeTests {
                 let held = try await web.hold(db.ipv4, 5432)
                 try shop.agent.manifests.write("crowd.yaml", Self.crowd)
                 try await expectNamed(shop)
+                let guarding = ["kind": "ClusterNetworkPolicy", "reason": "Closed"]
+                #expect(try await shop.agent.metric("apus_unprogrammed_objects", guarding) == 1)
                 let found = try await shop.agent.diagnostics()
                 let full = "map peer_classes is full (--map-size-peers)"
                 let crowd = found.filter { $0.message == full }
@@ -151,6 +153,8 @@ extension AgentLifeTests {
             #expect(Set(found).count == found.count && found.count <= 4, "\(found)")
             #expect(found.contains { $0.object.hasPrefix("policy NetworkPolicy/shop/") && $0.message.contains("full") })
             try await expectOthersServed(shop)
+            let labels = ["kind": "NetworkPolicy", "reason": "Closed"]
+            #expect(try await shop.agent.metric("apus_unprogrammed_objects", labels) ?? 0 > 0)
             let explained = try await explanation(shop)
             #expect(explained.contains("the maps differ: denied, its policy is not in the maps"), "\(explained)")
             #expect(explained.contains("not in force: closed: its ingress is dropped"), "\(explained)")

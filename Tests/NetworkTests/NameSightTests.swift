@@ -185,11 +185,15 @@ extension TrafficTests {
 
         @Test func explanationsSayUnderWhichNameAnAddressIsAdmitted() async throws {
             try await NameLab.run(options: Self.lasting) { names in
-                func explain(_ address: IPAddress) async throws -> ProcessResult {
+                func explain(_ target: some CustomStringConvertible) async throws -> ProcessResult {
                     try await names.agent.apus(
-                        "policy", "explain", "--from", "default/client", "--to", "\(address)", "--port",
+                        "policy", "explain", "--from", "default/client", "--to", "\(target)", "--port",
                         "\(NameLab.port)")
                 }
+                let matching = "the name matches *.web.test of FQDNNetworkPolicy default/web egress[0]"
+                let unasked = try await explain("a.web.test")
+                #expect(unasked.status == 0 && unasked.output.contains(matching), "\(unasked.output)")
+                #expect(unasked.output.contains("no address is held as a.web.test"), "\(unasked.output)")
                 let before = try await explain(NameLab.web[0])
                 #expect(before.status == 1 && !before.output.contains("the maps differ"), "\(before.output)")
                 _ = try await names.look(up: "a.web.test", from: names.client)
@@ -204,6 +208,13 @@ extension TrafficTests {
                     }
                     #expect(!answer.output.contains("the maps differ"), "\(answer.output)")
                     #expect(try await explain(NameLab.unnamed[0]).status == 1)
+                    let named = try await explain("A.web.test.")
+                    #expect(named.status == 0 && named.output.contains(matching), "\(named.output)\(named.errors)")
+                    #expect(
+                        named.output.contains("a.web.test (\(NameLab.web[0])) TCP 8080: allowed"), "\(named.output)")
+                    #expect(!named.output.contains("the maps differ"), "\(named.output)")
+                    let other = try await explain("b.other.test")
+                    #expect(other.status == 1 && other.output.contains("answers teach nothing"), "\(other.output)")
                 }
             }
         }

@@ -19,7 +19,9 @@ struct ObjectProblem: Sendable, Hashable {
         case mapFull = "MapFull"
         /// The kernel refused a write, which is tried again.
         case refused = "Refused"
-        /// The pod's policy could not be written in full: its traffic is dropped.
+        /// No programs on the pod's interface: its traffic is not judged.
+        case notAttached = "NotAttached"
+        /// What judges a pod could not be written in full: its traffic is dropped. The pod, and its policies.
         case closed = "Closed"
     }
 
@@ -59,11 +61,19 @@ struct ObjectReference: Sendable, Hashable {
     }
 
     /// Reads what the data path calls the owner of a map's entry: `service shop/cart/http (TCP 10.96.0.10:80)`,
-    /// `endpoint shop/web-1`, `policy NetworkPolicy/shop/web/ingress/0 7`; nil for what no single object owns.
+    /// `endpoint shop/web-1`, `policy NetworkPolicy/shop/web/ingress/0 7`, `FQDNNetworkPolicy/shop/web`; nil for what no
+    /// single object owns.
     init?(datapath text: String) {
         let words = text.split(separator: " ")
-        guard words.count >= 2 else { return nil }
-        let path = words[1].split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+        guard let last = words.dropFirst().first ?? words.first else { return nil }
+        let path = last.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+        if words.count == 1 {
+            guard let kind = PolicyKind(rawValue: path[0]), path.count == (kind == .clusterNetworkPolicy ? 2 : 3) else {
+                return nil
+            }
+            self.init(kind: path[0], namespace: path.count == 3 ? path[1] : "", name: path[path.count - 1])
+            return
+        }
         switch (words[0], path.count) {
         case ("service", 2...): self.init(kind: "Service", namespace: path[0], name: path[1])
         case ("endpoint", 2): self.init(kind: "Pod", namespace: path[0], name: path[1])
@@ -100,6 +110,19 @@ extension ObjectProblem {
 
     init(_ pod: PodKey, _ problem: PodInterfaceProblem) {
         self.init(object: ObjectReference(pod), reason: .noInterface, message: problem.description)
+    }
+
+    init(_ pod: PodKey, notAttached message: String) {
+        self.init(object: ObjectReference(pod), reason: .notAttached, message: message)
+    }
+
+    /// A policy of pods that are closed, and for want of what.
+    init(_ policy: PolicyName, closes direction: TrafficDirection, _ full: [String]) {
+        let cause = ["it could not be written in full"] + full
+        self.init(
+            object: ObjectReference(policy), reason: .closed,
+            message: "not in force for pods of this node, whose \(direction.text) is dropped: "
+                + cause.joined(separator: ", "))
     }
 
     init?(_ problem: DatapathProblem) {

@@ -14,6 +14,10 @@ struct PolicyExplainCommand: AsyncParsableCommand {
             they name pods of this node and Services, and hold no selectors. Behind a Service policies judge the backend: \
             every one is explained.
 
+            A name of the DNS is judged by the addresses that the pod's policy holds under it. Where it holds none, by \
+            what an answer to the pod would bring: the pod may connect to that as soon as it sees the answer. A name \
+            has a dot (registry. for one without).
+
             Exit codes: 0 allowed on every way; 1 denied on one, or agent and maps differ; 2 no answer, as when an end \
             is not known.
 
@@ -22,6 +26,7 @@ struct PolicyExplainCommand: AsyncParsableCommand {
               apus policy explain --from 192.0.2.7 --to shop/web-1 --port http
               apus policy explain --from shop/web-1 --to shop/db:store
               apus policy explain --from shop/web-1 --to fd00::53 --port 53 --protocol UDP
+              apus policy explain --from shop/web-1 --to www.example.com:443
               apus policy explain --from shop/web-1 --to 10.96.0.10 --port 80 -o json | jq .allowed
             """)
 
@@ -39,6 +44,9 @@ struct PolicyExplainCommand: AsyncParsableCommand {
 
     func validate() throws {
         if ipProtocol.hasPorts, target.givenPort == nil { throw ValidationError("--port is needed for \(ipProtocol)") }
+        if case .domain = from {
+            throw ValidationError("--from \(from) is a name of the DNS: give NAMESPACE/POD or an address")
+        }
         if !ipProtocol.hasPorts, target.givenPort != nil {
             throw ValidationError("\(ipProtocol) has no ports: leave --port away")
         }
@@ -49,13 +57,20 @@ struct PolicyExplainCommand: AsyncParsableCommand {
             source: from, destination: target.to.end, ipProtocol: ipProtocol, port: target.givenPort)
         let judged = try await askAgent(question)
         let datapath = try openMaps(isNeeded: judged == nil)
-        let paths = try judged ?? datapath.map { try question.paths(MapPolicyNames($0)) } ?? []
+        let domain = try datapath.flatMap(askedName)
+        let paths = try judged ?? datapath.map { try question.paths(MapPolicyNames($0, domain)) } ?? []
         let explanation = PolicyExplanation(
-            try paths.map { try explain($0, judged: judged != nil, datapath) }, agent: judged != nil,
+            try paths.map { try explain($0, judged: judged != nil, datapath, domain) }, agent: judged != nil,
             maps: datapath != nil)
         let text = PolicyExplanationText(console: options.console)
         try options.console.answer(explanation, as: options.output, table: text.text)
         if !explanation.allowed || explanation.differs { throw ExitCode.checkFailed }
+    }
+
+    /// The name that is asked about, as the maps know it; nil when it is none.
+    private func askedName(_ datapath: any DatapathView) throws -> MapDomain? {
+        guard case .domain(let name) = target.to.end else { return nil }
+        return try MapDomain(datapath, name: name)
     }
 
     /// The agent's verdicts; nil when it gives none.
@@ -79,17 +94,21 @@ struct PolicyExplainCommand: AsyncParsableCommand {
     }
 
     private func explain(
-        _ path: PolicyPath, judged: Bool, _ datapath: (any DatapathView)?
+        _ path: PolicyPath, judged: Bool, _ datapath: (any DatapathView)?, _ domain: MapDomain?
     ) throws -> PolicyExplanation.Path {
         func side(
             _ direction: TrafficDirection, _ own: PolicyPath.End, _ peer: PolicyPath.End, _ agent: PolicyJudgement?
         ) throws -> PolicyExplanation.Side? {
             guard let endpoint = IPAddress(own.address), let other = IPAddress(peer.address) else { return nil }
             let question = VerdictQuestion(
-                endpoint: endpoint, direction: direction, peer: other, ipProtocol: ipProtocol, port: path.port ?? 0)
-            let maps = try datapath?.judge(question)
+                endpoint: endpoint, direction: direction, peer: other, ipProtocol: ipProtocol, port: path.port ?? 0,
+                assumedName: path.name.flatMap { $0.learned ? nil : $0.name })
+            var maps = try datapath?.judge(question)
+            if direction == .egress { maps?.patterns = domain?.patterns(for: endpoint) }
+            let name = direction == .egress ? path.name?.text(peer) : nil
             return PolicyExplanation.Side(
-                agent: agent, maps: maps, isCompared: judged && datapath != nil, peer: peer.text, port: path.portText)
+                agent: agent, maps: maps, isCompared: judged && datapath != nil, peer: name ?? peer.text,
+                port: path.portText)
         }
         return PolicyExplanation.Path(
             path, egress: try side(.egress, path.source, path.destination, path.egress),

@@ -121,6 +121,10 @@ struct ServiceTraceCommand: AsyncParsableCommand {
 
     func validate() throws {
         if target.givenPort == nil { throw ValidationError("--port is needed") }
+        if case .domain = target.to.end {
+            throw ValidationError("--to \(target.to.end) is a name of the DNS: give NAMESPACE/SERVICE or an address")
+        }
+        if case .domain = from { throw ValidationError("--from \(from) is a name of the DNS: give NAMESPACE/POD") }
     }
 
     func run() async throws {

@@ -4,8 +4,10 @@ internal import ArgumentParser
 /// Where a connection goes to, for the commands that follow one.
 struct TargetOptions: ParsableArguments {
     @Option(
-        help: "Where it goes to: NAMESPACE/POD, NAMESPACE/SERVICE or an address, with or without :PORT.",
-        transform: Self.target)
+        help: """
+            Where it goes to: NAMESPACE/POD, NAMESPACE/SERVICE, an address or, for policies, a name of the DNS; \
+            with or without :PORT.
+            """, transform: Self.target)
     var to: ConnectionTarget
 
     @Option(help: "Destination port: a number, or the name of a port of the pod or the Service.", transform: Self.port)
@@ -21,8 +23,9 @@ struct TargetOptions: ParsableArguments {
     private static func target(_ text: String) throws -> ConnectionTarget {
         guard let target = ConnectionTarget(text) else {
             throw ValidationError(
-                "an end is NAMESPACE/NAME or an address like 10.0.0.1 or fd00::1; with a port 10.0.0.1:80, [fd00::1]:80 or "
-                    + "NAMESPACE/NAME:PORT")
+                "an end is NAMESPACE/NAME, an address like 10.0.0.1 or fd00::1, or a name with a dot like "
+                    + "www.example.com; with a port 10.0.0.1:80, [fd00::1]:80, NAMESPACE/NAME:PORT or www.example.com:443"
+            )
         }
         return target
     }

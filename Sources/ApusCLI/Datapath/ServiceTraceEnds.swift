@@ -47,6 +47,7 @@ struct ServiceTraceEnds {
         switch end {
         case .address(let address): row.address == "\(address)"
         case .named(let namespace, let name): row.namespace == namespace && row.service == name
+        case .domain: false
         }
     }
 }

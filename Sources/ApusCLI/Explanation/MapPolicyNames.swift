@@ -5,8 +5,11 @@ internal import AgentAPI
 struct MapPolicyNames: PolicyNames {
     private let endpoints: [EndpointRow]
     private let frontends: [PolicyFrontend]
+    private let domain: MapDomain?
 
-    init(_ datapath: any DatapathView) throws {
+    /// - Parameter domain: the name that is asked about.
+    init(_ datapath: any DatapathView, _ domain: MapDomain?) throws {
+        self.domain = domain
         endpoints = try datapath.endpoints()
         frontends = try datapath.services().compactMap { PolicyFrontend($0) }
     }
@@ -28,6 +31,11 @@ struct MapPolicyNames: PolicyNames {
 
     func frontends(of namespace: String, _ name: String) -> [PolicyFrontend] {
         frontends.filter { $0.namespace == namespace && $0.service == name }
+    }
+
+    func addresses(heldAs name: String, at source: IPAddress) -> [IPAddress]? {
+        guard end(at: source).pod != nil else { return nil }
+        return domain?.addresses(for: source) ?? []
     }
 
     func ports(named name: String, _ ipProtocol: IPProtocol, at address: IPAddress) -> [Port]? { nil }

@@ -5,7 +5,7 @@ struct PolicyExplanation: Codable, Equatable {
     /// One way that the packet can take.
     struct Path: Codable, Equatable {
         enum CodingKeys: String, CodingKey {
-            case allowed, source, destination, port, service, egress, ingress
+            case allowed, source, destination, name, port, service, egress, ingress
             case ipProtocol = "protocol"
         }
 
@@ -13,6 +13,8 @@ struct PolicyExplanation: Codable, Equatable {
         var allowed: Bool
         var source: PolicyPath.End
         var destination: PolicyPath.End
+        /// Nil when the destination was not given as a name of the DNS.
+        var name: PolicyPath.Name?
         var ipProtocol: String
         var port: UInt16?
         var service: String?
@@ -59,6 +61,7 @@ extension PolicyExplanation.Path {
         allowed = (egress?.allowed ?? true) && (ingress?.allowed ?? true)
         source = path.source
         destination = path.destination
+        name = path.name
         ipProtocol = path.ipProtocol
         port = path.port
         service = path.service

@@ -24,18 +24,29 @@ struct PolicyExplanationText {
         func nodes(_ path: PolicyExplanation.Path) -> [String?] {
             [path.source, path.destination].map { $0.pod == nil ? nil : $0.node ?? "" }
         }
-        return left.map { judgements($0) == judgements(right) && nodes($0) == nodes(right) } ?? false
+        guard let left else { return false }
+        return judgements(left) == judgements(right) && nodes(left) == nodes(right) && left.name == right.name
     }
 
     private func group(_ paths: [PolicyExplanation.Path], isCompared: Bool) -> String {
         let heads = paths.map { path in
             let service = path.service.map { " (service \($0))" } ?? ""
             let port = [path.ipProtocol, path.port.map(String.init)].compactMap { $0 }.joined(separator: " ")
-            return "\(path.source.text) -> \(path.destination.text) \(port)\(service): \(verdict(path.allowed))\n"
+            let target = path.name?.text(path.destination) ?? path.destination.text
+            return "\(path.source.text) -> \(target) \(port)\(service): \(verdict(path.allowed))\n"
         }
         guard let path = paths.first else { return "" }
-        return heads.joined() + side("egress", "source", path.source, path.egress, isCompared)
+        return heads.joined() + Self.unlearned(paths) + side("egress", "source", path.source, path.egress, isCompared)
             + side("ingress", "destination", path.destination, path.ingress, isCompared)
+    }
+
+    /// What is judged in the place of addresses that are still to be learned.
+    private static func unlearned(_ paths: [PolicyExplanation.Path]) -> String {
+        guard let name = paths.first?.name, !name.learned else { return "" }
+        let addresses = Set(paths.map(\.destination.address)).sorted().joined(separator: " and ")
+        return
+            "  no address is held as \(name.name): judged as one that an answer brings, in no block but those around "
+            + "\(addresses)\n"
     }
 
     private func side(
@@ -63,6 +74,7 @@ struct PolicyExplanationText {
         var text = "\(verdict(judgement.allowed)), \(Self.reason(judgement))\n"
         text += judgement.audited.map { "    would be denied by \($0), which is in audit mode\n" } ?? ""
         for name in judgement.names ?? [] { text += "    the address is held as \(name.name) until \(name.expires)\n" }
+        if let patterns = judgement.patterns { text += Self.patterns(patterns) }
         text += judgement.problems.map { "    \($0)\n" }.joined()
         text += judgement.unwritten.map { "    not in force: \($0)\n" }.joined()
         if judgement.tiers.contains(where: { $0.outcome != .notReached }) {
@@ -72,6 +84,11 @@ struct PolicyExplanationText {
         if judgement.rules.isEmpty { return text }
         let lines = Table.text(judgement.rules, Self.columns).split(separator: "\n")
         return text + lines.map { "    \($0)\n" }.joined()
+    }
+
+    private static func patterns(_ patterns: [PolicyJudgement.Pattern]) -> String {
+        if patterns.isEmpty { return "    no rule of the pod's policies has the name: answers teach nothing\n" }
+        return patterns.map { "    the name matches \($0.pattern) of \($0.rule)\n" }.joined()
     }
 
     private func verdict(_ allowed: Bool) -> String {

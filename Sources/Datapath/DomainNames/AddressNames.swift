@@ -49,7 +49,21 @@ public struct AddressNames: ~Copyable, Sendable {
         }.sorted { ($1.end, $0.name) < ($0.end, $1.name) }
     }
 
-    /// The same as text.
+    /// The addresses that a policy's pods have learned under a name, without those that have ended. All that is held is
+    /// looked at: for people.
+    ///
+    /// - Parameters:
+    ///   - name: in lower case, without a trailing dot.
+    ///   - now: nanoseconds of the monotonic clock.
+    public func addresses(of name: String, for policy: PolicyID, now: UInt64) -> [IPAddress] {
+        let hash = NameHash(name).value
+        let held = (try? addresses.learnedAddresses()) ?? []
+        return held.filter { key, value in
+            key.policy == policy.rawValue && value.learned.contains { $0.name == hash && $0.end_ns > now }
+        }.map(\.key.address.address).sorted()
+    }
+
+    /// The names of an address as text.
     mutating func texts(of address: IPAddress, for decision: PolicyDecision?) -> [String] {
         decision.map { names(of: address, for: $0.policy).map(\.name) } ?? []
     }

@@ -109,7 +109,8 @@ struct DomainTables: Sendable {
 
     /// What of the names is not in force, with the objects that it belongs to.
     var problems: [DatapathProblem] {
-        var found = failure.map { [DatapathProblem(object: "domain names of policies", reason: .names($0))] } ?? []
+        var found: [DatapathProblem] = []
+        if let failure { found = objects().map { DatapathProblem(object: "\($0)", reason: .names(failure)) } }
         for refusal in program?.automaton.refusals ?? [] {
             for object in objects(of: refusal.pattern) {
                 found.append(
@@ -121,10 +122,10 @@ struct DomainTables: Sendable {
         return found
     }
 
-    /// The objects in whose rules the pattern is.
-    private func objects(of pattern: DomainPattern) -> [PolicyName] {
+    /// The objects in whose rules a pattern is, or any.
+    private func objects(of pattern: DomainPattern? = nil) -> [PolicyName] {
         let found = policies.values.filter(\.isWanted).flatMap { policy in
-            policy.domains.filter { $0.pattern == pattern }.flatMap { domain in
+            policy.domains.filter { pattern == nil || $0.pattern == pattern }.flatMap { domain in
                 policy.objects.indices.filter { domain.bits[$0] }.map { policy.objects[$0] }
             }
         }

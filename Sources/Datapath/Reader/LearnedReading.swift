@@ -90,13 +90,17 @@ extension DatapathReader {
     ///
     /// - Parameter name: in lower case, without a trailing dot.
     public func patterns(matching name: String) throws(DatapathReadError) -> [PatternText] {
+        patterns(ofSet: try patternSet(matching: name))
+    }
+
+    /// The set of the patterns in force that match a name; 0: none does.
+    func patternSet(matching name: String) throws(DatapathReadError) -> UInt32 {
         let automaton = try open(.domainAutomaton)
-        let set = try reading(.domainAutomaton) { () throws(BPFError) -> UInt32 in
+        return try reading(.domainAutomaton) { () throws(BPFError) -> UInt32 in
             // An array of maps tells the id of what is in a place.
             guard let id = try automaton.value(of: Bytes(of: UInt32(0)), as: UInt32.self), id != 0 else { return 0 }
             return try Self.set(matching: name, in: try BPFMap.open(id: id))
         }
-        return patterns(ofSet: set)
     }
 
     private static func set(matching name: String, in states: borrowing BPFMap) throws(BPFError) -> UInt32 {

@@ -13,10 +13,14 @@ public struct VerdictQuestion: Sendable, Hashable {
     public var ipProtocol: IPProtocol
     /// The destination port, 0 for a protocol without ports.
     public var port: Port
+    /// A name, in lower case and without a trailing dot, under which the peer is taken as held though it may not be.
+    public var assumedName: String?
 
     public init(
-        endpoint: IPAddress, direction: TrafficDirection, peer: IPAddress, ipProtocol: IPProtocol, port: Port
+        endpoint: IPAddress, direction: TrafficDirection, peer: IPAddress, ipProtocol: IPProtocol, port: Port,
+        assumedName: String? = nil
     ) {
+        self.assumedName = assumedName
         self.endpoint = endpoint
         self.direction = direction
         self.peer = peer
@@ -69,7 +73,12 @@ extension DatapathReader {
         }
         if policy == .none { return verdict }
         let held = question.direction == .egress ? try heldNames(of: question.peer, for: policy) : []
-        let classes = (classID == 0 ? [] : [classID]) + Set(held.map(\.set)).sorted()
+        var sets = Set(held.map(\.set))
+        if question.direction == .egress, let name = question.assumedName {
+            sets.insert(try patternSet(matching: name))
+        }
+        sets.remove(0)
+        let classes = (classID == 0 ? [] : [classID]) + sets.sorted()
         let pages = try PolicyPageReader(self, policy, classes, question.ipProtocol, question.port)
         verdict.names = try pages.admitted(held)
         try judge(pages, policy, &verdict)

@@ -12,6 +12,8 @@ import Testing
         ("service shop/cart (TCP 10.96.0.10:80)", "Service", "shop", "cart"),
         ("endpoint shop/web-1", "Pod", "shop", "web-1"),
         ("policy NetworkPolicy/shop/web/ingress/0 7", "NetworkPolicy", "shop", "web"),
+        ("FQDNNetworkPolicy/shop/web", "FQDNNetworkPolicy", "shop", "web"),
+        ("ClusterNetworkPolicy/guard", "ClusterNetworkPolicy", "", "guard"),
         ("policy ClusterNetworkPolicy//guard/ingress/0/name 7", "ClusterNetworkPolicy", "", "guard"),
     ])
     func entriesOfMapsBelongToObjects(text: String, kind: String, namespace: String, name: String) {
@@ -20,7 +22,7 @@ import Testing
 
     @Test(arguments: [
         "", "peer 10.0.0.1", "endpoint slot 7", "endpoint address 10.0.0.1", "service - (TCP 10.96.0.10:80)",
-        "policy 7", "names 3", "datapath_info 0",
+        "policy 7", "names 3", "datapath_info 0", "FQDNNetworkPolicy/web", "NetworkPolicy/", "Pod/shop/web-1",
     ])
     func othersBelongToNoSingleOne(text: String) { #expect(ObjectReference(datapath: text) == nil) }
 
@@ -51,8 +53,18 @@ import Testing
             ObjectProblem(DatapathProblem(object: "endpoint a/b", reason: .refused(.endpoints, full)))?.reason,
             ObjectProblem(DatapathProblem(object: "endpoint a/b", reason: .refused(.endpoints, broken)))?.reason,
             ObjectProblem(DatapathProblem(object: "endpoint a/b", reason: .closed(.ingress, policy: "p")))?.reason,
+            ObjectProblem(
+                DatapathProblem(object: "FQDNNetworkPolicy/a/b", reason: .patternRefused("*.a.test", states: 9)))?
+                .reason,
+            ObjectProblem(DatapathProblem(object: "ClusterNetworkPolicy/b", reason: .names(broken)))?.reason,
+            ObjectProblem(pod, notAttached: "no").reason,
+            ObjectProblem(PolicyName(kind: .networkPolicy, namespace: "a", name: "b"), closes: .egress, []).reason,
         ]
         #expect(
-            found == [.invalid, nil, .invalid, .invalid, .noInterface, .mapFull, .mapFull, .refused, .closed])
+            found == [
+                .invalid, nil, .invalid, .invalid, .noInterface, .mapFull, .mapFull, .refused, .closed, .invalid,
+                .refused,
+                .notAttached, .closed,
+            ])
     }
 }
