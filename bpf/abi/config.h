@@ -5,7 +5,7 @@
 
 // Bumped whenever a layout or a meaning in this folder changes: pins of another version are rebuilt, not reused.
 enum {
-	APUS_ABI_VERSION = 6,
+	APUS_ABI_VERSION = 7,
 };
 
 struct apus_config {
@@ -17,6 +17,7 @@ struct apus_config {
 	__u64 fragment_timeout_ns;
 	__u64 name_minimum_ns; // the shortest lifetime of an answer
 	__u64 name_grace_ns; // how much longer an answer counts than it lives
+	__u64 node_namespace; // cookie of the node's network namespace
 	__u32 wakeup_bytes; // unread bytes of the ring that wake its reader
 	__u8 redirect_peer; // deliver to local pods without the host's stack
 	__u8 events; // 0: no flow events at all
@@ -24,7 +25,7 @@ struct apus_config {
 	__u8 padding;
 };
 
-_Static_assert(sizeof(struct apus_config) == 72, "config layout");
+_Static_assert(sizeof(struct apus_config) == 80, "config layout");
 
 // The only element of `datapath_info`: what a reader needs to know before it reads anything else.
 struct apus_info {
