@@ -170,14 +170,20 @@ public struct LoadBalancer: Sendable {
         return frontends.sorted().compactMap { update($0) }
     }
 
+    /// The Service that has a frontend and what for; nil when none has it, or it is left to somebody else.
+    private func holder(of frontend: Frontend) -> (ServiceDefinition, WantedFrontends.Purpose)? {
+        guard let claim = claims[frontend]?.first, !claim.purpose.isLeftAlone else { return nil }
+        return services[claim.service].map { ($0, claim.purpose) }
+    }
+
     /// Computes one frontend anew; nil when nothing changed.
     private mutating func update(_ frontend: Frontend) -> ServiceEdit? {
-        guard let claim = claims[frontend]?.first, let service = services[claim.service] else {
+        guard let (service, purpose) = holder(of: frontend) else {
             return programs.removeValue(forKey: frontend) == nil ? nil : .remove(frontend)
         }
-        let backends = selection(of: service, for: frontend, claim.purpose).backends
+        let backends = selection(of: service, for: frontend, purpose).backends
         let program = ServiceProgram(
-            service: claim.service, portName: claim.purpose.portName, kind: claim.purpose.kind, backends: backends,
+            service: service.name, portName: purpose.portName, kind: purpose.kind, backends: backends,
             affinitySeconds: service.affinitySeconds)
         guard programs[frontend] != program else { return nil }
         programs[frontend] = program
@@ -186,10 +192,10 @@ public struct LoadBalancer: Sendable {
 
     /// Which endpoints serve a frontend, and why the others don't; nil when no Service has the frontend.
     public func explain(_ frontend: Frontend) -> ServiceExplanation? {
-        guard let claim = claims[frontend]?.first, let service = services[claim.service] else { return nil }
-        let selection = selection(of: service, for: frontend, claim.purpose)
+        guard let (service, purpose) = holder(of: frontend) else { return nil }
+        let selection = selection(of: service, for: frontend, purpose)
         return ServiceExplanation(
-            service: claim.service, portName: claim.purpose.portName, kind: claim.purpose.kind,
+            service: service.name, portName: purpose.portName, kind: purpose.kind,
             choice: selection.rule.choice, staysOnNode: selection.staysOnNode, zone: place.zone,
             affinitySeconds: service.affinitySeconds,
             endpoints: selection.explain((slicesOfService[service.name] ?? []).compactMap { slices[$0] }))

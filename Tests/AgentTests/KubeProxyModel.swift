@@ -26,15 +26,17 @@ struct KubeProxyModel {
     /// What clients on this node get, pods and the node's own processes alike; no other destination is a Service's.
     var answers: [Destination: Answer] {
         var answers: [Destination: Answer] = [:]
+        var taken: Set<Destination> = []
         let served = services.values.filter(isServed).sorted { $0.meta.name < $1.meta.name }
-        for (isInternal, addresses, number) in Self.kinds {
+        for (kind, addresses, number) in Self.kinds {
             for service in served {
                 for address in addresses(self, service) where isOfFamilies(address, service) {
                     for port in service.ports {
                         guard let number = number(port) else { continue }
                         let destination = Destination(address: address, port: number, ipProtocol: port.ipProtocol)
-                        if answers[destination] != nil { continue }
-                        let isLocal = isInternal && service.internalTrafficPolicy == .local
+                        guard taken.insert(destination).inserted else { continue }
+                        if kind == .balancer, isLimited(address, service) { continue }
+                        let isLocal = kind == .cluster && service.internalTrafficPolicy == .local
                         let all = candidates(service, port, isIPv4: address.isIPv4)
                         let chosen = chosen(all, stayingHere: isLocal)
                         answers[destination] = chosen.isEmpty ? .refused : .oneOf(Set(chosen.map(\.address)))
@@ -45,21 +47,28 @@ struct KubeProxyModel {
         return answers
     }
 
+    private enum Kind {
+        case cluster, balancer, other
+    }
+
     /// The addresses and ports that Services have, the first ones first where several want the same.
-    private static var kinds: [(isInternal: Bool, (KubeProxyModel, Service) -> [IPAddress], (ServicePort) -> Port?)] {
+    private static var kinds: [(Kind, (KubeProxyModel, Service) -> [IPAddress], (ServicePort) -> Port?)] {
         [
-            (true, { _, service in service.clusterIPs }, { $0.port }),
-            (false, { _, service in openBalancers(service) }, { $0.port }),
-            (false, { _, service in service.externalIPs }, { $0.port }),
-            (false, { model, _ in Array(model.nodeAddresses) }, { $0.nodePort }),
+            (.cluster, { _, service in service.clusterIPs }, { $0.port }),
+            (.balancer, { _, service in balancers(service) }, { $0.port }),
+            (.other, { _, service in service.externalIPs }, { $0.port }),
+            (.other, { model, _ in Array(model.nodeAddresses) }, { $0.nodePort }),
         ]
     }
 
-    /// Those of a load balancer that hands packets on as they are, in families without limits.
-    private static func openBalancers(_ service: Service) -> [IPAddress] {
-        service.loadBalancer.ingress.filter { $0.mode != .proxy }.compactMap(\.address).filter { address in
-            !service.loadBalancer.sourceRanges.contains { $0.address.isIPv4 == address.isIPv4 }
-        }
+    /// Those of a load balancer that hands packets on as they are.
+    private static func balancers(_ service: Service) -> [IPAddress] {
+        service.loadBalancer.ingress.filter { $0.mode != .proxy }.compactMap(\.address)
+    }
+
+    /// Whether only some clients may use a load balancer's address: such a one is left to the load balancer.
+    private func isLimited(_ address: IPAddress, _ service: Service) -> Bool {
+        service.loadBalancer.sourceRanges.contains { $0.address.isIPv4 == address.isIPv4 }
     }
 
     /// A Service is served in the families in which it has a ClusterIP.
