@@ -29,8 +29,10 @@ extension apus_service {
             affinity: ids.affinity, affinity_seconds: ids.affinity == 0 ? 0 : program.affinitySeconds ?? 0)
     }
 
-    /// Nil for a byte that is no kind.
-    var frontendKind: FrontendKind? { apus_service_kind(rawValue: .init(kind)).map(FrontendKind.init) }
+    /// Nil for a byte that is no kind; one that comes from outside must not become a C enum.
+    var frontendKind: FrontendKind? {
+        FrontendKind.allCases.first { apus_service_kind($0).rawValue == kind }
+    }
 }
 
 extension apus_service_kind {
@@ -40,17 +42,6 @@ extension apus_service_kind {
         case .loadBalancer: self = .APUS_SERVICE_LOAD_BALANCER
         case .externalIP: self = .APUS_SERVICE_EXTERNAL_IP
         case .nodePort: self = .APUS_SERVICE_NODE_PORT
-        }
-    }
-}
-
-extension FrontendKind {
-    fileprivate init(_ kind: apus_service_kind) {
-        switch kind {
-        case .APUS_SERVICE_CLUSTER_IP: self = .clusterIP
-        case .APUS_SERVICE_LOAD_BALANCER: self = .loadBalancer
-        case .APUS_SERVICE_EXTERNAL_IP: self = .externalIP
-        case .APUS_SERVICE_NODE_PORT: self = .nodePort
         }
     }
 }
