@@ -113,8 +113,8 @@ let package = Package(
         .target(
             name: "ApusCLI",
             dependencies: [
-                "Addressing", "AgentAPI", "BPF", "Datapath", "Flows", "LinuxKernel", "ManifestLint", "NetworkPolicy",
-                argumentParser, yams,
+                "Addressing", "AgentAPI", "BPF", "Datapath", "Flows", "LinuxKernel", "LoadBalancing", "ManifestLint",
+                "NetworkPolicy", argumentParser, yams,
             ],
             swiftSettings: strict),
         .executableTarget(name: "apus", dependencies: ["ApusCLI"], swiftSettings: strict),

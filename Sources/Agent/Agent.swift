@@ -45,7 +45,9 @@ public struct Agent: Sendable {
 
     /// Loads the data path and builds the parts around it.
     private func makeGroup(_ endpoints: HTTPEndpoints) throws -> ServiceGroup {
-        let kernel = try DatapathKernel(configuration.datapathOptions)
+        var options = configuration.datapathOptions
+        options.nodeNamespace = try NetworkNamespace.cookie()
+        let kernel = try DatapathKernel(options)
         let parts = Parts(configuration)
         // Watches come before the first look, so that no change falls between them.
         let links = try NetlinkEvents()

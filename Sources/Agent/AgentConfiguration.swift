@@ -17,6 +17,8 @@ public struct AgentConfiguration: Sendable {
     public var cgroup: String?
     /// Names of the interfaces that lead out of the node; empty: those of the default routes.
     public var uplinks: [String]
+    /// The blocks of the node's addresses that node ports are on; empty: they are on all of them.
+    public var nodePortBlocks: Set<CIDR>
     /// Where the CLI finds the agent.
     public var socket: String
     /// Whether packets go straight into local pods, without the host's stack.
@@ -107,6 +109,7 @@ public struct AgentConfiguration: Sendable {
         addresses = Addresses(source)
         bpffs = "/sys/fs/bpf/apus"
         uplinks = []
+        nodePortBlocks = []
         socket = "/run/apus/apus.sock"
         redirectsToPeer = true
         keepsConnections = false

@@ -17,6 +17,7 @@ struct LocalPod: Sendable, Hashable {
 /// A value: changes go in, edits for the data path come out. Nothing here touches the kernel.
 struct ClusterState: Sendable {
     let node: String
+    private let nodePorts: NodePortAddresses
     private(set) var policies: PolicyCompiler
     private(set) var services: ServiceBalancer
     /// The policy objects as the compiler got them, for explanations.
@@ -36,8 +37,9 @@ struct ClusterState: Sendable {
     /// The resolvers of the cluster.
     private(set) var resolvers = ClusterResolvers()
 
-    init(node: String) {
+    init(node: String, nodePorts: NodePortAddresses = NodePortAddresses()) {
         self.node = node
+        self.nodePorts = nodePorts
         policies = PolicyCompiler(node: node)
         services = ServiceBalancer(node: node)
     }
@@ -95,6 +97,7 @@ struct ClusterState: Sendable {
     /// Takes in the addresses of this node's own interfaces.
     mutating func setLocalAddresses(_ addresses: Set<IPAddress>) -> [DatapathEdit] {
         policies.apply(.localAddresses(addresses)).map(DatapathEdit.policy)
+            + services.apply(.nodeAddresses(nodePorts.addresses(of: addresses))).map(DatapathEdit.service)
     }
 
     private mutating func keep(_ input: PolicyInput) {

@@ -58,7 +58,8 @@ actor NodeController {
         self.answers = answers
         self.monitor = monitor
         latency = ProgrammingLatency(start: startedAt)
-        state = ClusterState(node: configuration.node)
+        state = ClusterState(
+            node: configuration.node, nodePorts: NodePortAddresses(blocks: configuration.nodePortBlocks))
         names = try NameKeeping(kernel)
         var tables = DatapathTables(
             node: configuration.node, startedAt: KernelClock.realtime(), capacities: kernel.capacities)

@@ -41,6 +41,7 @@ extension ServiceTrace {
         let portName = explanation.portName.isEmpty ? "" : ":\(explanation.portName)"
         self.init(
             client: "\(client.key)", frontend: "\(frontend)", service: "\(explanation.service)\(portName)",
+            kind: Kind(explanation.kind),
             choice: Choice(explanation.choice), staysOnNode: explanation.staysOnNode, node: node,
             zone: explanation.zone, affinitySeconds: explanation.affinitySeconds,
             endpoints: explanation.endpoints.map { endpoint in
@@ -51,6 +52,17 @@ extension ServiceTrace {
                     isClient: client.addresses.contains(endpoint.address.address),
                     exclusion: endpoint.exclusion.map { Exclusion($0) })
             })
+    }
+}
+
+extension ServiceTrace.Kind {
+    fileprivate init(_ kind: FrontendKind) {
+        switch kind {
+        case .clusterIP: self = .clusterIP
+        case .loadBalancer: self = .loadBalancer
+        case .externalIP: self = .externalIP
+        case .nodePort: self = .nodePort
+        }
     }
 }
 

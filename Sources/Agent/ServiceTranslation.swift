@@ -1,3 +1,4 @@
+internal import Addressing
 internal import Kubernetes
 internal import LoadBalancing
 
@@ -28,10 +29,19 @@ extension ServiceDefinition {
         self.init(
             name: ServiceName(namespace: service.meta.namespace, name: service.meta.name), uid: service.meta.uid,
             kind: Kind(service.type), clusterIPs: service.isHeadless ? [] : service.clusterIPs,
-            ports: service.ports.map { Port(name: $0.name, ipProtocol: $0.ipProtocol, port: $0.port) },
+            externalIPs: service.externalIPs, loadBalancerIPs: service.loadBalancer.virtualAddresses,
+            sourceRanges: service.loadBalancer.sourceRanges,
+            ports: service.ports.map {
+                Port(name: $0.name, ipProtocol: $0.ipProtocol, port: $0.port, nodePort: $0.nodePort)
+            },
             proxyName: service.proxyName, isInternalTrafficLocal: service.internalTrafficPolicy == .local,
             affinitySeconds: service.sessionAffinity.seconds)
     }
+}
+
+extension Kubernetes.LoadBalancer {
+    /// Those that packets have as their destination when they come to a node.
+    fileprivate var virtualAddresses: [IPAddress] { ingress.filter { $0.mode == .vip }.compactMap(\.address) }
 }
 
 extension SessionAffinity {

@@ -24,6 +24,14 @@ public struct ServiceQuestion: Sendable, Hashable, Codable {
 
 /// Where a connection of a pod to a Service can end, and why not elsewhere.
 public struct ServiceTrace: Sendable, Hashable, Codable {
+    /// Why the Service has the frontend.
+    public enum Kind: String, Sendable, Codable, CaseIterable {
+        case clusterIP = "cluster_ip"
+        case loadBalancer = "load_balancer"
+        case externalIP = "external_ip"
+        case nodePort = "node_port"
+    }
+
     /// How the endpoints that serve were chosen.
     public enum Choice: String, Sendable, Codable, CaseIterable {
         case ready
@@ -80,7 +88,7 @@ public struct ServiceTrace: Sendable, Hashable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case client, frontend, service, choice, node, zone, endpoints
+        case client, frontend, service, kind, choice, node, zone, endpoints
         case staysOnNode = "stays_on_node"
         case affinitySeconds = "affinity_seconds"
     }
@@ -91,6 +99,7 @@ public struct ServiceTrace: Sendable, Hashable, Codable {
     public var frontend: String
     /// `namespace/name:port name`.
     public var service: String
+    public var kind: Kind
     public var choice: Choice
     /// Whether traffic stays on the node (`internalTrafficPolicy: Local`).
     public var staysOnNode: Bool
@@ -103,12 +112,14 @@ public struct ServiceTrace: Sendable, Hashable, Codable {
     public var endpoints: [Endpoint]
 
     public init(
-        client: String, frontend: String, service: String, choice: Choice, staysOnNode: Bool = false, node: String,
-        zone: String? = nil, affinitySeconds: UInt32? = nil, endpoints: [Endpoint]
+        client: String, frontend: String, service: String, kind: Kind = .clusterIP, choice: Choice,
+        staysOnNode: Bool = false, node: String, zone: String? = nil, affinitySeconds: UInt32? = nil,
+        endpoints: [Endpoint]
     ) {
         self.client = client
         self.frontend = frontend
         self.service = service
+        self.kind = kind
         self.choice = choice
         self.staysOnNode = staysOnNode
         self.node = node

@@ -149,6 +149,13 @@ int clinux_enter_network_namespace(int fd)
 	return RESULT(setns(fd, CLONE_NEWNET));
 }
 
+int clinux_network_namespace_cookie(int fd, uint64_t *cookie)
+{
+	socklen_t size = sizeof(*cookie);
+
+	return getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, cookie, &size) < 0 ? -errno : 0;
+}
+
 int clinux_statfs_type(const char *path, int64_t *type)
 {
 	struct statfs result;

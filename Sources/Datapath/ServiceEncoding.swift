@@ -21,10 +21,28 @@ extension Frontend {
 
 extension apus_service {
     /// The value of `services` that leads to a range of slots.
-    init(_ range: Range<Int>, _ ids: ServiceIDs, affinitySeconds: UInt32?) {
+    init(_ range: Range<Int>, _ ids: ServiceIDs, _ program: ServiceProgram, at frontend: Frontend) {
+        let flags = frontend.address.isLoopback ? APUS_SERVICE_NODE_ONLY.rawValue : 0
         self.init(
-            first_slot: UInt32(range.lowerBound), slot_count: UInt32(range.count), service: ids.port, flags: 0,
-            affinity: ids.affinity, affinity_seconds: ids.affinity == 0 ? 0 : affinitySeconds ?? 0)
+            first_slot: UInt32(range.lowerBound), slot_count: UInt32(range.count), service: ids.port,
+            kind: UInt8(apus_service_kind(program.kind).rawValue), flags: UInt8(flags), padding: (0, 0),
+            affinity: ids.affinity, affinity_seconds: ids.affinity == 0 ? 0 : program.affinitySeconds ?? 0)
+    }
+
+    /// Nil for a byte that is no kind; one that comes from outside must not become a C enum.
+    var frontendKind: FrontendKind? {
+        FrontendKind.allCases.first { apus_service_kind($0).rawValue == kind }
+    }
+}
+
+extension apus_service_kind {
+    fileprivate init(_ kind: FrontendKind) {
+        switch kind {
+        case .clusterIP: self = .APUS_SERVICE_CLUSTER_IP
+        case .loadBalancer: self = .APUS_SERVICE_LOAD_BALANCER
+        case .externalIP: self = .APUS_SERVICE_EXTERNAL_IP
+        case .nodePort: self = .APUS_SERVICE_NODE_PORT
+        }
     }
 }
 

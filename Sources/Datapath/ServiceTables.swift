@@ -62,7 +62,7 @@ struct ServiceTables: Sendable {
         }
         programmed[frontend] = Programmed(
             ids: fresh, range: range, program: waiting[frontend] == nil ? program : program.withoutBackends)
-        let value = apus_service(range, fresh, affinitySeconds: program.affinitySeconds)
+        let value = apus_service(range, fresh, program, at: frontend)
         change(frontend, to: Bytes(of: value), old: old?.range == range ? nil : old?.range)
         if let old { ids.release(old.ids, names: &names) }
     }
@@ -219,6 +219,7 @@ struct ServiceTables: Sendable {
 extension ServiceProgram {
     /// The same Service, refusing.
     var withoutBackends: ServiceProgram {
-        ServiceProgram(service: service, portName: portName, backends: [], affinitySeconds: affinitySeconds)
+        ServiceProgram(
+            service: service, portName: portName, kind: kind, backends: [], affinitySeconds: affinitySeconds)
     }
 }

@@ -27,6 +27,14 @@ public enum NetworkNamespace {
         }
         return try outcome.get()
     }
+
+    /// The cookie of the calling thread's namespace, as the kernel's programs see it at sockets.
+    public static func cookie() throws(KernelError) -> UInt64 {
+        let socket = FileDescriptor(owning: try check(clinux_netlink_route_socket(), "open a socket"))
+        var cookie: UInt64 = 0
+        try check(clinux_network_namespace_cookie(socket.number, &cookie), "read the network namespace's cookie")
+        return cookie
+    }
 }
 
 /// Work for one thread; the result is read only after the thread was joined.

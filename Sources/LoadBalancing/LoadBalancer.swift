@@ -5,15 +5,16 @@ internal import Addressing
 /// A value: objects come in any order (slices before their Service, and after it), edits come out. The result depends
 /// only on the objects that are present, never on the order of their arrival.
 public struct LoadBalancer: Sendable {
-    /// A Service that wants a frontend, and the name of its port there.
+    /// A Service that wants a frontend, and what for.
     private struct Claim: Sendable, Equatable {
         let service: ServiceName
         let creationTimestamp: String?
-        let portName: String
+        let purpose: WantedFrontends.Purpose
 
-        /// Older first; one without a timestamp comes last, then names decide.
+        /// By kind, then older first; one without a timestamp comes last, then names decide.
         func precedes(_ other: Claim) -> Bool {
-            switch (creationTimestamp, other.creationTimestamp) {
+            if purpose.kind != other.purpose.kind { return purpose.kind < other.purpose.kind }
+            return switch (creationTimestamp, other.creationTimestamp) {
             case (let mine?, let others?) where mine != others: mine < others
             case (_?, nil): true
             case (nil, _?): false
@@ -32,6 +33,7 @@ public struct LoadBalancer: Sendable {
     public private(set) var programs: [Frontend: ServiceProgram] = [:]
 
     private var place: NodePlace
+    private var nodeAddresses: Set<IPAddress> = []
     private var services: [ServiceName: ServiceDefinition] = [:]
     private var slices: [SliceName: EndpointSliceDefinition] = [:]
     private var slicesOfService: [ServiceName: Set<SliceName>] = [:]
@@ -39,7 +41,7 @@ public struct LoadBalancer: Sendable {
     private var claims: [Frontend: [Claim]] = [:]
     private var contested: Set<Frontend> = []
     private var faults: [SliceName: [ServiceProblem]] = [:]
-    private var repeatedPorts: [ServiceName: [ServiceProblem]] = [:]
+    private var faultsOfServices: [ServiceName: [ServiceProblem]] = [:]
 
     /// A load balancer without any Service.
     ///
@@ -59,6 +61,7 @@ public struct LoadBalancer: Sendable {
             case .upsertSlice(let slice): replace(slice.name, with: slice, &changes)
             case .removeSlice(let name): replace(name, with: nil, &changes)
             case .nodeZone(let zone): move(to: zone, &changes)
+            case .nodeAddresses(let addresses): move(to: addresses, &changes)
             }
         }
         return edits(for: changes)
@@ -73,7 +76,7 @@ public struct LoadBalancer: Sendable {
                     object: "Service \(loser.service)", reason: "\(frontend) belongs to Service \(claims[0].service)")
             }
         }
-        return (conflicts + faults.values.joined() + repeatedPorts.values.joined()).sorted()
+        return (conflicts + faults.values.joined() + faultsOfServices.values.joined()).sorted()
     }
 
     // MARK: Objects
@@ -82,17 +85,8 @@ public struct LoadBalancer: Sendable {
         let old = services[name]
         guard old != new else { return }
         services[name] = new
-        repeatedPorts[name] = nil
-        if let old {
-            for (frontend, _) in wantedFrontends(of: old).wanted { release(frontend, of: name, &changes) }
-        }
-        guard let new else { return }
-        let (wanted, problems) = wantedFrontends(of: new)
-        if !problems.isEmpty { repeatedPorts[name] = problems }
-        for (frontend, portName) in wanted {
-            let claim = Claim(service: name, creationTimestamp: new.creationTimestamp, portName: portName)
-            take(frontend, claim, &changes)
-        }
+        if let old { release(wantedFrontends(of: old), of: name, &changes) }
+        if let new { take(wantedFrontends(of: new), for: new, &changes) }
     }
 
     private mutating func replace(_ name: SliceName, with new: EndpointSliceDefinition?, _ changes: inout Changes) {
@@ -119,25 +113,34 @@ public struct LoadBalancer: Sendable {
         }
     }
 
+    /// The node has other addresses: node ports are on those from now on.
+    private mutating func move(to addresses: Set<IPAddress>, _ changes: inout Changes) {
+        guard nodeAddresses != addresses else { return }
+        let exposed = services.values.filter { $0.ports.contains { $0.nodePort != nil } }
+        for service in exposed { release(wantedFrontends(of: service), of: service.name, &changes) }
+        nodeAddresses = addresses
+        for service in exposed { take(wantedFrontends(of: service), for: service, &changes) }
+    }
+
     // MARK: Frontends
 
-    /// The frontends of a Service with their port names, and what is wrong with its ports.
-    private func wantedFrontends(of service: ServiceDefinition) -> (wanted: [Frontend: String], [ServiceProblem]) {
-        guard service.kind != .externalName, service.proxyName == nil else { return ([:], []) }
-        var wanted: [Frontend: String] = [:]
-        var problems: [ServiceProblem] = []
-        for address in Set(service.clusterIPs) where !address.isUnspecified {
-            for port in service.ports where port.port != 0 && port.ipProtocol.hasPorts {
-                let frontend = Frontend(address: address, port: port.port, ipProtocol: port.ipProtocol)
-                if let first = wanted[frontend] {
-                    let reason = "port \"\(port.name)\" repeats \(frontend) of port \"\(first)\""
-                    problems.append(ServiceProblem(object: "Service \(service.name)", reason: reason))
-                } else {
-                    wanted[frontend] = port.name
-                }
-            }
+    private mutating func take(
+        _ wanted: WantedFrontends, for service: ServiceDefinition, _ changes: inout Changes
+    ) {
+        faultsOfServices[service.name] = wanted.problems.isEmpty ? nil : wanted.problems
+        for (frontend, purpose) in wanted.purposes {
+            let claim = Claim(service: service.name, creationTimestamp: service.creationTimestamp, purpose: purpose)
+            take(frontend, claim, &changes)
         }
-        return (wanted, problems)
+    }
+
+    private mutating func release(_ wanted: WantedFrontends, of service: ServiceName, _ changes: inout Changes) {
+        faultsOfServices[service] = nil
+        for frontend in wanted.purposes.keys { release(frontend, of: service, &changes) }
+    }
+
+    private func wantedFrontends(of service: ServiceDefinition) -> WantedFrontends {
+        WantedFrontends(of: service, nodeAddresses: nodeAddresses)
     }
 
     private mutating func take(_ frontend: Frontend, _ claim: Claim, _ changes: inout Changes) {
@@ -162,19 +165,25 @@ public struct LoadBalancer: Sendable {
         var frontends = changes.frontends
         for name in changes.services {
             guard let service = services[name] else { continue }
-            frontends.formUnion(wantedFrontends(of: service).wanted.keys)
+            frontends.formUnion(wantedFrontends(of: service).purposes.keys)
         }
         return frontends.sorted().compactMap { update($0) }
     }
 
+    /// The Service that has a frontend and what for; nil when none has it, or it is left to somebody else.
+    private func holder(of frontend: Frontend) -> (ServiceDefinition, WantedFrontends.Purpose)? {
+        guard let claim = claims[frontend]?.first, !claim.purpose.isLeftAlone else { return nil }
+        return services[claim.service].map { ($0, claim.purpose) }
+    }
+
     /// Computes one frontend anew; nil when nothing changed.
     private mutating func update(_ frontend: Frontend) -> ServiceEdit? {
-        guard let claim = claims[frontend]?.first, let service = services[claim.service] else {
+        guard let (service, purpose) = holder(of: frontend) else {
             return programs.removeValue(forKey: frontend) == nil ? nil : .remove(frontend)
         }
-        let backends = selection(of: service, portName: claim.portName, for: frontend).backends
+        let backends = selection(of: service, for: frontend, purpose).backends
         let program = ServiceProgram(
-            service: claim.service, portName: claim.portName, backends: backends,
+            service: service.name, portName: purpose.portName, kind: purpose.kind, backends: backends,
             affinitySeconds: service.affinitySeconds)
         guard programs[frontend] != program else { return nil }
         programs[frontend] = program
@@ -183,20 +192,23 @@ public struct LoadBalancer: Sendable {
 
     /// Which endpoints serve a frontend, and why the others don't; nil when no Service has the frontend.
     public func explain(_ frontend: Frontend) -> ServiceExplanation? {
-        guard let claim = claims[frontend]?.first, let service = services[claim.service] else { return nil }
-        let selection = selection(of: service, portName: claim.portName, for: frontend)
+        guard let (service, purpose) = holder(of: frontend) else { return nil }
+        let selection = selection(of: service, for: frontend, purpose)
         return ServiceExplanation(
-            service: claim.service, portName: claim.portName, choice: selection.rule.choice,
-            staysOnNode: service.isInternalTrafficLocal, zone: place.zone, affinitySeconds: service.affinitySeconds,
+            service: service.name, portName: purpose.portName, kind: purpose.kind,
+            choice: selection.rule.choice, staysOnNode: selection.staysOnNode, zone: place.zone,
+            affinitySeconds: service.affinitySeconds,
             endpoints: selection.explain((slicesOfService[service.name] ?? []).compactMap { slices[$0] }))
     }
 
+    /// Clients of this node that ask for an address of the outside use the endpoints of the whole cluster, whatever the
+    /// Service's policies say: `internalTrafficPolicy` is about its ClusterIP, `externalTrafficPolicy` about outsiders.
     private func selection(
-        of service: ServiceDefinition, portName: String, for frontend: Frontend
+        of service: ServiceDefinition, for frontend: Frontend, _ purpose: WantedFrontends.Purpose
     ) -> BackendSelection {
         var selection = BackendSelection(
-            isIPv4: frontend.address.isIPv4, ipProtocol: frontend.ipProtocol, portName: portName, place: place,
-            staysOnNode: service.isInternalTrafficLocal)
+            isIPv4: frontend.address.isIPv4, ipProtocol: frontend.ipProtocol, portName: purpose.portName, place: place,
+            staysOnNode: purpose.kind == .clusterIP && service.isInternalTrafficLocal)
         for name in slicesOfService[service.name] ?? [] {
             if let slice = slices[name] { selection.add(slice) }
         }

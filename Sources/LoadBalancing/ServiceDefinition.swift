@@ -34,11 +34,16 @@ public struct ServiceDefinition: Sendable, Equatable {
         public var name: String
         public var ipProtocol: IPProtocol
         public var port: Addressing.Port
+        /// The port of the node's addresses that leads to it; nil: there is none.
+        public var nodePort: Addressing.Port?
 
-        public init(name: String = "", ipProtocol: IPProtocol = .tcp, port: Addressing.Port) {
+        public init(
+            name: String = "", ipProtocol: IPProtocol = .tcp, port: Addressing.Port, nodePort: Addressing.Port? = nil
+        ) {
             self.name = name
             self.ipProtocol = ipProtocol
             self.port = port
+            self.nodePort = nodePort
         }
     }
 
@@ -49,6 +54,12 @@ public struct ServiceDefinition: Sendable, Equatable {
     public var kind: Kind
     /// The addresses of the Service; empty for a headless one (`None` is no address).
     public var clusterIPs: [IPAddress]
+    /// Addresses that are the Service's wherever its packets come from.
+    public var externalIPs: [IPAddress]
+    /// The addresses of its load balancer that packets have as their destination when they come to a node.
+    public var loadBalancerIPs: [IPAddress]
+    /// The clients that may use the load balancer; of a family without any, all may.
+    public var sourceRanges: [CIDR]
     public var ports: [Port]
     /// The label `service.kubernetes.io/service-proxy-name`: with any value the Service belongs to another proxy.
     public var proxyName: String?
@@ -59,7 +70,8 @@ public struct ServiceDefinition: Sendable, Equatable {
 
     public init(
         name: ServiceName, uid: String? = nil, creationTimestamp: String? = nil, kind: Kind = .clusterIP,
-        clusterIPs: [IPAddress] = [], ports: [Port] = [], proxyName: String? = nil,
+        clusterIPs: [IPAddress] = [], externalIPs: [IPAddress] = [], loadBalancerIPs: [IPAddress] = [],
+        sourceRanges: [CIDR] = [], ports: [Port] = [], proxyName: String? = nil,
         isInternalTrafficLocal: Bool = false, affinitySeconds: UInt32? = nil
     ) {
         self.name = name
@@ -67,6 +79,9 @@ public struct ServiceDefinition: Sendable, Equatable {
         self.creationTimestamp = creationTimestamp
         self.kind = kind
         self.clusterIPs = clusterIPs
+        self.externalIPs = externalIPs
+        self.loadBalancerIPs = loadBalancerIPs
+        self.sourceRanges = sourceRanges
         self.ports = ports
         self.proxyName = proxyName
         self.isInternalTrafficLocal = isInternalTrafficLocal

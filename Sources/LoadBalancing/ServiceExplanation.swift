@@ -27,6 +27,7 @@ public struct ServiceExplanation: Sendable, Equatable {
 
     public var service: ServiceName
     public var portName: String
+    public var kind: FrontendKind
     public var choice: Choice
     /// Whether traffic stays on this node.
     public var staysOnNode: Bool

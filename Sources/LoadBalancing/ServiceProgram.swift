@@ -20,6 +20,12 @@ public struct Frontend: Sendable, Hashable, Comparable, CustomStringConvertible 
     }
 }
 
+/// Why a Service has a frontend. Of several that want one the first in this order gets it, so that nobody takes a
+/// ClusterIP, or what a load balancer was given, by writing it into `externalIPs`.
+public enum FrontendKind: Sendable, Hashable, Comparable, CaseIterable {
+    case clusterIP, loadBalancer, externalIP, nodePort
+}
+
 /// One endpoint's port that connections to a frontend may end at.
 public struct Backend: Sendable, Hashable, Comparable, CustomStringConvertible {
     public let address: SocketAddress
@@ -35,14 +41,19 @@ public struct Backend: Sendable, Hashable, Comparable, CustomStringConvertible {
 public struct ServiceProgram: Sendable, Equatable {
     public let service: ServiceName
     public let portName: String
+    public let kind: FrontendKind
     /// The backends, sorted and unique; empty means that connections are refused.
     public let backends: [Backend]
     /// For how many seconds after its last new connection a client keeps its backend, on all ports; nil: it keeps none.
     public let affinitySeconds: UInt32?
 
-    public init(service: ServiceName, portName: String, backends: [Backend], affinitySeconds: UInt32? = nil) {
+    public init(
+        service: ServiceName, portName: String, kind: FrontendKind = .clusterIP, backends: [Backend],
+        affinitySeconds: UInt32? = nil
+    ) {
         self.service = service
         self.portName = portName
+        self.kind = kind
         self.backends = backends
         self.affinitySeconds = affinitySeconds
     }
@@ -56,6 +67,8 @@ public enum ServiceInput: Sendable, Equatable {
     case removeSlice(SliceName)
     /// The zone of this node, as its Node object says; nil without one.
     case nodeZone(String?)
+    /// The addresses of this node that node ports are on.
+    case nodeAddresses(Set<IPAddress>)
 }
 
 /// A change of what the data path must do; each frontend occurs at most once in one answer.

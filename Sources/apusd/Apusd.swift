@@ -38,6 +38,12 @@ import Logging
             "uplink", "An interface that leads out of the node; repeatable, with commas in the variable.",
             default: "the default route's"))
     var uplink: [String] = []
+    @Option(
+        help: .flag(
+            "nodeport-addresses",
+            "A block of the node's addresses that node ports are on; repeatable, with commas in the variable.",
+            default: "all addresses, those of loopback for the node's own processes"))
+    var nodeportAddresses: [String] = []
     @OptionGroup var socket: SocketOptions
     @Option(help: .flag("log-level", "From what on is logged.", default: "info"))
     var logLevel: LogLevel?
@@ -75,6 +81,8 @@ import Logging
         configuration.bpffs = try pins.path()
         configuration.cgroup = cgroup ?? Environment.text("cgroup")
         configuration.uplinks = Environment.values("uplink", uplink)
+        let blocks = Environment.values("nodeport-addresses", nodeportAddresses)
+        configuration.nodePortBlocks = Set(try blocks.map { try Environment.block("nodeport-addresses", $0) })
         configuration.socket = try socket.path()
         configuration.redirectsToPeer = try Environment.value("redirect-peer", redirectPeer, default: .on) == .on
         configuration.keepsConnections =

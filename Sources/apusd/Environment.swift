@@ -1,3 +1,4 @@
+import Addressing
 import ArgumentParser
 import Glibc
 import Logging
@@ -30,6 +31,12 @@ enum Environment {
     /// The values of a repeatable flag; the variable separates them by commas.
     static func values(_ flag: String, _ given: [String]) -> [String] {
         given.isEmpty ? (text(flag) ?? "").split(separator: ",").map(String.init) : given
+    }
+
+    /// A block of addresses, or one address, that a flag was given.
+    static func block(_ flag: String, _ text: String) throws -> CIDR {
+        if let block = CIDR(text) ?? IPAddress(text).map(CIDR.init(host:)) { return block }
+        throw ValidationError("--\(flag): '\(text)' is neither an address nor a block such as 10.0.0.0/24")
     }
 
     /// The variable of a flag without its dashes: `map-size-services` gives `APUS_MAP_SIZE_SERVICES`.

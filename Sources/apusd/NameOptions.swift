@@ -1,4 +1,3 @@
-import Addressing
 import Agent
 import ArgumentParser
 
@@ -17,15 +16,11 @@ struct NameOptions: ParsableArguments {
     var fqdnGrace: Double?
 
     func apply(to configuration: inout AgentConfiguration) throws {
-        configuration.dnsServers = Set(try Environment.values("dns-server", dnsServer).map(prefix))
+        configuration.dnsServers = Set(
+            try Environment.values("dns-server", dnsServer).map { try Environment.block("dns-server", $0) })
         configuration.minimumNameLifetime = try seconds(
             "fqdn-min-ttl", fqdnMinTTL, configuration.minimumNameLifetime)
         configuration.nameGrace = try seconds("fqdn-grace", fqdnGrace, configuration.nameGrace)
-    }
-
-    private func prefix(_ text: String) throws -> CIDR {
-        if let prefix = CIDR(text) ?? IPAddress(text).map(CIDR.init(host:)) { return prefix }
-        throw ValidationError("--dns-server: '\(text)' is neither an address nor a block such as 10.0.0.0/24")
     }
 
     private func seconds(_ name: String, _ given: Double?, _ fallback: Duration) throws -> Duration {

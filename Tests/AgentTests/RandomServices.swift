@@ -40,19 +40,47 @@ struct RandomServices {
         let addresses = Self.addresses(number)
         let isHeadless = chance(5)
         let kinds: [Service.ServiceType] = [.clusterIP, .clusterIP, .clusterIP, .nodePort, .loadBalancer]
+        let type = chance(4) ? .externalName : pick(kinds)
         return Service(
-            meta: ObjectMeta(name: "s\(number)", namespace: "shop", labels: labels),
-            type: chance(4) ? .externalName : pick(kinds),
+            meta: ObjectMeta(name: "s\(number)", namespace: "shop", labels: labels), type: type,
             clusterIPs: isHeadless ? [] : pick([addresses, addresses, [addresses[0]], [addresses[1]]]),
-            isHeadless: isHeadless, ports: servicePorts(),
-            internalTrafficPolicy: chance(25) ? .local : .cluster, publishesNotReadyAddresses: chance(20))
+            isHeadless: isHeadless, ports: servicePorts(number, type),
+            externalIPs: chance(30) ? externalIPs() : [], externalTrafficPolicy: chance(40) ? .local : .cluster,
+            internalTrafficPolicy: chance(25) ? .local : .cluster, publishesNotReadyAddresses: chance(20),
+            loadBalancer: type == .loadBalancer ? loadBalancer(number) : LoadBalancer())
+    }
+
+    /// Some that several Services ask for, and now and then another one's own.
+    private mutating func externalIPs() -> [IPAddress] {
+        let others = Self.addresses(1 + upTo(Self.serviceCount - 1))
+        let all = ["192.0.2.1", "192.0.2.2", "2001:db8::1"].map { IPAddress($0)! } + (chance(20) ? others : [])
+        return Array(all.shuffled(using: &random).prefix(1 + upTo(2)))
+    }
+
+    private mutating func loadBalancer(_ number: Int) -> LoadBalancer {
+        let shared = chance(10) ? ["192.0.2.1"] : []
+        let addresses = ["203.0.113.\(number)", "2001:db8:113::\(number)"] + shared
+        let ranges = ["198.51.100.0/24", "10.0.0.0/8", "2001:db8:51::/48"].map { CIDR($0)! }
+        return LoadBalancer(
+            ingress: addresses.map { LoadBalancerIngress(address: IPAddress($0)!, mode: chance(25) ? .proxy : .vip) }
+                + (chance(10) ? [LoadBalancerIngress(hostname: "lb.example")] : []),
+            sourceRanges: chance(25) ? [pick(ranges)] : [], allocatesNodePorts: chance(80))
+    }
+
+    /// Addresses that a node may have, those of loopback among them.
+    mutating func nodeAddresses() -> Set<IPAddress> {
+        let all = ["172.18.0.2", "10.1.0.1", "fd00:18::2", "127.0.0.1", "::1", "192.0.2.2"]
+        return Set(all.map { IPAddress($0)! }.filter { _ in chance(70) })
     }
 
     /// Ports that differ in number or protocol, with names that differ.
-    private mutating func servicePorts() -> [ServicePort] {
+    private mutating func servicePorts(_ number: Int, _ type: Service.ServiceType) -> [ServicePort] {
+        let hasNodePorts = type == .nodePort || type == .loadBalancer && chance(70)
         let all = Self.ports.flatMap { port in Self.protocols.map { (port, $0) } }.shuffled(using: &random)
         return all.prefix(1 + upTo(2)).enumerated().map { index, port in
-            ServicePort(name: "p\(index)", protocol: port.1, port: port.0)
+            ServicePort(
+                name: "p\(index)", protocol: port.1, port: port.0,
+                nodePort: hasNodePorts ? Port(30000 + number * 10 + index) : nil)
         }
     }
 

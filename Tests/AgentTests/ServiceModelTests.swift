@@ -30,9 +30,11 @@ struct ServiceModelTests {
         }
         let seeds = "from \(Self.seed), part \(part) of \(Self.parts)"
         print("Service clusters, seeds \(seeds): \(compared.answers) answers, \(compared.refused) refused")
+        print("  by kind: \(FrontendKind.allCases.map { "\($0) \(compared.kinds[$0] ?? 0)" }.joined(separator: ", "))")
         // Most of it would be trivial if hardly anything were served, refused or chosen by hints.
         if Self.clusters < 1000 { return }
         #expect(compared.refused > 0 && compared.answers > compared.refused && compared.byHints > 0)
+        #expect(compared.kinds.count == FrontendKind.allCases.count)
     }
 }
 
@@ -40,6 +42,7 @@ private struct Comparison {
     var answers = 0
     var refused = 0
     var byHints = 0
+    var kinds: [FrontendKind: Int] = [:]
 }
 
 /// A cluster as one node of it sees it, in the agent and in the model.
@@ -64,7 +67,16 @@ private struct RandomCluster {
                 changes.append(put(random.slice(slice, of: service)))
             }
         }
+        putAddresses()
         _ = state.apply(changes.shuffled(using: &random.random))
+        if Bool.random(using: &random.random) { putAddresses() }
+    }
+
+    /// Other addresses of this node.
+    private mutating func putAddresses() {
+        let addresses = random.nodeAddresses()
+        model.nodeAddresses = addresses
+        _ = state.setLocalAddresses(addresses.union([IPAddress("fe80::1")!]))
     }
 
     private mutating func put(_ node: Node) -> ObjectChange {
@@ -87,7 +99,8 @@ private struct RandomCluster {
         let number = Int.random(in: 1...RandomServices.serviceCount, using: &random.random)
         let name = "s\(number)"
         let change: ObjectChange
-        switch Int.random(in: 0..<10, using: &random.random) {
+        switch Int.random(in: 0..<11, using: &random.random) {
+        case 10: return putAddresses()
         case 0...2: change = put(random.node(model.node))
         case 3:
             model.nodes[model.node] = nil
@@ -109,29 +122,29 @@ private struct RandomCluster {
     /// Asks both for every address, port and protocol.
     func compare(_ compared: inout Comparison) throws {
         let programs = state.services.programs
-        let unhinted = model.withoutHints
-        for address in (1...RandomServices.serviceCount).flatMap(RandomServices.addresses) {
-            for port in RandomServices.ports {
-                for ipProtocol in RandomServices.protocols {
-                    let frontend = Frontend(address: address, port: port, ipProtocol: ipProtocol)
-                    let expected = model.answer(address, port, ipProtocol)
-                    let actual = KubeProxyModel.Answer(programs[frontend])
-                    try #require(actual == expected, "APUS_SERVICE_SEED=\(seed) on \(model.node): \(frontend)")
-                    compared.note(expected) { unhinted.answer(address, port, ipProtocol) }
-                }
-            }
+        let expected = model.answers
+        let failure = Comment("APUS_SERVICE_SEED=\(seed) on \(model.node)")
+        for (destination, answer) in expected {
+            let program = programs[Frontend(destination)]
+            try #require(program.map { KubeProxyModel.Answer($0) } == answer, "\(failure): \(destination)")
+            compared.note(answer, program?.kind)
         }
+        try #require(programs.count == expected.count, failure)
+        if compared.byHints == 0, expected != model.withoutHints.answers { compared.byHints += 1 }
     }
 }
 
 extension Comparison {
-    fileprivate mutating func note(
-        _ answer: KubeProxyModel.Answer, withoutHints: () -> KubeProxyModel.Answer
-    ) {
-        if answer == .notAService { return }
+    fileprivate mutating func note(_ answer: KubeProxyModel.Answer, _ kind: FrontendKind?) {
         answers += 1
         if answer == .refused { refused += 1 }
-        if byHints == 0, answer != withoutHints() { byHints += 1 }
+        if let kind { kinds[kind, default: 0] += 1 }
+    }
+}
+
+extension Frontend {
+    fileprivate init(_ destination: KubeProxyModel.Destination) {
+        self.init(address: destination.address, port: destination.port, ipProtocol: destination.ipProtocol)
     }
 }
 
@@ -152,11 +165,7 @@ extension KubeProxyModel {
 }
 
 extension KubeProxyModel.Answer {
-    fileprivate init(_ program: ServiceProgram?) {
-        guard let program else {
-            self = .notAService
-            return
-        }
+    fileprivate init(_ program: ServiceProgram) {
         self = program.backends.isEmpty ? .refused : .oneOf(Set(program.backends.map(\.address)))
     }
 }

@@ -7,7 +7,7 @@ import Testing
         let outcome = await run("service", "get", "shop/cart")
         #expect(
             outcome.output == """
-                shop/cart:http  10.96.0.10:80/TCP  clients keep their backend for 600 s
+                shop/cart:http  10.96.0.10:80/TCP  ClusterIP  clients keep their backend for 600 s
                   10.244.0.5:8080
                   10.244.0.6:8080
                   10.244.0.7:8080
@@ -56,7 +56,7 @@ import Testing
         let outcome = try await trace("10.96.0.10:80")
         #expect(
             outcome.output == """
-                shop/cart-0 (node-a, zone north) -> TCP 10.96.0.10:80 shop/cart:http
+                shop/cart-0 (node-a, zone north) -> TCP 10.96.0.10:80 shop/cart:http (ClusterIP)
                   the ready endpoints serve whose hints name this node's zone
                   session affinity: the client keeps its endpoint for 600 s after its last connection
                   ENDPOINT         NODE    ZONE   SLICE   SERVES

@@ -95,9 +95,8 @@ final class DatapathFixture {
     static let defaults = apus_config(
         half_open_timeout_ns: 60 * second, established_timeout_ns: 3600 * second, closing_timeout_ns: 10 * second,
         datagram_timeout_ns: 60 * second, denial_interval_ns: 5 * second, fragment_timeout_ns: 30 * second,
-        name_minimum_ns: 5 * second, name_grace_ns: 5 * second, question_timeout_ns: 30 * second, wakeup_bytes: 1 << 20,
-        redirect_peer: 1, events: 1,
-        keep_connections: 0, padding: 0)
+        name_minimum_ns: 5 * second, name_grace_ns: 5 * second, question_timeout_ns: 30 * second, node_namespace: 0,
+        wakeup_bytes: 1 << 20, redirect_peer: 1, events: 1, keep_connections: 0, padding: 0)
     static let second: UInt64 = 1_000_000_000
 }
 

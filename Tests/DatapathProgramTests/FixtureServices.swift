@@ -27,6 +27,7 @@ extension DatapathFixture {
     @discardableResult
     func addService(
         _ frontend: SocketAddress, _ ipProtocol: IPProtocol = .tcp, to backends: [SocketAddress],
+        flags: apus_service_flag? = nil,
         affinity: UInt32 = 0, seconds: UInt32 = 600
     ) throws -> Service {
         let first = UInt32(serviceSlots + 1)
@@ -42,8 +43,8 @@ extension DatapathFixture {
         let service = Service(
             id: first, frontend: frontend, ipProtocol: ipProtocol, backends: first..<first + UInt32(backends.count))
         let value = apus_service(
-            first_slot: first, slot_count: UInt32(backends.count), service: first, flags: 0, affinity: affinity,
-            affinity_seconds: seconds)
+            first_slot: first, slot_count: UInt32(backends.count), service: first, kind: 0,
+            flags: UInt8(flags?.rawValue ?? 0), padding: (0, 0), affinity: affinity, affinity_seconds: seconds)
         try maps.services.update(service.key, value)
         return service
     }

@@ -52,6 +52,19 @@ struct ServiceTests {
         #expect(opened.frontendEnd == frontend && opened.destinationEnd == SocketAddress(server[family], 8080))
     }
 
+    @Test("The node's loopback is no frontend for a pod", arguments: Transport.allCases)
+    func loopbackOfTheNode(_ transport: Transport) throws {
+        let datapath = try DatapathFixture()
+        let (client, server) = (try datapath.addPod(), try datapath.addPod())
+        let loopback = IPAddress("127.0.0.1")!
+        try datapath.addService(
+            SocketAddress(loopback, 30080), transport.number, to: [SocketAddress(server[.v4], 8080)],
+            flags: APUS_SERVICE_NODE_ONLY)
+        let request = transport.header(on: client.sends(to: loopback), from: 40000, to: 30080)
+        #expect(try datapath.run(request, on: .fromPod(client)) == .passed)
+        #expect(datapath.output == request.bytes)
+    }
+
     @Test("Without redirection the answer is translated at the client's own hook", arguments: Family.allCases)
     func throughStack(_ family: Family) throws {
         let datapath = try DatapathFixture { $0.redirect_peer = 0 }

@@ -59,7 +59,7 @@ final class ReaderWorld {
 
     private func service(first: UInt32, count: UInt32, id: UInt32, affinity: UInt32 = 0) -> apus_service {
         apus_service(
-            first_slot: first, slot_count: count, service: id, flags: 0, affinity: affinity,
+            first_slot: first, slot_count: count, service: id, kind: 0, flags: 0, padding: (0, 0), affinity: affinity,
             affinity_seconds: affinity == 0 ? 0 : 600)
     }
 

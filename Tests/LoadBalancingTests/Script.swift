@@ -3,15 +3,17 @@ import LoadBalancing
 
 /// The text form of inputs in fixtures, one command a line:
 ///
-///     service shop/cart ips=10.96.0.10,fd00::10 ports=http:TCP:80 [type=NodePort] [created=T] [proxy=P] [internal=Local]
-///         [affinity=SECONDS]
+///     service shop/cart ips=10.96.0.10,fd00::10 ports=http:TCP:80 [type=NodePort] [created=T] [proxy=P]
+///         [internal=Local] [affinity=SECONDS] [external=IPS] [balancer=IPS] [sources=CIDRS]
 ///     slice shop/cart-1 of=shop/cart family=IPv4 ports=http:TCP:8080 endpoints=10.244.0.5,10.244.0.6/r-t+@node-b
 ///     delete service shop/cart
 ///     delete slice shop/cart-1
 ///     zone north-1
+///     addresses 10.0.0.1 fd00::1
 ///
-/// Conditions are letters with a sign: `r` ready, `s` serving, `t` terminating; a port number `-` is none. Hints come
-/// last: `10.244.0.5@node-a~n:node-a+node-b~z:north-1`. `zone` alone takes this node's zone away.
+/// A fourth part of a Service's port is its node port. Conditions are letters with a sign: `r` ready, `s` serving, `t`
+/// terminating; a port number `-` is none. Hints come last: `10.244.0.5@node-a~n:node-a+node-b~z:north-1`. `zone` alone
+/// takes this node's zone away.
 struct Script {
     struct Failure: Error {
         let line: String
@@ -28,6 +30,7 @@ struct Script {
 
     private static func input(_ line: String) -> ServiceInput? {
         let words = line.split(separator: " ").map(String.init)
+        if words.first == "addresses" { return .nodeAddresses(Set(words.dropFirst().compactMap { IPAddress($0) })) }
         if words.first == "zone" { return .nodeZone(words.count > 1 ? words[1] : nil) }
         guard words.count >= 2 else { return nil }
         let isDeletion = words[0] == "delete"
@@ -47,6 +50,8 @@ struct Script {
         }
     }
 
+    private static func addresses(_ text: String?) -> [IPAddress] { list(text).compactMap { IPAddress($0) } }
+
     private static func service(_ name: ServiceName, _ options: [String: String]) -> ServiceInput? {
         let kinds: [String: ServiceDefinition.Kind] = [
             "ClusterIP": .clusterIP, "NodePort": .nodePort, "LoadBalancer": .loadBalancer,
@@ -57,9 +62,13 @@ struct Script {
         return .upsertService(
             ServiceDefinition(
                 name: name, creationTimestamp: options["created"], kind: kind,
-                clusterIPs: list(options["ips"]).compactMap { IPAddress($0) },
+                clusterIPs: addresses(options["ips"]),
+                externalIPs: addresses(options["external"]),
+                loadBalancerIPs: addresses(options["balancer"]),
+                sourceRanges: list(options["sources"]).compactMap { CIDR($0) },
                 ports: ports.map {
-                    ServiceDefinition.Port(name: $0.name, ipProtocol: $0.ipProtocol, port: $0.number ?? 0)
+                    ServiceDefinition.Port(
+                        name: $0.name, ipProtocol: $0.ipProtocol, port: $0.number ?? 0, nodePort: $0.nodePort)
                 },
                 proxyName: options["proxy"], isInternalTrafficLocal: options["internal"] == "Local",
                 affinitySeconds: options["affinity"].flatMap { UInt32($0) }))
@@ -80,9 +89,11 @@ struct Script {
 
     private static func list(_ text: String?) -> [String] { text?.split(separator: ",").map(String.init) ?? [] }
 
-    private static func port(_ text: String) -> (name: String, ipProtocol: IPProtocol, number: Port?) {
+    private static func port(_ text: String) -> (
+        name: String, ipProtocol: IPProtocol, number: Port?, nodePort: Port?
+    ) {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
-        return (parts[0], IPProtocol(parts[1]) ?? .tcp, Port(parts[2]))
+        return (parts[0], IPProtocol(parts[1]) ?? .tcp, Port(parts[2]), parts.count > 3 ? Port(parts[3]) : nil)
     }
 
     private static func endpoint(_ text: String) -> EndpointSliceDefinition.Endpoint {
@@ -119,8 +130,17 @@ enum Rendering {
     static func text(_ frontend: Frontend, _ program: ServiceProgram) -> String {
         let backends = program.backends.map(\.description).joined(separator: ", ")
         let stays = program.affinitySeconds.map { ", for \($0) s the same" } ?? ""
-        return "\(frontend) = \(program.service):\(program.portName) -> "
+        return "\(frontend) = \(program.service):\(program.portName)\(text(program.kind)) -> "
             + (backends.isEmpty ? "refused" : backends) + stays
+    }
+
+    private static func text(_ kind: FrontendKind) -> String {
+        switch kind {
+        case .clusterIP: ""
+        case .loadBalancer: " (LoadBalancer)"
+        case .externalIP: " (externalIP)"
+        case .nodePort: " (NodePort)"
+        }
     }
 
     static func state(_ balancer: LoadBalancer) -> String {

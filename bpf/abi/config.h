@@ -18,6 +18,7 @@ struct apus_config {
 	__u64 name_minimum_ns; // the shortest lifetime of an answer
 	__u64 name_grace_ns; // how much longer an answer counts than it lives
 	__u64 question_timeout_ns; // how long a question to a resolver waits for its answer
+	__u64 node_namespace; // cookie of the node's network namespace
 	__u32 wakeup_bytes; // unread bytes of the ring that wake its reader
 	__u8 redirect_peer; // deliver to local pods without the host's stack
 	__u8 events; // 0: no flow events at all
@@ -25,7 +26,7 @@ struct apus_config {
 	__u8 padding;
 };
 
-_Static_assert(sizeof(struct apus_config) == 80, "config layout");
+_Static_assert(sizeof(struct apus_config) == 88, "config layout");
 
 // The only element of `datapath_info`: what a reader needs to know before it reads anything else.
 struct apus_info {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "address.h"
+#include "reason.h"
 
 // A frontend; the key of `services`.
 struct apus_service_key {
@@ -11,11 +12,25 @@ struct apus_service_key {
 	__u8 padding[5];
 };
 
+// Why a Service has a frontend.
+enum APUS_CLOSED_ENUM apus_service_kind {
+	APUS_SERVICE_CLUSTER_IP,
+	APUS_SERVICE_LOAD_BALANCER,
+	APUS_SERVICE_EXTERNAL_IP,
+	APUS_SERVICE_NODE_PORT,
+};
+
+enum apus_service_flag {
+	APUS_SERVICE_NODE_ONLY = 1, // for processes in the node's network namespace: another one's loopback is its own
+};
+
 struct apus_service {
 	__u32 first_slot;
 	__u32 slot_count; // 0: no backend, connections are refused
 	__u32 service; // id in `names`
-	__u32 flags;
+	__u8 kind; // enum apus_service_kind
+	__u8 flags; // enum apus_service_flag
+	__u8 padding[2];
 	__u32 affinity; // id of the whole Service in `names`: a client keeps its backend on all ports; 0: it keeps none
 	__u32 affinity_seconds; // for so long after its last new connection
 };

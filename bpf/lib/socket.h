@@ -196,6 +196,9 @@ ALWAYS_INLINE enum socket_result socket_translate(struct bpf_sock_addr *context,
 	struct socket_opening opening;
 
 	service = service_find(&destination->address, destination->port, context->protocol);
+	if (service && unlikely(service->flags & APUS_SERVICE_NODE_ONLY) &&
+	    bpf_get_netns_cookie(context) != config.node_namespace)
+		service = NULL;
 	if (!service) {
 		if (connects) {
 			record_forget(cookie_of_tcp(context));

@@ -86,6 +86,8 @@ COLD int find_translation(struct flow *flow)
 		return TRANSLATION_NONE;
 	translation_key(&flow->packet, &key);
 	flow->service = service_find(&key.frontend, key.frontend_port, key.protocol);
+	if (flow->service && flow->service->flags & APUS_SERVICE_NODE_ONLY)
+		flow->service = NULL;
 	// A connection outlives its Service, but no connection opens without one.
 	if (!flow->service && is_connection_opening(&flow->packet))
 		return TRANSLATION_NONE;

@@ -1,6 +1,8 @@
 internal import Addressing
+internal import AgentAPI
 internal import Datapath
 internal import Flows
+internal import LoadBalancing
 internal import NetworkPolicy
 
 extension DatapathStatus.Drop {
@@ -32,7 +34,7 @@ extension ServiceRow {
             namespace: service.name?.namespace, service: service.name?.name,
             portName: service.name.flatMap { $0.portName.isEmpty ? nil : $0.portName },
             address: "\(service.frontend.address)", port: service.frontend.port,
-            ipProtocol: "\(service.ipProtocol)",
+            ipProtocol: "\(service.ipProtocol)", kind: service.kind.map { ServiceTrace.Kind($0) },
             backends: service.backends.map {
                 Backend(
                     address: "\($0.address)", port: $0.port, pod: names.pod(at: $0.address).map(\.description))
@@ -108,5 +110,16 @@ extension ConnectionRow.State {
             case .closing: .closing
             case .closed: record.isReset ? .reset : .closed
             }
+    }
+}
+
+extension ServiceTrace.Kind {
+    fileprivate init(_ kind: FrontendKind) {
+        switch kind {
+        case .clusterIP: self = .clusterIP
+        case .loadBalancer: self = .loadBalancer
+        case .externalIP: self = .externalIP
+        case .nodePort: self = .nodePort
+        }
     }
 }

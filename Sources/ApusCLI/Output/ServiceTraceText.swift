@@ -4,7 +4,8 @@ internal import AgentAPI
 enum ServiceTraceText {
     static func text(_ trace: ServiceTrace) -> String {
         let place = trace.zone.map { "\(trace.node), zone \($0)" } ?? "\(trace.node), no zone"
-        var lines = ["\(trace.client) (\(place)) -> \(trace.frontend) \(trace.service)", "  \(choice(trace))"]
+        let frontend = "\(trace.frontend) \(trace.service) (\(trace.kind.text))"
+        var lines = ["\(trace.client) (\(place)) -> \(frontend)", "  \(choice(trace))"]
         if let seconds = trace.affinitySeconds {
             lines.append("  session affinity: the client keeps its endpoint for \(seconds) s after its last connection")
         }
@@ -38,6 +39,18 @@ enum ServiceTraceText {
                 return row.endpoint.isClient ? "\(reason) (the client itself)" : reason
             },
         ]
+    }
+}
+
+extension ServiceTrace.Kind {
+    /// The kind in the words of the Service's own fields.
+    var text: String {
+        switch self {
+        case .clusterIP: "ClusterIP"
+        case .loadBalancer: "LoadBalancer"
+        case .externalIP: "externalIP"
+        case .nodePort: "NodePort"
+        }
     }
 }
 

@@ -1,7 +1,9 @@
+package import AgentAPI
+
 /// One frontend of a Service and where it leads.
 package struct ServiceRow: TableRow, Codable, Equatable {
     enum CodingKeys: String, CodingKey {
-        case namespace, service, address, port, backends
+        case namespace, service, address, port, kind, backends
         case portName = "port_name"
         case affinitySeconds = "affinity_seconds"
         case ipProtocol = "protocol"
@@ -28,6 +30,8 @@ package struct ServiceRow: TableRow, Codable, Equatable {
     package var address: String
     package var port: UInt16
     package var ipProtocol: String
+    /// Why the Service has the frontend; nil when the maps hold no known kind.
+    package var kind: ServiceTrace.Kind?
     /// Empty: connections are refused.
     package var backends: [Backend]
     /// For how many seconds after its last new connection a client keeps its backend; nil: it keeps none.
@@ -35,7 +39,7 @@ package struct ServiceRow: TableRow, Codable, Equatable {
 
     package init(
         namespace: String?, service: String?, portName: String?, address: String, port: UInt16, ipProtocol: String,
-        backends: [Backend], affinitySeconds: UInt32? = nil
+        kind: ServiceTrace.Kind? = .clusterIP, backends: [Backend], affinitySeconds: UInt32? = nil
     ) {
         self.namespace = namespace
         self.service = service
@@ -43,6 +47,7 @@ package struct ServiceRow: TableRow, Codable, Equatable {
         self.address = address
         self.port = port
         self.ipProtocol = ipProtocol
+        self.kind = kind
         self.backends = backends
         self.affinitySeconds = affinitySeconds
     }
@@ -55,7 +60,7 @@ package struct ServiceRow: TableRow, Codable, Equatable {
     /// The frontend with all its backends, for people.
     var details: String {
         let affinity = affinitySeconds.map { "clients keep their backend for \($0) s" }
-        let head = [name, "\(EndText.text(address, port))/\(ipProtocol)", affinity].compactMap { $0 }
+        let head = [name, "\(EndText.text(address, port))/\(ipProtocol)", kind?.text, affinity].compactMap { $0 }
         let lines = backends.map { backend in
             "  \(EndText.text(backend.address, backend.port))" + (backend.pod.map { "  \($0)" } ?? "")
         }
@@ -69,6 +74,7 @@ package struct ServiceRow: TableRow, Codable, Equatable {
         Column("NAMESPACE") { $0.namespace ?? "" },
         Column("SERVICE") { ($0.service ?? "-") + ($0.portName.map { ":\($0)" } ?? "") },
         Column("FRONTEND") { "\(EndText.text($0.address, $0.port))/\($0.ipProtocol)" },
+        Column("TYPE") { $0.kind?.text ?? "-" },
         Column("AFFINITY") { $0.affinitySeconds.map { "\($0) s" } ?? "" },
         Column("BACKENDS") { row in
             let backends = row.backends.map { EndText.text($0.address, $0.port) }

@@ -40,6 +40,8 @@ ssize_t clinux_receive(int fd, void *buffer, size_t size, int flags);
 
 /* Namespaces: of the calling thread. */
 int clinux_enter_network_namespace(int fd);
+/* The kernel's number of a socket's namespace. */
+int clinux_network_namespace_cookie(int fd, uint64_t *cookie);
 
 /* File systems */
 int clinux_statfs_type(const char *path, int64_t *type);

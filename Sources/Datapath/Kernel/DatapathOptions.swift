@@ -17,6 +17,8 @@ public struct DatapathOptions: Sendable {
     /// The shortest lifetime of a DNS answer, and how much longer it counts than it lives, nanoseconds.
     public var minimumNameLifetime: UInt64
     public var nameGrace: UInt64
+    /// The cookie of the node's network namespace; 0: not known, and nobody has the node's loopback.
+    public var nodeNamespace: UInt64
     /// Unread bytes of the event ring that wake its reader; below that it polls.
     public var wakeupBytes: UInt32
 
@@ -30,6 +32,7 @@ public struct DatapathOptions: Sendable {
         denialInterval = 5_000_000_000
         minimumNameLifetime = 5_000_000_000
         nameGrace = 5_000_000_000
+        nodeNamespace = 0
         wakeupBytes = UInt32(clamping: capacities.eventBytes / 4)
     }
 
@@ -45,6 +48,7 @@ public struct DatapathOptions: Sendable {
         constants.name_minimum_ns = minimumNameLifetime
         constants.name_grace_ns = nameGrace
         constants.question_timeout_ns = timeouts.question
+        constants.node_namespace = nodeNamespace
         constants.wakeup_bytes = wakeupBytes
         constants.redirect_peer = redirectsToPeer ? 1 : 0
         constants.events = reportsFlows ? 1 : 0

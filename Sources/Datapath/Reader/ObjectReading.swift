@@ -49,7 +49,7 @@ extension DatapathReader {
             found.append(
                 ServiceReading(
                     frontend: SocketAddress(frontend.address, frontend.port), ipProtocol: frontend.ipProtocol,
-                    name: serviceName(id: raw.service), backends: addresses,
+                    name: serviceName(id: raw.service), kind: raw.frontendKind, backends: addresses,
                     affinitySeconds: raw.affinity == 0 ? nil : raw.affinity_seconds))
         }
         return found.sorted { ($0.frontend, $0.ipProtocol) < ($1.frontend, $1.ipProtocol) }

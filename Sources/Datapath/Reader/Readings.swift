@@ -1,4 +1,5 @@
 public import Addressing
+public import LoadBalancing
 public import NetworkPolicy
 
 /// What the maps say about themselves.
@@ -94,18 +95,21 @@ public struct ServiceReading: Sendable, Hashable {
     public var ipProtocol: IPProtocol
     /// Nil when its name is not in the maps.
     public var name: ServicePortName?
+    /// Why the Service has the frontend; nil when the maps hold no known kind.
+    public var kind: FrontendKind?
     /// Where connections go, in the order of the slots; empty when they are refused.
     public var backends: [SocketAddress]
     /// For how many seconds after its last new connection a client keeps its backend; nil: it keeps none.
     public var affinitySeconds: UInt32?
 
     public init(
-        frontend: SocketAddress, ipProtocol: IPProtocol, name: ServicePortName? = nil, backends: [SocketAddress],
-        affinitySeconds: UInt32? = nil
+        frontend: SocketAddress, ipProtocol: IPProtocol, name: ServicePortName? = nil,
+        kind: FrontendKind? = .clusterIP, backends: [SocketAddress], affinitySeconds: UInt32? = nil
     ) {
         self.frontend = frontend
         self.ipProtocol = ipProtocol
         self.name = name
+        self.kind = kind
         self.backends = backends
         self.affinitySeconds = affinitySeconds
     }

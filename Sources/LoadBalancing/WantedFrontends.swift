@@ -1,0 +1,67 @@
+internal import Addressing
+
+/// The frontends that a Service wants on a node, and what is wrong with its ports.
+struct WantedFrontends {
+    /// What a frontend is for.
+    struct Purpose: Sendable, Equatable {
+        let kind: FrontendKind
+        let portName: String
+        /// Whether it is left to somebody else: then no other Service gets it either.
+        var isLeftAlone = false
+    }
+
+    private(set) var purposes: [Frontend: Purpose] = [:]
+    private(set) var problems: [ServiceProblem] = []
+
+    /// As kube-proxy has it, a Service is served in the families of its ClusterIPs only.
+    ///
+    /// - Parameter nodeAddresses: those that node ports are on.
+    init(of service: ServiceDefinition, nodeAddresses: Set<IPAddress>) {
+        guard service.kind != .externalName, service.proxyName == nil else { return }
+        let own = Set(service.clusterIPs.filter { !$0.isUnspecified })
+        let families = Set(own.map(\.isIPv4))
+        func served(_ addresses: some Sequence<IPAddress>) -> Set<IPAddress> {
+            Set(addresses.filter { families.contains($0.isIPv4) && !$0.isUnspecified })
+        }
+        add(.clusterIP, own, of: service, \.port)
+        add(.loadBalancer, served(service.loadBalancerIPs), of: service, \.port)
+        leaveLimitedBalancersAlone(of: service)
+        add(.externalIP, served(service.externalIPs), of: service, \.port)
+        add(.nodePort, served(nodeAddresses), of: service) { $0.nodePort ?? 0 }
+    }
+
+    /// Leaves the load balancer's addresses to it in families in which only some clients may use it.
+    private mutating func leaveLimitedBalancersAlone(of service: ServiceDefinition) {
+        let limited = Set(service.sourceRanges.map(\.address.isIPv4))
+        if limited.isEmpty { return }
+        var addresses: Set<IPAddress> = []
+        for (frontend, purpose) in purposes
+        where purpose.kind == .loadBalancer && limited.contains(frontend.address.isIPv4) {
+            purposes[frontend]?.isLeftAlone = true
+            addresses.insert(frontend.address)
+        }
+        problems += addresses.sorted().map { address in
+            let reason =
+                "\(address) is left to the load balancer itself, as loadBalancerSourceRanges says who may use it"
+            return ServiceProblem(object: "Service \(service.name)", reason: reason)
+        }
+    }
+
+    private mutating func add(
+        _ kind: FrontendKind, _ addresses: Set<IPAddress>, of service: ServiceDefinition,
+        _ number: (ServiceDefinition.Port) -> Port
+    ) {
+        for address in addresses {
+            for port in service.ports where number(port) != 0 && port.ipProtocol.hasPorts {
+                let frontend = Frontend(address: address, port: number(port), ipProtocol: port.ipProtocol)
+                guard let first = purposes[frontend] else {
+                    purposes[frontend] = Purpose(kind: kind, portName: port.name)
+                    continue
+                }
+                if first.kind != kind { continue }
+                let reason = "port \"\(port.name)\" repeats \(frontend) of port \"\(first.portName)\""
+                problems.append(ServiceProblem(object: "Service \(service.name)", reason: reason))
+            }
+        }
+    }
+}

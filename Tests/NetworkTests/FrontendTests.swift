@@ -1,0 +1,180 @@
+import Addressing
+import TestSupport
+import Testing
+
+extension TrafficTests {
+    /// The frontends of Services besides ClusterIPs, for pods and processes of the node.
+    @Suite(.serialized) struct OutsideFrontends {
+        @Test func everyFrontendLeadsPodsToAllBackends() async throws {
+            try await withExposed { echo in
+                // All that is translated at the socket first: what is translated per packet then makes way for it where
+                // both have one source port.
+                for path in EchoPath.all {
+                    for frontend in ExposedFrontend.all(of: echo) {
+                        try await echo.expectSpread(path, over: frontend, from: echo.client)
+                    }
+                }
+            }
+        }
+
+        @Test func everyFrontendLeadsProcessesOfTheNodeToAllBackends() async throws {
+            try await withExposed { echo in
+                let loopback = ExposedFrontend("loopback", [ip("127.0.0.1"), ip("::1")], isNodePort: true)
+                for frontend in ExposedFrontend.all(of: echo) + [loopback] {
+                    for path in EchoPath.all where path.covered {
+                        try await echo.expectSpread(path, over: frontend, from: echo.agent.node)
+                    }
+                }
+            }
+        }
+
+        @Test func withoutEndpointsEveryFrontendRefuses() async throws {
+            try await withExposed(backends: []) { echo in
+                for frontend in ExposedFrontend.all(of: echo) {
+                    for path in EchoPath.all {
+                        let outcome = try await echo.client.ask(
+                            frontend.addresses[path.family], frontend.port(of: path), over: path.ipProtocol,
+                            options: path.options, within: path.patience, covered: path.covered)
+                        #expect(outcome == path.refusal, "\(frontend), \(path)")
+                    }
+                }
+            }
+        }
+
+        @Test func theLoopbackOfAPodIsItsOwn() async throws {
+            try await withExposed { echo in
+                try await echo.client.serve(port: ExposedFrontend.tcpNodePort, id: "own")
+                for address in [ip("127.0.0.1"), ip("::1")] {
+                    let outcome = try await echo.client.ask(address, ExposedFrontend.tcpNodePort)
+                    #expect(outcome == .answered("own"), "\(address)")
+                }
+            }
+        }
+
+        @Test func theListAndATraceTellTheKinds() async throws {
+            try await withExposed { echo in
+                let list = try await echo.agent.apus("service", "list").output
+                for kind in ["ClusterIP", "NodePort", "LoadBalancer", "externalIP"] {
+                    #expect(list.contains(" \(kind) "), "\(list)")
+                }
+                let nodePort = "\(echo.agent.node.ipv4):\(ExposedFrontend.tcpNodePort)"
+                let trace = try await echo.agent.apus(
+                    "service", "trace", "--from", "default/client", "--to", nodePort)
+                #expect(trace.succeeded && trace.output.contains("(NodePort)"), "\(trace)")
+                #expect(try await echo.agent.apus("verify").succeeded)
+            }
+        }
+
+        @Test func whatIsNotForThisNodeIsLeftAlone() async throws {
+            try await withExposed(options: ["--nodeport-addresses", "127.0.0.0/8"]) { echo in
+                let list = try await echo.agent.apus("service", "list").output
+                #expect(list.contains("127.0.0.1:30080/TCP"), "\(list)")
+                #expect(!list.contains("\(echo.agent.node.ipv4):30080") && !list.contains("[::1]:30080"), "\(list)")
+                #expect(!list.contains("\(ExposedFrontend.proxy)"), "a load balancer that is a client of its own")
+                let limited = Exposed.service(echo.lab, Echo.pods).replacing(
+                    "type: LoadBalancer", with: "type: LoadBalancer\n  loadBalancerSourceRanges: [198.51.100.0/24]")
+                try echo.agent.manifests.write("echo.yaml", limited)
+                try await eventually("the limited load balancer to be left alone") {
+                    let list = try await echo.agent.apus("service", "list").output
+                    return !list.contains("\(ExposedFrontend.balancers[0])")
+                        && list.contains("\(ExposedFrontend.balancers[1])")
+                }
+            }
+        }
+    }
+}
+
+/// Addresses of a Service that its ports, or its node ports, are on.
+private struct ExposedFrontend: CustomStringConvertible {
+    static let balancers = [ip("203.0.113.1"), ip("2001:db8:113::1")]
+    static let externals = [ip("192.0.2.77"), ip("2001:db8:77::1")]
+    /// Of a load balancer that is a client of its own.
+    static let proxy = ip("203.0.113.99")
+    static let tcpNodePort: Port = 30080
+    static let udpNodePort: Port = 30053
+
+    let description: String
+    let addresses: [IPAddress]
+    let isNodePort: Bool
+
+    init(_ description: String, _ addresses: [IPAddress], isNodePort: Bool = false) {
+        self.description = description
+        self.addresses = addresses
+        self.isNodePort = isNodePort
+    }
+
+    static func all(of echo: Echo) -> [ExposedFrontend] {
+        [
+            ExposedFrontend("LoadBalancer", balancers), ExposedFrontend("externalIP", externals),
+            ExposedFrontend("NodePort", [echo.agent.node.ipv4, echo.agent.node.ipv6], isNodePort: true),
+        ]
+    }
+
+    func port(of path: EchoPath) -> Port {
+        switch (path.ipProtocol, isNodePort) {
+        case (.udp, true): Self.udpNodePort
+        case (.udp, false): Echo.udpPort
+        case (_, true): Self.tcpNodePort
+        case (_, false): Echo.tcpPort
+        }
+    }
+}
+
+extension Echo {
+    fileprivate func expectSpread(
+        _ path: EchoPath, over frontend: ExposedFrontend, from client: LabHost
+    ) async throws {
+        let report = try await client.load(
+            frontend.addresses[path.family], frontend.port(of: path), over: path.ipProtocol,
+            options: ["--count", "40", "--timeout-ms", "60000"] + path.options, covered: path.covered)
+        #expect(report.ok == 40 && report.failed == 0, "\(frontend), \(path): \(report)")
+        #expect(Set(report.ids.keys) == Set(Self.pods), "\(frontend), \(path): \(report.ids)")
+    }
+}
+
+private enum Exposed {
+    /// The Service of `Echo` with all kinds of frontends. Its endpoints are said to be on another node: clients of this
+    /// node reach them all the same, though `externalTrafficPolicy` is `Local`.
+    static func service(_ lab: Lab, _ backends: [String]) -> String {
+        let ingress =
+            (ExposedFrontend.balancers.map { "{ip: \"\($0)\"}" })
+            + ["{ip: \"\(ExposedFrontend.proxy)\", ipMode: Proxy}"]
+        let externals = ExposedFrontend.externals.map { "\"\($0)\"" }.joined(separator: ", ")
+        return Echo.service(lab, backends)
+            .replacing(
+                "metadata: {name: echo,",
+                with: """
+                    status: {loadBalancer: {ingress: [\(ingress.joined(separator: ", "))]}}
+                    metadata: {name: echo,
+                    """
+            )
+            .replacing(
+                "type: ClusterIP",
+                with: """
+                    type: LoadBalancer
+                      externalTrafficPolicy: Local
+                      externalIPs: [\(externals)]
+                    """
+            )
+            .replacing("port: 80}", with: "port: 80, nodePort: \(ExposedFrontend.tcpNodePort)}")
+            .replacing("port: 53}", with: "port: 53, nodePort: \(ExposedFrontend.udpNodePort)}")
+            .replacing("nodeName: node-a", with: "nodeName: node-b")
+    }
+}
+
+/// Lends a lab with the Service exposed in every way.
+private func withExposed(
+    backends: [String] = Echo.pods, options: [String] = [], _ body: (Echo) async throws -> Void
+) async throws {
+    try await withEcho(options: options) { echo in
+        try echo.agent.manifests.write("echo.yaml", Exposed.service(echo.lab, backends))
+        try await eventually("the Service's load balancer, with its backends") {
+            let list = try await echo.agent.apus("service", "list").output
+            let row = list.split(separator: "\n").first {
+                $0.contains("\(ExposedFrontend.balancers[1])") && $0.contains("TCP")
+            }
+            return row.map { $0.contains("none: refuses") == backends.isEmpty } ?? false
+        }
+        try await body(echo)
+    }
+}
