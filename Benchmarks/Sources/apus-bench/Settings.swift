@@ -2,9 +2,9 @@
 struct Settings: Sendable {
     /// How often all peers are made anew and measured, each once with every metric in every mode.
     var rounds: Int
-    /// The counted time of one sample, in seconds.
+    /// The counted time of all slices of one sample together, in seconds.
     var seconds: Double
-    /// In so many slices a sample is taken; those of all peers take turns.
+    /// So many slices are taken for a sample, which is the best of them; those of all peers take turns.
     var slices: Int
     /// The part before each slice that is not counted, in seconds: the connection's window opens, caches fill.
     var warmup: Double
@@ -17,7 +17,7 @@ struct Settings: Sendable {
     var answers: Int
 
     static let full = Settings(
-        rounds: 7, seconds: 0.5, slices: 5, warmup: 0.05, firstTouch: 2, lookups: 2_000, answers: 20_000)
+        rounds: 7, seconds: 0.5, slices: 8, warmup: 0.05, firstTouch: 2, lookups: 2_000, answers: 20_000)
     /// Enough to see that everything works; its numbers mean nothing.
     static let quick = Settings(
         rounds: 1, seconds: 0.2, slices: 1, warmup: 0.05, firstTouch: 0.2, lookups: 20, answers: 200)
