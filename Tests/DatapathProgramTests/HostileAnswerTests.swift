@@ -134,6 +134,18 @@ struct HostileAnswerTests {
         #expect(try asker.count(.APUS_DNS_COUNT_QUESTIONS) == 0)
     }
 
+    @Test("What a pod without names asks is not noted: it takes no room, and is never told as unanswered")
+    func nameless() throws {
+        let asker = try Asker()
+        let other = try asker.datapath.addPod()
+        let question = other.sends(to: Asker.resolver).udp(from: 40_000, to: 53)
+            .payload(DNSEncoder.encode(Asker.question()))
+        #expect(try asker.datapath.run(question, on: .fromPod(other)) == .passed)
+        #expect(try asker.count(.APUS_DNS_COUNT_QUESTIONS) == 0)
+        try asker.ask()
+        #expect(try asker.count(.APUS_DNS_COUNT_QUESTIONS) == 1)
+    }
+
     @Test("A pod that answers itself teaches nothing", arguments: Family.allCases)
     func oneself(_ family: Family) throws {
         let asker = try Asker()

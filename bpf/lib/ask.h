@@ -38,6 +38,16 @@ ALWAYS_INLINE __u32 dns_message_length(struct __sk_buff *skb, const struct packe
 	return *offset + bpf_ntohs(length) <= packet->end ? bpf_ntohs(length) : 0;
 }
 
+// Whether answers teach the pod that opened the connection anything. Others' questions wait for nothing: they would
+// only take the room of those that do, and be told as unanswered, as nobody reads their answers.
+ALWAYS_INLINE _Bool opener_has_names(struct apus_connection *connection)
+{
+	const struct apus_connection_side *side = connection_side(connection, connection->opener);
+	const struct apus_endpoint *endpoint = endpoint_at(side->endpoint);
+
+	return endpoint && (policy_with_names(endpoint->egress_policy) || policy_with_names(endpoint->coming_policy));
+}
+
 // Says who asks, and through what.
 ALWAYS_INLINE void question_set_path(struct apus_question *question, struct apus_connection *connection)
 {
@@ -98,7 +108,7 @@ GLOBAL int note_message(void)
 	return 0;
 }
 
-// Notes what a pod asks a trusted resolver.
+// Notes what a pod whose policies have names asks a trusted resolver.
 GLOBAL int note_question(struct __sk_buff *skb, const struct packet *packet)
 {
 	struct apus_question_key *key = question_key_here();
@@ -110,7 +120,8 @@ GLOBAL int note_question(struct __sk_buff *skb, const struct packet *packet)
 	if (!packet || packet->flags & PACKET_FRAGMENT || !key || !question || !message)
 		return 0;
 	found = connection_find(packet, &key->connection);
-	if (!found.connection || !is_from_opener(&found) || !leads_to_resolver(&key->connection, found.connection))
+	if (!found.connection || !is_from_opener(&found) || !opener_has_names(found.connection) ||
+	    !leads_to_resolver(&key->connection, found.connection))
 		return 0;
 	question_set_path(question, found.connection);
 	offset = dns_payload(skb, packet);

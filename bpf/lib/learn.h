@@ -5,14 +5,6 @@
 #include "learn_fragment.h"
 #include "learn_stream.h"
 
-ALWAYS_INLINE __u32 policy_with_names(__u32 policy)
-{
-	struct apus_policy_page_key key = {.policy = policy};
-	const struct apus_policy_page *page = policy ? bpf_map_lookup_elem(&policy_pages, &key) : NULL;
-
-	return page && page->flags & APUS_POLICY_NAMES ? policy : 0;
-}
-
 // Finds out for whom an answer is learned: the pod that opened the connection. 0: for nobody. What the other end sends
 // over a connection that it opened is an answer only in its own words: from the port of resolvers.
 ALWAYS_INLINE _Bool find_learner(struct learning *learning, struct apus_connection_key *key,

@@ -4,6 +4,7 @@
 #include "connection.h"
 #include "dns.h"
 #include "parse_l4.h"
+#include "policy.h"
 
 // Addresses whose answers teach names; the value says nothing.
 struct {
@@ -56,6 +57,15 @@ ALWAYS_INLINE _Bool is_resolver(const struct apus_address *address)
 
 	__builtin_memcpy(key.address, address, sizeof(key.address));
 	return bpf_map_lookup_elem(&dns_resolvers, &key) != NULL;
+}
+
+// The policy, if rules of it have names; 0 otherwise.
+ALWAYS_INLINE __u32 policy_with_names(__u32 policy)
+{
+	struct apus_policy_page_key key = {.policy = policy};
+	const struct apus_policy_page *page = policy ? bpf_map_lookup_elem(&policy_pages, &key) : NULL;
+
+	return page && page->flags & APUS_POLICY_NAMES ? policy : 0;
 }
 
 // Whether the connection leads to a resolver that the node trusts, by its own address or by that of its Service.
