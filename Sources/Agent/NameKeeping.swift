@@ -45,7 +45,10 @@ extension NodeController {
             let read = names.learner.takeAnswers()
             if configuration.reportsFlows { answers.put(read) }
             // There was no room: make some now.
-            if names.learner.counts.refused > refused { sweepNames(at: now) }
+            if names.learner.counts.refused > refused {
+                sweepNames(at: now)
+                names.learner.learnRefused()
+            }
         }
         if names.isDue(at: now) {
             sweepNames(at: now)

@@ -152,4 +152,19 @@ struct LearnedKeeperTests {
         #expect(first && !second)
         #expect(value.learned.map(\.name) == [1, 2, 3] && value.learned.map(\.end_ns) == [30, 20, 5])
     }
+
+    @Test("An address without room for it is an error, and one that is held takes more names")
+    func fullMap() throws {
+        let maps = try HeldMaps(capacity: 1)
+        try maps.learn(1, end: 100)
+        var value = apus_learned_address()
+        value.learned = [apus_learned_use(name: 2, end_ns: 200)]
+        value.judged = 1
+        let known = apus_learned_key(address: HeldMaps.address(1), policy: HeldMaps.policy, padding: 0)
+        try maps.addresses.learn(known, value)
+        let merged = try #require(try maps.addresses.lookup(known, as: apus_learned_address.self))
+        #expect(Set(merged.learned.map(\.name)) == [1, 2] && merged.judged == 1)
+        let other = apus_learned_key(address: HeldMaps.address(2), policy: HeldMaps.policy, padding: 0)
+        #expect(throws: BPFError.self) { try maps.addresses.learn(other, value) }
+    }
 }

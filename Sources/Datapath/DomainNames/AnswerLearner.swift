@@ -35,6 +35,9 @@ public struct AnswerLearner: ~Copyable, Sendable {
     private let questionTimeout: UInt64
     private var assembler = MessageAssembler<AnswerConnection>()
     private var learned = HandedOverCounts()
+    /// What there was no room for, to be learned when some was made.
+    private var refused: [Lesson] = []
+    private static let refusedMost = 1024
     /// Answers that nobody has been told of yet; the data path tells of those that it could read.
     private var read: [DatapathAnswer] = []
 
@@ -121,14 +124,41 @@ public struct AnswerLearner: ~Copyable, Sendable {
             learned.unmatched += 1
             return
         }
+        let lesson = Lesson(response: response, set: set, policies: policies, time: answer.header.time_ns)
         do throws(BPFError) {
-            try hold(response.name, hash, set: set, at: answer.header.time_ns)
-            for policy in policies {
-                for address in response.addresses { try learn(address, hash, policy, at: answer.header.time_ns) }
-            }
+            try hold(lesson)
             learned.learned += 1
         } catch {
             learned.refused += 1
+            if refused.count < Self.refusedMost { refused.append(lesson) }
+        }
+    }
+
+    /// Learns once more what there was no room for; what finds none again is let go.
+    public mutating func learnRefused() {
+        for lesson in refused {
+            do throws(BPFError) {
+                try hold(lesson)
+                learned.learned += 1
+            } catch {}
+        }
+        refused = []
+    }
+
+    /// What an answer teaches.
+    private struct Lesson {
+        let response: DNSResponse
+        let set: UInt32
+        let policies: [UInt32]
+        /// When the answer came, CLOCK_MONOTONIC in nanoseconds.
+        let time: UInt64
+    }
+
+    private func hold(_ lesson: Lesson) throws(BPFError) {
+        let hash = NameHash(lesson.response.name)
+        try hold(lesson.response.name, hash, set: lesson.set, at: lesson.time)
+        for policy in lesson.policies {
+            for address in lesson.response.addresses { try learn(address, hash, policy, at: lesson.time) }
         }
     }
 

@@ -98,6 +98,7 @@ public final class DatapathKernel {
             try updateLinks()
             // Those that came while the first copy ran.
             copyEntries(onlyNew: true)
+            mergeLearned()
             try keepLearnedNames()
             try pins.adoptNextMaps()
             isBeside = false
@@ -125,6 +126,15 @@ public final class DatapathKernel {
             else { continue }
             try? old.forEachEntry { key, value in try? new.map.update(key, value, rule: rule) }
         }
+    }
+
+    /// Takes over what the old programs renewed, or learned under another name, after the first copy.
+    private func mergeLearned() {
+        let name = "learned_addresses"
+        guard copied.contains(name), let old = try? BPFMap.open(pinned: pins.map(name)), let new = maps[name],
+            old.info.id != new.map.info.id, let held = try? old.learnedAddresses()
+        else { return }
+        for (key, value) in held { try? new.map.learn(key, value) }
     }
 
     /// Makes the directories for pins; fails where no bpf file system is mounted.

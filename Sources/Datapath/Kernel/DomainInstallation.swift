@@ -61,7 +61,8 @@ extension DatapathKernel {
         try names.map.keepNames(Set(try names.map.learnedNames().map(\.key)))
     }
 
-    /// What was learned for one policy counts for another one, too.
+    /// What was learned for one policy counts for another one, too, as far as there is room: to wait for more would leave
+    /// a policy in force that is not wanted any more.
     package func copyLearned(from old: UInt32, to new: UInt32) -> MapError? {
         do {
             let addresses = try box("learned_addresses")
@@ -74,7 +75,8 @@ extension DatapathKernel {
             }
             return nil
         } catch let error as BPFError {
-            return MapError(error)
+            let error = MapError(error)
+            return error.saysFull ? nil : error
         } catch {
             return MapError(code: 2, description: "\(error)")
         }
@@ -116,9 +118,18 @@ extension BPFMap {
     }
 
     /// Adds names to an address; a name that it has keeps the later end.
+    ///
+    /// - Throws: Also when there is no room for it.
     borrowing func learn(_ key: apus_learned_key, _ value: apus_learned_address) throws(BPFError) {
-        if (try? update(key, value, rule: .onlyNew)) != nil { return }
-        guard var known = try lookup(key, as: apus_learned_address.self) else { return }
+        do throws(BPFError) {
+            return try update(key, value, rule: .onlyNew)
+        } catch {
+            guard error.errno == .exists else { throw error }
+        }
+        guard var known = try lookup(key, as: apus_learned_address.self) else {
+            // It was let go of between the two calls.
+            return try update(key, value)
+        }
         if known.merge(value) { try update(key, known) }
     }
 }
