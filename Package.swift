@@ -74,7 +74,7 @@ let package = Package(
         .target(name: "NetworkPolicy", dependencies: ["Addressing", "DomainNames"], swiftSettings: hot),
         .target(name: "Flows", dependencies: ["Addressing"], swiftSettings: strict),
         .target(name: "DomainNames", dependencies: ["Addressing"], swiftSettings: hot),
-        .target(name: "Wire", dependencies: ["Addressing"], swiftSettings: strict),
+        .target(name: "Wire", dependencies: ["Addressing"], swiftSettings: hot),
         .target(name: "PrometheusText", swiftSettings: strict),
 
         .target(
@@ -145,7 +145,7 @@ let package = Package(
             path: "Tests/PolicyGenerators", swiftSettings: hot),
         .target(
             name: "DNSMessages", dependencies: ["Addressing", "PolicyGenerators", "Wire"], path: "Tests/DNSMessages",
-            swiftSettings: strict),
+            swiftSettings: hot),
         .target(
             name: "DocumentationOracle", dependencies: ["Addressing", "Kubernetes"], path: "Tests/DocumentationOracle",
             swiftSettings: hot),
