@@ -78,7 +78,7 @@ extension NodeController {
 
     /// The objects that are not in force as written.
     func objectProblems() -> [ObjectProblem] {
-        diagnostics.shown.first.compactMap(ObjectProblem.init) + state.policies.problems.map(ObjectProblem.init)
+        diagnostics.all.compactMap(ObjectProblem.init) + state.policies.problems.map(ObjectProblem.init)
             + state.services.problems.compactMap(ObjectProblem.init)
             + unlocated.sorted { $0.key < $1.key }.map { ObjectProblem($0.key, $0.value) }
             + interfaces.keys.sorted().compactMap { pod in
