@@ -77,6 +77,7 @@ final class DatapathFixture {
     let loaded: LoadedDatapath
     var maps: DatapathMaps { loaded.maps }
     private var interfaceSlot: UInt32 = 0
+    private var lastSourcePort: UInt16 = 1023
     var pods: [Pod] = []
     /// Slots and backends that Services have, from 1.
     var serviceSlots = 0
@@ -234,6 +235,12 @@ extension DatapathFixture {
             result.append(record.withUnsafeBytes { $0.loadUnaligned(as: apus_answer_event.self) })
         }
         return result
+    }
+
+    /// A source port that no packet of this fixture had before: a tuple twice would be one connection.
+    func nextSourcePort() -> UInt16 {
+        lastSourcePort += 1
+        return lastSourcePort
     }
 
     func eventCount(_ counter: apus_event_counter) throws -> UInt64 {

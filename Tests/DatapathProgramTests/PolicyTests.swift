@@ -13,7 +13,7 @@ extension DatapathFixture {
         _ pod: Pod, to address: IPAddress = Family.v4.outside, _ ipProtocol: IPProtocol = .tcp, _ port: Port = 80
     ) throws -> Fate {
         let start = pod.sends(to: address)
-        let source = Port.random(in: 1024...65535)
+        let source = nextSourcePort()
         let packet =
             switch ipProtocol {
             case .tcp: start.tcp(from: source, to: port, flags: .syn)
