@@ -27,8 +27,7 @@ let package = Package(
                 .product(name: "apusd", package: "apus"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
-            // Its tests are built as the bench itself is: optimized, so that everything below is compiled once.
-            swiftSettings: strict + [.unsafeFlags(["-enable-testing"])]),
+            swiftSettings: strict),
         .testTarget(name: "ApusBenchTests", dependencies: ["apus-bench"], swiftSettings: strict),
     ]
 )
