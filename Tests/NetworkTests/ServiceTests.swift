@@ -88,6 +88,24 @@ extension TrafficTests {
                 }
             }
         }
+
+        /// Its record must not outlive the connection: the next one is to the backend itself.
+        @Test func aSocketThatConnectsAgainForgetsTheService() async throws {
+            try await withEcho { echo in
+                let backend = echo.lab.pod("web-2")
+                try echo.setBackends([backend.name])
+                for path in EchoPath.all where path.covered && !path.unconnected {
+                    try await eventually("\(path)") { try await echo.leads(path, to: [backend.name]) }
+                    let port = path.ipProtocol == .udp ? Echo.udpPort : Echo.tcpPort
+                    let target: Port = path.ipProtocol == .udp ? 8053 : 8080
+                    let address = backend.addresses[path.family]
+                    let name = try await echo.client.peerName(
+                        after: Echo.addresses[path.family], port, over: path.ipProtocol, covered: true,
+                        then: SocketAddress(address, target))
+                    #expect(name == "\(address) \(target)", "\(path)")
+                }
+            }
+        }
     }
 }
 
@@ -202,11 +220,14 @@ func withEcho<Result>(
 }
 
 extension LabHost {
-    /// What getpeername says after a request, and after as many of other sockets: `ADDRESS PORT`.
+    /// What getpeername says after a request, after as many of other sockets, and after one more of the same socket to
+    /// another peer: `ADDRESS PORT`.
     func peerName(
-        after address: IPAddress, _ port: Port, over ipProtocol: IPProtocol, covered: Bool, others: Int = 0
+        after address: IPAddress, _ port: Port, over ipProtocol: IPProtocol, covered: Bool, others: Int = 0,
+        then next: SocketAddress? = nil
     ) async throws -> String {
-        let more = others > 0 ? ["--count", "\(others)"] : []
+        var more = others > 0 ? ["--count", "\(others)"] : []
+        if let next { more += ["--then", "\(next.address)", "--target-port", "\(next.port)"] }
         let command =
             [try BuiltProducts.path(of: "apus-traffic"), "ask", ipProtocol == .udp ? "--udp" : "--tcp", "--peer-name"]
             + more + ["--timeout-ms", "60000", "\(address)", "\(port)"]

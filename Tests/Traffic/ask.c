@@ -49,6 +49,23 @@ static int make_more_requests(const struct options *options)
 	return 0;
 }
 
+/* One request of the same socket to --then, at --target-port, if it is named. Returns 0 or -errno. */
+static int ask_next(const struct options *options, int descriptor)
+{
+	struct options next = *options;
+	struct answer answer;
+	if (options->next_address_length == 0)
+		return 0;
+	next.address = options->next_address;
+	next.address_length = options->next_address_length;
+	int error = connect_anew(&next, descriptor);
+	if (error == 0)
+		error = make_request(&next, descriptor, 0, &answer);
+	if (error == 0)
+		puts(answer.id);
+	return error;
+}
+
 int run_ask(const struct options *options)
 {
 	struct answer answer;
@@ -64,6 +81,11 @@ int run_ask(const struct options *options)
 	error = make_more_requests(options);
 	if (error != 0) {
 		fprintf(stderr, "apus-traffic: one more request: %s\n", errno_name(-error));
+		return exit_code_of(-error);
+	}
+	error = ask_next(options, descriptor);
+	if (error != 0) {
+		fprintf(stderr, "apus-traffic: to --then: %s\n", errno_name(-error));
 		return exit_code_of(-error);
 	}
 	print_peer_name(descriptor);

@@ -15,7 +15,8 @@ static const struct mode {
 	{"udp-echo", run_udp_echo, false, "server; --port N [--listen ADDR] [--id NAME] [--serial]"},
 	{"ask", run_ask, true,
 	 "one request, prints who answered; [--udp [--unconnected]] [--http] "
-	 "[--peer-name [--count N]]: what the socket calls its peer after N more requests of others"},
+	 "[--peer-name [--count N] [--then ADDRESS --target-port N]]: what the socket calls its peer, after N more "
+	 "requests of others, after one of its own to another peer"},
 	{"load", run_load, true,
 	 "requests one after another; [--count N] [--seconds T] [--rate R] [--hold] [--udp|--http]"},
 	{"hold", run_hold, true,

@@ -32,6 +32,7 @@ static const struct option long_options[] = {
 	{"json", no_argument, NULL, 'j'},
 	{"peer-name", no_argument, NULL, 'N'},
 	{"same-name", no_argument, NULL, 'M'},
+	{"then", required_argument, NULL, 'A'},
 	{"pool", required_argument, NULL, 'o'},
 	{"lifetime", required_argument, NULL, 'L'},
 	{NULL, 0, NULL, 0},
@@ -52,26 +53,33 @@ static double number(const char *text, double low, double high)
 	return value;
 }
 
-static void set_address(struct options *options, const char *text)
+/* Returns the length of what it wrote to `address`. */
+static socklen_t read_address(struct sockaddr_storage *address, const char *text)
 {
-	struct sockaddr_in *v4 = (struct sockaddr_in *)&options->address;
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&options->address;
-	memset(&options->address, 0, sizeof(options->address));
+	struct sockaddr_in *v4 = (struct sockaddr_in *)address;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)address;
+	memset(address, 0, sizeof(*address));
 	if (inet_pton(AF_INET, text, &v4->sin_addr) == 1) {
 		v4->sin_family = AF_INET;
-		options->address_length = sizeof(*v4);
-	} else if (inet_pton(AF_INET6, text, &v6->sin6_addr) == 1) {
-		v6->sin6_family = AF_INET6;
-		options->address_length = sizeof(*v6);
-	} else {
-		reject("not an IP address:", text);
+		return sizeof(*v4);
 	}
+	if (inet_pton(AF_INET6, text, &v6->sin6_addr) == 1) {
+		v6->sin6_family = AF_INET6;
+		return sizeof(*v6);
+	}
+	reject("not an IP address:", text);
+}
+
+static void set_address(struct options *options, const char *text)
+{
+	options->address_length = read_address(&options->address, text);
 }
 
 /* The port is at the same place in both families' addresses. */
-static void place_port(struct options *options)
+static void place_ports(struct options *options)
 {
 	((struct sockaddr_in *)&options->address)->sin_port = htons(options->port);
+	((struct sockaddr_in *)&options->next_address)->sin_port = htons(options->target_port);
 }
 
 static void set_ports(struct options *options, const char *text)
@@ -181,6 +189,9 @@ static void set_option(struct options *options, int option)
 	case 'M':
 		options->same_name = true;
 		break;
+	case 'A':
+		options->next_address_length = read_address(&options->next_address, optarg);
+		break;
 	default:
 		set_number(options, option);
 	}
@@ -199,7 +210,7 @@ void parse_options(int argc, char **argv, struct options *options)
 	} else if (argc != optind) {
 		reject("expected ADDRESS PORT, got", argv[optind]);
 	}
-	place_port(options);
+	place_ports(options);
 }
 
 void require_peer(const struct options *options)

@@ -18,9 +18,11 @@ enum exit_code {
 
 struct options {
 	struct sockaddr_storage address; /* the peer of a client, where a server listens */
+	struct sockaddr_storage next_address; /* where `ask` connects its socket to afterwards, at target_port */
 	socklen_t address_length; /* 0: a server listens on every address */
+	socklen_t next_address_length; /* 0: nowhere */
 	in_port_t port; /* host order */
-	in_port_t target_port; /* that `resolve` connects to */
+	in_port_t target_port; /* that `resolve` connects to, and `ask` at --then */
 	int type; /* SOCK_STREAM or SOCK_DGRAM */
 	const char *id; /* the name a server gives in its answers */
 	const char *congestion; /* TCP congestion control, NULL for the system's */

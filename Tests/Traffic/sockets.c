@@ -140,21 +140,35 @@ static int await_connection(int descriptor, double deadline)
 	return -error;
 }
 
-int connect_peer(const struct options *options)
+static int connect_within(const struct options *options, int descriptor)
 {
 	double deadline = now_seconds() + options->timeout_ms / 1000.0;
-	int descriptor = client_socket(options);
-	if (descriptor < 0)
-		return descriptor;
 	if (connect(descriptor, (const struct sockaddr *)&options->address, options->address_length) == 0)
-		return descriptor;
+		return 0;
 	int error = -errno;
 	if (error == -EINPROGRESS || error == -EINTR || error == -EAGAIN)
 		error = await_connection(descriptor, deadline);
+	return error;
+}
+
+int connect_peer(const struct options *options)
+{
+	int descriptor = client_socket(options);
+	if (descriptor < 0)
+		return descriptor;
+	int error = connect_within(options, descriptor);
 	if (error == 0)
 		return descriptor;
 	close(descriptor);
 	return error;
+}
+
+int connect_anew(const struct options *options, int descriptor)
+{
+	const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+	if (connect(descriptor, &nobody, sizeof(nobody)) < 0)
+		return -errno;
+	return connect_within(options, descriptor);
 }
 
 static socklen_t server_address(const struct options *options, int family, struct sockaddr_storage *address)

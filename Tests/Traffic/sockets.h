@@ -32,6 +32,9 @@ int client_socket(const struct options *options);
 /* Connects within the time-out and returns the socket, or a negative errno (-ETIMEDOUT when nothing answered). */
 int connect_peer(const struct options *options);
 
+/* Connects a socket that is connected already to another peer; 0 or a negative errno. */
+int connect_anew(const struct options *options, int descriptor);
+
 /* A listening (TCP) or bound (UDP) socket of a family: AF_INET6 takes IPv4 too when `dual` is set. */
 int server_socket(const struct options *options, int family, bool dual);
 
