@@ -31,6 +31,11 @@ let httpClient: [Target.Dependency] = [
     .product(name: "NIOPosix", package: "swift-nio"),
     nioTLS,
 ]
+let grpcServer: [Target.Dependency] = [
+    .product(name: "GRPCCore", package: "grpc-swift-2"),
+    .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
+]
+let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
 let nio: [Target.Dependency] = [
     .product(name: "NIOCore", package: "swift-nio"),
     .product(name: "NIOPosix", package: "swift-nio"),
@@ -52,6 +57,10 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-protobuf", exact: "1.39.0"),
+        .package(url: "https://github.com/grpc/grpc-swift-2", exact: "2.4.3"),
+        .package(url: "https://github.com/grpc/grpc-swift-nio-transport", exact: "2.9.2"),
+        .package(url: "https://github.com/grpc/grpc-swift-protobuf", exact: "2.4.1"),
         .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
         .package(url: "https://github.com/swift-server/async-http-client", exact: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
@@ -80,6 +89,19 @@ let package = Package(
         .target(
             name: "FlowExport", dependencies: ["Addressing", "Flows", "PrometheusText"], swiftSettings: strict),
 
+        .target(
+            name: "HubbleAPI",
+            dependencies: [
+                .product(name: "GRPCCore", package: "grpc-swift-2"),
+                .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"), protobuf,
+            ],
+            exclude: ["Protocol"], swiftSettings: strict),
+        .target(
+            name: "HubbleServer",
+            dependencies: ["Addressing", "Flows", "HTTPEndpoint", "HubbleAPI", protobuf]
+                + grpcServer,
+            swiftSettings: strict),
+
         // The seam between domains and kernel, and the outside world.
         .target(
             name: "Datapath",
@@ -103,13 +125,14 @@ let package = Package(
         .target(
             name: "Agent",
             dependencies: [
-                "Addressing", "AgentAPI", "BPF", "Datapath", "FlowExport", "Flows", "HTTPEndpoint", "Kubernetes",
-                "KubernetesAPI", "LinuxKernel", "LoadBalancing", "NetworkPolicy", "PolicyTranslation", "PrometheusText",
-                logging,
+                "Addressing", "AgentAPI", "BPF", "Datapath", "FlowExport", "Flows", "HTTPEndpoint", "HubbleServer",
+                "Kubernetes", "KubernetesAPI", "LinuxKernel", "LoadBalancing", "NetworkPolicy", "PolicyTranslation",
+                "PrometheusText", logging,
             ] + lifecycle,
             swiftSettings: strict),
         .executableTarget(
-            name: "apusd", dependencies: ["Agent", "HTTPEndpoint", argumentParser, logging], swiftSettings: strict),
+            name: "apusd", dependencies: ["Agent", "HTTPEndpoint", "HubbleServer", argumentParser, logging],
+            swiftSettings: strict),
         .target(
             name: "ApusCLI",
             dependencies: [
@@ -176,6 +199,11 @@ let package = Package(
         .testTarget(
             name: "FlowExportTests",
             dependencies: ["Addressing", "FlowExport", "Flows", "PrometheusText", "TestSupport"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "HubbleServerTests",
+            dependencies: ["Addressing", "Flows", "HTTPEndpoint", "HubbleAPI", "HubbleServer", "TestSupport", protobuf]
+                + grpcServer,
             swiftSettings: strict),
         .testTarget(
             name: "DeployTests", dependencies: ["Kubernetes", "TestSupport", "apusd", yams], swiftSettings: strict),

@@ -1,6 +1,7 @@
 internal import AgentAPI
 internal import Datapath
 internal import Flows
+internal import HubbleServer
 internal import FoundationEssentials
 internal import Kubernetes
 internal import KubernetesAPI
@@ -29,9 +30,13 @@ public struct Agent: Sendable {
         try DatapathKernel.prepare(bpffs: configuration.bpffs)
         // Before the programs are loaded: that makes pins beside those in use, and another agent may be at it.
         let lock = try AgentLock(directory: configuration.bpffs)
+        let parts = Parts(configuration)
+        let hubble = try HubbleServer(
+            configuration.hubble, node: configuration.node, version: AgentConfiguration.version, hub: parts.hub,
+            peers: parts.directory.nodes, counters: parts.hubbleCounters)
         let endpoints = try await HTTPEndpoints(configuration.addresses)
         let group: ServiceGroup
-        do { group = try makeGroup(endpoints) } catch {
+        do { group = try makeGroup(endpoints, parts, hubble) } catch {
             await endpoints.discard()
             throw error
         }
@@ -44,11 +49,10 @@ public struct Agent: Sendable {
     }
 
     /// Loads the data path and builds the parts around it.
-    private func makeGroup(_ endpoints: HTTPEndpoints) throws -> ServiceGroup {
+    private func makeGroup(_ endpoints: HTTPEndpoints, _ parts: Parts, _ hubble: HubbleServer) throws -> ServiceGroup {
         var options = configuration.datapathOptions
         options.nodeNamespace = try NetworkNamespace.cookie()
         let kernel = try DatapathKernel(options)
-        let parts = Parts(configuration)
         // Watches come before the first look, so that no change falls between them.
         let links = try NetlinkEvents()
         let source = try openSource()
@@ -62,10 +66,12 @@ public struct Agent: Sendable {
         }
         let metrics = MetricsSource(
             configuration: configuration, controller: controller, hub: parts.hub, evidence: parts.evidence,
-            counters: parts.counters, directory: parts.directory, requests: source.statistics,
+            counters: parts.counters, directory: parts.directory, hubble: parts.hubbleCounters,
+            requests: source.statistics,
             reports: reporter == nil ? nil : parts.reports)
         return ServiceGroup(
             services: services(controller, parts, links, source.follow(controller))
+                + [HubbleService(server: hubble, log: log)]
                 + [reporter].compactMap { $0 }
                 + endpoints.services(metrics: metrics, health: parts.health, log: log),
             gracefulShutdownSignals: [.sigterm, .sigint], logger: log)
@@ -80,6 +86,7 @@ public struct Agent: Sendable {
         let health = AgentHealth()
         let reports = ReportCounters()
         let counters: FlowCounters
+        let hubbleCounters = HubbleCounters()
 
         init(_ configuration: AgentConfiguration) {
             hub = FlowHub(capacity: configuration.flowCapacity)
@@ -151,15 +158,17 @@ public struct Agent: Sendable {
 
     /// Removes everything that Apus made on the node, the socket of a dead agent included. Fails while an agent works
     /// with the pins, and keeps one that starts meanwhile from loading anything.
-    /// - Returns: the pins that it removed, and whether there was a socket.
-    public static func cleanUp(bpffs: String, socket: String) throws -> (pins: [String], socket: Bool) {
+    ///
+    /// - Parameter sockets: of the CLI, and of Hubble's clients.
+    /// - Returns: the pins and the sockets that it removed.
+    public static func cleanUp(bpffs: String, sockets: [String]) throws -> (pins: [String], sockets: [String]) {
         try Requirements.checkUser()
-        guard FileManager.default.fileExists(atPath: bpffs) else { return ([], StaleSocket.remove(socket)) }
+        guard FileManager.default.fileExists(atPath: bpffs) else { return ([], sockets.filter(StaleSocket.remove)) }
         let lock = try AgentLock(directory: bpffs)
         let removed = try DatapathKernel.removeAll(bpffs: bpffs)
-        let hadSocket = StaleSocket.remove(socket)
+        let gone = sockets.filter(StaleSocket.remove)
         _ = consume lock
-        return (removed, hadSocket)
+        return (removed, gone)
     }
 }
 

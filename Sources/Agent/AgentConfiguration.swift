@@ -1,6 +1,7 @@
 public import Addressing
 internal import AgentAPI
 public import HTTPEndpoint
+public import HubbleServer
 
 /// Everything that is set from outside when the agent starts.
 public struct AgentConfiguration: Sendable {
@@ -46,6 +47,8 @@ public struct AgentConfiguration: Sendable {
 
     /// Where the agent answers HTTP.
     public var addresses: Addresses
+    /// Where Hubble's clients find flows.
+    public var hubble: HubbleServer.Configuration
 
     /// Where the agent answers HTTP; nil: not at all.
     public struct Addresses: Sendable, Hashable {
@@ -122,5 +125,6 @@ public struct AgentConfiguration: Sendable {
         dnsServers = []
         minimumNameLifetime = .seconds(5)
         nameGrace = .seconds(5)
+        hubble = HubbleServer.Configuration()
     }
 }

@@ -1,6 +1,7 @@
 internal import AgentAPI
 internal import Datapath
 internal import Flows
+internal import HubbleServer
 internal import Kubernetes
 internal import KubernetesAPI
 internal import LinuxKernel
@@ -80,6 +81,20 @@ struct APIService: ServiceLifecycle.Service {
         let server = AgentServer(path: path, handler: handler)
         try await untilShutdown {
             try await server.run { log.info("Listening", metadata: ["socket": "\(path)"]) }
+        }
+    }
+}
+
+/// Answers Hubble's clients.
+struct HubbleService: ServiceLifecycle.Service {
+    let server: HubbleServer
+    let log: Logger
+
+    func run() async throws {
+        try await untilShutdown {
+            try await server.run { log.info("Listening for Hubble's clients", metadata: ["address": "\($0)"]) }
+            // Without a place to listen on there is nothing to do, and a service that ends would end the agent.
+            while !Task.isCancelled { try await Task.sleep(for: .seconds(3600)) }
         }
     }
 }

@@ -1,10 +1,14 @@
+internal import Addressing
 internal import Flows
+internal import HubbleServer
 internal import Kubernetes
 internal import Synchronization
 
 /// Who has which address, shared by the one who follows the cluster and the one who names flows.
 final class FlowDirectory: Sendable {
     private let peers = Mutex(PeerDirectory())
+    /// The nodes, for those who ask whom else to ask.
+    let nodes = HubblePeers()
 
     /// Takes in changes of objects.
     func apply(_ changes: [ObjectChange]) {
@@ -14,6 +18,13 @@ final class FlowDirectory: Sendable {
                 case .upsert(let object): peers.upsert(object)
                 case .delete(let key): PeerOwner(key).map { peers.remove($0) }
                 }
+            }
+        }
+        for change in changes {
+            switch change {
+            case .upsert(.node(let node)): nodes.upsert(node.meta.name, node.reachableAddress)
+            case .delete(let key) where key.kind == .node: nodes.remove(key.name)
+            case .upsert, .delete: break
             }
         }
     }
@@ -82,5 +93,12 @@ extension ServicePeer {
             addresses: service.isHeadless ? [] : service.clusterIPs,
             ports: service.ports.map { Port(name: $0.name, port: $0.port, ipProtocol: $0.ipProtocol) },
             labels: service.meta.labels)
+    }
+}
+
+extension Node {
+    /// Where other nodes find it.
+    fileprivate var reachableAddress: IPAddress? {
+        (addresses.first { $0.kind == .internalIP } ?? addresses.first)?.address
     }
 }

@@ -12,6 +12,15 @@ public final class FlowHub: Sendable {
         var lostByFollowers: UInt64 = 0
         var lostInKernel: UInt64 = 0
         var isFinished = false
+        /// Readers of the store that wait for a flow that is not there yet.
+        var waiting: [UInt64: CheckedContinuation<Void, Never>] = [:]
+        var nextWaiting: UInt64 = 0
+
+        /// All of them; none waits any more.
+        mutating func takeWaiting() -> [CheckedContinuation<Void, Never>] {
+            defer { waiting = [:] }
+            return Array(waiting.values)
+        }
 
         mutating func append(_ flow: Flow) {
             store.append(flow)
@@ -28,6 +37,8 @@ public final class FlowHub: Sendable {
         public var appended: UInt64
         /// Records held now.
         public var stored: Int
+        /// Records that can be held.
+        public var capacity: Int
         public var followers: Int
         /// Records that slow followers missed, those of followers that are gone included.
         public var lostByFollowers: UInt64
@@ -44,12 +55,13 @@ public final class FlowHub: Sendable {
 
     /// Stores flows and hands them to the followers.
     public func append(_ flows: [Flow]) {
-        let wakeUps = state.withLock { state in
-            if state.isFinished { return [FlowFollower.WakeUp]() }
+        let (wakeUps, readers) = state.withLock { state in
+            if state.isFinished { return ([FlowFollower.WakeUp](), [CheckedContinuation<Void, Never>]()) }
             for index in flows.indices { state.append(flows[index]) }
-            return state.followers.values.compactMap { $0.wakeUp() }
+            return (state.followers.values.compactMap { $0.wakeUp() }, state.takeWaiting())
         }
         for wakeUp in wakeUps { wakeUp.resume() }
+        for reader in readers { reader.resume() }
     }
 
     /// Stores one flow and hands it to the followers.
@@ -60,9 +72,41 @@ public final class FlowHub: Sendable {
         state.withLock { $0.store.last(count, filter) }
     }
 
-    /// The flows from number `sequence` on, a record of loss first when some were overwritten.
-    public func since(_ sequence: UInt64, _ filter: FlowFilter = FlowFilter()) -> [Flow] {
-        state.withLock { $0.store.since(sequence, filter) }
+    /// At most `limit` flows from number `sequence` on, a record of loss first when some were overwritten.
+    public func since(_ sequence: UInt64, _ filter: FlowFilter = FlowFilter(), limit: Int = .max) -> [Flow] {
+        state.withLock { $0.store.since(sequence, filter, limit: limit) }
+    }
+
+    /// The newest `limit` of the flows before number `sequence`, oldest first.
+    public func before(_ sequence: UInt64, limit: Int) -> [Flow] {
+        state.withLock { $0.store.before(sequence, limit: limit) }
+    }
+
+    /// The number that the next flow gets.
+    public var nextSequence: UInt64 { state.withLock { $0.store.nextSequence } }
+
+    /// Waits until the flow of a number is there, the hub has finished or the task is cancelled.
+    ///
+    /// A reader that follows the store this way holds no queue: what is overwritten before it comes is its loss.
+    /// - Returns: whether there may be more.
+    public func waits(for sequence: UInt64) async -> Bool {
+        let id = state.withLock { state in
+            state.nextWaiting += 1
+            return state.nextWaiting
+        }
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let isReady = state.withLock { state in
+                    if Task.isCancelled || state.isFinished || state.store.nextSequence > sequence { return true }
+                    state.waiting[id] = continuation
+                    return false
+                }
+                if isReady { continuation.resume() }
+            }
+        } onCancel: {
+            state.withLock { $0.waiting.removeValue(forKey: id) }?.resume()
+        }
+        return state.withLock { !$0.isFinished || $0.store.nextSequence > sequence } && !Task.isCancelled
     }
 
     /// Starts to follow: first the newest `last` flows that match, then all that come, without a gap between.
@@ -83,20 +127,22 @@ public final class FlowHub: Sendable {
 
     /// Ends all followers once they have taken what is queued for them; later flows are ignored.
     public func finish() {
-        let wakeUps = state.withLock { state in
+        let (wakeUps, readers) = state.withLock { state in
             state.isFinished = true
             let wakeUps = state.followers.values.compactMap { $0.finish() }
             for id in Array(state.followers.keys) { Self.forget(id, &state) }
-            return wakeUps
+            return (wakeUps, state.takeWaiting())
         }
         for wakeUp in wakeUps { wakeUp.resume() }
+        for reader in readers { reader.resume() }
     }
 
     /// Counts for status and metrics.
     public var statistics: Statistics {
         state.withLock { state in
             Statistics(
-                appended: state.store.nextSequence - 1, stored: state.store.count, followers: state.followers.count,
+                appended: state.store.nextSequence - 1, stored: state.store.count, capacity: state.store.capacity,
+                followers: state.followers.count,
                 lostByFollowers: state.followers.values.reduce(state.lostByFollowers) { $0 + $1.lost },
                 lostInKernel: state.lostInKernel)
         }

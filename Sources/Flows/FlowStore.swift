@@ -48,20 +48,31 @@ public struct FlowStore: Sendable {
         return found.reversed()
     }
 
-    /// The flows from number `sequence` on; when some of them were overwritten, a record of that loss comes first.
-    public func since(_ sequence: UInt64, _ filter: FlowFilter = FlowFilter()) -> [Flow] {
+    /// At most `limit` flows from number `sequence` on; when some of them were overwritten, a record of that loss comes
+    /// first.
+    public func since(_ sequence: UInt64, _ filter: FlowFilter = FlowFilter(), limit: Int = .max) -> [Flow] {
         let wanted = max(sequence, 1)
         guard wanted < nextSequence else { return [] }
         var found: [Flow] = []
         let oldest = ring[slot(of: firstSequence)]
         if wanted < firstSequence {
-            found.append(.lost(firstSequence - wanted, by: .store, time: oldest.time, node: oldest.node))
+            var loss = Flow.lost(firstSequence - wanted, by: .store, time: oldest.time, node: oldest.node)
+            loss.sequence = firstSequence - 1
+            found.append(loss)
         }
-        for number in max(wanted, firstSequence)..<nextSequence {
+        for number in max(wanted, firstSequence)..<nextSequence where found.count < limit {
             let flow = ring[slot(of: number)]
             if filter.matches(flow) { found.append(flow) }
         }
         return found
+    }
+
+    /// The newest `limit` of the flows before number `sequence`, oldest first.
+    public func before(_ sequence: UInt64, limit: Int) -> [Flow] {
+        let end = min(sequence, nextSequence)
+        guard end > firstSequence else { return [] }
+        let count = min(UInt64(max(limit, 0)), end - firstSequence)
+        return (end - count..<end).map { ring[slot(of: $0)] }
     }
 
     private func slot(of sequence: UInt64) -> Int { Int((sequence - 1) % UInt64(capacity)) }

@@ -61,6 +61,8 @@ import Logging
     var flowCapacity: Int?
     @OptionGroup var names: NameOptions
     @OptionGroup var addresses: AddressOptions
+    @OptionGroup var hubbleSocket: HubbleSocketOptions
+    @OptionGroup var hubble: HubbleOptions
     @OptionGroup var intervals: IntervalOptions
     @OptionGroup var mapSizes: MapSizeOptions
 
@@ -92,6 +94,7 @@ import Logging
             "flow-capacity", flowCapacity, default: configuration.flowCapacity)
         try names.apply(to: &configuration)
         try addresses.apply(to: &configuration.addresses)
+        configuration.hubble = try hubble.configuration(socket: hubbleSocket.path(beside: configuration.socket))
         try intervals.apply(to: &configuration)
         configuration.mapSizes = try mapSizes.sizes()
         return configuration

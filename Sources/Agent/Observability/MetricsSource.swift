@@ -1,6 +1,7 @@
 internal import Datapath
 internal import Flows
 internal import HTTPEndpoint
+internal import HubbleServer
 internal import KubernetesAPI
 internal import PrometheusText
 
@@ -12,6 +13,7 @@ struct MetricsSource: Sendable {
     let evidence: EvidenceCounters
     let counters: FlowCounters
     let directory: FlowDirectory
+    let hubble: HubbleCounters
     let requests: APIStatistics?
     /// nil where nothing is written to the API server.
     let reports: ReportCounters?
@@ -26,7 +28,7 @@ struct MetricsSource: Sendable {
         let metrics = AgentMetrics(
             node: configuration.node, controller: await controller.report(), requests: requests, hub: hub.statistics,
             evidence: evidence.counts, drops: drops, events: events, names: nameOutcomes())
-        return metrics.families + (reports?.families ?? []) + counters.families(directory)
+        return metrics.families + hubble.families + (reports?.families ?? []) + counters.families(directory)
     }
 
     private func nameOutcomes() -> [NameOutcome: UInt64]? {

@@ -1,0 +1,64 @@
+package import HubbleAPI
+
+/// The fields of flows that a client asked for; what it did not is not sent.
+///
+/// Paths are those of the published definitions. One that this server doesn't know asks for nothing: clients are newer
+/// than servers, and `hubble` itself names fields that not every server has.
+package struct FieldChoice: Sendable {
+    private typealias Clearing<Message> = (name: String, clear: @Sendable (inout Message) -> Void)
+
+    private let unwanted: [@Sendable (inout HubbleFlow) -> Void]
+
+    /// - Parameter paths: as `source.pod_name`; none: everything is wanted.
+    package init(_ paths: [String]) {
+        guard !paths.isEmpty else {
+            unwanted = []
+            return
+        }
+        var wanted: [Substring: Set<String>] = [:]
+        for path in paths {
+            let parts = path.split(separator: ".", maxSplits: 1)
+            guard let first = parts.first else { continue }
+            wanted[first, default: []].insert(parts.count == 2 ? String(parts[1]) : "")
+        }
+        var unwanted = Self.fields.filter { wanted[$0.name[...]] == nil }.map(\.clear)
+        for (name, path) in Self.endpoints {
+            guard let inner = wanted[name[...]], !inner.contains("") else { continue }
+            let gone = Self.endpointFields.filter { !inner.contains($0.name) }.map(\.clear)
+            unwanted.append { flow in for clear in gone { clear(&flow[keyPath: path]) } }
+        }
+        self.unwanted = unwanted
+    }
+
+    /// Takes away what was not asked for.
+    package func apply(to flow: inout HubbleFlow) {
+        for clear in unwanted { clear(&flow) }
+    }
+
+    private static let endpoints: [(String, any WritableKeyPath<HubbleFlow, HubbleEndpoint> & Sendable)] = [
+        ("source", \.source), ("destination", \.destination),
+    ]
+
+    private static let endpointFields: [Clearing<HubbleEndpoint>] = [
+        ("ID", { $0.id = 0 }), ("identity", { $0.identity = 0 }), ("namespace", { $0.namespace = "" }),
+        ("labels", { $0.labels = [] }), ("pod_name", { $0.podName = "" }), ("workloads", { $0.workloads = [] }),
+        ("cluster_name", { $0.clusterName = "" }),
+    ]
+
+    private static let fields: [Clearing<HubbleFlow>] = [
+        ("time", { $0.clearTime() }), ("uuid", { $0.uuid = "" }), ("emitter", { $0.clearEmitter() }),
+        ("verdict", { $0.verdict = .unknown }), ("drop_reason", { $0.dropReason = 0 }),
+        ("IP", { $0.clearIp() }), ("l4", { $0.clearL4() }), ("source", { $0.clearSource() }),
+        ("destination", { $0.clearDestination() }), ("Type", { $0.type = .unknownType }),
+        ("node_name", { $0.nodeName = "" }), ("source_names", { $0.sourceNames = [] }),
+        ("destination_names", { $0.destinationNames = [] }), ("l7", { $0.clearL7() }),
+        ("event_type", { $0.clearEventType() }), ("source_service", { $0.clearSourceService() }),
+        ("destination_service", { $0.clearDestinationService() }),
+        ("traffic_direction", { $0.trafficDirection = .unknown }),
+        ("trace_observation_point", { $0.traceObservationPoint = .unknownPoint }),
+        ("trace_reason", { $0.traceReason = .unknown }), ("drop_reason_desc", { $0.dropReasonDesc = .unknown }),
+        ("is_reply", { $0.clearIsReply() }), ("Summary", { $0.summary = "" }),
+        ("egress_allowed_by", { $0.egressAllowedBy = [] }), ("ingress_allowed_by", { $0.ingressAllowedBy = [] }),
+        ("egress_denied_by", { $0.egressDeniedBy = [] }), ("ingress_denied_by", { $0.ingressDeniedBy = [] }),
+    ]
+}

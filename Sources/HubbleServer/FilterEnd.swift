@@ -1,0 +1,187 @@
+internal import Addressing
+internal import Flows
+internal import HubbleAPI
+
+/// One end of a flow in filters, which have each field twice.
+struct FilterEnd: Sendable {
+    typealias Condition = FlowMatcher.Condition
+
+    private let name: String
+    private let texts: @Sendable (HubbleFlowFilter) -> Texts
+    private let endpoint: @Sendable (HubbleFlow) -> HubbleEndpoint
+    private let address: @Sendable (HubbleFlow) -> String
+    private let names: @Sendable (HubbleFlow) -> [String]
+    private let service: @Sendable (HubbleFlow) -> HubbleService
+    private let port: @Sendable (HubbleFlow) -> UInt32?
+
+    /// What a filter asks of one end.
+    private struct Texts {
+        var ip: [String]
+        var pod: [String]
+        var fqdn: [String]
+        var label: [String]
+        var service: [String]
+        var port: [String]
+        var workload: [HubbleWorkload]
+        var identity: [UInt32]
+        var cluster: [String]
+    }
+
+    static let both = [source, destination]
+
+    private static let source = FilterEnd(
+        name: "source",
+        texts: {
+            Texts(
+                ip: $0.sourceIp, pod: $0.sourcePod, fqdn: $0.sourceFqdn, label: $0.sourceLabel,
+                service: $0.sourceService, port: $0.sourcePort, workload: $0.sourceWorkload,
+                identity: $0.sourceIdentity, cluster: $0.sourceClusterName)
+        },
+        endpoint: { $0.source }, address: { $0.ip.source }, names: { $0.sourceNames }, service: { $0.sourceService },
+        port: { $0.l4.ports?.source })
+
+    private static let destination = FilterEnd(
+        name: "destination",
+        texts: {
+            Texts(
+                ip: $0.destinationIp, pod: $0.destinationPod, fqdn: $0.destinationFqdn, label: $0.destinationLabel,
+                service: $0.destinationService, port: $0.destinationPort, workload: $0.destinationWorkload,
+                identity: $0.destinationIdentity, cluster: $0.destinationClusterName)
+        },
+        endpoint: { $0.destination }, address: { $0.ip.destination }, names: { $0.destinationNames },
+        service: { $0.destinationService }, port: { $0.l4.ports?.destination })
+
+    /// What a filter asks of this end.
+    func conditions(_ filter: HubbleFlowFilter, _ path: String) throws -> [Condition] {
+        let texts = texts(filter)
+        var found: [Condition] = []
+        func add<Wanted: Sendable>(
+            _ field: String, _ texts: [String], _ parse: (String, String) throws -> Wanted,
+            _ matches: @escaping @Sendable (Wanted, HubbleFlow) -> Bool
+        ) throws {
+            if texts.isEmpty { return }
+            let wanted = try texts.enumerated().map { try parse($1, "\(path).\(name)_\(field)[\($0)]") }
+            found.append { flow in wanted.contains { matches($0, flow) } }
+        }
+        try add("ip", texts.ip, Self.prefix) { IPAddress(address($1)).map($0.contains) ?? false }
+        try add("pod", texts.pod, { text, _ in NamePrefix(text) }) { wanted, flow in
+            let endpoint = endpoint(flow)
+            return wanted.matches(endpoint.namespace, endpoint.podName)
+        }
+        try add("service", texts.service, { text, _ in NamePrefix(text) }) { wanted, flow in
+            let service = service(flow)
+            return wanted.matches(service.namespace, service.name)
+        }
+        try add("fqdn", texts.fqdn, Self.domain) { names($1).contains(where: $0.matches) }
+        try add("label", texts.label, Self.selector) { wanted, flow in
+            let labels = endpoint(flow).labels
+            return wanted.allSatisfy { $0.matches(labels) }
+        }
+        try add("port", texts.port, Self.port) { port($1) == UInt32($0) }
+        try add("cluster_name", texts.cluster, { text, _ in text }) { endpoint($1).clusterName == $0 }
+        if !texts.identity.isEmpty {
+            let wanted = Set(texts.identity)
+            found.append { wanted.contains(endpoint($0).identity) }
+        }
+        if !texts.workload.isEmpty {
+            let wanted = texts.workload
+            found.append { flow in endpoint(flow).workloads.contains { has in wanted.contains { $0.isMet(by: has) } } }
+        }
+        return found
+    }
+
+    private static func prefix(_ text: String, _ path: String) throws -> CIDR {
+        guard let prefix = CIDR(text) ?? IPAddress(text).map({ CIDR(host: $0) }) else {
+            throw RequestError(path, "'\(text)' is neither an address nor a block of them")
+        }
+        return prefix
+    }
+
+    private static func domain(_ text: String, _ path: String) throws -> DomainFilter {
+        guard let pattern = DomainFilter(text) else { throw RequestError(path, "a name is missing") }
+        return pattern
+    }
+
+    private static func selector(_ text: String, _ path: String) throws -> [LabelRequirement] {
+        guard let selector = LabelRequirement.parse(text) else {
+            throw RequestError(path, "'\(text)' is no label selector, such as app=web or tier in (front, back)")
+        }
+        return selector
+    }
+
+    private static func port(_ text: String, _ path: String) throws -> Port {
+        guard let port = Port(text), port > 0 else {
+            throw RequestError(path, "'\(text)' is no port from 1 to 65535")
+        }
+        return port
+    }
+}
+
+/// `namespace/prefix-of-a-name`, `namespace/` for all of it; without a namespace `default` is meant, as Hubble has it.
+struct NamePrefix: Sendable {
+    private let namespace: String
+    private let name: String
+
+    init(_ text: String) {
+        let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+        if parts.count == 2 {
+            (namespace, name) = (String(parts[0]), String(parts[1]))
+        } else {
+            (namespace, name) = (text.isEmpty ? "" : "default", text)
+        }
+    }
+
+    /// An empty part asks for nothing; no name at all is nobody's.
+    func matches(_ namespace: String, _ name: String) -> Bool {
+        !name.isEmpty && (self.namespace.isEmpty || self.namespace == namespace) && name.hasPrefix(self.name)
+    }
+}
+
+/// `node-*` of any cluster, `cluster/node`, `cluster/` for all its nodes.
+struct NodePattern: Sendable {
+    private let name: DomainFilter?
+    private let isInCluster: Bool
+
+    init(_ text: String, _ path: String) throws {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard !text.isEmpty, parts.count <= 2, let last = parts.last else {
+            throw RequestError(path, "'\(text)' is no name of a node")
+        }
+        isInCluster = parts.count == 1 || parts[0] == "*" || parts[0].isEmpty || parts[0] == FlowEncoder.cluster
+        name = DomainFilter(String(last))
+    }
+
+    func matches(_ node: String) -> Bool { isInCluster && (name?.matches(node.lowercased()) ?? true) }
+}
+
+/// A regular expression that is found anywhere in a name.
+struct QueryPattern: @unchecked Sendable {
+    // Never changed, and used by one stream at a time.
+    private let expression: Regex<AnyRegexOutput>
+
+    init(_ text: String, _ path: String) throws {
+        do { expression = try Regex(text) } catch {
+            throw RequestError(path, "'\(text)' is no regular expression")
+        }
+    }
+
+    func matches(_ query: String) -> Bool { query.contains(expression) }
+}
+
+extension HubbleWorkload {
+    /// An empty part asks for nothing.
+    fileprivate func isMet(by other: HubbleWorkload) -> Bool {
+        (name.isEmpty || name == other.name) && (kind.isEmpty || kind.lowercased() == other.kind.lowercased())
+    }
+}
+
+extension HubbleLayer4 {
+    fileprivate var ports: (source: UInt32, destination: UInt32)? {
+        switch self.protocol {
+        case .tcp(let tcp): (tcp.sourcePort, tcp.destinationPort)
+        case .udp(let udp): (udp.sourcePort, udp.destinationPort)
+        case .sctp(let sctp): (sctp.sourcePort, sctp.destinationPort)
+        case .icmpv4, .icmpv6, nil: nil
+        }
+    }
+}

@@ -1,0 +1,93 @@
+internal import Flows
+internal import HubbleAPI
+internal import SwiftProtobuf
+
+/// What a GetFlows request asks for, understood.
+struct FlowReading: Sendable {
+    /// How many records are taken from the store at once: it is locked meanwhile.
+    private static let batch = 512
+
+    let hub: FlowHub
+    let encoder: FlowEncoder
+    private let matcher: FlowMatcher
+    private let choice: FieldChoice
+    private let number: Int
+    private let first: Bool
+    private let follow: Bool
+    /// Nanoseconds since 1970.
+    private let since: UInt64
+    private let until: UInt64
+    private let hasSince: Bool
+    /// The number of the flow to begin with.
+    private var start: UInt64 = 0
+
+    init(_ request: HubbleGetFlowsRequest, _ hub: FlowHub, _ encoder: FlowEncoder) throws {
+        self.hub = hub
+        self.encoder = encoder
+        matcher = try FlowMatcher(whitelist: request.whitelist, blacklist: request.blacklist)
+        choice = FieldChoice(request.fieldMask.paths)
+        number = Int(clamping: request.number)
+        first = request.first
+        follow = request.follow
+        hasSince = request.hasSince
+        since = request.hasSince ? try Self.nanoseconds(request.since, "since") : 0
+        until = request.hasUntil ? try Self.nanoseconds(request.until, "until") : .max
+        if first && follow { throw RequestError("first", "excludes follow: there is no end to wait for") }
+        if until < since { throw RequestError("until", "is before since") }
+        // Found here: who follows gets what comes from now on.
+        start = findStart()
+    }
+
+    private static func nanoseconds(_ time: Google_Protobuf_Timestamp, _ field: String) throws -> UInt64 {
+        guard (0...9_000_000_000).contains(time.seconds), (0..<1_000_000_000).contains(time.nanos) else {
+            throw RequestError(field, "\(time.seconds) s \(time.nanos) ns is no time from 1970 on")
+        }
+        return UInt64(time.seconds) * 1_000_000_000 + UInt64(time.nanos)
+    }
+
+    /// Sends what is asked for, in order; records of loss in between are sent whatever the filters say.
+    func run(_ send: (HubbleGetFlowsResponse) async throws -> Void) async throws {
+        var sequence = start
+        var missing = number > 0 && !follow ? number : Int.max
+        while true {
+            let flows = hub.since(sequence, limit: Self.batch)
+            for flow in flows {
+                sequence = flow.sequence + 1
+                guard missing > 0, flow.time <= until || flow.kind == .lost else { return }
+                guard let response = response(flow) else { continue }
+                try await send(response)
+                if flow.kind != .lost { missing -= 1 }
+            }
+            try Task.checkCancellation()
+            if !flows.isEmpty { continue }
+            guard follow, await hub.waits(for: sequence) else { return }
+        }
+    }
+
+    private func findStart() -> UInt64 {
+        if follow && number == 0 && !hasSince { return hub.nextSequence }
+        if first || number == 0 { return 1 }
+        var sequence = hub.nextSequence
+        var found = 0
+        while true {
+            let flows = hub.before(sequence, limit: Self.batch)
+            guard !flows.isEmpty else { return sequence }
+            for flow in flows.reversed() {
+                if flow.time < since { return sequence }
+                sequence = flow.sequence
+                guard flow.kind != .lost, flow.time <= until, response(flow) != nil else { continue }
+                found += 1
+                if found == number { return sequence }
+            }
+        }
+    }
+
+    /// What is sent of a record; nil: it isn't asked for.
+    private func response(_ flow: Flow) -> HubbleGetFlowsResponse? {
+        var response = encoder.response(flow)
+        if flow.kind == .lost { return flow.time < since ? nil : response }
+        guard flow.time >= since, matcher.matches(response.flow) else { return nil }
+        choice.apply(to: &response.flow)
+        return response
+    }
+}

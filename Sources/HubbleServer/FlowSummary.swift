@@ -1,0 +1,30 @@
+internal import Addressing
+internal import Flows
+
+/// The line for people that Hubble's clients show behind the verdict.
+enum FlowSummary {
+    static func text(_ flow: Flow) -> String {
+        var words = [subject(flow)]
+        if flow.count > 1 { words.append("\(flow.count) times") }
+        if flow.kind == .closed || flow.kind == .active, let counters = flow.counters {
+            words.append("\(flow.kind.rawValue), \(way(counters.forward)) out, \(way(counters.reverse)) back")
+        }
+        if flow.kind == .denied || flow.kind == .audited, let reason = flow.dropReason { words.append(reason) }
+        return words.joined(separator: "; ")
+    }
+
+    private static func subject(_ flow: Flow) -> String {
+        if let answer = flow.dns { return text(answer) }
+        if let icmp = flow.icmp { return "\(flow.tuple.ipProtocol) type \(icmp.type) code \(icmp.code)" }
+        guard let flags = flow.tcpFlags, !flags.isEmpty else { return "\(flow.tuple.ipProtocol)" }
+        return "TCP Flags: \(flags.names.joined(separator: ", "))"
+    }
+
+    private static func text(_ answer: DNSAnswer) -> String {
+        guard answer.isAnswered else { return "DNS Query \(answer.query). \(answer.typeText), unanswered" }
+        let found = answer.code == 0 ? answer.addresses.map { "\($0)" }.joined(separator: ",") : answer.codeText
+        return "DNS Answer \"\(found)\" TTL: \(answer.lifetime) (\(answer.query). \(answer.typeText))"
+    }
+
+    private static func way(_ way: FlowCounters.Way) -> String { "\(way.packets) packets \(way.bytes) B" }
+}

@@ -1,0 +1,139 @@
+internal import Addressing
+public import Flows
+internal import GRPCCore
+internal import GRPCNIOTransportHTTP2Posix
+public import HTTPEndpoint
+
+/// Serves flows to Hubble's clients over gRPC: `observer.Observer`, `peer.Peer` and `grpc.health.v1.Health`.
+///
+/// A client reads from the store at its own pace: one that is slow, or stuck, delays nobody and holds no queue, and what
+/// was overwritten before it came is told to it as lost.
+public struct HubbleServer: Sendable {
+    /// Where and how flows are served.
+    public struct Configuration: Sendable, Hashable {
+        /// A Unix socket, mode 0660; nil: none.
+        public var socket: String?
+        /// A TCP address; nil: none.
+        public var address: ListenAddress?
+        /// How the TCP address is secured; nil: not at all.
+        public var tls: Security?
+
+        public init(socket: String? = nil, address: ListenAddress? = nil, tls: Security? = nil) {
+            self.socket = socket
+            self.address = address
+            self.tls = tls
+        }
+    }
+
+    /// Files in PEM format.
+    public struct Security: Sendable, Hashable {
+        public var certificate: String
+        public var key: String
+        /// Who signs certificates of clients; nil: clients need none.
+        public var clientAuthority: String?
+
+        public init(certificate: String, key: String, clientAuthority: String? = nil) {
+            self.certificate = certificate
+            self.key = key
+            self.clientAuthority = clientAuthority
+        }
+    }
+
+    /// The port of the TCP address, also where the address left it to the kernel; 0 without one.
+    public let port: Int
+    private let running: [Running]
+    private let file: SocketName?
+
+    /// A server to run, on a socket that listens already.
+    private struct Running: Sendable {
+        let place: String
+        let server: GRPCServer<HTTP2ServerTransport.Posix>
+    }
+
+    /// Listens; what connects waits until ``run(_:)``.
+    ///
+    /// - Parameters:
+    ///   - node: the name of this node.
+    ///   - version: that of the agent.
+    public init(
+        _ configuration: Configuration, node: String, version: String, hub: FlowHub, peers: HubblePeers,
+        counters: HubbleCounters
+    ) throws(HubbleServerError) {
+        let started = HubbleNodeDescription.now()
+        let encoder = FlowEncoder(node: node, version: version, epoch: started)
+        var running: [Running] = []
+        func add(
+            _ descriptor: Int, _ security: HTTP2ServerTransport.Posix.TransportSecurity, _ place: String, port: Port?,
+            usesTLS: Bool
+        ) {
+            let description = HubbleNodeDescription(
+                name: node, version: "Apus \(version)", address: place, port: port, usesTLS: usesTLS, started: started)
+            let server = GRPCServer(
+                transport: HTTP2ServerTransport.Posix(
+                    listeningSocketDescriptor: descriptor, transportSecurity: security, config: Self.limits),
+                services: [
+                    ObserverService(hub: hub, encoder: encoder, node: description, counters: counters),
+                    PeerService(node: description, peers: peers), HealthService(),
+                ])
+            running.append(Running(place: place, server: server))
+        }
+        var port = 0
+        if let address = configuration.address {
+            let security = try Self.security(configuration.tls)
+            let socket = try ListeningSocket(.address(address))
+            port = socket.port
+            let host = address.host.map { $0.contains(":") ? "[\($0)]" : $0 } ?? ""
+            add(
+                socket.release(), security, "\(host):\(port)", port: Port(port), usesTLS: configuration.tls != nil)
+        }
+        var file: SocketName?
+        if let path = configuration.socket {
+            let socket = try ListeningSocket(.path(path))
+            file = socket.file
+            add(socket.release(), .plaintext, "unix://\(path)", port: nil, usesTLS: false)
+        }
+        self.port = port
+        self.file = file
+        self.running = running
+    }
+
+    /// Serves until the task is cancelled.
+    ///
+    /// - Parameter announce: is told of each place that is listened on.
+    public func run(_ announce: @escaping @Sendable (String) -> Void) async throws {
+        defer { file?.remove() }
+        try await withThrowingDiscardingTaskGroup { group in
+            for one in running {
+                group.addTask {
+                    announce(one.place)
+                    try await one.server.serve()
+                }
+            }
+        }
+    }
+
+    /// A silent connection is asked whether it lives: a client that is gone must not keep a stream. Requests are small.
+    private static var limits: HTTP2ServerTransport.Posix.Config {
+        .defaults { config in
+            config.rpc.maxRequestPayloadSize = 1 << 20
+            config.connection.keepalive.time = .seconds(60)
+            config.connection.keepalive.timeout = .seconds(20)
+            config.connection.keepalive.clientBehavior.allowWithoutCalls = true
+        }
+    }
+
+    private static func security(
+        _ files: Security?
+    ) throws(HubbleServerError) -> HTTP2ServerTransport.Posix.TransportSecurity {
+        guard let files else { return .plaintext }
+        try readable(files.certificate, "hubble-tls-cert")
+        try readable(files.key, "hubble-tls-key")
+        let chain: [TLSConfig.CertificateSource] = [.file(path: files.certificate, format: .pem)]
+        let key = TLSConfig.PrivateKeySource.file(path: files.key, format: .pem)
+        guard let authority = files.clientAuthority else { return .tls(certificateChain: chain, privateKey: key) }
+        try readable(authority, "hubble-tls-client-ca")
+        return .mTLS(certificateChain: chain, privateKey: key) { config in
+            config.trustRoots = .certificates([.file(path: authority, format: .pem)])
+        }
+    }
+}

@@ -1,0 +1,119 @@
+internal import Glibc
+internal import HTTPEndpoint
+
+/// Why a server can't be started.
+public struct HubbleServerError: Error, CustomStringConvertible {
+    public let description: String
+}
+
+/// A socket that listens before its server runs: an address that is taken is known before anything else is touched.
+struct ListeningSocket: ~Copyable {
+    /// Where it listens.
+    enum Place: Sendable {
+        case address(ListenAddress)
+        case path(String)
+    }
+
+    private(set) var descriptor: Int32
+    /// What a path stands for now.
+    private(set) var file: SocketName?
+
+    init(_ place: Place) throws(HubbleServerError) {
+        switch place {
+        case .address(let address): descriptor = try Self.listen(address)
+        case .path(let path):
+            descriptor = try Self.listen(path)
+            file = SocketName(path)
+        }
+    }
+
+    deinit { if descriptor >= 0 { close(descriptor) } }
+
+    /// Gives the descriptor away.
+    consuming func release() -> Int {
+        let number = Int(descriptor)
+        descriptor = -1
+        return number
+    }
+
+    /// The port that it listens on; 0 for a path.
+    var port: Int {
+        var storage = sockaddr_in6()
+        var length = socklen_t(MemoryLayout<sockaddr_in6>.size)
+        let result = withUnsafeMutableBytes(of: &storage) { bytes in
+            getsockname(descriptor, bytes.baseAddress?.assumingMemoryBound(to: sockaddr.self), &length)
+        }
+        // The port is at the same place in both families' addresses.
+        return result == 0 && Int32(storage.sin6_family) != AF_UNIX ? Int(UInt16(bigEndian: storage.sin6_port)) : 0
+    }
+
+    private static func listen(_ address: ListenAddress) throws(HubbleServerError) -> Int32 {
+        func failure() -> HubbleServerError {
+            HubbleServerError(
+                description: "can't listen on \(address): \(String(cString: strerror(errno))); end what listens there, "
+                    + "or give another address or an empty one with --hubble-address")
+        }
+        var hints = addrinfo()
+        hints.ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV
+        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+        var found: UnsafeMutablePointer<addrinfo>?
+        // "::" takes IPv4 as well.
+        for host in address.host.map({ [$0] }) ?? ["::", "0.0.0.0"] {
+            guard getaddrinfo(host, "\(address.port)", &hints, &found) == 0, let place = found?.pointee else {
+                continue
+            }
+            defer { freeaddrinfo(found) }
+            let descriptor = socket(place.ai_family, place.ai_socktype | Int32(SOCK_CLOEXEC.rawValue), 0)
+            if descriptor < 0 { continue }
+            var (on, off): (Int32, Int32) = (1, 0)
+            setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<Int32>.size))
+            if address.host == nil, place.ai_family == AF_INET6 {
+                setsockopt(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, &off, socklen_t(MemoryLayout<Int32>.size))
+            }
+            if bind(descriptor, place.ai_addr, place.ai_addrlen) == 0, Glibc.listen(descriptor, 128) == 0 {
+                return descriptor
+            }
+            let reason = errno
+            close(descriptor)
+            errno = reason
+            // A kernel without IPv6 has the other one.
+            guard reason == EADDRNOTAVAIL || reason == EAFNOSUPPORT else { throw failure() }
+        }
+        throw failure()
+    }
+
+    /// Binds beside the path, sets the mode and renames: the name never stands for a socket with a wrong mode, and a
+    /// stale one is replaced in one step.
+    private static func listen(_ path: String) throws(HubbleServerError) -> Int32 {
+        func failure(_ what: String) -> HubbleServerError {
+            HubbleServerError(
+                description:
+                    "can't listen on \(path): \(what); name another path, or an empty one, with --hubble-socket")
+        }
+        var address = sockaddr_un()
+        let temporary = path + ".new"
+        guard temporary.utf8.count < MemoryLayout.size(ofValue: address.sun_path) else {
+            throw failure("it is longer than 103 bytes")
+        }
+        var status = stat()
+        if lstat(path, &status) == 0, status.st_mode & S_IFMT != S_IFSOCK { throw failure("it is no socket") }
+        unlink(temporary)
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: temporary.utf8) }
+        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        let bound = withUnsafeBytes(of: &address) { bytes in
+            bind(
+                descriptor, bytes.baseAddress?.assumingMemoryBound(to: sockaddr.self),
+                socklen_t(MemoryLayout<sockaddr_un>.size))
+        }
+        guard bound == 0, Glibc.listen(descriptor, 128) == 0, chmod(temporary, 0o660) == 0,
+            rename(temporary, path) == 0
+        else {
+            let reason = String(cString: strerror(errno))
+            close(descriptor)
+            unlink(temporary)
+            throw failure(reason)
+        }
+        return descriptor
+    }
+}

@@ -1,0 +1,64 @@
+internal import Addressing
+internal import Glibc
+internal import HubbleAPI
+internal import Synchronization
+
+/// What a server says of itself and its node.
+struct HubbleNodeDescription: Sendable {
+    let name: String
+    let version: String
+    /// Where other hosts find it; empty: nowhere.
+    let address: String
+    /// Of that address; nil for a path.
+    let port: Port?
+    let usesTLS: Bool
+    let started: UInt64
+
+    /// Nanoseconds since 1970.
+    var now: UInt64 { Self.now() }
+
+    /// Nanoseconds since the start.
+    var uptime: UInt64 {
+        let now = now
+        return now > started ? now - started : 0
+    }
+
+    static func now() -> UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+    }
+}
+
+/// What the servers have sent, for metrics.
+public final class HubbleCounters: Sendable {
+    /// The counts at one time.
+    public struct Counts: Sendable, Equatable {
+        /// Streams of flows that are open.
+        public var streams = 0
+        /// Flows sent.
+        public var flows: UInt64 = 0
+        /// Records that streams told to be missing, wherever they went missing.
+        public var lost: UInt64 = 0
+    }
+
+    private let counts = Mutex(Counts())
+
+    public init() {}
+
+    public var current: Counts { counts.withLock { $0 } }
+
+    func opened() { counts.withLock { $0.streams += 1 } }
+
+    func closed() { counts.withLock { $0.streams -= 1 } }
+
+    func sent(_ record: HubbleGetFlowsResponse) {
+        counts.withLock { counts in
+            if case .lostEvents(let loss) = record.responseTypes {
+                counts.lost += loss.numEventsLost
+            } else {
+                counts.flows += 1
+            }
+        }
+    }
+}

@@ -1,0 +1,98 @@
+import Flows
+import Foundation
+import HTTPEndpoint
+import HubbleServer
+import TestSupport
+import Testing
+
+/// The same services to a client that neither is written in Swift nor shares a library with the server.
+@Suite("Hubble's services to Python's gRPC", .serialized)
+struct OtherClientTests {
+    private static let tls = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .appendingPathComponent("KubernetesAPITests/Fixtures/tls").path
+
+    private func json(_ line: String) throws -> [String: Any] {
+        try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
+    }
+
+    @Test("every method answers, over the socket")
+    func methods() async throws {
+        try await Served.run { served in
+            let client = try await HubbleClient(stubs: served.directory)
+            let target = "unix://\(served.socket)"
+            func ask(
+                _ service: String, _ method: String, _ request: String = "{}", count: Int = 0
+            ) async throws -> HubbleClient.Answer {
+                try await client.call(target, service, method, request, count: count)
+            }
+            let all = try await ask("observer.Observer", "GetFlows")
+            #expect(all.succeeded && all.lines.count == Sample.flows.count, "\(all.lines)")
+            let line = try #require(all.lines.first)
+            let first = try #require(try json(line)["flow"] as? [String: Any])
+            #expect(first["verdict"] as? String == "FORWARDED" && first["Type"] as? String == "L3_L4")
+            #expect((first["egress_allowed_by"] as? [[String: Any]])?.first?["name"] as? String == "front-out")
+            let masked = try await ask(
+                "observer.Observer", "GetFlows", #"{"number": "1", "field_mask": "source.podName,verdict,ipTraceId"}"#)
+            #expect(
+                masked.lines[0].contains(#""flow": {"verdict": "FORWARDED", "source": {"pod_name": "cart-7"}}"#),
+                "\(masked.lines)")
+            let followed = try await ask("observer.Observer", "GetFlows", #"{"number": "3", "follow": true}"#, count: 3)
+            #expect(followed.succeeded && followed.lines.count == 3)
+            let status = try await ask("observer.Observer", "ServerStatus")
+            #expect(try json(status.lines[0])["max_flows"] as? String == "100")
+            #expect(try await ask("observer.Observer", "GetNodes").lines[0].contains("\"NODE_CONNECTED\""))
+            #expect(try await ask("observer.Observer", "GetNamespaces").lines[0].contains("\"kube-system\""))
+            #expect(try await ask("peer.Peer", "Notify", count: 1).lines[0].contains("\"PEER_ADDED\""))
+            #expect(try await ask("grpc.health.v1.Health", "Check").lines == [#"{"status": "SERVING"}"#])
+            for method in ["GetAgentEvents", "GetDebugEvents"] {
+                let answer = try await ask("observer.Observer", method)
+                #expect(!answer.succeeded && answer.lines[0].contains("UNIMPLEMENTED"))
+            }
+            let refused = try await ask(
+                "observer.Observer", "GetFlows", #"{"whitelist": [{"http_method": ["GET"]}]}"#)
+            #expect(
+                try json(refused.lines[0]) as? [String: String] == [
+                    "code": "INVALID_ARGUMENT",
+                    "details": "whitelist[0].http_method: flows of Apus have nothing to compare with it",
+                ])
+        }
+    }
+
+    @Test("TLS: the server shows its certificate, and asks for the client's where it is told to")
+    func security() async throws {
+        func file(_ name: String) -> String { "\(Self.tls)/\(name)" }
+        for asksClients in [false, true] {
+            let security = HubbleServer.Security(
+                certificate: file("server.crt"), key: file("server.key"),
+                clientAuthority: asksClients ? file("ca.crt") : nil)
+            try await Served.run(tls: security) { served in
+                let client = try await HubbleClient(stubs: served.directory)
+                func status(_ tls: HubbleClient.TLS?) async throws -> HubbleClient.Answer {
+                    try await client.call(
+                        "127.0.0.1:\(served.port)", "observer.Observer", "ServerStatus", tls: tls)
+                }
+                let plain = HubbleClient.TLS(authority: file("ca.crt"), name: "127.0.0.1")
+                let known = HubbleClient.TLS(
+                    authority: file("ca.crt"), name: "127.0.0.1", certificate: file("client.crt"),
+                    key: file("client.key"))
+                #expect(try await status(known).succeeded)
+                #expect(try await status(plain).succeeded == !asksClients)
+                #expect(try await !status(nil).succeeded, "without TLS nothing is told")
+            }
+        }
+    }
+
+    @Test("a certificate that is not there is told of before anything listens")
+    func missingFiles() async throws {
+        try await Served.run { served in
+            let security = HubbleServer.Security(certificate: "/nowhere/tls.crt", key: "/nowhere/tls.key")
+            let error = #expect(throws: HubbleServerError.self) {
+                _ = try HubbleServer(
+                    .init(address: .init("127.0.0.1:0"), tls: security), node: "n", version: "1", hub: served.hub,
+                    peers: served.peers, counters: served.counters)
+            }
+            #expect(
+                error?.description == "--hubble-tls-cert: /nowhere/tls.crt can't be read: No such file or directory")
+        }
+    }
+}
