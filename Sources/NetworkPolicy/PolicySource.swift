@@ -123,8 +123,11 @@ extension PolicySource {
         rules = Self.rules(name, ingress: object.ingress, egress: object.egress) { origin, rule in
             var origin = origin
             origin.ruleName = rule.name
-            return SourceRule(
+            var source = SourceRule(
                 origin: origin, action: rule.action, peers: rule.peers, ports: rule.ports, home: .everywhere)
+            // The API knows no such rule. It must not admit what nobody has written.
+            if rule.peers.isEmpty, rule.action != .deny { source.peers = [] }
+            return source
         }
         directions = Set(rules.map(\.origin.direction))
     }
