@@ -51,7 +51,7 @@ extension PolicyCompiler {
 
     private mutating func prepare(_ source: PolicySource) -> ActivePolicy {
         var held: Set<Int> = []
-        let rules = source.rules.filter { source.directions.contains($0.origin.direction) }.map { rule in
+        let rules = source.rulesInForce.map { rule in
             let numbered = rule.numberedPorts
             let names = rule.portNames
             let isEgress = rule.origin.direction == .egress

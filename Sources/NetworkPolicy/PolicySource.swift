@@ -92,7 +92,8 @@ struct PolicySource: Hashable {
     let rules: [SourceRule]
     let problems: [PolicyProblem]
 
-    func rules(_ direction: PolicyDirection) -> [SourceRule] { rules.filter { $0.origin.direction == direction } }
+    /// The rules of those directions: `policyTypes` may leave others out.
+    var rulesInForce: [SourceRule] { rules.filter { directions.contains($0.origin.direction) } }
 }
 
 extension PolicySource {
