@@ -58,13 +58,12 @@ import Testing
                 .reason,
             ObjectProblem(DatapathProblem(object: "ClusterNetworkPolicy/b", reason: .names(broken)))?.reason,
             ObjectProblem(pod, notAttached: "no").reason,
-            ObjectProblem(PolicyName(kind: .networkPolicy, namespace: "a", name: "b"), closes: .egress, []).reason,
         ]
         #expect(
             found == [
                 .invalid, nil, .invalid, .invalid, .noInterface, .mapFull, .mapFull, .refused, .closed, .invalid,
                 .refused,
-                .notAttached, .closed,
+                .notAttached,
             ])
     }
 }
