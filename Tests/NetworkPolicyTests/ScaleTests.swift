@@ -49,6 +49,7 @@ struct ScaleTests {
         let (small, large) = (costs(pods: 500, policies: 20), costs(pods: 5_000, policies: 200))
         #expect(small == large)
         #expect(
-            large.allSatisfy { $0 == Cost(work: PolicyWork(pods: 2, addresses: 2, lists: 0), edits: 1) }, "\(large)")
+            large.allSatisfy { $0 == Cost(work: PolicyWork(pods: 2, selectors: 1, addresses: 2, lists: 0), edits: 1) },
+            "\(large)")
     }
 }
