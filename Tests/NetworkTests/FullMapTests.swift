@@ -212,6 +212,48 @@ extension AgentLifeTests {
             }
         }
 
+        @Test func aPodWithoutRoomAmongTheEndpointsIsClosedAndNamed() async throws {
+            // Slot 0 is nobody's: room for five of six pods.
+            let options = ["--map-size-endpoints", "6"]
+            try await withLab(Shop.plan) { lab in
+                let agent = AgentProcess(lab, manifests: try .shop(lab), options: options)
+                let shop = Shop(lab: lab, agent: agent)
+                try await shop.openShop()
+                for name in ["client", "intruder"] { try await lab.pod(name).serve(port: 9000) }
+                try agent.start()
+                let closed = try await podWithoutRoom(agent)
+                let labels = ["kind": "Pod", "reason": "MapFull"]
+                #expect(try await agent.metric("apus_unprogrammed_objects", labels) == 1)
+                let port: Port = closed.hasPrefix("web") ? 8080 : closed.hasPrefix("db") ? 5432 : 9000
+                let node = lab.host("node-a")
+                for address in lab.pod(closed).addresses {
+                    #expect(try await node.ask(address, port, within: .milliseconds(500)) == .timedOut)
+                    #expect(
+                        try await lab.pod(closed).ask(node.addresses[0], port, within: .milliseconds(500)) == .timedOut)
+                }
+                #expect(try agent.drops(.unknownEndpoint) > 0)
+                for name in Shop.webPods + ["db-1", "client", "intruder"] where name != closed {
+                    let port: Port = name.hasPrefix("web") ? 8080 : name.hasPrefix("db") ? 5432 : 9000
+                    for address in lab.pod(name).addresses {
+                        #expect(try await node.ask(address, port, within: .seconds(60)).isAnswered, "\(name)")
+                    }
+                }
+            }
+        }
+
+        /// The pod that is told to find no room, which is the only one.
+        private func podWithoutRoom(_ agent: AgentProcess) async throws -> String {
+            var closed: [String] = []
+            try await eventually("a pod to be named") {
+                let found = try await agent.diagnostics()
+                closed = found.filter { $0.message == "map endpoints is full (--map-size-endpoints)" }.map(\.object)
+                guard !closed.isEmpty else { throw LabError("diagnostics", "\(found)\n\(agent.logged.suffix(2000))") }
+                return true
+            }
+            try #require(closed.count == 1 && closed[0].split(separator: "/").count == 2, "\(closed)")
+            return String(closed[0].split(separator: "/")[1])
+        }
+
         private func expectClosed(_ shop: Shop) async throws {
             try await expectNamed(shop)
             let found = try await shop.agent.diagnostics()

@@ -119,7 +119,8 @@ extension ObjectProblem {
 
     init(_ problem: PolicyProblem) {
         self.init(
-            object: ObjectReference(problem.object), reason: .invalid, message: "\(problem.field): \(problem.message)")
+            object: ObjectReference(problem.object), reason: .invalid, message: "\(problem.field): \(problem.message)",
+            topic: problem.field)
     }
 
     init?(_ problem: ServiceProblem) {
