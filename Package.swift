@@ -243,8 +243,8 @@ let package = Package(
         .testTarget(
             name: "DatapathProgramTests",
             dependencies: [
-                "Addressing", "BPF", "DNSMessages", "DatapathABI", "DatapathObjects", "DomainNames", "LinuxKernel",
-                "NetworkPolicy", "PolicyGenerators", "TestSupport", "Wire",
+                "Addressing", "BPF", "DNSMessages", "Datapath", "DatapathABI", "DatapathObjects", "DomainNames",
+                "LinuxKernel", "NetworkPolicy", "PolicyGenerators", "TestSupport", "Wire",
             ],
             swiftSettings: strict, plugins: ["CompileBPF"]),
         .testTarget(

@@ -70,7 +70,13 @@ extension NodeController {
                     message: "not every object can be read: pods, Services and policies from before the start are kept "
                         + "until they can, and its pods are judged as before")
             ]
+        let closed = closedPods
+        let overlong = closed.overlong.map {
+            AgentDiagnostic(object: "endpoint \($0.pod)", message: $0.problem.message)
+        }
+        let judging = closed.judging.map { AgentDiagnostic(object: "\($0.policy)", message: $0.problem.message) }
         return kept + heldPeers() + diagnostics.told + policies + services + pods + unchecked + uncovered + writes
+            + overlong + judging
     }
 
     private func heldPeers() -> [AgentDiagnostic] {

@@ -138,12 +138,12 @@ extension NodeController {
         let offset = UInt64(bitPattern: KernelClock.realtimeOffset())
         var held = HeldNames()
         held.names = { pod, address in
-            guard let policy = self.tables.egressPolicy(of: pod) else { return [] }
+            guard let policy = self.tables.policies(of: pod)?.egress else { return [] }
             return self.names.held.names(of: address, for: policy).filter { $0.end > now }
                 .map { PolicyJudgement.Name(name: $0.name, end: $0.end &+ offset) }
         }
         held.addresses = { pod, name in
-            guard let policy = self.tables.egressPolicy(of: pod) else { return [] }
+            guard let policy = self.tables.policies(of: pod)?.egress else { return [] }
             return self.names.held.addresses(of: name, for: policy, now: now)
         }
         return held
@@ -157,7 +157,7 @@ extension NodeController {
             return problem.object == "endpoint \(pod)"
         }
         if closed.isEmpty { return [] }
-        return closed.map(\.reason.description) + programming.fullMaps
+        return closed.map(\.reason.description) + programming.fullPolicyMaps
     }
 }
 

@@ -59,10 +59,15 @@ struct ProgrammingState: Sendable {
         if !servicesAreRefused { servicesUpdatedAt = now }
     }
 
-    /// The maps that had no room, each once, with the flags that size them.
-    var fullMaps: [String] {
+    /// The maps of policies and of classes of peers that had no room, each once, with the flags that size them: what
+    /// may be the cause of a pod that is closed.
+    var fullPolicyMaps: [String] {
         let full = problems.filter { problem in
-            if case .refused(_, let error) = problem.reason { error.saysFull } else { false }
+            if case .refused(let table, let error) = problem.reason {
+                table.isOfPolicies && error.saysFull
+            } else {
+                false
+            }
         }
         return Set(full.map(\.reason.description)).sorted()
     }
@@ -101,6 +106,14 @@ struct ProgrammingState: Sendable {
 }
 
 extension DatapathTable {
+    fileprivate var isOfPolicies: Bool {
+        switch self {
+        case .policyPages, .policyPeers, .policySinglePorts, .policyPorts, .peerClasses, .peerPrefixes: true
+        case .info, .interfaces, .endpoints, .endpointAddresses, .services, .slots, .backends, .names, .dnsResolvers:
+            false
+        }
+    }
+
     fileprivate var isOfServices: Bool { self == .services || self == .slots || self == .backends }
 }
 

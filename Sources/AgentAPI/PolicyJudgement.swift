@@ -190,17 +190,12 @@ public struct PolicyJudgement: Sendable, Hashable, Codable {
     /// Whether two judgements come to the same by the same rule, in audit mode or not. What the maps may not know is not
     /// compared: the name of a rule, which objects isolate beside the first, and what audits.
     public func agrees(with other: PolicyJudgement) -> Bool {
-        guard allowed == other.allowed, reasonClass == other.reasonClass, isAudited == other.isAudited else {
-            return false
-        }
+        guard allowed == other.allowed, reason == other.reason, isAudited == other.isAudited else { return false }
         guard let rule = decidingRule?.rule, let others = other.decidingRule?.rule else { return true }
         return rule == others
     }
 
     private var isAudited: Bool { allowed && audited != nil }
-
-    /// What is too much is programmed as a policy that isolates and has no rules.
-    private var reasonClass: Reason { reason == .broken ? .isolation : reason }
 
     private static func tiers(_ reason: Reason, _ rules: [Rule]) -> [Tier] {
         let end: Tier.Name? =

@@ -55,11 +55,10 @@ public struct DatapathProblem: Error, Sendable, Hashable, CustomStringConvertibl
 extension DatapathProblem.Reason: CustomStringConvertible {
     public var description: String {
         switch self {
-        case .slotsExhausted: "no room in map slots for its backends"
-        case .backendsExhausted: "map backends is full"
-        case .endpointsExhausted: "map endpoints is full"
-        case .refused(let table, let error) where error.saysFull:
-            "map \(table.rawValue) is full" + (table.sizeFlag.map { " (\($0))" } ?? "")
+        case .slotsExhausted: "no room in map slots for its backends" + DatapathTable.slots.sizeHint
+        case .backendsExhausted: "map backends is full" + DatapathTable.backends.sizeHint
+        case .endpointsExhausted: "map endpoints is full" + DatapathTable.endpoints.sizeHint
+        case .refused(let table, let error) where error.saysFull: "map \(table.rawValue) is full" + table.sizeHint
         case .refused(let table, let error): "map \(table.rawValue): \(error)"
         case .waiting(let table): "map \(table.rawValue) waits for what it leads to"
         case .closed(let direction, let policy):
@@ -69,4 +68,9 @@ extension DatapathProblem.Reason: CustomStringConvertible {
         case .names(let error): "names are not learned by the newest patterns: \(error)"
         }
     }
+}
+
+extension DatapathTable {
+    /// What to raise where the map is full.
+    fileprivate var sizeHint: String { sizeFlag.map { " (\($0))" } ?? "" }
 }

@@ -143,6 +143,11 @@ public struct DatapathTables: Sendable {
         return !isEdited && endpoints.isProgrammed(pod)
     }
 
+    /// The policies that judge a pod in the kernel; nil when the pod has no endpoint there.
+    public func policies(of pod: PodKey) -> EndpointPolicies? {
+        endpoints.records.values.first { $0.name?.pod == pod && $0.actual != nil }?.actual?.policies
+    }
+
     // MARK: Problems
 
     /// What found no room, in order.

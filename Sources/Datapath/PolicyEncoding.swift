@@ -57,6 +57,7 @@ extension CompiledPolicy {
         var flags = isolates ? APUS_POLICY_ISOLATES.rawValue : auditedBy.isEmpty ? 0 : APUS_POLICY_AUDITS_REST.rawValue
         if audits { flags |= APUS_POLICY_AUDITS.rawValue }
         if !domains.isEmpty { flags |= APUS_POLICY_NAMES.rawValue }
+        if isTooLong { flags |= APUS_POLICY_TOO_LONG.rawValue }
         return UInt32(flags)
     }
 }

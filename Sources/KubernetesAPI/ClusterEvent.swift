@@ -71,9 +71,10 @@ extension ClusterEvent {
     private static let component = "apusd"
 
     /// What is written of an Event that happened again.
-    var patch: Patch { Patch(count: count, lastTimestamp: lastTime) }
+    var patch: Patch { Patch(message: message, count: count, lastTimestamp: lastTime) }
 
     struct Patch: Encodable {
+        let message: String
         let count: Int
         let lastTimestamp: String
     }

@@ -14,19 +14,9 @@ struct IdleRules {
     private let ruleCounts: [PolicyName: Int]
 
     init(_ inputs: [PolicyInput]) {
-        idle = RuleOrderLint(inputs).idleRules()
-        var counts: [PolicyName: Int] = [:]
-        for input in inputs {
-            guard let name = input.policy else { continue }
-            switch input {
-            case .policy(let object): counts[name] = object.ingress.count + object.egress.count
-            case .clusterPolicy(let object): counts[name] = object.ingress.count + object.egress.count
-            // With the rule that every one has, for DNS.
-            case .fqdnPolicy(let object): counts[name] = object.egress.count + 1
-            default: break
-            }
-        }
-        ruleCounts = counts
+        let lint = RuleOrderLint(inputs)
+        idle = lint.idleRules()
+        ruleCounts = lint.ruleCounts
     }
 
     /// A policy of which no rule is ever asked is told once, not by each rule.

@@ -3,7 +3,7 @@ internal import Kubernetes
 internal import NetworkPolicy
 internal import PolicyTranslation
 
-/// A policy of either kind in the form that checks work with; fields are named as they are written.
+/// A policy of any kind in the form that checks work with; fields are named as they are written.
 struct LintedPolicy {
     /// Something about one field.
     struct Remark {
@@ -40,6 +40,7 @@ struct LintedPolicy {
 
     var subject: LintedPods
     var subjectField: String
+    /// The rules of the directions that are in force.
     var rules: [Rule]
     var isClusterPolicy: Bool
     /// Directions with rules that `policyTypes` leaves out.
@@ -53,6 +54,7 @@ struct LintedPolicy {
         switch object {
         case .networkPolicy(let policy): self.init(policy)
         case .clusterNetworkPolicy(let policy): self.init(policy)
+        case .fqdnNetworkPolicy(let policy): self.init(policy)
         default: return nil
         }
     }
@@ -64,11 +66,31 @@ struct LintedPolicy {
         denies = policy.isolatesIngress || policy.isolatesEgress
         subject = LintedPods(namespaces: .own(home), pods: PolicySelector(policy.podSelector))
         subjectField = "spec.podSelector"
-        rules =
-            Self.numbered(policy.ingress ?? [], "ingress").map { Rule($0.rule, $0.field, isIngress: true, home) }
-            + Self.numbered(policy.egress ?? [], "egress").map { Rule($0.rule, $0.field, isIngress: false, home) }
-        if !policy.isolatesIngress, policy.ingress?.isEmpty == false { ignored.append("ingress") }
-        if !policy.isolatesEgress, policy.egress?.isEmpty == false { ignored.append("egress") }
+        rules = []
+        if policy.isolatesIngress {
+            rules += Self.numbered(policy.ingress ?? [], "ingress").map {
+                Rule($0.rule, $0.field, isIngress: true, home)
+            }
+        } else if policy.ingress?.isEmpty == false {
+            ignored.append("ingress")
+        }
+        if policy.isolatesEgress {
+            rules += Self.numbered(policy.egress ?? [], "egress").map {
+                Rule($0.rule, $0.field, isIngress: false, home)
+            }
+        } else if policy.egress?.isEmpty == false {
+            ignored.append("egress")
+        }
+    }
+
+    private init(_ policy: FQDNNetworkPolicy) {
+        isClusterPolicy = false
+        isAudited = policy.meta.isPolicyAudited
+        denies = true
+        subject = LintedPods(
+            namespaces: .own(policy.meta.namespace), pods: PolicySelector(policy.podSelector))
+        subjectField = "spec.podSelector"
+        rules = Self.numbered(policy.egress, "egress").map { Rule($0.rule, $0.field) }
     }
 
     private init(_ policy: ClusterNetworkPolicy) {
@@ -101,6 +123,16 @@ extension LintedPolicy.Rule {
             return LintedPolicy.NamedPort(
                 field: "\(field).ports[\(index)].port", name: name, protocols: [port.ipProtocol])
         }
+    }
+
+    fileprivate init(_ rule: FQDNNetworkPolicyRule, _ field: String) {
+        self.field = field
+        isIngress = false
+        peersField = field + ".matches"
+        peers = rule.matches.map { _ in .outside }
+        hasPorts = !(rule.ports ?? []).isEmpty
+        emptyPortList = rule.ports?.isEmpty ?? false
+        namedPorts = []
     }
 
     fileprivate init(_ rule: ClusterNetworkPolicyRule, _ field: String, isIngress: Bool) {

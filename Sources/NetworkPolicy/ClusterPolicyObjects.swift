@@ -20,6 +20,7 @@ public struct ClusterPolicyRule: Sendable, Hashable {
     /// What the author calls the rule; it decides nothing.
     public var name: String?
     public var action: PolicyAction
+    /// At least one; a rule without peers, which the API has not, denies everyone or admits nobody.
     public var peers: [PolicyPeer]
     public var ports: [PortRule]?
 

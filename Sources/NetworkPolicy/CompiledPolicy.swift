@@ -120,8 +120,11 @@ public struct CompiledPage: Sendable, Hashable {
 
 /// One ordered rule list of one direction, ready to be programmed.
 public struct CompiledPolicy: Sendable, Hashable {
-    /// The most pages a policy can have (16,384 rules); a longer list fails closed.
+    /// The most pages a policy can have; a longer list fails closed.
     public static let maximumPages = 64
+
+    /// The most rules that a policy can have.
+    public static let maximumRules = maximumPages * PageBits.width
 
     public var id: PolicyID
     public var direction: PolicyDirection
@@ -134,11 +137,13 @@ public struct CompiledPolicy: Sendable, Hashable {
     public var pages: [CompiledPage]
     /// The rules that admit by names, by pattern and in the order of the patterns.
     public var domains: [DomainBits]
+    /// Whether it stands for a list that is longer than can be programmed: it isolates, and has no rules.
+    public var isTooLong: Bool
 
     public init(
         id: PolicyID, direction: PolicyDirection, isolatedBy: [PolicyName] = [], auditedBy: [PolicyName] = [],
         rules: [CompiledRule] = [], pages: [CompiledPage] = [],
-        domains: [DomainBits] = []
+        domains: [DomainBits] = [], isTooLong: Bool = false
     ) {
         self.id = id
         self.direction = direction
@@ -147,6 +152,7 @@ public struct CompiledPolicy: Sendable, Hashable {
         self.rules = rules
         self.pages = pages
         self.domains = domains
+        self.isTooLong = isTooLong
     }
 
     /// Whether what no rule admits is denied.

@@ -154,9 +154,10 @@ struct MatcherTable {
     }
 
     /// The matchers over pods that match a pod, by one atom each or one for each number of their named port.
-    func atoms(of pod: PolicyPod) -> [Atom] {
+    func atoms(of pod: PolicyPod, _ work: inout PolicyWork) -> [Atom] {
         var result: [Atom] = []
         func add(_ id: Int) {
+            work.selectors += 1
             guard let matcher = matchers[id], case .pods(let pods) = matcher.key.base, pods.selector.matches(pod.labels)
             else { return }
             if case .matching = pods.scope, !matcher.namespaces.contains(pod.key.namespace) { return }

@@ -20,6 +20,8 @@ struct PolicyContent: Hashable {
     /// Those that would isolate if they were not in audit mode; empty where others isolate.
     let auditedBy: [PolicyName]
     let rules: [OrderedRule]
+    /// Whether it stands for a list that is longer than can be programmed: it has no rules then, and isolates.
+    var isTooLong = false
 
     /// Whether this is the absence of any policy.
     var isNothing: Bool { isolatedBy.isEmpty && auditedBy.isEmpty && rules.isEmpty }
@@ -32,6 +34,7 @@ struct PolicyContent: Hashable {
         hash.combine(isolatedBy.count - auditedBy.count)
         for name in isolatedBy + auditedBy { hash.combine(name.description) }
         for rule in rules { rule.combine(into: &hash, matchers) }
+        if isTooLong { hash.combine("too long") }
         return hash.identifier()
     }
 }

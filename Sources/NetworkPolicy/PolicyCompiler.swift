@@ -80,11 +80,10 @@ public struct PolicyCompiler: Sendable {
         var result = Set(policies.sources.values.flatMap(\.problems))
         for (key, endpoint) in endpoints {
             for (direction, name) in endpoint.overflows {
-                let limit = CompiledPolicy.maximumPages * PageBits.width
                 result.insert(
                     PolicyProblem(
                         object: name, field: "spec.\(direction.rawValue)",
-                        message: "pod \(key) has more than \(limit) rules with this policy"))
+                        message: "pod \(key) has more than \(CompiledPolicy.maximumRules) rules with this policy"))
             }
         }
         return result.sorted()
@@ -125,6 +124,11 @@ public struct PolicyCompiler: Sendable {
 
     /// The objects that select a pod of this node, in the order in which they are judged.
     public func policies(selecting key: PodKey) -> [PolicyName] { endpoints[key]?.policies ?? [] }
+
+    /// Those of them that say anything about a direction.
+    public func policies(selecting key: PodKey, _ direction: PolicyDirection) -> [PolicyName] {
+        policies(selecting: key).filter { policies.sources[$0]?.directions.contains(direction) ?? false }
+    }
 }
 
 // MARK: - Taking changes

@@ -22,7 +22,7 @@ extension PolicyCompiler {
     private mutating func updateSelections() {
         for key in dirty.selections {
             let pod = directory[key].flatMap { $0.node == node ? $0 : nil }
-            let new = pod.map { policies.selecting($0, directory) } ?? []
+            let new = pod.map { policies.selecting($0, directory, &work) } ?? []
             let old = endpoints[key]?.policies ?? []
             for name in old where !new.contains(name) {
                 if policies.select(name, key, false) { dirty.policies.insert(name) }
@@ -51,7 +51,7 @@ extension PolicyCompiler {
 
     private mutating func prepare(_ source: PolicySource) -> ActivePolicy {
         var held: Set<Int> = []
-        let rules = source.rules.filter { source.directions.contains($0.origin.direction) }.map { rule in
+        let rules = source.rulesInForce.map { rule in
             let numbered = rule.numberedPorts
             let names = rule.portNames
             let isEgress = rule.origin.direction == .egress
@@ -128,7 +128,7 @@ extension PolicyCompiler {
                 podAtoms[key] = nil
                 continue
             }
-            let atoms = matchers.atoms(of: pod).sorted()
+            let atoms = matchers.atoms(of: pod, &work).sorted()
             if atoms == podAtoms[key] ?? [] { continue }
             podAtoms[key] = atoms.isEmpty ? nil : atoms
             dirty.addresses.formUnion(pod.addresses)

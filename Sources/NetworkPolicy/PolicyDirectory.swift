@@ -36,9 +36,10 @@ struct PolicyDirectory {
     }
 
     /// The policies that select a pod, in the order in which they are judged.
-    func selecting(_ pod: PolicyPod, _ world: PodDirectory) -> [PolicyName] {
+    func selecting(_ pod: PolicyPod, _ world: PodDirectory, _ work: inout PolicyWork) -> [PolicyName] {
         var found: [SourceKey] = []
         func consider(_ name: PolicyName) {
+            work.selectors += 1
             if let source = sources[name], world.contains(pod, in: source.subject) { found.append(source.key) }
         }
         byNamespace[pod.key.namespace]?.forEachCandidate(pod.labels, consider)

@@ -180,7 +180,8 @@ extension PolicyOracle {
                 let step = Explanation.Consideration(
                     origin: origin, tier: tier, action: rule.action, isAudited: isAudited, peers: rule.peers,
                     ports: rule.ports ?? [],
-                    admitsPeer: rule.peers.contains { admits($0, query, home: nil) },
+                    admitsPeer: rule.peers.isEmpty && rule.action == .deny
+                        || rule.peers.contains { admits($0, query, home: nil) },
                     admitsPort: admitsPort(rule.ports, query, endpoint))
                 course.considered.append(step)
                 guard step.matches else { continue }

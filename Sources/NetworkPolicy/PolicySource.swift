@@ -92,7 +92,8 @@ struct PolicySource: Hashable {
     let rules: [SourceRule]
     let problems: [PolicyProblem]
 
-    func rules(_ direction: PolicyDirection) -> [SourceRule] { rules.filter { $0.origin.direction == direction } }
+    /// The rules of those directions: `policyTypes` may leave others out.
+    var rulesInForce: [SourceRule] { rules.filter { directions.contains($0.origin.direction) } }
 }
 
 extension PolicySource {
@@ -123,8 +124,11 @@ extension PolicySource {
         rules = Self.rules(name, ingress: object.ingress, egress: object.egress) { origin, rule in
             var origin = origin
             origin.ruleName = rule.name
-            return SourceRule(
+            var source = SourceRule(
                 origin: origin, action: rule.action, peers: rule.peers, ports: rule.ports, home: .everywhere)
+            // The API knows no such rule. It must not admit what nobody has written.
+            if rule.peers.isEmpty, rule.action != .deny { source.peers = [] }
+            return source
         }
         directions = Set(rules.map(\.origin.direction))
     }

@@ -83,7 +83,7 @@ struct ProgramTables {
         let compiled = CompiledPolicy(
             id: id, direction: content.direction, isolatedBy: content.isolatedBy, auditedBy: content.auditedBy,
             rules: content.rules.map { $0.compiled(matchers) }, pages: content.pages,
-            domains: matchers.domainBits(bitsByAtom))
+            domains: matchers.domainBits(bitsByAtom), isTooLong: content.isTooLong)
         let policy = Policy(content: content, compiled: compiled, bitsByAtom: bitsByAtom)
         policies[id] = policy
         policyIDs[content] = id

@@ -41,11 +41,12 @@ struct RuleList {
             for rule in policy.rules where rule.source.origin.direction == direction {
                 rules += rule.ordered(pod, matchers, isAudited: isAudited)
             }
-            if rules.count > CompiledPolicy.maximumPages * PageBits.width { overflowedBy = policy.source.key.name }
+            if rules.count > CompiledPolicy.maximumRules { overflowedBy = policy.source.key.name }
         }
         self.overflowedBy = overflowedBy
         if let overflowedBy {
-            content = PolicyContent(direction: direction, isolatedBy: [overflowedBy], auditedBy: [], rules: [])
+            content = PolicyContent(
+                direction: direction, isolatedBy: [overflowedBy], auditedBy: [], rules: [], isTooLong: true)
         } else {
             let isolating = concerned.filter { $0.source.isolates.contains(direction) }.map(\.source.key.name)
             let enforcing = isolating.filter { !audited.contains($0) }

@@ -15,28 +15,29 @@ struct NodePeers: Sendable {
 
     /// What the changes say to the policy compiler about cluster policies, removals left out.
     mutating func apply(_ changes: [ObjectChange]) -> [PolicyInput] {
-        var changed: [ClusterNetworkPolicy] = []
+        // The last word of a batch counts, also where it removes what the batch brings.
+        var changed: [String: ClusterNetworkPolicy] = [:]
         var nodesChanged = false
         for change in changes {
             switch change {
             case .upsert(.clusterNetworkPolicy(let policy)):
                 policies[policy.meta.name] = policy.hasNodePeers ? policy : nil
-                changed.append(policy)
+                changed[policy.meta.name] = policy
             case .upsert(.node(let node)):
                 let place = Place(labels: node.meta.labels, addresses: node.addresses.map(\.address))
                 // A node's status changes every few seconds, what matters here hardly ever.
                 if nodes.updateValue(place, forKey: node.meta.name) != place { nodesChanged = true }
-            case .delete(let key) where key.kind == .clusterNetworkPolicy: policies[key.name] = nil
+            case .delete(let key) where key.kind == .clusterNetworkPolicy:
+                (policies[key.name], changed[key.name]) = (nil, nil)
             case .delete(let key) where key.kind == .node:
                 if nodes.removeValue(forKey: key.name) != nil { nodesChanged = true }
             case .upsert, .delete: break
             }
         }
-        if nodesChanged {
-            let fresh = Set(changed.map(\.meta.name))
-            changed += policies.values.filter { !fresh.contains($0.meta.name) }
+        if nodesChanged { changed.merge(policies) { new, _ in new } }
+        return changed.sorted { $0.key < $1.key }.map {
+            .clusterPolicy(ClusterPolicyObject($0.value, nodes: addresses))
         }
-        return changed.map { .clusterPolicy(ClusterPolicyObject($0, nodes: addresses)) }
     }
 
     private func addresses(of selector: PolicySelector) -> [IPAddress] {

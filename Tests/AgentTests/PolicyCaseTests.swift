@@ -7,8 +7,9 @@ import Testing
 struct PolicyCaseTests {
     @Test("There are as many as there should be, each with a name of its own")
     func count() throws {
-        let steps = try PolicyCaseFile.all().flatMap(\.steps)
-        #expect(steps.count >= 200, "\(steps.count) cases")
+        let cases = try PolicyCaseFile.all()
+        let steps = cases.flatMap(\.steps)
+        #expect(cases.count >= 200, "\(cases.count) cases, \(steps.count) states")
         let written = steps.count { $0.written != nil }
         #expect(written >= 40, "\(written) of \(steps.count)")
         let repeated = Dictionary(grouping: steps, by: \.name).filter { $1.count > 1 }.keys

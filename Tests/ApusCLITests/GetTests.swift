@@ -97,6 +97,23 @@ import Testing
         #expect(json.contains(#""in_force" : false"#) && json.contains(#""rejected" : ["#), "\(json)")
     }
 
+    private static let closed = PolicyRow(
+        policy: "00c0ffee", direction: "ingress", isolates: true, closed: true, isolatedBy: "NetworkPolicy shop/long",
+        endpoints: ["shop/cart-0"], rules: [])
+
+    @Test func `a policy of a pod that has too many rules with another one is not in force`() throws {
+        let endpoint = try #require(try FakeDatapath().endpoints().first)
+        let view = PolicyView(
+            PolicyDetails(objects: [Self.cart()]), PolicySelection(name: "cart"), maps: [Self.closed],
+            endpoints: [endpoint])
+        let object = try #require(view.objects.first)
+        #expect(object.inForce == false)
+        let cause = "ingress is closed: more rules than can be programmed, with NetworkPolicy shop/long"
+        #expect(object.pending == ["shop/cart-0: \(cause)"])
+        let alone = PolicyView(PolicySelection(name: "long"), maps: [Self.closed]).objects
+        #expect(alone.map(\.inForce) == [false] && alone.map(\.pending) == [["shop/cart-0: \(cause)"]])
+    }
+
     @Test func `a policy that was never right is not unknown`() async throws {
         let wrong = "a.yaml: document 1: NetworkPolicy shop/cart: spec.podSelectr: is not known"
         let outcome = try await get(PolicyDetails(refused: [wrong]), "shop/cart")

@@ -108,6 +108,21 @@ import Testing
                 """)
     }
 
+    @Test func `a policy of more rules than can be programmed is closed, and says with which object`() throws {
+        let reading = PolicyReading(
+            id: PolicyID(rawValue: 0xc0ffee), isolates: true,
+            isolationText: "NetworkPolicy/shop/long/ingress/isolation", rules: [], uses: [], isTooLong: true)
+        var row = PolicyRow(reading)
+        row.endpoints = ["shop/cart-0"]
+        #expect(
+            PolicyRow.text([row]) == """
+                policy 00c0ffee  ingress  closed: more rules than can be programmed, with NetworkPolicy shop/long
+                    judges shop/cart-0
+
+                """)
+        #expect(row.closed == true)
+    }
+
     @Test func `connections, the last used first`() async {
         #expect(
             await run("connection", "list").output == """

@@ -9,6 +9,8 @@ public struct PolicyChangeCost: Sendable {
     public let time: Duration
     /// Pods and addresses that one of them looked at, the most of any.
     public let lookedAt: Int
+    /// Selectors that one of them asked, likewise.
+    public let asked: Int
 
     /// Measures it: a pod of another node comes to be one that policies of this node admit, and ends being one.
     ///
@@ -17,16 +19,17 @@ public struct PolicyChangeCost: Sendable {
         var cluster = TeamCluster(namespaces: namespaces)
         let clock = ContinuousClock()
         var times: [Duration] = []
-        var lookedAt = 0
+        var (lookedAt, asked) = (0, 0)
         for number in 0..<201 {
             times.append(
                 clock.measure {
                     let work = cluster.change(role: number.isMultiple(of: 2) ? "client" : "other").work
                     lookedAt = max(lookedAt, work.pods + work.addresses)
+                    asked = max(asked, work.selectors)
                 })
         }
         return PolicyChangeCost(
             pods: namespaces * TeamCluster.podsOfNamespace, policies: namespaces * TeamCluster.policiesOfNamespace,
-            time: times.sorted()[times.count / 2], lookedAt: lookedAt)
+            time: times.sorted()[times.count / 2], lookedAt: lookedAt, asked: asked)
     }
 }

@@ -1,12 +1,14 @@
 internal import Addressing
+internal import Datapath
 internal import DatapathABI
 internal import FoundationEssentials
+internal import LinuxKernel
 internal import NetworkPolicy
 internal import Synchronization
 internal import TestSupport
 internal import Testing
 
-/// A policy that goes back and forth, as the agent would program it, while packets of live connections are judged.
+/// A policy that goes back and forth, as the agent programs it, while packets of live connections are judged.
 ///
 /// One task changes the maps, another one puts packets through the programs; they share no mutable state but the maps
 /// and the count of changes.
@@ -20,24 +22,26 @@ private final class FlippedPolicy: @unchecked Sendable {
     let changes = Atomic<Int>(0)
     let isOver = Atomic<Bool>(false)
     private var compiler = PolicyCompiler(node: "n1")
-    private var tables: CompiledTables
-    private var generation: UInt32 = 1
+    private var tables = DatapathTables(node: "n1", startedAt: 1)
 
     init() throws {
         datapath = try DatapathFixture()
-        tables = CompiledTables(datapath)
         steady = try datapath.addPod()
         flipped = try datapath.addPod()
         server = try datapath.addPod()
         var inputs: [PolicyInput] = [.namespace("shop", labels: [:])]
+        var endpoints: [EndpointEdit] = []
         for (name, pod) in [("steady", steady), ("flipped", flipped), ("server", server)] {
+            let key = PodKey(namespace: "shop", name: name)
             inputs.append(
-                .pod(
-                    PolicyPod(
-                        key: PodKey(namespace: "shop", name: name), labels: ["role": name], addresses: pod.addresses,
-                        node: "n1")))
+                .pod(PolicyPod(key: key, labels: ["role": name], addresses: pod.addresses, node: "n1")))
+            endpoints.append(
+                .upsert(
+                    EndpointSpec(
+                        pod: key, uid: name, addresses: pod.addresses, interface: 100 + pod.slot, mac: pod.mac,
+                        hostMAC: pod.hostMAC, canRedirect: true)))
         }
-        try apply(inputs + [policy(admitsAll: true)])
+        try apply(inputs + [policy(admitsAll: true)], endpoints)
         for talk in talks { try datapath.establish(talk) }
         _ = datapath.events()
     }
@@ -67,29 +71,12 @@ private final class FlippedPolicy: @unchecked Sendable {
                 ingress: first + [rule("steady", [PortRule(.tcp, .number(80))])]))
     }
 
-    private func apply(_ inputs: [PolicyInput]) throws {
-        let old = tables.endpoints
-        // What nothing leads to any more goes last, after the endpoints were switched.
-        let edits = compiler.apply(inputs)
-        let isRemoval = { (edit: PolicyEdit) in
-            switch edit {
-            case .removePolicy, .removePeers: true
-            default: false
-            }
-        }
-        for edit in edits where !isRemoval(edit) { try tables.apply(edit) }
-        let new = tables.endpoints
-        generation += 1
-        for (name, pod) in [("steady", steady), ("flipped", flipped), ("server", server)] {
-            let key = PodKey(namespace: "shop", name: name)
-            guard let policies = new[key], policies != old[key] else { continue }
-            try datapath.setEndpoint(of: pod) {
-                $0.ingress_policy = policies.ingress.rawValue
-                $0.egress_policy = policies.egress.rawValue
-            }
-            try datapath.setEndpoint(of: pod) { $0.generation = generation }
-        }
-        for edit in edits where isRemoval(edit) { try tables.apply(edit) }
+    /// Has the agent's tables write what a change means, in their order.
+    private func apply(_ inputs: [PolicyInput], _ pods: [EndpointEdit] = []) throws {
+        tables.apply(compiler.apply(inputs).map(DatapathEdit.policy) + pods.map(DatapathEdit.endpoint))
+        var writer = FixtureWriter(datapath)
+        let report = tables.program(into: &writer, now: KernelClock.monotonic())
+        if let problem = report.problems.first { throw problem }
     }
 
     /// Changes the policy so often, 100 times a second.

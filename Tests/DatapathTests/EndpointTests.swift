@@ -119,8 +119,8 @@ import Testing
         let report = rig.program()
         #expect(
             report.problems.map(\.description) == [
-                "service shop/s1/http (TCP 10.96.0.1:80): no room in map slots for its backends",
-                "service shop/s3/http (TCP 10.96.0.3:80): no room in map slots for its backends",
+                "service shop/s1/http (TCP 10.96.0.1:80): no room in map slots for its backends (--map-size-slots)",
+                "service shop/s3/http (TCP 10.96.0.3:80): no room in map slots for its backends (--map-size-slots)",
             ])
         let maps = ResolvedMaps(rig.kernel)
         #expect(maps.services["TCP 10.96.0.1:80 shop/s1/http"]?.count == 3)

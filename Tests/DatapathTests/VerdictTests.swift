@@ -80,7 +80,7 @@ import Testing
         switch verdict.reason {
         case .rule: verdict.rules.last?.rule.text?.replacing("//", with: "/") ?? "a rule without a name"
         case .isolation: "isolation"
-        case .missing: "missing"
+        case .missing, .tooLong: "\(verdict.reason)"
         case .ownTraffic, .localNode, .nothing: "\(verdict.reason)"
         }
     }
@@ -126,7 +126,8 @@ private final class VerdictNode {
 
     /// Has the maps hold the names of the peer, and one that has ended, for the policy of the pod's egress.
     func learn(_ query: PolicyQuery) throws {
-        guard query.direction == .egress, let policy = tables.egressPolicy(of: query.endpoint), policy != .none else {
+        guard query.direction == .egress, let policy = tables.policies(of: query.endpoint)?.egress, policy != .none
+        else {
             return
         }
         let maps = PinDirectory(root: root)
@@ -149,7 +150,7 @@ private final class VerdictNode {
 
     /// Whether the maps hold anything of the peer for the policy of the pod's egress.
     func holds(_ query: PolicyQuery) throws -> Bool {
-        guard let policy = tables.egressPolicy(of: query.endpoint) else { return false }
+        guard let policy = tables.policies(of: query.endpoint)?.egress else { return false }
         let addresses = try BPFMap.open(pinned: PinDirectory(root: root).map("learned_addresses"))
         let key = apus_learned_key(address: apus_address(query.peer), policy: policy.rawValue, padding: 0)
         return try addresses.lookup(key, as: apus_learned_address.self) != nil

@@ -57,11 +57,12 @@ struct WritingTests {
                 made["involvedObject"] as? [String: String] == [
                     "apiVersion": "v1", "kind": "Pod", "namespace": "shop", "name": "web", "uid": "uid-web",
                 ])
-            event.count = 2
+            (event.count, event.message) = (2, "two routes lead to it")
             event.lastTime = "2026-03-01T11:00:00Z"
             try await writer.update(event)
             let changed = try object(await cluster.json(FakeAPIServer.events, namespace: "shop", name: "web.1"))
             #expect(changed["count"] as? Int == 2)
+            #expect(changed["message"] as? String == "two routes lead to it")
             #expect(changed["firstTimestamp"] as? String == "2026-03-01T10:31:02Z")
             #expect(changed["lastTimestamp"] as? String == "2026-03-01T11:00:00Z")
         }

@@ -61,6 +61,20 @@ struct RuleOrderLintTests {
         }
     }
 
+    @Test("Rules of a direction that policyTypes leaves out are not spoken of, and don't count")
+    func directionsLeftOut() {
+        let rule = PolicyRule(peers: [Shop.pods(.everything)])
+        let web = PolicyInput.policy(
+            NetworkPolicyObject(
+                namespace: "shop", name: "web", policyTypes: [.ingress], ingress: [rule], egress: [rule, rule]))
+        #expect(RuleOrderLint([web]).idleRules().isEmpty)
+        #expect(Array(RuleOrderLint([web]).ruleCounts.values) == [1])
+        let deny = ClusterPolicyRule(action: .deny, peers: [Shop.pods(in: .everything)])
+        let guarding = PolicyInput.clusterPolicy(
+            ClusterPolicyObject(name: "guard", tier: .admin, priority: 1, ingress: [deny], egress: [deny]))
+        #expect(RuleOrderLint([guarding, web]).idleRules().map(\.origin.direction) == [.ingress])
+    }
+
     @Test("A policy that is not in force as written decides nothing about others, and is not spoken of")
     func broken() {
         let everyone = Shop.pods(in: .everything)

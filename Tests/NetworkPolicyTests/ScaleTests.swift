@@ -4,9 +4,6 @@ import Testing
 
 @Suite("A large cluster")
 struct ScaleTests {
-    private static let pods = 5_000
-    private static let policies = 200
-
     private func pod(_ number: Int, app: Int) -> PolicyPod {
         PolicyPod(
             key: PodKey(namespace: "ns\(number % 50)", name: "pod\(number)"), labels: ["app": "a\(app)"],
@@ -26,22 +23,33 @@ struct ScaleTests {
             ])
     }
 
-    @Test("One label change makes a few edits, whatever the size of the cluster")
-    func labelChange() {
+    /// What a change of the label of each of some pods takes, and how many edits come of it.
+    private func costs(pods: Int, policies: Int) -> [Cost] {
         var compiler = PolicyCompiler(node: "n1")
         var inputs: [PolicyInput] = (0..<50).map { .namespace("ns\($0)", labels: [:]) }
-        inputs += (0..<Self.pods).map { .pod(pod($0, app: $0 % Self.policies)) }
-        inputs += (0..<Self.policies).map { .policy(policy($0)) }
-        let clock = ContinuousClock()
-        let filling = clock.measure { _ = compiler.apply(inputs) }
-        var changes = 0
-        let taken = clock.measure {
-            for number in 0..<1_000 where number % 100 == 50 {
-                changes += compiler.apply(.pod(pod(number, app: (number + 50) % Self.policies))).count
-            }
+        inputs += (0..<pods).map { .pod(pod($0, app: $0 % policies)) }
+        inputs += (0..<policies).map { .policy(policy($0)) }
+        _ = compiler.apply(inputs)
+        return stride(from: 50, to: 500, by: 100).map { number in
+            let before = compiler.work
+            // A policy names it that selects no pod of this node, and one from now on that does.
+            _ = compiler.apply(.pod(pod(number, app: 3)))
+            let edits = compiler.apply(.pod(pod(number, app: 0))).count
+            return Cost(work: compiler.work - before, edits: edits)
         }
-        #expect(changes == 10, "\(changes) edits")
-        // Ten of 5,000 pods: looking at every pod or policy again would cost as much as filling.
-        #expect(taken < filling / 5, "\(taken) of \(filling)")
+    }
+
+    private struct Cost: Equatable {
+        let work: PolicyWork
+        let edits: Int
+    }
+
+    @Test("One label change looks at its pod and makes one edit, whatever the size of the cluster")
+    func labelChange() {
+        let (small, large) = (costs(pods: 500, policies: 20), costs(pods: 5_000, policies: 200))
+        #expect(small == large)
+        #expect(
+            large.allSatisfy { $0 == Cost(work: PolicyWork(pods: 2, selectors: 1, addresses: 2, lists: 0), edits: 1) },
+            "\(large)")
     }
 }

@@ -295,6 +295,13 @@ enum SemanticsCases {
         let closed = Shop.policy("bad", select: db, ingress: [PolicyRule(peers: [nobody])])
         let half = Shop.policy("bad", select: db, ingress: [PolicyRule(peers: [nobody, Shop.pods(web)])])
         let open = Shop.policy("open", ingress: [PolicyRule()])
+        func cluster(_ name: String, _ rule: ClusterPolicyRule) -> PolicyInput {
+            .clusterPolicy(ClusterPolicyObject(name: name, tier: .admin, priority: 1, ingress: [rule]))
+        }
+        func without(_ action: PolicyAction) -> PolicyInput {
+            cluster("a-\(action.rawValue)", ClusterPolicyRule(action: action, peers: []))
+        }
+        let everybody = cluster("z", ClusterPolicyRule(action: .deny, peers: [Shop.pods(in: .everything)]))
         return [
             SemanticsCase(
                 "A rule of which no peer can be read admits nobody, and its policy isolates", [closed],
@@ -306,6 +313,15 @@ enum SemanticsCases {
                 "The peers that can be read are admitted", [half],
                 ["shop/db from shop/web TCP 80 allowed", "shop/db from ops/web TCP 80 denied"]),
             SemanticsCase("What others admit is admitted", [closed, open], ["shop/db from ops/web TCP 80 allowed"]),
+            SemanticsCase(
+                "A rule of a cluster policy without peers admits nobody", inputs: [without(.pass), without(.allow)],
+                ["shop/db from shop/web TCP 80 allowed", "shop/db from ops/web TCP 80 allowed"]),
+            SemanticsCase(
+                "and neither before a rule that denies", inputs: [without(.allow), without(.pass), everybody],
+                ["shop/db from shop/web TCP 80 denied"]),
+            SemanticsCase(
+                "One that denies without peers denies everybody", inputs: [without(.deny), .policy(open)],
+                ["shop/db from shop/web TCP 80 denied", "shop/db from 192.168.0.1 TCP 80 allowed"]),
         ]
     }
 

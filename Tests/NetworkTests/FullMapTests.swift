@@ -68,16 +68,10 @@ extension AgentLifeTests {
                 let held = try await web.hold(db.ipv4, 5432)
                 try shop.agent.manifests.write("policy-long.json", Self.long)
                 let problem = "spec.ingress: pod shop/db-1 has more than 16384 rules with this policy"
-                try await eventually("the policy to be named", within: .seconds(60)) {
-                    try await shop.agent.diagnostics().contains {
-                        $0.object == "NetworkPolicy/shop/long" && $0.message == problem
-                    }
-                }
+                try await expectOverlong(shop, problem)
                 try await held.reaches("stalled")
                 try await expectDatabaseClosed(shop)
                 try await expectWebServed(shop)
-                let labels = ["kind": "NetworkPolicy", "reason": "Invalid"]
-                #expect(try await shop.agent.metric("apus_unprogrammed_objects", labels) == 1)
                 let explained = try await explanation(shop)
                 #expect(explained.contains("NetworkPolicy shop/long can't be put in force as written"), "\(explained)")
                 #expect(explained.contains(problem) && !explained.contains("the maps differ"), "\(explained)")
@@ -89,6 +83,39 @@ extension AgentLifeTests {
             }
         }
 
+        /// The policy is named for its field, and the pod and its other policies for being closed.
+        private func expectOverlong(_ shop: Shop, _ problem: String) async throws {
+            let cause = "more than 16384 rules with NetworkPolicy shop/long"
+            let wanted = [
+                AgentDiagnostic(object: "NetworkPolicy/shop/long", message: problem),
+                AgentDiagnostic(
+                    object: "endpoint shop/db-1", message: "closed: its ingress is dropped, as it has \(cause)"),
+                AgentDiagnostic(
+                    object: "NetworkPolicy/shop/web-to-db",
+                    message: "not in force for pods of this node, whose ingress is dropped: they have \(cause)"),
+            ]
+            try await eventually("the pod and its policies to be named", within: .seconds(60)) {
+                let found = try await shop.agent.diagnostics()
+                guard wanted.allSatisfy(found.contains) else { throw LabError("diagnostics", "\(found)") }
+                return true
+            }
+            for (kind, reason, count) in [
+                ("NetworkPolicy", "Invalid", 1.0), ("Pod", "Closed", 1), ("NetworkPolicy", "Closed", 2),
+            ] {
+                let labels = ["kind": kind, "reason": reason]
+                #expect(try await shop.agent.metric("apus_unprogrammed_objects", labels) == count, "\(labels)")
+            }
+            let row = try await shop.agent.apus("endpoint", "list").output.split(separator: "\n").filter {
+                $0.contains("closed")
+            }
+            #expect(row.map { $0.contains(" db-1 ") } == [true], "\(row)")
+            let listed = try await shop.agent.apus("policy", "list").output
+            let excess = "closed: more rules than can be programmed, with NetworkPolicy shop/long"
+            #expect(listed.contains("ingress  \(excess)\n    judges shop/db-1\n"), "\(listed)")
+            let got = try await shop.agent.apus("policy", "get", "shop/web-to-db").output
+            #expect(got.contains("in force:     no\n    shop/db-1: ingress is \(excess)\n"), "\(got)")
+        }
+
         /// What is said of a connection to the database, which some rule would allow.
         private func explanation(_ shop: Shop) async throws -> String {
             let answer = try await shop.agent.apus(
@@ -97,8 +124,31 @@ extension AgentLifeTests {
             return answer.output
         }
 
-        /// More peers of the database than `--map-size-peers` leaves room for, which it must not serve.
-        private static var crowd: String {
+        /// More peers that the database must not serve than a map has room for.
+        struct Crowd: Sendable, CustomTestStringConvertible {
+            let option: String
+            let map: String
+            /// What the peers are that find no room.
+            let prefix: String
+            /// The kind of the policy that speaks of them, and how many of the kind the database has.
+            let kind: String
+            let policies: Double
+            let manifest: String
+
+            var testDescription: String { option }
+        }
+
+        private static let crowds = [
+            Crowd(
+                option: "--map-size-peers", map: "peer_classes", prefix: "peers 10.244.9.",
+                kind: "ClusterNetworkPolicy", policies: 1, manifest: pods),
+            Crowd(
+                option: "--map-size-prefixes", map: "peer_prefixes", prefix: "peers 100.64.", kind: "NetworkPolicy",
+                policies: 3, manifest: blocks),
+        ]
+
+        /// Pods that are denied: without their class they would be anyone.
+        private static var pods: String {
             let pods = (1...100).map { number in
                 """
                 ---
@@ -124,18 +174,33 @@ extension AgentLifeTests {
                 """ + pods.joined()
         }
 
-        @Test func aClassOfPeersWithoutRoomClosesWhoKnowsItUntilThereIsRoom() async throws {
-            try await withShop(options: ["--map-size-peers", "64"]) { shop in
+        /// Blocks that are excepted: without their class they would be a part of the block that is allowed.
+        private static var blocks: String {
+            let exceptions = (1...100).map { "100.64.\(2 * $0).0/24" }.joined(separator: ", ")
+            return """
+                apiVersion: networking.k8s.io/v1
+                kind: NetworkPolicy
+                metadata: {name: no-crowd, namespace: shop}
+                spec:
+                  podSelector: {matchLabels: {app: db}}
+                  ingress: [{from: [{ipBlock: {cidr: 100.64.0.0/16, except: [\(exceptions)]}}]}]
+
+                """
+        }
+
+        @Test(arguments: crowds)
+        func aClassOfPeersWithoutRoomClosesWhoKnowsItUntilThereIsRoom(crowd: Crowd) async throws {
+            try await withShop(options: [crowd.option, "64"]) { shop in
                 let (web, db) = (shop.lab.pod("web-1"), shop.lab.pod("db-1"))
                 let held = try await web.hold(db.ipv4, 5432)
-                try shop.agent.manifests.write("crowd.yaml", Self.crowd)
+                try shop.agent.manifests.write("crowd.yaml", crowd.manifest)
                 try await expectNamed(shop)
-                let guarding = ["kind": "ClusterNetworkPolicy", "reason": "Closed"]
-                #expect(try await shop.agent.metric("apus_unprogrammed_objects", guarding) == 1)
+                let guarding = ["kind": crowd.kind, "reason": "Closed"]
+                #expect(try await shop.agent.metric("apus_unprogrammed_objects", guarding) == crowd.policies)
                 let found = try await shop.agent.diagnostics()
-                let full = "map peer_classes is full (--map-size-peers)"
-                let crowd = found.filter { $0.message == full }
-                #expect(crowd.count == 1 && crowd[0].object.hasPrefix("peers 10.244.9."), "\(found)")
+                let full = "map \(crowd.map) is full (\(crowd.option))"
+                let named = found.filter { $0.message == full }
+                #expect(named.count == 1 && named[0].object.hasPrefix(crowd.prefix), "\(found)")
                 try await held.reaches("stalled")
                 try await expectOthersServed(shop)
 
@@ -147,10 +212,53 @@ extension AgentLifeTests {
             }
         }
 
+        @Test func aPodWithoutRoomAmongTheEndpointsIsClosedAndNamed() async throws {
+            // Slot 0 is nobody's: room for five of six pods.
+            let options = ["--map-size-endpoints", "6"]
+            try await withLab(Shop.plan) { lab in
+                let agent = AgentProcess(lab, manifests: try .shop(lab), options: options)
+                let shop = Shop(lab: lab, agent: agent)
+                try await shop.openShop()
+                for name in ["client", "intruder"] { try await lab.pod(name).serve(port: 9000) }
+                try agent.start()
+                let closed = try await podWithoutRoom(agent)
+                let labels = ["kind": "Pod", "reason": "MapFull"]
+                #expect(try await agent.metric("apus_unprogrammed_objects", labels) == 1)
+                let port: Port = closed.hasPrefix("web") ? 8080 : closed.hasPrefix("db") ? 5432 : 9000
+                let node = lab.host("node-a")
+                for address in lab.pod(closed).addresses {
+                    #expect(try await node.ask(address, port, within: .milliseconds(500)) == .timedOut)
+                    #expect(
+                        try await lab.pod(closed).ask(node.addresses[0], port, within: .milliseconds(500)) == .timedOut)
+                }
+                #expect(try agent.drops(.unknownEndpoint) > 0)
+                for name in Shop.webPods + ["db-1", "client", "intruder"] where name != closed {
+                    let port: Port = name.hasPrefix("web") ? 8080 : name.hasPrefix("db") ? 5432 : 9000
+                    for address in lab.pod(name).addresses {
+                        #expect(try await node.ask(address, port, within: .seconds(60)).isAnswered, "\(name)")
+                    }
+                }
+            }
+        }
+
+        /// The pod that is told to find no room, which is the only one.
+        private func podWithoutRoom(_ agent: AgentProcess) async throws -> String {
+            var closed: [String] = []
+            try await eventually("a pod to be named") {
+                let found = try await agent.diagnostics()
+                closed = found.filter { $0.message == "map endpoints is full (--map-size-endpoints)" }.map(\.object)
+                guard !closed.isEmpty else { throw LabError("diagnostics", "\(found)\n\(agent.logged.suffix(2000))") }
+                return true
+            }
+            try #require(closed.count == 1 && closed[0].split(separator: "/").count == 2, "\(closed)")
+            return String(closed[0].split(separator: "/")[1])
+        }
+
         private func expectClosed(_ shop: Shop) async throws {
             try await expectNamed(shop)
             let found = try await shop.agent.diagnostics()
-            #expect(Set(found).count == found.count && found.count <= 4, "\(found)")
+            // One for each map, for the pod's direction and for each of its policies.
+            #expect(Set(found).count == found.count && found.count <= 7, "\(found)")
             #expect(found.contains { $0.object.hasPrefix("policy NetworkPolicy/shop/") && $0.message.contains("full") })
             try await expectOthersServed(shop)
             let labels = ["kind": "NetworkPolicy", "reason": "Closed"]

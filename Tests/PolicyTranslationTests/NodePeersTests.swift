@@ -50,7 +50,19 @@ import Testing
         #expect(peers(told) == [[.addresses([address])]])
         _ = state.apply([policy("guard", [])])
         #expect(state.apply([.delete(ObjectKey(.node, name: "a"))]).isEmpty, "no policy asks for nodes any more")
-        _ = state.apply([policy("guard", [Self.rule]), .delete(ObjectKey(.clusterNetworkPolicy, name: "guard"))])
+        let removal = ObjectChange.delete(ObjectKey(.clusterNetworkPolicy, name: "guard"))
+        #expect(state.apply([policy("guard", [Self.rule]), removal]).isEmpty, "it is gone at the end of the batch")
         #expect(state.apply([try node("b", pool: "edge", "192.0.2.2")]).isEmpty)
+        #expect(state.apply([removal, policy("guard", [])]).count == 1, "it is there at the end of the batch")
+    }
+
+    @Test func aPolicyThatComesAndGoesInOneBatchIsGone() {
+        var inputs = PolicyInputs()
+        let removal = ObjectChange.delete(ObjectKey(.clusterNetworkPolicy, name: "guard"))
+        let told = inputs.apply([policy("guard", []), removal])
+        guard case .clusterPolicyRemoved("guard") = told.last else {
+            Issue.record("\(told)")
+            return
+        }
     }
 }

@@ -46,6 +46,7 @@ enum apus_policy_flag {
 	APUS_POLICY_AUDITS_REST = 2, // … is reported and left to the Baseline tier; never with the flag above
 	APUS_POLICY_AUDITS = 4, // that, or some of its rules deny in audit mode
 	APUS_POLICY_NAMES = 8, // some of its rules admit what names resolve to
+	APUS_POLICY_TOO_LONG = 16, // its rules are more than fit: it has none of them, and isolates; for readers alone
 };
 
 // 256 rules in order: Admin tier, then NetworkPolicy, then Baseline. A rule that denies in audit mode decides nothing:

@@ -44,6 +44,7 @@ struct Figures {
             return [
                 Report.Figure("\(change), to edits", cost.time / .microseconds(1), "µs"),
                 Report.Figure("\(change), pods and addresses looked at", Double(cost.lookedAt), ""),
+                Report.Figure("\(change), selectors asked", Double(cost.asked), ""),
             ]
         }
     }

@@ -78,29 +78,15 @@ extension NodeController {
 
     /// The objects that are not in force as written.
     func objectProblems() -> [ObjectProblem] {
-        diagnostics.all.compactMap(ObjectProblem.init) + state.policies.problems.map(ObjectProblem.init)
+        let closed = closedPods
+        return diagnostics.all.compactMap(ObjectProblem.init) + state.policies.problems.map(ObjectProblem.init)
             + state.services.problems.compactMap(ObjectProblem.init)
             + unlocated.sorted { $0.key < $1.key }.map { ObjectProblem($0.key, $0.value) }
             + interfaces.keys.sorted().compactMap { pod in
                 podProblems.problems["\(pod)"].map { ObjectProblem(pod, notAttached: $0) }
             }
-            + programming.problems.compactMap(ObjectProblem.init) + closedPolicies()
-    }
-
-    /// The policies that judge pods which are closed, each once for a direction.
-    private func closedPolicies() -> [ObjectProblem] {
-        var found: Set<ObjectProblem> = []
-        let full = programming.fullMaps
-        for problem in programming.problems {
-            guard case .closed(let direction, _) = problem.reason, let pod = ObjectReference(datapath: problem.object),
-                let judging = state.policies.endpoint(PodKey(namespace: pod.namespace, name: pod.name)),
-                let policy = state.policies.policy(direction == .ingress ? judging.ingress : judging.egress)
-            else { continue }
-            for name in Set(policy.rules.map(\.origin.policy) + policy.isolatedBy + policy.auditedBy) {
-                found.insert(ObjectProblem(name, closes: direction, full))
-            }
-        }
-        return found.sorted()
+            + programming.problems.compactMap(ObjectProblem.init)
+            + closed.overlong.map(\.problem) + closed.judging.map(\.problem)
     }
 
     /// Notes how things stand for the health endpoints.

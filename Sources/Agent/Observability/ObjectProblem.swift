@@ -29,6 +29,25 @@ struct ObjectProblem: Sendable, Hashable {
     var reason: Reason
     /// One sentence for people.
     var message: String
+    /// What tells it from other problems of the object for that reason, also when the message changes.
+    var topic: String
+
+    /// - Parameter topic: nil where the message never changes while the problem lasts.
+    init(object: ObjectReference, reason: Reason, message: String, topic: String? = nil) {
+        self.object = object
+        self.reason = reason
+        self.message = message
+        self.topic = topic ?? message
+    }
+
+    /// What stays the same while a problem lasts.
+    struct Key: Sendable, Hashable {
+        var object: ObjectReference
+        var reason: Reason
+        var topic: String
+    }
+
+    var key: Key { Key(object: object, reason: reason, topic: topic) }
 }
 
 /// What names an object to people and to the API server.
@@ -100,7 +119,8 @@ extension ObjectProblem {
 
     init(_ problem: PolicyProblem) {
         self.init(
-            object: ObjectReference(problem.object), reason: .invalid, message: "\(problem.field): \(problem.message)")
+            object: ObjectReference(problem.object), reason: .invalid, message: "\(problem.field): \(problem.message)",
+            topic: problem.field)
     }
 
     init?(_ problem: ServiceProblem) {
@@ -116,26 +136,18 @@ extension ObjectProblem {
         self.init(object: ObjectReference(pod), reason: .notAttached, message: message)
     }
 
-    /// A policy of pods that are closed, and for want of what.
-    init(_ policy: PolicyName, closes direction: TrafficDirection, _ full: [String]) {
-        let cause = ["it could not be written in full"] + full
-        self.init(
-            object: ObjectReference(policy), reason: .closed,
-            message: "not in force for pods of this node, whose \(direction.text) is dropped: "
-                + cause.joined(separator: ", "))
-    }
-
     init?(_ problem: DatapathProblem) {
         guard let object = ObjectReference(datapath: problem.object) else { return nil }
         let reason: Reason
+        var topic: String?
         switch problem.reason {
         case .slotsExhausted, .backendsExhausted, .endpointsExhausted: reason = .mapFull
         case .refused(_, let error): reason = error.saysFull ? .mapFull : .refused
         case .waiting: reason = .refused
-        case .closed: reason = .closed
+        case .closed(let direction, _): (reason, topic) = (.closed, direction.text)
         case .patternRefused: reason = .invalid
         case .names: reason = .refused
         }
-        self.init(object: object, reason: reason, message: problem.reason.description)
+        self.init(object: object, reason: reason, message: problem.reason.description, topic: topic)
     }
 }

@@ -3,7 +3,8 @@ internal import KubernetesAPI
 /// What is to be written as Events about objects that are not in force, as a value: problems go in, writes come out.
 ///
 /// A problem is written when it has lasted for a while, counted up while it lasts (the API server forgets Events after an
-/// hour), and followed by a normal Event when it is over. One that comes back goes on with its Event.
+/// hour), and followed by a normal Event when it is over. One that comes back goes on with its Event, and so does one
+/// of which something else is said meanwhile: the Event says that when it is written again.
 struct EventCorrelator: Sendable {
     /// What is to be written.
     enum Write: Sendable, Hashable {
@@ -49,7 +50,7 @@ struct EventCorrelator: Sendable {
 
     private let limits: Limits
     private let node: String
-    private var states: [ObjectProblem: State] = [:]
+    private var states: [ObjectProblem.Key: State] = [:]
     private var allowances: [ObjectReference: Allowance] = [:]
     /// Events that were not written because there are too many.
     private(set) var suppressed: UInt64 = 0
@@ -68,15 +69,15 @@ struct EventCorrelator: Sendable {
     mutating func update(
         _ problems: [ObjectProblem], subject: (ObjectReference) -> ClusterEvent.Subject?, now: UInt64, time: String
     ) -> [Write] {
-        let current = Set(problems)
-        follow(current, now)
+        let current = Dictionary(problems.map { ($0.key, $0) }) { min($0, $1) }
+        follow(Set(current.keys), now)
         var writes: [Write] = []
-        for (problem, state) in states.sorted(by: { $0.key < $1.key }) where writes.count < limits.writes {
-            if current.contains(problem) {
-                guard isDue(state, now), let subject = subject(problem.object) else { continue }
+        for (key, state) in states.sorted(by: { $0.key < $1.key }) where writes.count < limits.writes {
+            if let problem = current[key] {
+                guard isDue(state, now), let subject = subject(key.object) else { continue }
                 writes += write(problem, state, subject, now, time)
             } else if state.owesEnding, let event = state.event {
-                states[problem]?.owesEnding = false
+                states[key]?.owesEnding = false
                 writes.append(.create(ending(of: event, now, time)))
             }
         }
@@ -93,7 +94,7 @@ struct EventCorrelator: Sendable {
     }
 
     /// Notes which problems have begun and ended, and forgets old ones.
-    private mutating func follow(_ current: Set<ObjectProblem>, _ now: UInt64) {
+    private mutating func follow(_ current: Set<ObjectProblem.Key>, _ now: UInt64) {
         for problem in current.subtracting(states.keys).sorted() {
             if states.count < limits.problems { states[problem] = State(since: now) } else { suppressed += 1 }
         }
@@ -122,7 +123,7 @@ struct EventCorrelator: Sendable {
     private mutating func write(
         _ problem: ObjectProblem, _ state: State, _ subject: ClusterEvent.Subject, _ now: UInt64, _ time: String
     ) -> [Write] {
-        states[problem]?.writtenAt = now
+        states[problem.key]?.writtenAt = now
         guard allowances[problem.object, default: Allowance(limits, now)].take(now, limits) else {
             suppressed += 1
             return []
@@ -133,10 +134,11 @@ struct EventCorrelator: Sendable {
                 name: name(problem, now), subject: subject, isWarning: true,
                 reason: problem.reason.rawValue, message: problem.message, node: node, time: time)
         if state.event != nil {
+            event.message = problem.message
             event.count += 1
             event.lastTime = time
         }
-        states[problem]?.event = event
+        states[problem.key]?.event = event
         return state.event == nil ? [.create(event)] : [.update(event)]
     }
 
@@ -150,7 +152,7 @@ struct EventCorrelator: Sendable {
     /// A name as client-go's recorders give: the object's, and a number that no other Event about it has.
     private func name(_ problem: ObjectProblem, _ now: UInt64) -> String {
         // Agents of many nodes may find the same at the same time (FNV-1a).
-        let what = "\(node)/\(problem.object.kind)/\(problem.reason.rawValue)/\(problem.message)"
+        let what = "\(node)/\(problem.object.kind)/\(problem.reason.rawValue)/\(problem.topic)"
         let hash = what.utf8.reduce(0xcbf2_9ce4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
         return "\(problem.object.name.prefix(200)).\(String(now &+ hash % 1_000_000_000, radix: 16))"
     }
@@ -183,9 +185,15 @@ private struct Allowance: Sendable {
     }
 }
 
+extension ObjectProblem.Key: Comparable {
+    static func < (left: ObjectProblem.Key, right: ObjectProblem.Key) -> Bool {
+        (left.object.kind, left.object.namespace, left.object.name, left.reason.rawValue, left.topic)
+            < (right.object.kind, right.object.namespace, right.object.name, right.reason.rawValue, right.topic)
+    }
+}
+
 extension ObjectProblem: Comparable {
     static func < (left: ObjectProblem, right: ObjectProblem) -> Bool {
-        (left.object.kind, left.object.namespace, left.object.name, left.reason.rawValue, left.message)
-            < (right.object.kind, right.object.namespace, right.object.name, right.reason.rawValue, right.message)
+        left.key == right.key ? left.message < right.message : left.key < right.key
     }
 }

@@ -17,7 +17,7 @@ struct EndpointCommand: ParsableCommand {
             abstract: "Lists the pods that the data path knows, with their links and policies.",
             discussion: """
                 INGRESS and EGRESS name the policy that judges a direction, see `apus policy list`; open: none does;
-                closed: it is not in the maps, and everything is dropped (`apus status` says why).
+                closed: it is not in force, and everything is dropped (`apus status` says why).
 
                 Examples:
                   apus endpoint list

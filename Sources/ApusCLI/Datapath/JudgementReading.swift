@@ -12,7 +12,7 @@ extension PolicyJudgement {
         self.init(
             allowed: verdict.isAllowed, reason: Reason(verdict.reason),
             audited: verdict.audited.map { $0.text ?? isolating ?? "a policy" },
-            policies: verdict.reason == .isolation ? [isolating].compactMap { $0 } : [],
+            policies: verdict.reason == .isolation || verdict.reason == .tooLong ? [isolating].compactMap { $0 } : [],
             rules: verdict.rules.map(Rule.init),
             names: verdict.names.map { Name(name: $0.name, end: $0.end &+ UInt64(bitPattern: clockOffset)) })
     }
@@ -35,6 +35,7 @@ extension PolicyJudgement.Reason {
         case .localNode: self = .localNode
         case .rule: self = .rule
         case .isolation: self = .isolation
+        case .tooLong: self = .broken
         case .missing: self = .closed
         case .nothing: self = .nothing
         }

@@ -41,7 +41,9 @@ package final class PinnedDatapath: DatapathView {
         let interfaces = Self.interfaceNames()
         // Endpoints first: a policy is there before one that it judges.
         let endpoints = try reading { () throws(DatapathReadError) in try reader.endpoints() }
-        let policies = try reading { () throws(DatapathReadError) in Set(try reader.policies().map(\.id)) }
+        let policies = try reading { () throws(DatapathReadError) in
+            Set(try reader.policies().filter { !$0.isTooLong }.map(\.id))
+        }
         return endpoints.map { endpoint in
             EndpointRow(endpoint, interface: interfaces[endpoint.interface], policies: policies)
         }.sorted { ($0.namespace ?? "", $0.pod ?? "", $0.slot) < ($1.namespace ?? "", $1.pod ?? "", $1.slot) }

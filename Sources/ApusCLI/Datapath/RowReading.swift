@@ -14,7 +14,7 @@ extension DatapathStatus.Drop {
 }
 
 extension EndpointRow {
-    /// - Parameter policies: those that are in the maps.
+    /// - Parameter policies: those that are in the maps and in force.
     init(_ endpoint: EndpointReading, interface: String?, policies: Set<PolicyID>) {
         let sides = [("ingress", endpoint.ingress), ("egress", endpoint.egress)]
         let closed = sides.filter { $0.1.map { !policies.contains($0) } ?? false }.map(\.0)
@@ -52,7 +52,7 @@ extension PolicyRow {
             .compactMap { $0?.parts?.direction.rawValue }
         self.init(
             policy: "\(policy.id)", direction: directions.first, isolates: policy.isolates,
-            audits: policy.auditsRest ? true : nil,
+            audits: policy.auditsRest ? true : nil, closed: policy.isTooLong ? true : nil,
             isolatedBy: isolation?.object,
             endpoints: policy.uses.map { $0.name?.description ?? "slot \($0.slot)" }.sorted(), rules: rules)
     }

@@ -26,7 +26,8 @@ package struct EndpointRow: TableRow, Codable, Equatable {
     package var egressPolicy: String?
     /// Whether packets are delivered without the host's stack.
     package var redirect: Bool
-    /// The directions in which everything is dropped, as their policy is not in the maps; nil when there are none.
+    /// The directions in which everything is dropped, as their policy is not in the maps, or has more rules than can be
+    /// programmed; nil when there are none.
     package var closed: [String]?
 
     package init(

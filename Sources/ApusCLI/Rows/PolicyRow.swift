@@ -1,7 +1,7 @@
 /// A compiled policy: the ordered rules that judge one direction of the endpoints that share it.
 package struct PolicyRow: Codable, Equatable, Sendable {
     enum CodingKeys: String, CodingKey {
-        case policy, direction, isolates, audits, endpoints, rules
+        case policy, direction, isolates, audits, closed, endpoints, rules
         case isolatedBy = "isolated_by"
     }
 
@@ -65,20 +65,24 @@ package struct PolicyRow: Codable, Equatable, Sendable {
     package var isolates: Bool
     /// Whether that is reported and not denied, as what isolates is in audit mode. Left out where it is not.
     package var audits: Bool?
-    /// The policy object that isolates, or would, `NetworkPolicy shop/deny-all`.
+    /// Whether everything is dropped, as there are more rules than can be programmed. Left out where there are not.
+    package var closed: Bool?
+    /// The policy object that isolates, or would, `NetworkPolicy shop/deny-all`; the one with which there are too many
+    /// rules.
     package var isolatedBy: String?
     /// The pods that it judges, `namespace/name`.
     package var endpoints: [String]
     package var rules: [Rule]
 
     package init(
-        policy: String, direction: String?, isolates: Bool, audits: Bool? = nil, isolatedBy: String?,
-        endpoints: [String], rules: [Rule]
+        policy: String, direction: String?, isolates: Bool, audits: Bool? = nil, closed: Bool? = nil,
+        isolatedBy: String?, endpoints: [String], rules: [Rule]
     ) {
         self.policy = policy
         self.direction = direction
         self.isolates = isolates
         self.audits = audits
+        self.closed = closed
         self.isolatedBy = isolatedBy
         self.endpoints = endpoints
         self.rules = rules
@@ -89,16 +93,25 @@ package struct PolicyRow: Codable, Equatable, Sendable {
     /// Each policy as a line, its rules as lines under it.
     static func text(_ rows: [PolicyRow]) -> String {
         rows.map { row in
-            let end = row.isolates ? "isolates" : row.audits == true ? "audits the rest" : "leaves the rest open"
-            let cause = row.isolatedBy.map { " (by \($0))" } ?? ""
             let pods = row.endpoints.isEmpty ? "no endpoint" : Quantity.few(row.endpoints, 4)
-            let head = "policy \(row.policy)  \(row.direction ?? "unused")  \(end)\(cause)\n    judges \(pods)\n"
+            let head = "policy \(row.policy)  \(row.direction ?? "unused")  \(row.rest)\n    judges \(pods)\n"
+            if row.closed == true { return head }
             if row.rules.isEmpty { return head + "    no rules\n" }
             let isDescribed = row.rules.contains { $0.peers != nil }
             let columns = ruleColumns + (isDescribed ? admissionColumns : [])
             return head + Table.text(row.rules, columns).split(separator: "\n").map { "    \($0)\n" }.joined()
         }.joined(separator: "\n")
     }
+
+    /// What becomes of packets that no rule decides.
+    private var rest: String {
+        if closed == true { return "closed: \(excess)" }
+        let end = isolates ? "isolates" : audits == true ? "audits the rest" : "leaves the rest open"
+        return end + (isolatedBy.map { " (by \($0))" } ?? "")
+    }
+
+    /// What a policy that is closed has too much of.
+    var excess: String { "more rules than can be programmed" + (isolatedBy.map { ", with \($0)" } ?? "") }
 
     private static let ruleColumns: [Column<Rule>] = [
         Column("RULE", number: true) { "\($0.number)" },

@@ -78,7 +78,7 @@ extension PolicyView {
     private static func pending(
         _ object: PolicyDetails.Object, _ endpoints: [EndpointRow], _ rows: [PolicyRow]
     ) -> [String] {
-        let known = Set(rows.map(\.policy))
+        let known = Dictionary(rows.map { ($0.policy, $0) }) { first, _ in first }
         return object.endpoints.flatMap { wanted -> [String] in
             let row = endpoints.first { row in
                 row.namespace.flatMap { namespace in row.pod.map { "\(namespace)/\($0)" } } == wanted.pod
@@ -89,8 +89,11 @@ extension PolicyView {
                 if wanted != found {
                     return "\(row.text): \(direction) is judged by \(found ?? "nothing"), not \(wanted ?? "nothing")"
                 }
-                guard let wanted, !known.contains(wanted) else { return nil }
-                return "\(row.text): \(direction) is closed, as \(wanted) is not in the maps"
+                guard let wanted else { return nil }
+                guard let policy = known[wanted] else {
+                    return "\(row.text): \(direction) is closed, as \(wanted) is not in the maps"
+                }
+                return policy.closed == true ? policy.closing(row.text) : nil
             }
         }
     }
@@ -135,7 +138,8 @@ extension PolicyView.Object {
     private mutating func addUse(by row: PolicyRow) {
         if !compiled.contains(row.policy) { compiled.append(row.policy) }
         endpoints = Set(endpoints).union(row.endpoints).sorted()
-        inForce = true
+        if row.closed == true { pending += row.endpoints.map(row.closing) }
+        inForce = pending.isEmpty
     }
 }
 
@@ -164,6 +168,11 @@ private struct PolicyObjectName {
 }
 
 extension PolicyRow {
+    /// What becomes of a pod whose rules are too many.
+    fileprivate func closing(_ pod: String) -> String {
+        "\(pod): \(direction ?? "traffic") is closed: \(excess)"
+    }
+
     /// Whether a rule comes from an object, or the object is the one that isolates.
     fileprivate func names(_ object: String) -> Bool {
         isolatedBy == object || rules.contains { PolicyObjectName($0)?.text == object }

@@ -72,12 +72,6 @@ extension DatapathTables {
         return page.map { $0.flags & UInt32(APUS_POLICY_NAMES.rawValue) != 0 } ?? false
     }
 
-    /// The policy that judges a pod's egress in the kernel; nil when the pod has no endpoint there.
-    public func egressPolicy(of pod: PodKey) -> PolicyID? {
-        let record = endpoints.records.values.first { $0.name?.pod == pod && $0.actual != nil }
-        return record?.actual.map { PolicyID(rawValue: $0.egress_policy) }
-    }
-
     /// The policies for which learned addresses are of use: those of endpoints, in the kernel or as they are wanted.
     public var policiesWithLearned: Set<PolicyID> {
         Set(endpoints.policiesInUse.union(endpoints.policiesWanted).map { PolicyID(rawValue: $0) })

@@ -94,7 +94,8 @@ extension DatapathReader {
         return PolicyReading(
             id: id, isolates: isolates, auditsRest: auditsRest,
             isolationText: isolates || auditsRest ? ruleText(policy: id, rule: .isolation) : nil,
-            rules: pages.flatMap { rules(of: $0.page, number: $0.number, id).map(\.rule) }, uses: uses)
+            rules: pages.flatMap { rules(of: $0.page, number: $0.number, id).map(\.rule) }, uses: uses,
+            isTooLong: pages.contains { $0.page.has(APUS_POLICY_TOO_LONG) })
     }
 
     /// The rules of a page with their bits in it.

@@ -12,6 +12,8 @@ public struct PolicyVerdict: Sendable, Hashable {
         case rule
         /// No rule admits the packet, and the policy isolates.
         case isolation
+        /// The policy stands for more rules than can be programmed: everything is dropped.
+        case tooLong
         /// A page of the policy is not in the maps: everything is dropped.
         case missing
         /// No policy, or none of its rules says anything and it does not isolate.

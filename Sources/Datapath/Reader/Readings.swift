@@ -171,10 +171,12 @@ public struct PolicyReading: Sendable, Hashable {
     public var rules: [PolicyRuleReading]
     /// The endpoints that it applies to, by slot.
     public var uses: [PolicyUse]
+    /// Whether it stands for more rules than can be programmed, and has none: all that it judges is dropped.
+    public var isTooLong: Bool
 
     public init(
         id: PolicyID, isolates: Bool, auditsRest: Bool = false, isolationText: String? = nil,
-        rules: [PolicyRuleReading], uses: [PolicyUse]
+        rules: [PolicyRuleReading], uses: [PolicyUse], isTooLong: Bool = false
     ) {
         self.id = id
         self.isolates = isolates
@@ -182,6 +184,7 @@ public struct PolicyReading: Sendable, Hashable {
         self.isolationText = isolationText
         self.rules = rules
         self.uses = uses
+        self.isTooLong = isTooLong
     }
 }
 

@@ -114,6 +114,7 @@ extension DatapathReader {
             if add(page, number, &verdict, &passed) { return }
             number += 1
         }
+        if head.has(APUS_POLICY_TOO_LONG) { return verdict.decide(.tooLong, isAllowed: false) }
         if head.has(APUS_POLICY_ISOLATES) { verdict.decide(.isolation, isAllowed: false) }
         if head.has(APUS_POLICY_AUDITS_REST) { verdict.audit(.isolation) }
     }

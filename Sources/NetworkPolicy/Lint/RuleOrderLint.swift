@@ -56,13 +56,21 @@ public struct RuleOrderLint {
         auditedNamespaces = audited
     }
 
+    /// How many rules each policy has in the directions that it speaks of, the one for DNS of a FQDNNetworkPolicy
+    /// included.
+    public var ruleCounts: [PolicyName: Int] {
+        Dictionary(uniqueKeysWithValues: sources.map { ($0.key.name, $0.rulesInForce.count) })
+    }
+
     /// The rules without effect, in the order in which they are judged.
     public func idleRules() -> [IdleRule] { PolicyDirection.allCases.flatMap { idleRules($0) } }
 
     private func idleRules(_ direction: PolicyDirection) -> [IdleRule] {
         let all = sources.flatMap { source in
             // One that matches nobody, as by nodes that are not there, is in nobody's way.
-            source.rules(direction).filter { $0.peers?.isEmpty != true }.map { Candidate(source: source, rule: $0) }
+            source.rulesInForce.filter { $0.origin.direction == direction && $0.peers?.isEmpty != true }.map {
+                Candidate(source: source, rule: $0)
+            }
         }
         let tiers = Dictionary(grouping: all, by: \.source.key.tier)
         let admin = tiers[.admin] ?? []

@@ -92,6 +92,25 @@ import Testing
         #expect(later.event.name != first.name && later.event.count == 1, "the old one is forgotten")
     }
 
+    @Test func aProblemOfWhichSomethingElseIsSaidGoesOnWithItsEvent() throws {
+        func closed(_ message: String) -> ObjectProblem {
+            ObjectProblem(
+                object: ObjectReference(kind: "Pod", namespace: "shop", name: "web"), reason: .closed,
+                message: message, topic: "ingress")
+        }
+        var fixture = Fixture()
+        _ = fixture.update([closed("a is full")], at: 100)
+        let first = try #require(fixture.update([closed("a is full")], at: 110).first).event
+        #expect(fixture.update([closed("b is full")], at: 120) == [], "it is neither over nor new")
+        let writes = fixture.update([closed("b is full")], at: 1910)
+        guard case .update(let event) = try #require(writes.first), writes.count == 1 else {
+            Issue.record("\(writes)")
+            return
+        }
+        #expect(event.name == first.name && event.count == 2 && event.message == "b is full")
+        #expect(fixture.update([], at: 1920).map(\.event.message) == ["No longer Closed: b is full"])
+    }
+
     @Test func oneObjectGetsNoMoreThanItsAllowance() {
         var limits = EventCorrelator.Limits()
         (limits.burst, limits.writes) = (3, 100)
