@@ -67,6 +67,9 @@ public struct Agent: Sendable {
         return ServiceGroup(
             services: services(controller, parts, links, source.follow(controller))
                 + [reporter].compactMap { $0 }
+                + [configuration.cni].compactMap { $0 }.map {
+                    CNIKeeper(settings: $0, controller: controller, log: log)
+                }
                 + endpoints.services(metrics: metrics, health: parts.health, log: log),
             gracefulShutdownSignals: [.sigterm, .sigint], logger: log)
     }
@@ -149,17 +152,29 @@ public struct Agent: Sendable {
         ]
     }
 
+    /// The largest packet that all ways out of this node take; nil where there is none.
+    public static func uplinkMTU() -> UInt32? {
+        guard var finder = try? EndpointFinder() else { return nil }
+        return finder.uplinkMTU()
+    }
+
     /// Removes everything that Apus made on the node, the socket of a dead agent included. Fails while an agent works
     /// with the pins, and keeps one that starts meanwhile from loading anything.
     /// - Returns: the pins that it removed, and whether there was a socket.
     public static func cleanUp(bpffs: String, socket: String) throws -> (pins: [String], socket: Bool) {
         try Requirements.checkUser()
-        guard FileManager.default.fileExists(atPath: bpffs) else { return ([], StaleSocket.remove(socket)) }
+        guard FileManager.default.fileExists(atPath: bpffs) else { return ([], removeRunFiles(socket)) }
         let lock = try AgentLock(directory: bpffs)
         let removed = try DatapathKernel.removeAll(bpffs: bpffs)
-        let hadSocket = StaleSocket.remove(socket)
+        let hadSocket = removeRunFiles(socket)
         _ = consume lock
         return (removed, hadSocket)
+    }
+
+    /// Removes a dead agent's socket and what it noted of attached pods; tells whether there was a socket.
+    private static func removeRunFiles(_ socket: String) -> Bool {
+        AttachmentStore(socket: socket).removeAll()
+        return StaleSocket.remove(socket)
     }
 }
 

@@ -8,6 +8,7 @@ import Logging
         abstract: "The node agent of Apus: Services, NetworkPolicy and flows in eBPF.",
         usage: """
             apusd --node <node> [--kubeconfig <kubeconfig> | --manifests <manifests>] [<options>]
+            apusd install-cni [--remove] [<options>]
             apusd cleanup [--bpffs <bpffs>] [--socket <socket>]
             """,
         discussion: """
@@ -23,7 +24,7 @@ import Logging
               APUS_NODE=node-a APUS_MANIFESTS=/etc/apus/manifests APUS_UPLINK=eth0,eth1 apusd
             """,
         version: AgentConfiguration.version,
-        subcommands: [CleanUp.self])
+        subcommands: [CleanUp.self, InstallCNI.self])
 
     @Option(help: .flag("node", "The name of this node's Node object; required."))
     var node: String?
@@ -62,6 +63,12 @@ import Logging
     @OptionGroup var names: NameOptions
     @OptionGroup var addresses: AddressOptions
     @OptionGroup var intervals: IntervalOptions
+    @Option(
+        help: .flag(
+            "cni", "Keep the CNI plugin apus-cni installed, so that no pod starts before its policy is in force.",
+            default: "off"))
+    var cni: Switch?
+    @OptionGroup var cniOptions: CNIOptions
     @OptionGroup var mapSizes: MapSizeOptions
 
     func run() async throws {
@@ -93,6 +100,9 @@ import Logging
         try names.apply(to: &configuration)
         try addresses.apply(to: &configuration.addresses)
         try intervals.apply(to: &configuration)
+        if try Environment.value("cni", cni, default: .off) == .on {
+            configuration.cni = try cniOptions.settings(socket: configuration.socket)
+        }
         configuration.mapSizes = try mapSizes.sizes()
         return configuration
     }
