@@ -35,7 +35,8 @@ public struct AgentHello: Sendable, Equatable, Codable {
     }
 }
 
-/// The protocol between `apus` or `apus-cni` and `apusd`: one line of JSON asks, lines of JSON answer, the last one ends the answer.
+/// The protocol between `apus` or `apus-cni` and `apusd`: one line of JSON asks, lines of JSON answer, the last one ends
+/// the answer.
 ///
 /// The first line of every answer is the agent's ``AgentHello`` (or an error); one request per connection.
 public enum AgentProtocol {

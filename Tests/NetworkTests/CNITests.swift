@@ -89,6 +89,28 @@ extension AgentLifeTests {
             }
         }
 
+        @Test func aPeerIsKnownByTheAddressesThatThePluginsGaveIt() async throws {
+            try await withCNINode { node in
+                let admit = """
+                    {podSelector: {matchLabels: {app: db}}, ingress: [{from: [{podSelector: {matchLabels: {app: web}}}]}]}
+                    """
+                try node.agent.manifests.write("admit.yaml", Manifest.policy("web-to-db", admit))
+                let db = try await node.newPod("db", labels: ["app": "db"])
+                let addresses = try await node.runtime.add(db).addresses
+                try await db.serve(port: 80)
+                // Nobody's status says an address.
+                for (name, isAdmitted) in [("web", true), ("other", false)] {
+                    let pod = try await node.newPod(name, labels: ["app": name])
+                    try await node.runtime.add(pod)
+                    for address in addresses {
+                        let outcome = try await pod.ask(
+                            address, 80, within: isAdmitted ? .seconds(60) : .milliseconds(300))
+                        #expect(outcome == (isAdmitted ? .answered("db") : .timedOut), "\(name)")
+                    }
+                }
+            }
+        }
+
         @Test func aVethThatIsMovedIntoThePodIsFoundByTheRouteToIt() async throws {
             try await withCNINode { node in
                 let pod = try await node.newPod("moved")

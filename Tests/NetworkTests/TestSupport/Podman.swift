@@ -50,13 +50,16 @@ struct Podman {
 
     /// Runs a program of `/usr/bin` in a container of its own, which is gone afterwards.
     func run(_ name: String, _ command: [String]) async throws -> ProcessResult {
+        // The state of Podman, crun and libcni is hidden with all of /run and /var/lib, but for the labs. crun takes no
+        // cgroups of both versions, and needs none.
         let isolate = """
-            mkdir -p /var/lib/cni
-            # crun takes no hierarchy of both versions, and needs none.
-            mount -t cgroup2 cgroup2 /sys/fs/cgroup || exit 125
-            for place in /var/lib/cni /run/lock /run/containers; do
-                [ ! -d $place ] || mount -t tmpfs tmpfs $place || exit 125
-            done
+            set -e
+            mount --rbind /run/apus-lab /mnt
+            mount -t tmpfs tmpfs /run
+            mkdir /run/apus-lab /run/netns /run/lock
+            mount --move /mnt /run/apus-lab
+            mount -t tmpfs tmpfs /var/lib
+            mount -t cgroup2 cgroup2 /sys/fs/cgroup
             exec "$@"
             """
         let podman = [
