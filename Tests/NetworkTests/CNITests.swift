@@ -143,9 +143,12 @@ extension AgentLifeTests {
                     }
                 }
                 #expect(node.links.count == 2)
+                #expect(try await node.agent.metric("apus_cni_attachments_closed") == 1)
                 try node.agent.manifests.write("late.yaml", Manifest.boundPod("late"))
                 #expect(try await connection.addresses.count == 2)
                 #expect(try node.agent.endpoints().count == 1)
+                #expect(try await node.agent.metric("apus_cni_attachments_closed") == 0)
+                #expect(try await node.agent.metric("apus_cni_attachments") == 1)
             }
         }
 
