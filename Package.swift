@@ -46,6 +46,7 @@ let package = Package(
     products: [
         .executable(name: "apusd", targets: ["apusd"]),
         .executable(name: "apus", targets: ["apus"]),
+        .executable(name: "apus-cni", targets: ["apus-cni"]),
         .library(name: "TestSupport", targets: ["TestSupport"]),
         .library(name: "BenchSupport", targets: ["BenchSupport"]),
         // Benchmarks/Package.swift needs these too.
@@ -85,6 +86,7 @@ let package = Package(
         .target(name: "DomainNames", dependencies: ["Addressing"], swiftSettings: hot),
         .target(name: "Wire", dependencies: ["Addressing"], swiftSettings: hot),
         .target(name: "PrometheusText", swiftSettings: strict),
+        .target(name: "JSONText", swiftSettings: strict),
 
         .target(
             name: "FlowExport", dependencies: ["Addressing", "Flows", "PrometheusText"], swiftSettings: strict),
@@ -121,17 +123,23 @@ let package = Package(
         .target(name: "AgentAPI", dependencies: ["Addressing", "Flows"] + nio, swiftSettings: strict),
         .target(name: "HTTPEndpoint", dependencies: nio + [nioHTTP], swiftSettings: strict),
 
+        .target(name: "CNI", dependencies: ["Addressing", "JSONText"], swiftSettings: strict),
+        .target(
+            name: "CNIInstallation", dependencies: ["Addressing", "CNI", "JSONText"], swiftSettings: strict),
+
         // The binaries.
         .target(
             name: "Agent",
             dependencies: [
-                "Addressing", "AgentAPI", "BPF", "Datapath", "FlowExport", "Flows", "HTTPEndpoint", "HubbleServer",
+                "Addressing", "AgentAPI", "BPF", "CNIInstallation", "Datapath", "FlowExport", "Flows", "HTTPEndpoint",
+                "HubbleServer",
                 "Kubernetes", "KubernetesAPI", "LinuxKernel", "LoadBalancing", "NetworkPolicy", "PolicyTranslation",
                 "PrometheusText", logging,
             ] + lifecycle,
             swiftSettings: strict),
         .executableTarget(
-            name: "apusd", dependencies: ["Agent", "HTTPEndpoint", "HubbleServer", argumentParser, logging],
+            name: "apusd",
+            dependencies: ["Agent", "CNIInstallation", "HTTPEndpoint", "HubbleServer", argumentParser, logging],
             swiftSettings: strict),
         .target(
             name: "ApusCLI",
@@ -141,6 +149,10 @@ let package = Package(
             ],
             swiftSettings: strict),
         .executableTarget(name: "apus", dependencies: ["ApusCLI"], swiftSettings: strict),
+        // Static in releases: it runs on the host, whatever C library that has, and starts in a millisecond.
+        .executableTarget(
+            name: "apus-cni", dependencies: ["CNI"], swiftSettings: strict,
+            linkerSettings: [.unsafeFlags(["-static-executable", "-Xlinker", "-s"], .when(configuration: .release))]),
 
         // Tests, and what they, the demo and the benches share.
         .executableTarget(name: "apus-traffic", path: "Tests/Traffic", cSettings: gnuC),
@@ -193,6 +205,14 @@ let package = Package(
             name: "WireTests", dependencies: ["Addressing", "DNSMessages", "Wire"], swiftSettings: strict),
         .testTarget(
             name: "PrometheusTextTests", dependencies: ["PrometheusText", "TestSupport"], swiftSettings: strict),
+        .testTarget(name: "JSONTextTests", dependencies: ["JSONText"], swiftSettings: strict),
+        .testTarget(
+            name: "CNITests",
+            dependencies: ["AgentAPI", "Addressing", "CNI", "Flows", "JSONText", "TestSupport", "apus-cni"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "CNIInstallationTests", dependencies: ["Addressing", "CNIInstallation", "JSONText", "TestSupport"],
+            swiftSettings: strict),
         .testTarget(
             name: "HTTPEndpointTests", dependencies: ["HTTPEndpoint", "TestSupport"] + httpClient,
             swiftSettings: strict),
@@ -258,8 +278,8 @@ let package = Package(
         .testTarget(
             name: "NetworkTests",
             dependencies: [
-                "Addressing", "AgentAPI", "BPF", "DNSMessages", "Datapath", "Flows", "LinuxKernel", "PolicyCases",
-                "TestSupport", "apus", "apus-api-server", "apus-traffic", "apusd",
+                "Addressing", "AgentAPI", "BPF", "DNSMessages", "Datapath", "Flows", "JSONText", "LinuxKernel",
+                "PolicyCases", "TestSupport", "apus", "apus-api-server", "apus-cni", "apus-traffic", "apusd",
             ],
             swiftSettings: strict),
     ]

@@ -73,6 +73,9 @@ public struct Agent: Sendable {
             services: services(controller, parts, links, source.follow(controller))
                 + [HubbleService(server: hubble, log: log)]
                 + [reporter].compactMap { $0 }
+                + [configuration.cni].compactMap { $0 }.map {
+                    CNIKeeper(settings: $0, controller: controller, log: log)
+                }
                 + endpoints.services(metrics: metrics, health: parts.health, log: log),
             gracefulShutdownSignals: [.sigterm, .sigint], logger: log)
     }
@@ -156,19 +159,31 @@ public struct Agent: Sendable {
         ]
     }
 
+    /// The largest packet that all ways out of this node take; nil where there is none.
+    public static func uplinkMTU() -> UInt32? {
+        guard var finder = try? EndpointFinder() else { return nil }
+        return finder.uplinkMTU()
+    }
+
     /// Removes everything that Apus made on the node, the socket of a dead agent included. Fails while an agent works
     /// with the pins, and keeps one that starts meanwhile from loading anything.
     ///
-    /// - Parameter sockets: of the CLI, and of Hubble's clients.
+    /// - Parameter sockets: of the CLI first, and of Hubble's clients.
     /// - Returns: the pins and the sockets that it removed.
     public static func cleanUp(bpffs: String, sockets: [String]) throws -> (pins: [String], sockets: [String]) {
         try Requirements.checkUser()
-        guard FileManager.default.fileExists(atPath: bpffs) else { return ([], sockets.filter(StaleSocket.remove)) }
+        guard FileManager.default.fileExists(atPath: bpffs) else { return ([], removeRunFiles(sockets)) }
         let lock = try AgentLock(directory: bpffs)
         let removed = try DatapathKernel.removeAll(bpffs: bpffs)
-        let gone = sockets.filter(StaleSocket.remove)
+        let gone = removeRunFiles(sockets)
         _ = consume lock
         return (removed, gone)
+    }
+
+    /// Removes a dead agent's sockets and what it noted of attached pods; returns the sockets that there were.
+    private static func removeRunFiles(_ sockets: [String]) -> [String] {
+        if let socket = sockets.first { AttachmentStore(socket: socket).removeAll() }
+        return sockets.filter(StaleSocket.remove)
     }
 }
 

@@ -1,5 +1,6 @@
 public import Addressing
 internal import AgentAPI
+public import CNIInstallation
 public import HTTPEndpoint
 public import HubbleServer
 
@@ -44,6 +45,9 @@ public struct AgentConfiguration: Sendable {
     /// The shortest lifetime of a DNS answer, and how much longer it counts than it lives.
     public var minimumNameLifetime: Duration
     public var nameGrace: Duration
+
+    /// How the CNI plugin is kept installed; nil: it is not.
+    public var cni: CNIInstallationSettings?
 
     /// Where the agent answers HTTP.
     public var addresses: Addresses

@@ -124,6 +124,16 @@ struct APIHandler: AgentHandler {
 
     func trace(_ question: ServiceQuestion) async throws -> ServiceTrace { try await controller.trace(question) }
 
+    func attach(_ attachment: PodAttachment) async throws { try await controller.attach(attachment) }
+
+    func check(_ attachment: PodAttachment) async throws { try await controller.check(attachment) }
+
+    func detach(_ key: AttachmentKey) async throws { await controller.detach(key) }
+
+    func collect(_ collection: AttachmentCollection) async throws { await controller.collect(collection) }
+
+    func ready() async throws { try await controller.ready() }
+
     func flows(_ query: FlowQuery, send: (Flow) async throws -> Void) async throws {
         guard query.follow else {
             for flow in hub.last(query.last, query.filter) { try await send(flow) }

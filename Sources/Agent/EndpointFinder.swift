@@ -24,6 +24,8 @@ enum PodInterfaceProblem: Error, Sendable, Hashable, CustomStringConvertible {
     case shared(String, kind: String)
     /// Another pod is behind the interface.
     case taken(String, by: PodKey)
+    /// Several are named, and any of them may be it.
+    case ambiguous([String])
     case kernel(KernelError)
 
     var description: String {
@@ -36,6 +38,8 @@ enum PodInterfaceProblem: Error, Sendable, Hashable, CustomStringConvertible {
         case .shared(let name, let kind):
             "its addresses are routed to \(name), a \(kind) that others share: a pod needs an interface of its own"
         case .taken(let name, let other): "its addresses are routed to \(name), behind which pod \(other) is already"
+        case .ambiguous(let names):
+            "the plugins before apus-cni tell of \(names.joined(separator: " and ")): one veth has to lead to the pod"
         case .kernel(let error): "\(error)"
         }
     }
@@ -44,7 +48,7 @@ enum PodInterfaceProblem: Error, Sendable, Hashable, CustomStringConvertible {
     var isRefusal: Bool {
         switch self {
         case .uplink, .shared: true
-        case .noRoute, .differentInterfaces, .taken, .kernel: false
+        case .noRoute, .differentInterfaces, .taken, .ambiguous, .kernel: false
         }
     }
 
@@ -87,8 +91,15 @@ struct EndpointFinder: ~Copyable {
         }
         guard let index = found.first else { throw .noRoute(pod.addresses) }
         guard found.count == 1 else { throw .differentInterfaces(pod.addresses) }
+        return try interface(index, for: pod.key, rules)
+    }
+
+    /// The interface of a number, if a pod may be behind it.
+    mutating func interface(
+        _ index: UInt32, for pod: PodKey, _ rules: PodInterfaceRules
+    ) throws(PodInterfaceProblem) -> PodInterface {
         let link = try interface(index)
-        if let objection = rules.objection(to: link, for: pod.key) { throw objection }
+        if let objection = rules.objection(to: link, for: pod) { throw objection }
         do throws(KernelError) {
             let peer = try netlink.peerAddress(ofInterface: index)
             guard let address = link.address else { throw KernelError.gone(index) }
@@ -97,6 +108,25 @@ struct EndpointFinder: ~Copyable {
         } catch {
             throw .kernel(error)
         }
+    }
+
+    /// The host's end of a pod's link: the one veth among the interfaces that are named, or where the routes lead to.
+    ///
+    /// A plugin that makes a bridge names that too, and others what they made for themselves; none of it is a veth.
+    mutating func interface(
+        named names: [String], for pod: LocalPod, _ rules: PodInterfaceRules
+    ) throws(PodInterfaceProblem) -> PodInterface {
+        var ends: [NetworkInterface] = []
+        do throws(KernelError) {
+            for name in names {
+                if let link = try netlink.interface(named: name), link.kind == "veth" { ends.append(link) }
+            }
+        } catch {
+            throw .kernel(error)
+        }
+        guard let end = ends.first else { return try interface(for: pod, rules) }
+        guard ends.count == 1 else { throw .ambiguous(ends.map(\.name)) }
+        return try interface(end.index, for: pod.key, rules)
     }
 
     private mutating func interface(_ index: UInt32) throws(PodInterfaceProblem) -> NetworkInterface {
@@ -111,6 +141,12 @@ struct EndpointFinder: ~Copyable {
     /// Whether an interface is gone; false where the kernel does not say.
     mutating func isGone(_ index: UInt32) -> Bool {
         do { return try netlink.interface(index: index) == nil } catch { return false }
+    }
+
+    /// Whether an interface that was seen before is still there.
+    mutating func isSame(_ seen: HeldAttachment.Interface) -> Bool {
+        guard let link = try? netlink.interface(index: seen.index) else { return false }
+        return link.address.map { "\($0)" == seen.address } ?? false
     }
 
     /// The interface behind which an address is directly; nil without a route to it.
@@ -134,6 +170,16 @@ struct EndpointFinder: ~Copyable {
     /// The interfaces that default routes lead out of.
     mutating func defaultUplinks() throws(KernelError) -> Set<UInt32> {
         Set(try netlink.routes().filter { $0.isDefault && $0.kind == .unicast }.compactMap(\.interfaceIndex))
+    }
+
+    /// The largest packet that every default route's interface takes; nil where there is none.
+    mutating func uplinkMTU() -> UInt32? {
+        guard let uplinks = try? defaultUplinks() else { return nil }
+        var sizes: [UInt32] = []
+        for index in uplinks {
+            if let link = try? netlink.interface(index: index) { sizes.append(link.mtu) }
+        }
+        return sizes.min()
     }
 
     /// Whether the frames of an interface have Ethernet headers, which programs at uplinks read.

@@ -24,8 +24,16 @@ actor NodeController {
     let answers: AnswerQueue
     var finder: EndpointFinder
 
+    /// What CNI plugins handed over, and where that is kept.
+    var attachments: PodAttachments
+    let attachmentStore: AttachmentStore
+    /// What keeps the CNI configuration from being as it should.
+    var cniProblem: String?
+
     /// The interface of each pod that has one.
     var interfaces: [PodKey: PodInterface] = [:]
+    /// What the tables were told of them last.
+    var endpoints: [PodKey: EndpointSpec] = [:]
     /// Why the other pods have none.
     var unlocated: [PodKey: PodInterfaceProblem] = [:]
     var rules = PodInterfaceRules()
@@ -68,6 +76,15 @@ actor NodeController {
         self.kernel = kernel
         var finder = try EndpointFinder()
         rules.uplinks = try finder.defaultUplinks()
+        attachmentStore = AttachmentStore(socket: configuration.socket)
+        attachments = PodAttachments(node: configuration.node)
+        for held in attachmentStore.load() {
+            if finder.isSame(held.interface) {
+                _ = attachments.add(held)
+            } else {
+                attachmentStore.remove(held.key)
+            }
+        }
         self.finder = finder
     }
 
@@ -76,7 +93,7 @@ actor NodeController {
     /// Takes in what a source says.
     func handle(_ event: SourceEvent) {
         switch event {
-        case .changes(let changes): apply(changes)
+        case .changes(let changes): take(attachments.apply(changes))
         case .synced: finishFirstSync()
         case .diagnostic(let diagnostic): note(diagnostic)
         case .forgiven(let source): diagnostics.forgive(source)
@@ -85,7 +102,8 @@ actor NodeController {
         }
     }
 
-    private func apply(_ changes: [ObjectChange]) {
+    /// Takes in changes of objects, of which pods of this node have the addresses that they really have.
+    func take(_ changes: [ObjectChange]) {
         let outcome = state.apply(changes)
         directory.apply(changes)
         if keeping != nil { tables.release(peers: outcome.movedAddresses) }

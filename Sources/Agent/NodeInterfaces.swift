@@ -27,6 +27,7 @@ extension NodeController {
     /// Looks up all that events would have told.
     func lookUpEverything() {
         refreshLocalAddresses()
+        detachLost()
         attachUplinks()
         for pod in state.localPods.keys.sorted() { locate(pod) }
         if isSynced {
@@ -64,7 +65,12 @@ extension NodeController {
     func locate(_ key: PodKey) {
         guard let pod = state.localPods[key] else { return remove(key) }
         do throws(PodInterfaceProblem) {
-            let found = try finder.interface(for: pod, rules)
+            let found =
+                if let held = attachments[key] {
+                    try finder.interface(held.interface.index, for: key, rules)
+                } else {
+                    try finder.interface(for: pod, rules)
+                }
             if let old = interfaces[key], old.index != found.index { release(old.index, of: key) }
             if found.podAddress == nil, interfaces[key] != found {
                 log.warning(
@@ -77,13 +83,23 @@ extension NodeController {
             let spec = EndpointSpec(
                 pod: key, uid: pod.uid, addresses: pod.addresses, interface: found.index, mac: found.podAddress,
                 hostMAC: found.hostAddress, canRedirect: found.isVeth && found.podAddress != nil)
-            tables.apply([.endpoint(.upsert(spec))])
+            tell(.upsert(spec))
         } catch {
             if unlocated.updateValue(error, forKey: key) != error {
                 log.info("A pod's interface is not known yet", metadata: ["pod": "\(key)", "reason": "\(error)"])
             }
             giveUpInterface(of: key, because: error)
         }
+    }
+
+    /// Tells the tables of an endpoint, unless they know it: an edit counts as not in force until it is written.
+    private func tell(_ edit: EndpointEdit) {
+        switch edit {
+        case .upsert(let spec):
+            if endpoints.updateValue(spec, forKey: spec.pod) == spec { return }
+        case .remove(let pod): endpoints[pod] = nil
+        }
+        tables.apply([.endpoint(edit)])
     }
 
     /// A pod whose interface can't be looked up now keeps its programs and its policy while the interface it had is
@@ -93,7 +109,7 @@ extension NodeController {
         interfaces[key] = nil
         release(old.index, of: key)
         detach(old.index)
-        tables.apply([.endpoint(.remove(key))])
+        tell(.remove(key))
     }
 
     /// The interface is no pod's any more. Its programs stay: processes of a pod whose object was deleted may live on,
@@ -105,12 +121,13 @@ extension NodeController {
     private func remove(_ key: PodKey) {
         unlocated[key] = nil
         if let old = interfaces.removeValue(forKey: key) { release(old.index, of: key) }
-        tables.apply([.endpoint(.remove(key))])
+        tell(.remove(key))
     }
 
     /// An interface is gone, and its number may be another one's soon: nothing may lead to it any more.
     private func lose(_ index: UInt32) {
         let wasUplink = attachedUplinks.remove(index) != nil
+        detach(behind: index)
         rules.holders[index] = nil
         kernel.forgetInterface(index)
         if wasUplink { attachUplinks() }
@@ -119,7 +136,7 @@ extension NodeController {
         for pod in pods {
             interfaces[pod] = nil
             unlocated[pod] = .noRoute(state.localPods[pod]?.addresses ?? [])
-            tables.apply([.endpoint(.remove(pod))])
+            tell(.remove(pod))
         }
         if isSynced { program() }
     }
@@ -157,7 +174,8 @@ extension NodeController {
 
     /// Whether everything is attached that should be.
     func checkLinks() -> (count: Int, missing: [String]) {
-        kernel.checkLinks(pods: Set(interfaces.values.map(\.index)), uplinks: attachedUplinks)
+        let handedOver = attachments.held.values.map(\.interface.index)
+        return kernel.checkLinks(pods: Set(interfaces.values.map(\.index) + handedOver), uplinks: attachedUplinks)
     }
 
     private func cgroupPath() throws -> String {
@@ -168,13 +186,19 @@ extension NodeController {
         return mount
     }
 
-    /// Puts programs on the interfaces of all pods. Call it after a pass: what that could not write has no endpoint or
-    /// no policy in the maps, and the programs drop its packets, which would pass unjudged without them.
+    /// Puts programs on the interfaces of all pods, also on those that CNI plugins handed over before the pods' objects
+    /// are known: without an endpoint they are closed. Call it after a pass: what that could not write has no endpoint
+    /// or no policy in the maps, and the programs drop its packets, which would pass unjudged without them.
     func attachPods() {
         var problems: [String: String] = [:]
         for (pod, interface) in interfaces {
             do { try kernel.attachPod(interface.index) } catch {
                 problems["\(pod)"] = "programs could not be attached to \(interface.name): \(error)"
+            }
+        }
+        for held in attachments.strangers {
+            do { try kernel.attachPod(held.interface.index) } catch {
+                problems["\(held.podKey)"] = "programs could not be attached to \(held.interface.name): \(error)"
             }
         }
         for pod in podProblems.note(problems, at: KernelClock.monotonic()) {

@@ -47,6 +47,11 @@ extension NodeController {
         let pods = unlocated.sorted { $0.key < $1.key }.map {
             AgentDiagnostic(object: "Pod \($0.key)", message: $0.value.description)
         }
+        let strangers = attachments.strangers.map {
+            AgentDiagnostic(
+                object: "Pod \($0.podKey)",
+                message: "it is closed: \($0.interface.name) was attached for it, and there is no object of it yet")
+        }
         let unchecked = interfaces.filter { $0.value.podAddress == nil }.sorted { $0.key < $1.key }.map {
             AgentDiagnostic(
                 object: "Pod \($0.key)",
@@ -70,13 +75,14 @@ extension NodeController {
                     message: "not every object can be read: pods, Services and policies from before the start are kept "
                         + "until they can, and its pods are judged as before")
             ]
+        let cni = cniProblem.map { [AgentDiagnostic(object: "CNI configuration", message: $0)] } ?? []
         let closed = closedPods
         let overlong = closed.overlong.map {
             AgentDiagnostic(object: "endpoint \($0.pod)", message: $0.problem.message)
         }
         let judging = closed.judging.map { AgentDiagnostic(object: "\($0.policy)", message: $0.problem.message) }
-        return kept + heldPeers() + diagnostics.told + policies + services + pods + unchecked + uncovered + writes
-            + overlong + judging
+        return kept + cni + heldPeers() + diagnostics.told + policies + services + pods + strangers + unchecked
+            + uncovered + writes + overlong + judging
     }
 
     private func heldPeers() -> [AgentDiagnostic] {

@@ -73,11 +73,24 @@ struct AgentConnection: Sendable {
                 throw AgentError(.badRequest, "the request names no Service")
             }
             try await send(AgentResponse(trace: handler.trace(question)))
+        case .attach, .check, .detach, .collect, .ready: try await serveAttachments(request)
         case .flows:
             try await handler.flows(request.query ?? FlowQuery()) { flow in
                 try Task.checkCancellation()
                 try await send(AgentResponse(flow: flow))
             }
+        }
+    }
+
+    /// What a CNI plugin asks: the end of the answer is all that it says.
+    private func serveAttachments(_ request: AgentRequest) async throws {
+        switch (request.kind, request.attachment, request.key, request.collection) {
+        case (.attach, let attachment?, _, _): try await handler.attach(attachment)
+        case (.check, let attachment?, _, _): try await handler.check(attachment)
+        case (.detach, _, let key?, _): try await handler.detach(key)
+        case (.collect, _, _, let collection?): try await handler.collect(collection)
+        case (.ready, _, _, _): try await handler.ready()
+        default: throw AgentError(.badRequest, "the request does not say what it is about")
         }
     }
 

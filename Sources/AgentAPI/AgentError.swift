@@ -20,6 +20,8 @@ public struct AgentError: Error, Sendable, Equatable, Codable, CustomStringConve
         case broken
         /// The other side took too long.
         case timedOut = "timed_out"
+        /// The agent will not do what the request wants, however often it is asked.
+        case refused
         /// The agent failed while it worked on the answer.
         case failed
         /// The socket can't be made or is in use.

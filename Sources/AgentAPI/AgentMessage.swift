@@ -35,7 +35,8 @@ public struct AgentHello: Sendable, Equatable, Codable {
     }
 }
 
-/// The protocol between `apus` and `apusd`: one line of JSON asks, lines of JSON answer, the last one ends the answer.
+/// The protocol between `apus` or `apus-cni` and `apusd`: one line of JSON asks, lines of JSON answer, the last one ends
+/// the answer.
 ///
 /// The first line of every answer is the agent's ``AgentHello`` (or an error); one request per connection.
 public enum AgentProtocol {
@@ -49,6 +50,7 @@ public enum AgentProtocol {
 struct AgentRequest: Sendable, Equatable, Codable {
     enum Kind: String, Sendable, Codable {
         case version, status, verify, flows, explain, policy, trace
+        case attach, check, detach, collect, ready
     }
 
     var protocolVersion = AgentProtocol.version
@@ -61,9 +63,15 @@ struct AgentRequest: Sendable, Equatable, Codable {
     var policy: PolicySelection?
     /// With `trace` only.
     var service: ServiceQuestion?
+    /// With `attach` and `check` only.
+    var attachment: PodAttachment?
+    /// With `detach` only.
+    var key: AttachmentKey?
+    /// With `collect` only.
+    var collection: AttachmentCollection?
 
     private enum CodingKeys: String, CodingKey {
-        case query, question, policy, service
+        case query, question, policy, service, attachment, key, collection
         case protocolVersion = "protocol"
         case kind = "request"
     }

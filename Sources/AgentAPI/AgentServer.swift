@@ -26,6 +26,22 @@ public protocol AgentHandler: Sendable {
     /// the Service is not known.
     func trace(_ question: ServiceQuestion) async throws -> ServiceTrace
 
+    /// Covers a pod's interface, and answers when its policy is in force. Throws ``AgentError/Code/unavailable`` when it
+    /// is not so in time; from then on the interface is closed.
+    func attach(_ attachment: PodAttachment) async throws
+
+    /// Whether an interface is as `attach` left it; throws when it is not.
+    func check(_ attachment: PodAttachment) async throws
+
+    /// Forgets an interface that is going away; nothing happens where it is not known.
+    func detach(_ key: AttachmentKey) async throws
+
+    /// Forgets the interfaces of a network that are no more.
+    func collect(_ collection: AttachmentCollection) async throws
+
+    /// Throws ``AgentError/Code/unavailable`` while `attach` would have to wait for the agent itself.
+    func ready() async throws
+
     /// Sends the flows of a query one after the other; `send` waits for a slow reader, so what is behind it must be
     /// bounded, as a ``FlowHub``'s followers are. The task is cancelled when the client leaves.
     func flows(_ query: FlowQuery, send: (Flow) async throws -> Void) async throws

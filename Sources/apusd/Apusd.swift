@@ -8,6 +8,7 @@ import Logging
         abstract: "The node agent of Apus: Services, NetworkPolicy and flows in eBPF.",
         usage: """
             apusd --node <node> [--kubeconfig <kubeconfig> | --manifests <manifests>] [<options>]
+            apusd install-cni [--remove] [<options>]
             apusd cleanup [--bpffs <bpffs>] [--socket <socket>]
             """,
         discussion: """
@@ -23,7 +24,7 @@ import Logging
               APUS_NODE=node-a APUS_MANIFESTS=/etc/apus/manifests APUS_UPLINK=eth0,eth1 apusd
             """,
         version: AgentConfiguration.version,
-        subcommands: [CleanUp.self])
+        subcommands: [CleanUp.self, InstallCNI.self])
 
     @Option(help: .flag("node", "The name of this node's Node object; required."))
     var node: String?
@@ -64,6 +65,12 @@ import Logging
     @OptionGroup var hubbleSocket: HubbleSocketOptions
     @OptionGroup var hubble: HubbleOptions
     @OptionGroup var intervals: IntervalOptions
+    @Option(
+        help: .flag(
+            "cni", "Keep the CNI plugin apus-cni installed, so that no pod starts before its policy is in force.",
+            default: "off"))
+    var cni: Switch?
+    @OptionGroup var cniOptions: CNIOptions
     @OptionGroup var mapSizes: MapSizeOptions
 
     func run() async throws {
@@ -96,6 +103,9 @@ import Logging
         try addresses.apply(to: &configuration.addresses)
         configuration.hubble = try hubble.configuration(socket: hubbleSocket.path(beside: configuration.socket))
         try intervals.apply(to: &configuration)
+        if try Environment.value("cni", cni, default: .off) == .on {
+            configuration.cni = try cniOptions.settings(socket: configuration.socket)
+        }
         configuration.mapSizes = try mapSizes.sizes()
         return configuration
     }

@@ -1,5 +1,6 @@
 import Agent
 import ArgumentParser
+import CNIInstallation
 
 /// Removes the data path.
 struct CleanUp: ParsableCommand {
@@ -7,7 +8,7 @@ struct CleanUp: ParsableCommand {
         commandName: "cleanup",
         abstract: "Remove everything that Apus made on this node, and only that.",
         discussion: """
-            Run it when the agent is stopped; while one works with the pins, nothing is removed. Packets go on as the host's stack and other programs see fit. The sockets of an agent that died are removed too, unless somebody listens there.
+            Run it when the agent is stopped; while one works with the pins, nothing is removed. Packets go on as the host's stack and other programs see fit. The sockets of an agent that died are removed too, unless somebody listens there, and so is the CNI plugin with its configuration.
 
             Example:
               apusd cleanup --bpffs /sys/fs/bpf/apus
@@ -16,13 +17,16 @@ struct CleanUp: ParsableCommand {
     @OptionGroup var pins: PinOptions
     @OptionGroup var socket: SocketOptions
     @OptionGroup var hubbleSocket: HubbleSocketOptions
+    @OptionGroup var cni: CNIOptions
 
     func run() throws {
         let (path, socket) = (try pins.path(), try socket.path())
+        let installer = CNIInstaller(try cni.settings(socket: socket))
         let sockets = [socket] + [hubbleSocket.path(beside: socket)].compactMap { $0 }
         let removed = try Agent.cleanUp(bpffs: path, sockets: sockets)
         let pinned = removed.pins.count
         print(pinned == 0 ? "nothing of Apus was pinned under \(path)" : "removed \(pinned) pins under \(path)")
+        for file in try installer.remove() { print("removed \(file)") }
         for socket in removed.sockets { print("removed the socket \(socket) of an agent that is gone") }
     }
 }

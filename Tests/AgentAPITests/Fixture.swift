@@ -78,6 +78,16 @@ final class FakeAgent: AgentHandler {
             service: "shop/cart:http", choice: .sameZone, node: "node-a", zone: "north", endpoints: [endpoint])
     }
 
+    func attach(_ attachment: PodAttachment) async throws {}
+
+    func check(_ attachment: PodAttachment) async throws {}
+
+    func detach(_ key: AttachmentKey) async throws {}
+
+    func collect(_ collection: AttachmentCollection) async throws {}
+
+    func ready() async throws {}
+
     func flows(_ query: FlowQuery, send: (Flow) async throws -> Void) async throws {
         running.increment()
         defer { running.decrement() }

@@ -302,6 +302,16 @@ final class FakeAgent: AgentHandler {
             affinitySeconds: 600, endpoints: isServed ? [serving, endpoint] : [])
     }
 
+    func attach(_ attachment: PodAttachment) async throws {}
+
+    func check(_ attachment: PodAttachment) async throws {}
+
+    func detach(_ key: AttachmentKey) async throws {}
+
+    func collect(_ collection: AttachmentCollection) async throws {}
+
+    func ready() async throws {}
+
     func flows(_ query: FlowQuery, send: (Flow) async throws -> Void) async throws {
         if let failure { throw failure }
         if query.follow {

@@ -59,9 +59,26 @@ import Testing
     @Test func socketsOfAllPodsAreCovered() throws {
         let container = try pod()["containers"][0]
         let place = try #require(container["volumeMounts"].list.first { $0["name"].text == "cgroup" })
-        #expect(container["args"].strings == ["--cgroup=\(place["mountPath"].text ?? "")"])
+        #expect(container["args"].strings.first == "--cgroup=\(place["mountPath"].text ?? "")")
         let volume = try pod()["volumes"].list.first { $0["name"].text == "cgroup" }
         #expect(volume?["hostPath"]["path"].text == "/sys/fs/cgroup")
+    }
+
+    /// The plugin is a program of the host, and finds the agent where the agent is in its own container.
+    @Test func theRuntimeOfTheHostFindsThePluginAndThePluginTheAgent() throws {
+        let container = try pod()["containers"][0]
+        let places = ["cni-conf": ("--cni-conf-dir", "/etc/cni/net.d"), "cni-bin": ("--cni-bin-dir", "/opt/cni/bin")]
+        for (name, (flag, path)) in places {
+            let mount = try #require(container["volumeMounts"].list.first { $0["name"].text == name })
+            #expect(container["args"].strings.contains("\(flag)=\(mount["mountPath"].text ?? "")"))
+            #expect(mount["readOnly"].flag != true)
+            let volume = try #require(try pod()["volumes"].list.first { $0["name"].text == name })
+            #expect(volume["hostPath"]["path"].text == path)
+        }
+        let run = try #require(container["volumeMounts"].list.first { $0["name"].text == "run" })
+        let volume = try #require(try pod()["volumes"].list.first { $0["name"].text == "run" })
+        #expect(run["mountPath"].text == volume["hostPath"]["path"].text)
+        #expect(try Deploy.text("deploy/Containerfile").contains("/out/apus-cni /usr/local/bin/"))
     }
 
     @Test func theImageIsTheOneThatTheContainerfileSaysHowToBuild() throws {

@@ -43,6 +43,13 @@ struct AgentMetrics: Sendable {
                 "apus_endpoints_attached", .gauge, "Pods of this node with programs on their interface.",
                 [MetricSample(.count(controller.attached))]),
             MetricFamily(
+                "apus_cni_attachments", .gauge, "Interfaces of pods that the CNI plugin handed over.",
+                [MetricSample(.count(controller.handedOverInterfaces.held))]),
+            MetricFamily(
+                "apus_cni_attachments_closed", .gauge,
+                "Interfaces that the CNI plugin handed over for pods that are not known: all their packets are dropped.",
+                [MetricSample(.count(controller.handedOverInterfaces.closed))]),
+            MetricFamily(
                 "apus_service_frontends", .gauge, "Addresses, ports and protocols of Services that are translated.",
                 [MetricSample(.count(controller.frontends))]),
         ]

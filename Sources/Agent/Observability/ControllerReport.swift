@@ -39,6 +39,8 @@ struct ControllerReport: Sendable {
     var latency: Histogram
     var endpoints: Int
     var attached: Int
+    /// Interfaces that the CNI plugin handed over, and those whose pods nobody knows: they are closed.
+    var handedOverInterfaces = (held: 0, closed: 0)
     var frontends: Int
     var learned: LearnedCounts
     var handedOver: HandedOverCounts
@@ -55,6 +57,7 @@ extension NodeController {
             passes: programming.passes,
             latency: latency.histogram, endpoints: interfaces.count,
             attached: interfaces.values.count { attached.contains($0.index) },
+            handedOverInterfaces: (attachments.held.count, attachments.strangers.count),
             frontends: state.services.programs.count, learned: names.keeper.counts,
             handedOver: names.learner.counts, unanswered: names.questions.unanswered)
     }

@@ -35,6 +35,24 @@ enum Manifest {
         """
     }
 
+    /// A pod of `node-a` that the kubelet has yet to start: nobody knows its addresses.
+    static func boundPod(_ name: String, uid: String? = nil, labels: [String: String] = [:]) -> String {
+        """
+        apiVersion: v1
+        kind: Pod
+        metadata:
+          name: \(name)
+          namespace: default
+          uid: \(uid ?? "uid-\(name)")
+          labels: {\(labels.map { "\($0.key): \($0.value)" }.joined(separator: ", "))}
+        spec:
+          nodeName: node-a
+          containers: [{name: main, image: none}]
+        status: {phase: Pending}
+
+        """
+    }
+
     /// A port of a Service and of its endpoints.
     struct ServicePort {
         var ipProtocol: IPProtocol

@@ -112,6 +112,16 @@ extension Lab {
         return host
     }
 
+    /// Adds pods whose namespaces have no interfaces, for a CNI plugin to make them.
+    public func addUnconnectedPods(_ names: [String], to node: String) async throws(LabError) -> [LabHost] {
+        var script = LabScript(id: id)
+        script.add(namespaces: names)
+        let hosts = names.map { register(PodPlan($0, addresses: []), of: node, isConnected: false) }
+        try makeCgroups(of: hosts)
+        try await execute(script)
+        return hosts
+    }
+
     /// Ends a pod's processes and removes its interface and namespace; its name and addresses can be used again.
     public func removePod(_ name: String) async throws(LabError) {
         let pod = host(name)
@@ -121,7 +131,7 @@ extension Lab {
             script.add(command: "echo 1 >\(group)/cgroup.kill")
             script.add(command: "until rmdir \(group) 2>/dev/null; do sleep 0.01; done")
         }
-        script.add(in: node, ["link del \(LabHost.hostInterface(of: name))"])
+        if let device = pod.hostInterface { script.add(in: node, ["link del \(device)"]) }
         script.add(command: "ip netns del \(pod.namespace)")
         try await execute(script)
         state.withLock { state in
@@ -182,10 +192,10 @@ extension Lab {
         return hosts
     }
 
-    private func register(_ pod: PodPlan, of node: String) -> LabHost {
+    private func register(_ pod: PodPlan, of node: String, isConnected: Bool = true) -> LabHost {
         state.withLock { $0.nodeOfPod[pod.name] = node }
         return register(
-            pod.name, pod.addresses, interface: LabHost.hostInterface(of: pod.name),
+            pod.name, pod.addresses, interface: isConnected ? LabHost.hostInterface(of: pod.name) : nil,
             covered: "\(node)/covered/pod-\(pod.name)", uncovered: "\(node)/uncovered/pod-\(pod.name)")
     }
 
