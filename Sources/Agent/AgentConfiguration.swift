@@ -1,5 +1,6 @@
 public import Addressing
 internal import AgentAPI
+internal import Datapath
 public import HTTPEndpoint
 
 /// Everything that is set from outside when the agent starts.
@@ -19,6 +20,8 @@ public struct AgentConfiguration: Sendable {
     public var uplinks: [String]
     /// The blocks of the node's addresses that node ports are on; empty: they are on all of them.
     public var nodePortBlocks: Set<CIDR>
+    /// The node's ports for clients from outside whose backend is on another node.
+    public var sourcePorts: ClosedRange<UInt16>
     /// Where the CLI finds the agent.
     public var socket: String
     /// Whether packets go straight into local pods, without the host's stack.
@@ -110,6 +113,7 @@ public struct AgentConfiguration: Sendable {
         bpffs = "/sys/fs/bpf/apus"
         uplinks = []
         nodePortBlocks = []
+        sourcePorts = DatapathOptions.defaultSourcePorts
         socket = "/run/apus/apus.sock"
         redirectsToPeer = true
         keepsConnections = false
