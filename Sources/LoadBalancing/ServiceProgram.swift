@@ -44,8 +44,8 @@ public struct ServiceProgram: Sendable, Equatable {
     public let kind: FrontendKind
     /// The backends, sorted and unique; empty means that connections are refused.
     public let backends: [Backend]
-    /// Those for clients from outside of the node; empty for a ClusterIP, which is not for them, and where traffic stays
-    /// on nodes with an endpoint and this is none.
+    /// Those for clients from outside of the node; empty for a ClusterIP, which is not for them, and where traffic
+    /// stays on nodes with an endpoint and this is none.
     public let outside: [Backend]
     /// The clients that may connect; empty: all may.
     public let sourceRanges: Set<CIDR>

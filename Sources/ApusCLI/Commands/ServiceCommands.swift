@@ -103,8 +103,8 @@ struct ServiceTraceCommand: AsyncParsableCommand {
 
             An address that is no pod's of this node is that of a client outside, whose packets come in by an uplink.
 
-            Exit codes: 0 some endpoint serves; 1 none does, or none may serve this client; 2 no answer, as when the pod \
-            is not one of this node.
+            Exit codes: 0 some endpoint serves; 1 none does, or none may serve this client; 2 no answer, as when the \
+            pod is not one of this node.
 
             Examples:
               apus service trace --from visitors/client --to shop/web:http
