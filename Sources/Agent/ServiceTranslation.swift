@@ -36,6 +36,7 @@ extension ServiceDefinition {
             },
             proxyName: service.proxyName, isInternalTrafficLocal: service.internalTrafficPolicy == .local,
             isExternalTrafficLocal: service.externalTrafficPolicy == .local,
+            healthCheckNodePort: service.healthCheckNodePort,
             affinitySeconds: service.sessionAffinity.seconds)
     }
 }

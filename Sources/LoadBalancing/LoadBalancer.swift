@@ -27,10 +27,15 @@ public struct LoadBalancer: Sendable {
     private struct Changes {
         var frontends: Set<Frontend> = []
         var services: Set<ServiceName> = []
+        /// Those whose definition changed.
+        var definitions: Set<ServiceName> = []
     }
 
     /// What every frontend must do now.
     public private(set) var programs: [Frontend: ServiceProgram] = [:]
+
+    /// What load balancers are told that look for nodes with endpoints of a Service.
+    public private(set) var healthChecks: [ServiceName: HealthCheck] = [:]
 
     private var place: NodePlace
     private var nodeAddresses: Set<IPAddress> = []
@@ -87,6 +92,7 @@ public struct LoadBalancer: Sendable {
         let old = services[name]
         guard old != new else { return }
         services[name] = new
+        changes.definitions.insert(name)
         if let old { release(wantedFrontends(of: old), of: name, &changes) }
         if let new { take(wantedFrontends(of: new), for: new, &changes) }
     }
@@ -171,6 +177,11 @@ public struct LoadBalancer: Sendable {
     // MARK: Edits
 
     private mutating func edits(for changes: Changes) -> [ServiceEdit] {
+        for name in changes.services.union(changes.definitions) {
+            healthChecks[name] = services[name].flatMap { service in
+                HealthCheck(of: service, (slicesOfService[name] ?? []).compactMap { slices[$0] }, at: place)
+            }
+        }
         var frontends = changes.frontends
         for name in changes.services {
             guard let service = services[name] else { continue }

@@ -4,7 +4,7 @@ import LoadBalancing
 /// The text form of inputs in fixtures, one command a line:
 ///
 ///     service shop/cart ips=10.96.0.10,fd00::10 ports=http:TCP:80 [type=NodePort] [created=T] [proxy=P]
-///         [internal=Local] [outside=Local] [affinity=SECONDS] [external=IPS] [balancer=IPS] [sources=CIDRS]
+///         [internal=Local] [outside=Local] [check=PORT] [affinity=SECONDS] [external=IPS] [balancer=IPS] [sources=CIDRS]
 ///     slice shop/cart-1 of=shop/cart family=IPv4 ports=http:TCP:8080 endpoints=10.244.0.5,10.244.0.6/r-t+@node-b
 ///     delete service shop/cart
 ///     delete slice shop/cart-1
@@ -74,6 +74,7 @@ struct Script {
                 },
                 proxyName: options["proxy"], isInternalTrafficLocal: options["internal"] == "Local",
                 isExternalTrafficLocal: options["outside"] == "Local",
+                healthCheckNodePort: options["check"].flatMap { Port($0) },
                 affinitySeconds: options["affinity"].flatMap { UInt32($0) }))
     }
 

@@ -80,6 +80,25 @@ extension TrafficTests {
             }
         }
 
+        @Test func aLoadBalancerIsToldHowManyEndpointsTheNodeHas() async throws {
+            let local = "externalTrafficPolicy: Local\n  healthCheckNodePort: 32100"
+            try await withOutside(more: local) { world in
+                for node in [world.agent.node.ipv4.description, "[\(world.agent.node.ipv6)]"] {
+                    try await world.expectCheck(at: node, status: 200, endpoints: 2)
+                }
+                let node = world.agent.node.ipv4.description
+                try await world.setBackends(["web-2", "web-3"], more: local)
+                try await world.expectCheck(at: node, status: 200, endpoints: 1)
+                try await world.setBackends(["web-3"], more: local)
+                try await world.expectCheck(at: node, status: 503, endpoints: 0)
+                #expect(try await world.agent.metric("apus_health_check_node_ports", ["state": "listening"]) == 1)
+                try world.agent.manifests.remove("echo.yaml")
+                try await eventually("nobody to listen any more") {
+                    try await world.outside.ask(world.agent.node.ipv4, 32100) == .refused
+                }
+            }
+        }
+
         @Test func theyAreServedWhileTheAgentIsDeadAndAfterItsReturn() async throws {
             try await withOutside { world in
                 let question = OutsideQuestion(frontend: .nodePort, isIPv4: true, ipProtocol: .tcp)
@@ -193,6 +212,18 @@ private struct OutsideWorld {
             address, port, over: question.ipProtocol, options: ["--count", "40", "--timeout-ms", "20000"])
         #expect(report.ok == 40 && report.failed == 0, "\(question): \(report)")
         #expect(Set(report.ids.keys) == Set(pods), "\(question): \(report.ids)")
+    }
+
+    /// Waits until the node's health check answers so.
+    func expectCheck(at node: String, status: Int, endpoints: Int) async throws {
+        let ask = ["curl", "-sS", "-i", "--max-time", "5", "http://\(node):32100/healthz"]
+        try await eventually("\(endpoints) endpoints in the health check") {
+            let answer = try await outside.run(ask).output
+            guard answer.hasPrefix("HTTP/1.1 \(status) "), answer.contains("\"localEndpoints\": \(endpoints)"),
+                answer.lowercased().contains("x-load-balancing-endpoint-weight: \(endpoints)")
+            else { throw LabError("ask the health check", answer) }
+            return true
+        }
     }
 
     func expectTrace() async throws {

@@ -44,6 +44,7 @@ struct ControllerReport: Sendable {
     var handedOver: HandedOverCounts
     /// Questions that nobody answered in time.
     var unanswered: UInt64
+    var healthChecks = HealthChecks.Counts()
 }
 
 extension NodeController {
@@ -56,7 +57,8 @@ extension NodeController {
             latency: latency.histogram, endpoints: interfaces.count,
             attached: interfaces.values.count { attached.contains($0.index) },
             frontends: state.services.programs.count, learned: names.keeper.counts,
-            handedOver: names.learner.counts, unanswered: names.questions.unanswered)
+            handedOver: names.learner.counts, unanswered: names.questions.unanswered,
+            healthChecks: monitor.checks.counts)
     }
 
     private func mapReports() -> [ControllerReport.Map] {
@@ -105,6 +107,7 @@ extension NodeController {
 
     /// Notes how things stand for the health endpoints.
     func noteHealth() {
+        monitor.checks.note(state.services.healthChecks.values)
         monitor.note(
             HealthReport(
                 roundAt: KernelClock.monotonic(), isInForce: isSynced,
