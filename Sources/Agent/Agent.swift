@@ -205,6 +205,7 @@ extension AgentConfiguration {
                 halfOpen: mapSizes.halfOpen, affinities: mapSizes.affinities,
                 learnedAddresses: mapSizes.learnedAddresses, learnedNames: mapSizes.learnedNames,
                 eventBytes: mapSizes.eventRing))
+        options.sourcePorts = sourcePorts
         options.redirectsToPeer = redirectsToPeer
         options.keepsConnections = keepsConnections
         options.reportsFlows = reportsFlows

@@ -1,6 +1,7 @@
 public import Addressing
 internal import AgentAPI
 public import CNIInstallation
+internal import Datapath
 public import HTTPEndpoint
 public import HubbleServer
 
@@ -21,6 +22,8 @@ public struct AgentConfiguration: Sendable {
     public var uplinks: [String]
     /// The blocks of the node's addresses that node ports are on; empty: they are on all of them.
     public var nodePortBlocks: Set<CIDR>
+    /// The node's ports for clients from outside whose backend is on another node.
+    public var sourcePorts: ClosedRange<UInt16>
     /// Where the CLI finds the agent.
     public var socket: String
     /// Whether packets go straight into local pods, without the host's stack.
@@ -117,6 +120,7 @@ public struct AgentConfiguration: Sendable {
         bpffs = "/sys/fs/bpf/apus"
         uplinks = []
         nodePortBlocks = []
+        sourcePorts = DatapathOptions.defaultSourcePorts
         socket = "/run/apus/apus.sock"
         redirectsToPeer = true
         keepsConnections = false

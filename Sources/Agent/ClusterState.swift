@@ -100,6 +100,11 @@ struct ClusterState: Sendable {
             + services.apply(.nodeAddresses(nodePorts.addresses(of: addresses))).map(DatapathEdit.service)
     }
 
+    /// Takes in the addresses that this node's own connections come from.
+    mutating func setSourceAddresses(_ addresses: Set<IPAddress>) -> [DatapathEdit] {
+        services.apply(.nodeSources(addresses)).map(DatapathEdit.service)
+    }
+
     private mutating func keep(_ input: PolicyInput) {
         guard let name = input.policy else { return }
         policyObjects[name] = input.isRemoval ? nil : input

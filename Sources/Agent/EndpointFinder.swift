@@ -188,6 +188,20 @@ struct EndpointFinder: ~Copyable {
         return interface.address != nil
     }
 
+    /// What the node sends from by each of these uplinks: its first global address of a family, that of another uplink
+    /// where it has none.
+    mutating func uplinkAddresses(_ uplinks: Set<UInt32>) throws(KernelError) -> [UInt32: UplinkAddresses] {
+        let all = try netlink.addresses().filter { uplinks.contains($0.interfaceIndex) && $0.scope == .global }
+        func first(_ index: UInt32, isIPv4: Bool) -> IPAddress? {
+            let ofFamily = all.filter { $0.address.isIPv4 == isIPv4 }
+            return (ofFamily.first { $0.interfaceIndex == index } ?? ofFamily.first)?.address
+        }
+        return Dictionary(
+            uniqueKeysWithValues: uplinks.map {
+                ($0, UplinkAddresses(v4: first($0, isIPv4: true), v6: first($0, isIPv4: false)))
+            })
+    }
+
     /// The node's own addresses, those of loopback included.
     mutating func localAddresses() throws(KernelError) -> Set<IPAddress> {
         Set(try netlink.addresses().map(\.address))

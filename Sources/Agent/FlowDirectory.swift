@@ -90,8 +90,11 @@ extension ServicePeer {
     init(_ service: Service) {
         self.init(
             namespace: service.meta.namespace, name: service.meta.name,
-            addresses: service.isHeadless ? [] : service.clusterIPs,
-            ports: service.ports.map { Port(name: $0.name, port: $0.port, ipProtocol: $0.ipProtocol) },
+            addresses: service.isHeadless
+                ? [] : service.clusterIPs + service.externalIPs + service.loadBalancer.virtualAddresses,
+            ports: service.ports.map {
+                Port(name: $0.name, port: $0.port, ipProtocol: $0.ipProtocol, nodePort: $0.nodePort)
+            },
             labels: service.meta.labels)
     }
 }

@@ -39,6 +39,8 @@ actor NodeController {
     var rules = PodInterfaceRules()
     /// The indexes of the uplinks that programs are on.
     var attachedUplinks: Set<UInt32> = []
+    /// Those that they are to be on.
+    var servedUplinks: Set<UInt32> = []
     var uplinkProblems = AttachmentProblems()
     var podProblems = AttachmentProblems()
     /// Of the programs at sockets, and of those of this build that should take over.

@@ -55,6 +55,7 @@ extension NodeController {
     func refreshLocalAddresses() {
         do {
             tables.apply(state.setLocalAddresses(try finder.localAddresses()))
+            _ = refreshUplinkAddresses()
             if isSynced { program() }
         } catch {
             log.error("The node's addresses could not be listed", metadata: ["error": "\(error)"])

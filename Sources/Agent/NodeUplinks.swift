@@ -14,6 +14,7 @@ extension NodeController {
     func attachUplinks() {
         var problems: [String: String] = [:]
         let wanted = lookUpUplinks(&problems)
+        servedUplinks = Set(wanted.map(\.index))
         if isSynced { freeUplinks() }
         for (name, index) in wanted where isSynced {
             do {
@@ -31,6 +32,20 @@ extension NodeController {
         for name in uplinkProblems.note(problems, at: KernelClock.monotonic()) {
             log.error(
                 "An uplink is not attached", metadata: ["uplink": "\(name)", "problem": "\(problems[name] ?? "")"])
+        }
+        if refreshUplinkAddresses(), isSynced { program() }
+    }
+
+    /// Looks up what the node sends from by its uplinks; true when that is news.
+    func refreshUplinkAddresses() -> Bool {
+        do {
+            let addresses = try finder.uplinkAddresses(servedUplinks)
+            guard tables.setUplinks(addresses) else { return false }
+            tables.apply(state.setSourceAddresses(Set(addresses.values.flatMap { [$0.v4, $0.v6] }.compactMap { $0 })))
+            return true
+        } catch {
+            log.error("The addresses of uplinks could not be listed", metadata: ["error": "\(error)"])
+            return false
         }
     }
 

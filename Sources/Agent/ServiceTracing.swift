@@ -4,27 +4,37 @@ internal import LoadBalancing
 internal import NetworkPolicy
 
 extension NodeController {
-    /// Where a connection of a pod of this node to a Service can end.
+    /// Where a connection of a client to a Service can end.
     func trace(_ question: ServiceQuestion) throws(AgentError) -> ServiceTrace { try state.trace(question) }
 }
 
 extension ClusterState {
-    /// Where a connection of a pod of this node to a Service can end, and why not elsewhere: from the objects, not from
-    /// what is programmed.
+    /// Where a connection of a pod of this node, or of a client outside, to a Service can end, and why not elsewhere:
+    /// from the objects, not from what is programmed.
     func trace(_ question: ServiceQuestion) throws(AgentError) -> ServiceTrace {
-        guard let client = localPods.first(where: { "\($0.key)" == question.client })?.value else {
-            throw AgentError(
-                .notFound,
-                "no pod \(question.client) of this node with an address of its own: name one of `apus endpoint list`")
-        }
+        let client = try client(question.client)
         guard let address = IPAddress(question.address), let ipProtocol = IPProtocol(question.ipProtocol) else {
             throw AgentError(.badRequest, "\(question.ipProtocol) \(question.address) is no address of a Service")
         }
         let frontend = Frontend(address: address, port: question.port, ipProtocol: ipProtocol)
-        guard let explanation = services.explain(frontend) else {
-            throw AgentError(.notFound, "no Service has \(frontend)\(portsInstead(of: frontend))")
+        guard let explanation = services.explain(frontend, to: client.place) else {
+            let insideOnly = services.explain(frontend) != nil
+            throw AgentError(
+                .notFound,
+                insideOnly
+                    ? "\(frontend) is a ClusterIP: clients from outside are not served there"
+                    : "no Service has \(frontend)\(portsInstead(of: frontend))")
         }
         return ServiceTrace(explanation, frontend, of: client, on: node)
+    }
+
+    private func client(_ text: String) throws(AgentError) -> TracedClient {
+        if let pod = localPods.first(where: { "\($0.key)" == text })?.value {
+            return TracedClient(name: text, addresses: pod.addresses, place: .inside)
+        }
+        if let address = IPAddress(text) { return TracedClient(name: text, addresses: [address], place: .outside) }
+        throw AgentError(
+            .notFound, "no pod \(text) of this node with an address of its own: name one of `apus endpoint list`")
     }
 
     /// What the address has, if it is a Service's.
@@ -36,13 +46,28 @@ extension ClusterState {
     }
 }
 
+/// Who asks for a Service.
+private struct TracedClient {
+    let name: String
+    let addresses: [IPAddress]
+    let place: ClientPlace
+}
+
 extension ServiceTrace {
-    init(_ explanation: ServiceExplanation, _ frontend: Frontend, of client: LocalPod, on node: String) {
+    fileprivate init(
+        _ explanation: ServiceExplanation, _ frontend: Frontend, of client: TracedClient, on node: String
+    ) {
+        let ranges = explanation.sourceRanges
         let portName = explanation.portName.isEmpty ? "" : ":\(explanation.portName)"
         self.init(
-            client: "\(client.key)", frontend: "\(frontend)", service: "\(explanation.service)\(portName)",
+            client: client.name, frontend: "\(frontend)", service: "\(explanation.service)\(portName)",
             kind: Kind(explanation.kind),
-            choice: Choice(explanation.choice), staysOnNode: explanation.staysOnNode, node: node,
+            choice: Choice(explanation.choice), staysOnNode: explanation.staysOnNode,
+            isFromOutside: client.place == .outside, sourceRanges: ranges.map(\.description).sorted(),
+            isAdmitted: ranges.isEmpty
+                || client.addresses.contains { address in
+                    ranges.contains { $0.contains(address) }
+                }, node: node,
             zone: explanation.zone, affinitySeconds: explanation.affinitySeconds,
             endpoints: explanation.endpoints.map { endpoint in
                 Endpoint(

@@ -35,13 +35,15 @@ extension ServiceDefinition {
                 Port(name: $0.name, ipProtocol: $0.ipProtocol, port: $0.port, nodePort: $0.nodePort)
             },
             proxyName: service.proxyName, isInternalTrafficLocal: service.internalTrafficPolicy == .local,
+            isExternalTrafficLocal: service.externalTrafficPolicy == .local,
+            healthCheckNodePort: service.healthCheckNodePort,
             affinitySeconds: service.sessionAffinity.seconds)
     }
 }
 
 extension Kubernetes.LoadBalancer {
     /// Those that packets have as their destination when they come to a node.
-    fileprivate var virtualAddresses: [IPAddress] { ingress.filter { $0.mode == .vip }.compactMap(\.address) }
+    var virtualAddresses: [IPAddress] { ingress.filter { $0.mode == .vip }.compactMap(\.address) }
 }
 
 extension SessionAffinity {

@@ -1,13 +1,13 @@
 public import Addressing
 
-/// Asks where a connection of a pod to a Service can end.
+/// Asks where a connection of a client to a Service can end.
 public struct ServiceQuestion: Sendable, Hashable, Codable {
     private enum CodingKeys: String, CodingKey {
         case client, address, port
         case ipProtocol = "protocol"
     }
 
-    /// The pod, `namespace/name`.
+    /// The pod, `namespace/name`, or the address of a client outside.
     public var client: String
     /// The Service's address, port and protocol, as the pod asks for them.
     public var address: String
@@ -22,7 +22,7 @@ public struct ServiceQuestion: Sendable, Hashable, Codable {
     }
 }
 
-/// Where a connection of a pod to a Service can end, and why not elsewhere.
+/// Where a connection of a client to a Service can end, and why not elsewhere.
 public struct ServiceTrace: Sendable, Hashable, Codable {
     /// Why the Service has the frontend.
     public enum Kind: String, Sendable, Codable, CaseIterable {
@@ -90,18 +90,27 @@ public struct ServiceTrace: Sendable, Hashable, Codable {
     private enum CodingKeys: String, CodingKey {
         case client, frontend, service, kind, choice, node, zone, endpoints
         case staysOnNode = "stays_on_node"
+        case isFromOutside = "is_from_outside"
+        case sourceRanges = "source_ranges"
+        case isAdmitted = "is_admitted"
         case affinitySeconds = "affinity_seconds"
     }
 
-    /// The pod, `namespace/name`.
+    /// The pod, `namespace/name`, or the address of a client outside.
     public var client: String
+    /// Whether the client's packets come in by an uplink.
+    public var isFromOutside: Bool
+    /// The clients that may connect; empty: all may.
+    public var sourceRanges: [String]
+    /// Whether this one may.
+    public var isAdmitted: Bool
     /// `TCP 10.96.0.10:80`.
     public var frontend: String
     /// `namespace/name:port name`.
     public var service: String
     public var kind: Kind
     public var choice: Choice
-    /// Whether traffic stays on the node (`internalTrafficPolicy: Local`).
+    /// Whether traffic stays on the node (`internalTrafficPolicy: Local`, `externalTrafficPolicy: Local`).
     public var staysOnNode: Bool
     /// The client's node and zone.
     public var node: String
@@ -113,9 +122,12 @@ public struct ServiceTrace: Sendable, Hashable, Codable {
 
     public init(
         client: String, frontend: String, service: String, kind: Kind = .clusterIP, choice: Choice,
-        staysOnNode: Bool = false, node: String, zone: String? = nil, affinitySeconds: UInt32? = nil,
-        endpoints: [Endpoint]
+        staysOnNode: Bool = false, isFromOutside: Bool = false, sourceRanges: [String] = [], isAdmitted: Bool = true,
+        node: String, zone: String? = nil, affinitySeconds: UInt32? = nil, endpoints: [Endpoint]
     ) {
+        self.isFromOutside = isFromOutside
+        self.sourceRanges = sourceRanges
+        self.isAdmitted = isAdmitted
         self.client = client
         self.frontend = frontend
         self.service = service
@@ -128,6 +140,6 @@ public struct ServiceTrace: Sendable, Hashable, Codable {
         self.endpoints = endpoints
     }
 
-    /// The endpoints that serve.
-    public var serving: [Endpoint] { endpoints.filter { $0.exclusion == nil } }
+    /// The endpoints that serve the client.
+    public var serving: [Endpoint] { isAdmitted ? endpoints.filter { $0.exclusion == nil } : [] }
 }

@@ -17,6 +17,8 @@ extension DatapathTables {
         for entry in try reader.entries(of: .peerClasses) { policies.classes.adopt(entry) }
         for entry in try reader.entries(of: .peerPrefixes) { policies.prefixes.adopt(entry) }
         for entry in try reader.entries(of: .dnsResolvers) { resolvers.adopt(entry) }
+        for entry in try reader.entries(of: .sourceRanges) { services.sourceRanges.adopt(entry) }
+        for entry in try reader.entries(of: .uplinks) { uplinks.adopt(entry) }
         try adoptServices(reader)
         try adoptEndpoints(reader)
     }
@@ -68,6 +70,7 @@ extension DatapathTables {
         services.removeUnclaimed(names: &names)
         policies.removeUnclaimed()
         resolvers.removeUnclaimed(afterGrace: false)
+        uplinks.removeUnclaimed()
         names.removeUnclaimed(afterGrace: true)
     }
 

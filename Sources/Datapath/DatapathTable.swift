@@ -17,6 +17,8 @@ public enum DatapathTable: String, Sendable, Hashable, CaseIterable {
     case backends
     case names
     case dnsResolvers = "dns_resolvers"
+    case sourceRanges = "source_ranges"
+    case uplinks
 
     /// Whether the map is an array: its key is an index and every element always exists.
     package var isArray: Bool {
@@ -29,13 +31,14 @@ public enum DatapathTable: String, Sendable, Hashable, CaseIterable {
     /// Bytes of a key.
     package var keySize: Int {
         switch self {
-        case .info, .endpoints, .slots, .backends, .interfaces: MemoryLayout<UInt32>.size
+        case .info, .endpoints, .slots, .backends, .interfaces, .uplinks: MemoryLayout<UInt32>.size
         case .endpointAddresses, .peerClasses: MemoryLayout<apus_address>.size
         case .peerPrefixes, .dnsResolvers: MemoryLayout<apus_prefix_key>.size
         case .policyPages: MemoryLayout<apus_policy_page_key>.size
         case .policyPeers: MemoryLayout<apus_policy_peers_key>.size
         case .policySinglePorts, .policyPorts: MemoryLayout<apus_policy_ports_key>.size
         case .services: MemoryLayout<apus_service_key>.size
+        case .sourceRanges: MemoryLayout<apus_source_range_key>.size
         case .names: MemoryLayout<apus_name_key>.size
         }
     }
@@ -44,7 +47,9 @@ public enum DatapathTable: String, Sendable, Hashable, CaseIterable {
     package var valueSize: Int {
         switch self {
         case .info: MemoryLayout<apus_info>.size
-        case .interfaces, .endpointAddresses, .peerPrefixes, .slots, .dnsResolvers: MemoryLayout<UInt32>.size
+        case .interfaces, .endpointAddresses, .peerPrefixes, .slots, .dnsResolvers, .sourceRanges:
+            MemoryLayout<UInt32>.size
+        case .uplinks: MemoryLayout<apus_uplink>.size
         case .endpoints: MemoryLayout<apus_endpoint>.size
         case .peerClasses: MemoryLayout<apus_peer>.size
         case .policyPages: MemoryLayout<apus_policy_page>.size
@@ -60,7 +65,7 @@ extension DatapathTable {
     /// The flag of `apusd` that says how many entries the map has room for.
     public var sizeFlag: String? {
         switch self {
-        case .info, .dnsResolvers: nil
+        case .info, .dnsResolvers, .sourceRanges, .uplinks: nil
         case .endpoints, .endpointAddresses, .interfaces: "--map-size-endpoints"
         case .peerClasses: "--map-size-peers"
         case .peerPrefixes: "--map-size-prefixes"

@@ -32,6 +32,8 @@ public struct DatapathTables: Sendable {
     var domains = DomainTables()
     /// Resolvers whose answers teach names.
     var resolvers = HashTable(.dnsResolvers)
+    /// The interfaces that lead out of the node.
+    var uplinks = UplinkTable()
     /// Policy edits in steps that must not be mixed, and how many passes have held up the first.
     var steps: [[PolicyEdit]] = []
     var heldPasses = 0
@@ -96,6 +98,10 @@ public struct DatapathTables: Sendable {
         }
         for key in wanted { resolvers.put(key, Bytes(of: UInt32(1))) }
     }
+
+    /// Says by which interfaces clients from outside come in, and what the node sends from there; true when that is
+    /// another than before.
+    public mutating func setUplinks(_ addresses: [UInt32: UplinkAddresses]) -> Bool { uplinks.set(addresses) }
 
     /// Applies the next step of policy edits to the tables; false when there is none.
     mutating func takeStep() -> Bool {

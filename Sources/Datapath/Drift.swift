@@ -155,6 +155,8 @@ extension DatapathTables {
         case .services: services.services
         case .names: names
         case .dnsResolvers: resolvers
+        case .sourceRanges: services.sourceRanges.table
+        case .uplinks: uplinks.table
         case .info, .endpoints, .slots, .backends: nil
         }
     }
@@ -173,6 +175,8 @@ extension DatapathTables {
         case .services: services.services.observe(drift.key, drift.actual)
         case .names: names.observe(drift.key, drift.actual)
         case .dnsResolvers: resolvers.observe(drift.key, drift.actual)
+        case .sourceRanges: services.sourceRanges.table.observe(drift.key, drift.actual)
+        case .uplinks: uplinks.table.observe(drift.key, drift.actual)
         case .info: info.markDirty(index)
         case .slots: services.slots.markDirty(index)
         case .backends: services.backends.markDirty(index)

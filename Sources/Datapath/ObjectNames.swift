@@ -19,6 +19,8 @@ extension DatapathTables {
         case .peerClasses, .peerPrefixes: return "peer \(table.text(ofKey: key))"
         case .endpointAddresses: return "endpoint address \(table.text(ofKey: key))"
         case .dnsResolvers: return "resolver \(table.text(ofKey: key))"
+        case .sourceRanges: return "source range \(table.text(ofKey: key))"
+        case .uplinks: return "uplink \(table.text(ofKey: key))"
         case .info, .interfaces, .slots, .backends, .names: return "\(table.rawValue) \(table.text(ofKey: key))"
         }
     }

@@ -36,6 +36,7 @@ extension DatapathTables {
         after: (ProgrammingPhase, inout ProgrammingPass<Writer>) -> Void
     ) {
         services.expireLeaving(now: now, grace: grace, names: &names)
+        uplinks.update(hasFrontends: services.isExposed)
         endpoints.retryWaiting(names: &names)
         updateDomains()
         repeat {
@@ -81,6 +82,9 @@ extension DatapathTables {
         for key in pages.held { pass.hold(.policyPages, key) }
         giveBackRoom(&pass)
         installDomains(&pass)
+        for key in pass.put(services.sourceRanges.table, services.sourceRanges.table.pendingPuts) {
+            services.sourceRanges.table.confirm(key)
+        }
         let backends = services.backends
         let inUse = backends.pendingRuns { backends.load(apus_backend.self, at: $0)?.in_use != 0 }
         for run in pass.store(backends, inUse) { services.backends.confirm(run) }
@@ -135,6 +139,7 @@ extension DatapathTables {
         close(policies.exposedAndClosed, &pass)
         writeEndpoints(incomplete.policies, exposed.union(policies.torn), &pass)
         for key in pass.put(resolvers, resolvers.pendingPuts) { resolvers.confirm(key) }
+        for key in pass.put(uplinks.table, uplinks.table.pendingPuts) { uplinks.table.confirm(key) }
         writeWays(\.addresses, &pass)
         writeWays(\.interfaces, &pass)
     }
@@ -210,6 +215,7 @@ extension DatapathTables {
         }
         for key in pass.delete(services.services, services.services.pendingDeletes) { services.confirm(key) }
         for key in pass.delete(resolvers, resolvers.pendingDeletes) { resolvers.confirm(key) }
+        for key in pass.delete(uplinks.table, uplinks.table.pendingDeletes) { uplinks.table.confirm(key) }
     }
 
     private mutating func removeContent<Writer>(_ pass: inout ProgrammingPass<Writer>, now: UInt64) {
@@ -224,6 +230,10 @@ extension DatapathTables {
         }
         policies.expireLeaving(now: now, grace: grace, policiesInUse: endpoints.policiesInUse)
         names.expireLeaving(now: now, grace: grace) { _ in false }
+        services.sourceRanges.table.expireLeaving(now: now, grace: grace) { _ in false }
+        for key in pass.delete(services.sourceRanges.table, services.sourceRanges.table.pendingDeletes) {
+            services.sourceRanges.table.confirm(key)
+        }
         for table in PolicyTables.portTables {
             let keys = policies[keyPath: table].pendingDeletes
             for key in pass.delete(policies[keyPath: table], keys) { policies[keyPath: table].confirm(key) }

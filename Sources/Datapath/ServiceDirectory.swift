@@ -7,12 +7,14 @@ struct ServiceIDs: Sendable, Equatable {
     var port: UInt32
     /// Its Service where clients keep their backend on all ports, else 0.
     var affinity: UInt32
+    /// Its Service where not all clients may connect, else 0.
+    var sourceRanges: UInt32 = 0
 
-    var all: [UInt32] { [port, affinity] }
+    var all: [UInt32] { [port, affinity, sourceRanges] }
 }
 
 extension apus_service {
-    var ids: ServiceIDs { ServiceIDs(port: service, affinity: affinity) }
+    var ids: ServiceIDs { ServiceIDs(port: service, affinity: affinity, sourceRanges: source_ranges) }
 }
 
 /// The id of each Service port, which its frontends of both families share, and of each whole Service with affinity.
@@ -30,7 +32,8 @@ struct ServiceDirectory: Sendable {
     mutating func acquire(_ program: ServiceProgram, names: inout HashTable) -> ServiceIDs {
         ServiceIDs(
             port: acquire(Self.name(program), names: &names),
-            affinity: program.affinitySeconds == nil ? 0 : acquire("\(program.service)", names: &names))
+            affinity: program.affinitySeconds == nil ? 0 : acquire("\(program.service)", names: &names),
+            sourceRanges: program.sourceRanges.isEmpty ? 0 : acquire("\(program.service)", names: &names))
     }
 
     /// The id of a name with one more reference; 0, which has no name, when all are taken.

@@ -20,13 +20,16 @@ extension Frontend {
 }
 
 extension apus_service {
-    /// The value of `services` that leads to a range of slots.
-    init(_ range: Range<Int>, _ ids: ServiceIDs, _ program: ServiceProgram, at frontend: Frontend) {
-        let flags = frontend.address.isLoopback ? APUS_SERVICE_NODE_ONLY.rawValue : 0
+    /// The value of `services` that leads to ranges of slots.
+    init(_ ranges: SlotRanges, _ ids: ServiceIDs, _ program: ServiceProgram, at frontend: Frontend) {
+        var flags = frontend.address.isLoopback ? APUS_SERVICE_NODE_ONLY.rawValue : 0
+        if !program.admitsNode { flags |= APUS_SERVICE_NODE_DENIED.rawValue }
         self.init(
-            first_slot: UInt32(range.lowerBound), slot_count: UInt32(range.count), service: ids.port,
-            kind: UInt8(apus_service_kind(program.kind).rawValue), flags: UInt8(flags), padding: (0, 0),
-            affinity: ids.affinity, affinity_seconds: ids.affinity == 0 ? 0 : program.affinitySeconds ?? 0)
+            first_slot: UInt32(ranges.inside.lowerBound), slot_count: UInt32(ranges.inside.count),
+            outside_first_slot: UInt32(ranges.outside.lowerBound), outside_slot_count: UInt32(ranges.outside.count),
+            service: ids.port, kind: UInt8(apus_service_kind(program.kind).rawValue), flags: UInt8(flags),
+            padding: (0, 0), affinity: ids.affinity,
+            affinity_seconds: ids.affinity == 0 ? 0 : program.affinitySeconds ?? 0, source_ranges: ids.sourceRanges)
     }
 
     /// Nil for a byte that is no kind; one that comes from outside must not become a C enum.

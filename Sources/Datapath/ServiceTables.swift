@@ -2,12 +2,21 @@ internal import Addressing
 internal import DatapathABI
 internal import LoadBalancing
 
+/// The slots of a frontend: for clients inside, and for those outside. Where both get the same it is one range.
+struct SlotRanges: Sendable, Equatable {
+    var inside: Range<Int> = 0..<0
+    var outside: Range<Int> = 0..<0
+
+    /// The ranges that hold anything, each once.
+    var all: [Range<Int>] { (inside == outside ? [inside] : [inside, outside]).filter { !$0.isEmpty } }
+}
+
 /// Frontends, the ranges of slots that they lead to, and the backends that those name.
 struct ServiceTables: Sendable {
     /// A frontend that is programmed.
     private struct Programmed {
         var ids: ServiceIDs
-        var range: Range<Int>
+        var ranges: SlotRanges
         /// Nil for one that was found in the kernel and not asked for yet.
         var program: ServiceProgram?
     }
@@ -15,6 +24,9 @@ struct ServiceTables: Sendable {
     var services = HashTable(.services)
     var slots: ArrayTable
     var backends: ArrayTable
+    var sourceRanges = SourceRangeTable()
+    /// Whether there is, or was, a frontend for clients outside.
+    private(set) var isExposed = false
     /// Programs for which there was no room: the frontend keeps what it had, or refuses.
     private(set) var waiting: [Frontend: (program: ServiceProgram, reason: DatapathProblem.Reason)] = [:]
 
@@ -48,37 +60,77 @@ struct ServiceTables: Sendable {
         waiting[frontend] = nil
         let old = programmed[frontend]
         let fresh = ids.acquire(program, names: &names)
-        let range: Range<Int>
-        if let old, (old.program?.backends ?? resolve(old.range, of: frontend)) == program.backends {
-            range = old.range
-        } else {
-            switch place(program.backends, frontend.ipProtocol) {
-            case .success(let placed): range = placed
-            case .failure(let full):
-                waiting[frontend] = (program, full.reason)
-                if old != nil { return ids.release(fresh, names: &names) }
-                range = 0..<0
-            }
+        var ranges = SlotRanges()
+        switch place(program, at: frontend, reusing: old) {
+        case .success(let placed): ranges = placed
+        case .failure(let full):
+            waiting[frontend] = (program, full.reason)
+            if old != nil { return ids.release(fresh, names: &names) }
         }
+        isExposed = isExposed || program.kind != .clusterIP
+        sourceRanges.acquire(program.sourceRanges, of: fresh.sourceRanges)
         programmed[frontend] = Programmed(
-            ids: fresh, range: range, program: waiting[frontend] == nil ? program : program.withoutBackends)
-        let value = apus_service(range, fresh, program, at: frontend)
-        change(frontend, to: Bytes(of: value), old: old?.range == range ? nil : old?.range)
-        if let old { ids.release(old.ids, names: &names) }
+            ids: fresh, ranges: ranges, program: waiting[frontend] == nil ? program : program.withoutBackends)
+        let value = apus_service(ranges, fresh, program, at: frontend)
+        change(frontend, to: Bytes(of: value), leaving: (old?.ranges.all ?? []).filter { !ranges.all.contains($0) })
+        if let old { release(old, names: &names) }
+    }
+
+    private mutating func release(_ old: Programmed, names: inout HashTable) {
+        if let program = old.program { sourceRanges.release(program.sourceRanges, of: old.ids.sourceRanges) }
+        ids.release(old.ids, names: &names)
     }
 
     private mutating func remove(_ frontend: Frontend, names: inout HashTable) {
         waiting[frontend] = nil
         guard let old = programmed.removeValue(forKey: frontend) else { return }
-        change(frontend, to: nil, old: old.range)
-        ids.release(old.ids, names: &names)
+        change(frontend, to: nil, leaving: old.ranges.all)
+        release(old, names: &names)
     }
 
-    private mutating func change(_ frontend: Frontend, to value: Bytes?, old: Range<Int>?) {
+    private mutating func change(_ frontend: Frontend, to value: Bytes?, leaving ranges: [Range<Int>]) {
         let key = frontend.key
-        if let old, !old.isEmpty { superseded[key, default: []].append(old) }
+        if !ranges.isEmpty { superseded[key, default: []] += ranges }
         if let value { services.put(key, value) } else { services.remove(key) }
         if !services.isDirty(key) { confirm(key) }
+    }
+
+    /// Slots for all backends of a program; ranges that hold what is wanted stay.
+    private mutating func place(
+        _ program: ServiceProgram, at frontend: Frontend, reusing old: Programmed?
+    ) -> Result<SlotRanges, DatapathProblem.Full> {
+        let inside: Range<Int>
+        let isKept = old.map { backends(of: $0, \.inside, \.backends, at: frontend) == program.backends } ?? false
+        if let old, isKept {
+            inside = old.ranges.inside
+        } else {
+            switch place(program.backends, frontend.ipProtocol) {
+            case .success(let placed): inside = placed
+            case .failure(let full): return .failure(full)
+            }
+        }
+        if program.outside.isEmpty { return .success(SlotRanges(inside: inside)) }
+        if program.outside == program.backends { return .success(SlotRanges(inside: inside, outside: inside)) }
+        if let old, backends(of: old, \.outside, \.outside, at: frontend) == program.outside {
+            return .success(SlotRanges(inside: inside, outside: old.ranges.outside))
+        }
+        return place(program.outside, frontend.ipProtocol).map { SlotRanges(inside: inside, outside: $0) }.mapError {
+            if !isKept { free(inside) }
+            return $0
+        }
+    }
+
+    private func backends(
+        of frontend: Programmed, _ range: KeyPath<SlotRanges, Range<Int>>, _ wanted: KeyPath<ServiceProgram, [Backend]>,
+        at key: Frontend
+    ) -> [Backend]? {
+        frontend.program?[keyPath: wanted] ?? resolve(frontend.ranges[keyPath: range], of: key)
+    }
+
+    /// Gives a range back to which nothing leads.
+    private mutating func free(_ range: Range<Int>) {
+        for slot in range { releaseBackend(ofSlot: slot) }
+        ranges.release(range)
     }
 
     /// Writes fresh slots for the backends.
@@ -114,9 +166,10 @@ struct ServiceTables: Sendable {
 
     /// Whether everything that a value of `services` leads to is in the kernel.
     func isReady(_ value: Bytes) -> Bool {
-        guard slots.hasDirty || backends.hasDirty, let service = value.load(apus_service.self) else { return true }
-        let first = Int(service.first_slot)
-        return (first..<first + Int(service.slot_count)).allSatisfy { slot in
+        guard let service = value.load(apus_service.self) else { return true }
+        if service.source_ranges != 0, !sourceRanges.isReady(service.source_ranges) { return false }
+        guard slots.hasDirty || backends.hasDirty else { return true }
+        return service.ranges.all.joined().allSatisfy { slot in
             !slots.isDirty(slot) && slots.load(UInt32.self, at: slot).map { !backends.isDirty(Int($0)) } ?? false
         }
     }
@@ -135,10 +188,7 @@ struct ServiceTables: Sendable {
         let due = leaving.filter { $0.deadline.map { $0 <= now } ?? false }
         guard !due.isEmpty else { return }
         leaving.removeAll { $0.deadline.map { $0 <= now } ?? false }
-        for (range, _) in due {
-            for slot in range { releaseBackend(ofSlot: slot) }
-            ranges.release(range)
-        }
+        for (range, _) in due { free(range) }
         retryWaiting(names: &names)
     }
 
@@ -149,7 +199,7 @@ struct ServiceTables: Sendable {
 
     /// The slots that are in use, wanted or on their way out.
     var usedSlots: [Range<Int>] {
-        programmed.values.map(\.range) + leaving.map(\.range) + superseded.values.joined()
+        programmed.values.flatMap(\.ranges.all) + leaving.map(\.range) + superseded.values.joined()
     }
 
     /// Slots that nothing leads to may hold anything, but what they hold decides whether a later value must be written:
@@ -195,12 +245,20 @@ struct ServiceTables: Sendable {
         guard let frontend = Frontend(key: entry.key), frontend.key == entry.key,
             let service = entry.value.load(apus_service.self)
         else { return }
-        let first = Int(service.first_slot)
-        var range = first..<first + Int(service.slot_count)
-        if range.isEmpty || resolve(range, of: frontend) == nil || !ranges.reserve(range) { range = 0..<0 }
-        for slot in range { directory.retain(Int(slots.load(UInt32.self, at: slot) ?? 0)) }
+        isExposed = isExposed || service.outside_slot_count != 0
+        let inside = take(service.ranges.inside, of: frontend)
+        let isShared = service.ranges.outside == service.ranges.inside
+        let outside = isShared ? inside : take(service.ranges.outside, of: frontend)
         ids.retain(service.ids)
-        programmed[frontend] = Programmed(ids: service.ids, range: range, program: nil)
+        programmed[frontend] = Programmed(
+            ids: service.ids, ranges: SlotRanges(inside: inside, outside: outside), program: nil)
+    }
+
+    /// Takes over a range of slots; an empty one where it is impossible.
+    private mutating func take(_ range: Range<Int>, of frontend: Frontend) -> Range<Int> {
+        guard !range.isEmpty, resolve(range, of: frontend) != nil, ranges.reserve(range) else { return 0..<0 }
+        for slot in range { directory.retain(Int(slots.load(UInt32.self, at: slot) ?? 0)) }
+        return range
     }
 
     /// Lets go of what no edit has asked for.
@@ -211,8 +269,18 @@ struct ServiceTables: Sendable {
             }
         }
         services.removeUnclaimed(afterGrace: false)
+        sourceRanges.table.removeUnclaimed(afterGrace: true)
         for index in directory.removeUnused() { backends.set(index, apus_backend()) }
         ids.removeUnused(names: &names)
+    }
+}
+
+extension apus_service {
+    /// The ranges as the value has them, possible or not.
+    var ranges: SlotRanges {
+        func range(_ first: UInt32, _ count: UInt32) -> Range<Int> { Int(first)..<Int(first) + Int(count) }
+        return SlotRanges(
+            inside: range(first_slot, slot_count), outside: range(outside_first_slot, outside_slot_count))
     }
 }
 
@@ -220,6 +288,7 @@ extension ServiceProgram {
     /// The same Service, refusing.
     var withoutBackends: ServiceProgram {
         ServiceProgram(
-            service: service, portName: portName, kind: kind, backends: [], affinitySeconds: affinitySeconds)
+            service: service, portName: portName, kind: kind, backends: [], sourceRanges: sourceRanges,
+            admitsNode: admitsNode, affinitySeconds: affinitySeconds)
     }
 }

@@ -13,13 +13,14 @@ extension DatapathTable {
     private func readableKey(_ key: Bytes) -> String? {
         switch self {
         case .info, .endpoints, .slots, .backends: key.load(UInt32.self).map { "\($0)" }
-        case .interfaces: key.load(UInt32.self).map { "interface \($0)" }
+        case .interfaces, .uplinks: key.load(UInt32.self).map { "interface \($0)" }
         case .endpointAddresses, .peerClasses: key.load(apus_address.self).map { "\($0.address)" }
         case .peerPrefixes, .dnsResolvers: CIDR(key: key).map { "\($0)" }
         case .policyPages: key.load(apus_policy_page_key.self).map { "policy \(PolicyID($0.policy)) page \($0.page)" }
         case .policyPeers: key.load(apus_policy_peers_key.self).map(\.text)
         case .policySinglePorts, .policyPorts: key.load(apus_policy_ports_key.self).map(\.text)
         case .services: Frontend(key: key).map { "\($0)" }
+        case .sourceRanges: SourceRange(key: key).map { "service \($0.service) \($0.range)" }
         case .names: NameKey(key: key)?.text
         }
     }
@@ -38,6 +39,8 @@ extension DatapathTable {
         case .backends: value.load(apus_backend.self).map(\.text)
         case .names: NameKey.text(value)
         case .dnsResolvers: "trusted"
+        case .sourceRanges: "admitted"
+        case .uplinks: value.load(apus_uplink.self).map(\.text)
         }
     }
 }
@@ -142,9 +145,27 @@ extension apus_peer {
 extension apus_service {
     fileprivate var text: String {
         let stays = affinity == 0 ? "" : " affinity \(affinity) for \(affinity_seconds) s"
+        let limits = source_ranges == 0 ? "" : " source ranges of \(source_ranges)"
         return slot_count == 0
-            ? "refuses, service \(service)\(stays)"
-            : "slots \(first_slot)-\(UInt64(first_slot) + UInt64(slot_count) - 1) service \(service)\(stays)"
+            ? "refuses, service \(service)\(stays)\(limits)"
+            : "slots \(slotText)\(outsideText) service \(service)\(stays)\(limits)"
+    }
+
+    private var slotText: String { "\(first_slot)-\(UInt64(first_slot) + UInt64(slot_count) - 1)" }
+
+    /// What clients from outside get, where that is not what all get.
+    private var outsideText: String {
+        if outside_slot_count == 0 { return frontendKind == .clusterIP ? "" : " none outside" }
+        if (outside_first_slot, outside_slot_count) == (first_slot, slot_count) { return "" }
+        return " outside \(outside_first_slot)-\(UInt64(outside_first_slot) + UInt64(outside_slot_count) - 1)"
+    }
+}
+
+extension apus_uplink {
+    /// `sends from 10.0.0.1 and fd00::1`.
+    fileprivate var text: String {
+        let addresses = [v4.address, v6.address].filter { !$0.isUnspecified }.map(\.description)
+        return addresses.isEmpty ? "has no address" : "sends from \(addresses.joined(separator: " and "))"
     }
 }
 

@@ -37,7 +37,9 @@ enum HubbleNames {
         case "fragment": "FIRST_LOGICAL_DATAGRAM_FRAGMENT_NOT_FOUND"
         case "policy_isolated", "policy_missing": "POLICY_DENIED"
         case "policy_denied": "POLICY_DENY"
-        case "no_backend": "SERVICE_BACKEND_NOT_FOUND"
+        case "no_backend", "no_local_backend": "SERVICE_BACKEND_NOT_FOUND"
+        case "no_source": "NO_MAPPING_FOR_NAT_MASQUERADE"
+        case "source_range": "DENIED_BY_LB_SRC_RANGE_CHECK"
         case "connection_failed": "CT_MAP_INSERTION_FAILED"
         default: reason.uppercased()
         }

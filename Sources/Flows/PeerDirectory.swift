@@ -54,11 +54,16 @@ public struct ServicePeer: Sendable, Equatable {
         public var name: String
         public var port: Addressing.Port
         public var ipProtocol: IPProtocol
+        /// The port of every node's addresses that leads to it; nil: there is none.
+        public var nodePort: Addressing.Port?
 
-        public init(name: String, port: Addressing.Port, ipProtocol: IPProtocol) {
+        public init(
+            name: String, port: Addressing.Port, ipProtocol: IPProtocol, nodePort: Addressing.Port? = nil
+        ) {
             self.name = name
             self.port = port
             self.ipProtocol = ipProtocol
+            self.nodePort = nodePort
         }
     }
 
@@ -89,7 +94,15 @@ public struct PeerDirectory: Sendable {
         let ports: [ServicePeer.Port]
     }
 
+    /// A port of a node's addresses.
+    private struct NodePort: Hashable {
+        let port: Port
+        let ipProtocol: IPProtocol
+    }
+
     private var addressesOfOwner: [PeerOwner: Set<IPAddress>] = [:]
+    /// The Services behind node ports; a cluster gives no port to two.
+    private var nodePorts: [NodePort: Entry] = [:]
     /// The owners of each address, the one that counts first.
     private var entries: [IPAddress: [Entry]] = [:]
 
@@ -118,15 +131,28 @@ public struct PeerDirectory: Sendable {
         let peer = Peer(
             address: .unspecifiedIPv6, kind: .service, namespace: service.namespace, name: service.name,
             labels: service.labels)
-        replace(Entry(owner: owner, peer: peer, rank: 2, ports: service.ports), at: service.addresses)
+        let entry = Entry(owner: owner, peer: peer, rank: 2, ports: service.ports)
+        replace(entry, at: service.addresses)
+        for port in service.ports {
+            if let number = port.nodePort { nodePorts[NodePort(port: number, ipProtocol: port.ipProtocol)] = entry }
+        }
     }
 
     /// Forgets a pod, node or Service.
     public mutating func remove(_ owner: PeerOwner) {
         for address in addressesOfOwner.removeValue(forKey: owner) ?? [] {
+            for entry in entries[address] ?? [] where entry.owner == owner { removeNodePorts(of: entry) }
             var present = entries[address] ?? []
             present.removeAll { $0.owner == owner }
             entries[address] = present.isEmpty ? nil : present
+        }
+    }
+
+    private mutating func removeNodePorts(of entry: Entry) {
+        for port in entry.ports {
+            guard let number = port.nodePort else { continue }
+            let key = NodePort(port: number, ipProtocol: port.ipProtocol)
+            if nodePorts[key]?.owner == entry.owner { nodePorts[key] = nil }
         }
     }
 
@@ -148,8 +174,15 @@ public struct PeerDirectory: Sendable {
 
     private func service(at frontend: SocketAddress, _ ipProtocol: IPProtocol) -> FlowService {
         var result = FlowService(frontend: frontend)
-        guard let entry = entries[frontend.address]?.first(where: { $0.owner.kind == .service }) else { return result }
-        let port = entry.ports.first { $0.port == frontend.port && $0.ipProtocol == ipProtocol }
+        func isAsked(_ port: ServicePeer.Port) -> Bool { port.port == frontend.port && port.ipProtocol == ipProtocol }
+        let services = (entries[frontend.address] ?? []).filter { $0.owner.kind == .service }
+        // An address outside may be shared by Services with different ports.
+        let exact = services.first { $0.ports.contains(where: isAsked) }
+        let byNodePort = exact == nil ? nodePorts[NodePort(port: frontend.port, ipProtocol: ipProtocol)] : nil
+        guard let entry = exact ?? byNodePort ?? services.first else { return result }
+        let port = entry.ports.first { port in
+            byNodePort == nil ? isAsked(port) : port.nodePort == frontend.port && port.ipProtocol == ipProtocol
+        }
         result.namespace = entry.owner.namespace
         result.name = entry.owner.name
         result.portName = port.flatMap { $0.name.isEmpty ? nil : $0.name }

@@ -15,8 +15,14 @@ public struct HTTPAnswer: Sendable, Hashable {
     public var status: Int
     public var contentType: String
     public var body: String
+    /// More headers, by their names.
+    public var headers: [String: String]
 
-    public init(_ status: Int, contentType: String = "text/plain; charset=utf-8", _ body: String) {
+    public init(
+        _ status: Int, contentType: String = "text/plain; charset=utf-8", headers: [String: String] = [:],
+        _ body: String
+    ) {
+        self.headers = headers
         self.status = status
         self.contentType = contentType
         self.body = body

@@ -16,18 +16,18 @@ public struct HTTPEndpoint: Sendable {
 
     /// Listens; what connects waits until ``serve(_:)``. Every endpoint must be served or discarded.
     ///
-    /// - Parameter flag: the flag that names the address, for the error.
+    /// - Parameter flag: the flag that names the address, for the error; nil: no flag does.
     public init(
-        _ address: ListenAddress, flag: String, limits: HTTPLimits = HTTPLimits()
+        _ address: ListenAddress, flag: String?, limits: HTTPLimits = HTTPLimits()
     ) async throws(HTTPEndpointError) {
         self.address = address
         self.limits = limits
         do {
             listener = try await Self.listen(address, idleTime: limits.idleTime)
         } catch {
+            let other = flag.map { ", or give another address or an empty one with --\($0)" } ?? ""
             throw HTTPEndpointError(
-                description: "can't listen on \(address): \(error); end what listens there, or give another address "
-                    + "or an empty one with --\(flag)")
+                description: "can't listen on \(address): \(error); end what listens there\(other)")
         }
     }
 
@@ -110,6 +110,7 @@ public struct HTTPEndpoint: Sendable {
             ("Content-Type", answer.contentType), ("Content-Length", "\(body.readableBytes)"),
             ("X-Content-Type-Options", "nosniff"),
         ])
+        for (name, value) in answer.headers { headers.add(name: name, value: value) }
         if answer.status == 405 { headers.add(name: "Allow", value: "GET, HEAD") }
         let status = HTTPResponseStatus(statusCode: answer.status)
         try await answers.write(.head(HTTPResponseHead(version: head.version, status: status, headers: headers)))

@@ -27,13 +27,19 @@ public struct LoadBalancer: Sendable {
     private struct Changes {
         var frontends: Set<Frontend> = []
         var services: Set<ServiceName> = []
+        /// Those whose definition changed.
+        var definitions: Set<ServiceName> = []
     }
 
     /// What every frontend must do now.
     public private(set) var programs: [Frontend: ServiceProgram] = [:]
 
+    /// What load balancers are told that look for nodes with endpoints of a Service.
+    public private(set) var healthChecks: [ServiceName: HealthCheck] = [:]
+
     private var place: NodePlace
     private var nodeAddresses: Set<IPAddress> = []
+    private var nodeSources: Set<IPAddress> = []
     private var services: [ServiceName: ServiceDefinition] = [:]
     private var slices: [SliceName: EndpointSliceDefinition] = [:]
     private var slicesOfService: [ServiceName: Set<SliceName>] = [:]
@@ -62,6 +68,7 @@ public struct LoadBalancer: Sendable {
             case .removeSlice(let name): replace(name, with: nil, &changes)
             case .nodeZone(let zone): move(to: zone, &changes)
             case .nodeAddresses(let addresses): move(to: addresses, &changes)
+            case .nodeSources(let addresses): send(from: addresses, &changes)
             }
         }
         return edits(for: changes)
@@ -85,6 +92,7 @@ public struct LoadBalancer: Sendable {
         let old = services[name]
         guard old != new else { return }
         services[name] = new
+        changes.definitions.insert(name)
         if let old { release(wantedFrontends(of: old), of: name, &changes) }
         if let new { take(wantedFrontends(of: new), for: new, &changes) }
     }
@@ -120,6 +128,13 @@ public struct LoadBalancer: Sendable {
         for service in exposed { release(wantedFrontends(of: service), of: service.name, &changes) }
         nodeAddresses = addresses
         for service in exposed { take(wantedFrontends(of: service), for: service, &changes) }
+    }
+
+    /// The node's own processes connect from other addresses: they may be clients of other load balancers.
+    private mutating func send(from addresses: Set<IPAddress>, _ changes: inout Changes) {
+        guard nodeSources != addresses else { return }
+        nodeSources = addresses
+        changes.services.formUnion(services.values.lazy.filter { !$0.sourceRanges.isEmpty }.map(\.name))
     }
 
     // MARK: Frontends
@@ -162,6 +177,11 @@ public struct LoadBalancer: Sendable {
     // MARK: Edits
 
     private mutating func edits(for changes: Changes) -> [ServiceEdit] {
+        for name in changes.services.union(changes.definitions) {
+            healthChecks[name] = services[name].flatMap { service in
+                HealthCheck(of: service, (slicesOfService[name] ?? []).compactMap { slices[$0] }, at: place)
+            }
+        }
         var frontends = changes.frontends
         for name in changes.services {
             guard let service = services[name] else { continue }
@@ -170,9 +190,9 @@ public struct LoadBalancer: Sendable {
         return frontends.sorted().compactMap { update($0) }
     }
 
-    /// The Service that has a frontend and what for; nil when none has it, or it is left to somebody else.
+    /// The Service that has a frontend and what for; nil when none has it.
     private func holder(of frontend: Frontend) -> (ServiceDefinition, WantedFrontends.Purpose)? {
-        guard let claim = claims[frontend]?.first, !claim.purpose.isLeftAlone else { return nil }
+        guard let claim = claims[frontend]?.first else { return nil }
         return services[claim.service].map { ($0, claim.purpose) }
     }
 
@@ -181,34 +201,69 @@ public struct LoadBalancer: Sendable {
         guard let (service, purpose) = holder(of: frontend) else {
             return programs.removeValue(forKey: frontend) == nil ? nil : .remove(frontend)
         }
-        let backends = selection(of: service, for: frontend, purpose).backends
-        let program = ServiceProgram(
-            service: service.name, portName: purpose.portName, kind: purpose.kind, backends: backends,
-            affinitySeconds: service.affinitySeconds)
+        let program = program(of: service, for: frontend, purpose)
         guard programs[frontend] != program else { return nil }
         programs[frontend] = program
         return .set(frontend, program)
     }
 
-    /// Which endpoints serve a frontend, and why the others don't; nil when no Service has the frontend.
-    public func explain(_ frontend: Frontend) -> ServiceExplanation? {
+    private func program(
+        of service: ServiceDefinition, for frontend: Frontend, _ purpose: WantedFrontends.Purpose
+    ) -> ServiceProgram {
+        let ranges = sourceRanges(of: service, for: frontend, purpose)
+        let inside = selection(of: service, for: frontend, purpose, of: .inside).backends
+        let outside =
+            purpose.kind == .clusterIP
+            ? []
+            : staysOnNode(service, purpose, .outside)
+                ? selection(of: service, for: frontend, purpose, of: .outside).backends : inside
+        return ServiceProgram(
+            service: service.name, portName: purpose.portName, kind: purpose.kind, backends: inside, outside: outside,
+            sourceRanges: ranges,
+            admitsNode: ranges.isEmpty || nodeSources.contains { address in ranges.contains { $0.contains(address) } },
+            affinitySeconds: service.affinitySeconds)
+    }
+
+    /// The clients of a load balancer, of its address's family; of one without any, all may come.
+    private func sourceRanges(
+        of service: ServiceDefinition, for frontend: Frontend, _ purpose: WantedFrontends.Purpose
+    ) -> Set<CIDR> {
+        guard purpose.kind == .loadBalancer else { return [] }
+        return Set(service.sourceRanges.filter { $0.address.isIPv4 == frontend.address.isIPv4 })
+    }
+
+    /// Which endpoints serve clients at a frontend, and why the others don't; nil when no Service has the frontend, or
+    /// it is not for clients there.
+    public func explain(_ frontend: Frontend, to clients: ClientPlace = .inside) -> ServiceExplanation? {
         guard let (service, purpose) = holder(of: frontend) else { return nil }
-        let selection = selection(of: service, for: frontend, purpose)
+        if purpose.kind == .clusterIP, clients == .outside { return nil }
+        let selection = selection(of: service, for: frontend, purpose, of: clients)
         return ServiceExplanation(
             service: service.name, portName: purpose.portName, kind: purpose.kind,
-            choice: selection.rule.choice, staysOnNode: selection.staysOnNode, zone: place.zone,
+            choice: selection.rule.choice, staysOnNode: selection.staysOnNode,
+            sourceRanges: sourceRanges(of: service, for: frontend, purpose), zone: place.zone,
             affinitySeconds: service.affinitySeconds,
             endpoints: selection.explain((slicesOfService[service.name] ?? []).compactMap { slices[$0] }))
     }
 
     /// Clients of this node that ask for an address of the outside use the endpoints of the whole cluster, whatever the
     /// Service's policies say: `internalTrafficPolicy` is about its ClusterIP, `externalTrafficPolicy` about outsiders.
+    private func staysOnNode(
+        _ service: ServiceDefinition, _ purpose: WantedFrontends.Purpose, _ clients: ClientPlace
+    ) -> Bool {
+        switch clients {
+        case .inside: purpose.kind == .clusterIP && service.isInternalTrafficLocal
+        case .outside: service.isExternalTrafficLocal
+        }
+    }
+
     private func selection(
-        of service: ServiceDefinition, for frontend: Frontend, _ purpose: WantedFrontends.Purpose
+        of service: ServiceDefinition, for frontend: Frontend, _ purpose: WantedFrontends.Purpose,
+        of clients: ClientPlace
     ) -> BackendSelection {
         var selection = BackendSelection(
             isIPv4: frontend.address.isIPv4, ipProtocol: frontend.ipProtocol, portName: purpose.portName, place: place,
-            staysOnNode: purpose.kind == .clusterIP && service.isInternalTrafficLocal)
+            staysOnNode: staysOnNode(service, purpose, clients))
         for name in slicesOfService[service.name] ?? [] {
             if let slice = slices[name] { selection.add(slice) }
         }

@@ -68,5 +68,5 @@ struct SelectionRule {
 }
 
 extension EndpointSliceDefinition.Endpoint {
-    fileprivate func isOn(_ node: String?) -> Bool { node != nil && nodeName == node }
+    func isOn(_ node: String?) -> Bool { node != nil && nodeName == node }
 }

@@ -65,6 +65,10 @@ public struct ServiceDefinition: Sendable, Equatable {
     public var proxyName: String?
     /// Whether `internalTrafficPolicy` is `Local`: only endpoints of this node serve.
     public var isInternalTrafficLocal: Bool
+    /// Whether `externalTrafficPolicy` is `Local`: clients from outside get endpoints of this node only.
+    public var isExternalTrafficLocal: Bool
+    /// The port where its load balancer asks nodes for endpoints; nil: it asks nobody.
+    public var healthCheckNodePort: Addressing.Port?
     /// For how many seconds after its last new connection a client keeps its backend, on all ports; nil: it keeps none.
     public var affinitySeconds: UInt32?
 
@@ -72,7 +76,8 @@ public struct ServiceDefinition: Sendable, Equatable {
         name: ServiceName, uid: String? = nil, creationTimestamp: String? = nil, kind: Kind = .clusterIP,
         clusterIPs: [IPAddress] = [], externalIPs: [IPAddress] = [], loadBalancerIPs: [IPAddress] = [],
         sourceRanges: [CIDR] = [], ports: [Port] = [], proxyName: String? = nil,
-        isInternalTrafficLocal: Bool = false, affinitySeconds: UInt32? = nil
+        isInternalTrafficLocal: Bool = false, isExternalTrafficLocal: Bool = false,
+        healthCheckNodePort: Addressing.Port? = nil, affinitySeconds: UInt32? = nil
     ) {
         self.name = name
         self.uid = uid
@@ -85,6 +90,8 @@ public struct ServiceDefinition: Sendable, Equatable {
         self.ports = ports
         self.proxyName = proxyName
         self.isInternalTrafficLocal = isInternalTrafficLocal
+        self.isExternalTrafficLocal = isExternalTrafficLocal
+        self.healthCheckNodePort = healthCheckNodePort
         self.affinitySeconds = affinitySeconds
     }
 }

@@ -1,5 +1,13 @@
 public import Addressing
 
+/// Where clients are.
+public enum ClientPlace: Sendable, Hashable, CaseIterable {
+    /// On this node: a pod of it, or a process of its own.
+    case inside
+    /// Elsewhere: they come in by an uplink.
+    case outside
+}
+
 /// Which endpoints serve a frontend, and why the others don't.
 public struct ServiceExplanation: Sendable, Equatable {
     /// How the endpoints that serve were chosen.
@@ -31,6 +39,8 @@ public struct ServiceExplanation: Sendable, Equatable {
     public var choice: Choice
     /// Whether traffic stays on this node.
     public var staysOnNode: Bool
+    /// The clients that may connect; empty: all may.
+    public var sourceRanges: Set<CIDR> = []
     /// This node's zone.
     public var zone: String?
     public var affinitySeconds: UInt32?

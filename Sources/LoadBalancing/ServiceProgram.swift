@@ -44,17 +44,27 @@ public struct ServiceProgram: Sendable, Equatable {
     public let kind: FrontendKind
     /// The backends, sorted and unique; empty means that connections are refused.
     public let backends: [Backend]
+    /// Those for clients from outside of the node; empty for a ClusterIP, which is not for them, and where traffic
+    /// stays on nodes with an endpoint and this is none.
+    public let outside: [Backend]
+    /// The clients that may connect; empty: all may.
+    public let sourceRanges: Set<CIDR>
+    /// Whether the node's own processes are among them.
+    public let admitsNode: Bool
     /// For how many seconds after its last new connection a client keeps its backend, on all ports; nil: it keeps none.
     public let affinitySeconds: UInt32?
 
     public init(
         service: ServiceName, portName: String, kind: FrontendKind = .clusterIP, backends: [Backend],
-        affinitySeconds: UInt32? = nil
+        outside: [Backend] = [], sourceRanges: Set<CIDR> = [], admitsNode: Bool = true, affinitySeconds: UInt32? = nil
     ) {
         self.service = service
         self.portName = portName
         self.kind = kind
         self.backends = backends
+        self.outside = outside
+        self.sourceRanges = sourceRanges
+        self.admitsNode = admitsNode
         self.affinitySeconds = affinitySeconds
     }
 }
@@ -69,6 +79,8 @@ public enum ServiceInput: Sendable, Equatable {
     case nodeZone(String?)
     /// The addresses of this node that node ports are on.
     case nodeAddresses(Set<IPAddress>)
+    /// The addresses that connections of this node's own processes come from.
+    case nodeSources(Set<IPAddress>)
 }
 
 /// A change of what the data path must do; each frontend occurs at most once in one answer.

@@ -6,8 +6,6 @@ struct WantedFrontends {
     struct Purpose: Sendable, Equatable {
         let kind: FrontendKind
         let portName: String
-        /// Whether it is left to somebody else: then no other Service gets it either.
-        var isLeftAlone = false
     }
 
     private(set) var purposes: [Frontend: Purpose] = [:]
@@ -25,26 +23,8 @@ struct WantedFrontends {
         }
         add(.clusterIP, own, of: service, \.port)
         add(.loadBalancer, served(service.loadBalancerIPs), of: service, \.port)
-        leaveLimitedBalancersAlone(of: service)
         add(.externalIP, served(service.externalIPs), of: service, \.port)
         add(.nodePort, served(nodeAddresses), of: service) { $0.nodePort ?? 0 }
-    }
-
-    /// Leaves the load balancer's addresses to it in families in which only some clients may use it.
-    private mutating func leaveLimitedBalancersAlone(of service: ServiceDefinition) {
-        let limited = Set(service.sourceRanges.map(\.address.isIPv4))
-        if limited.isEmpty { return }
-        var addresses: Set<IPAddress> = []
-        for (frontend, purpose) in purposes
-        where purpose.kind == .loadBalancer && limited.contains(frontend.address.isIPv4) {
-            purposes[frontend]?.isLeftAlone = true
-            addresses.insert(frontend.address)
-        }
-        problems += addresses.sorted().map { address in
-            let reason =
-                "\(address) is left to the load balancer itself, as loadBalancerSourceRanges says who may use it"
-            return ServiceProblem(object: "Service \(service.name)", reason: reason)
-        }
     }
 
     private mutating func add(

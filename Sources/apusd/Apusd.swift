@@ -45,6 +45,11 @@ import Logging
             "A block of the node's addresses that node ports are on; repeatable, with commas in the variable.",
             default: "all addresses, those of loopback for the node's own processes"))
     var nodeportAddresses: [String] = []
+    @Option(
+        help: .flag(
+            "source-ports", "FIRST-LAST: the node's ports for clients of Services whose backend is on another node.",
+            default: "61000-65535"))
+    var sourcePorts: PortRange?
     @OptionGroup var socket: SocketOptions
     @Option(help: .flag("log-level", "From what on is logged.", default: "info"))
     var logLevel: LogLevel?
@@ -92,6 +97,9 @@ import Logging
         configuration.uplinks = Environment.values("uplink", uplink)
         let blocks = Environment.values("nodeport-addresses", nodeportAddresses)
         configuration.nodePortBlocks = Set(try blocks.map { try Environment.block("nodeport-addresses", $0) })
+        configuration.sourcePorts = try Environment.value(
+            "source-ports", sourcePorts, default: PortRange(ports: configuration.sourcePorts)
+        ).ports
         configuration.socket = try socket.path()
         configuration.redirectsToPeer = try Environment.value("redirect-peer", redirectPeer, default: .on) == .on
         configuration.keepsConnections =

@@ -24,6 +24,19 @@ struct SourceOptions: ParsableArguments {
     }
 }
 
+/// Ports as `FIRST-LAST`.
+struct PortRange: ExpressibleByArgument {
+    let ports: ClosedRange<UInt16>
+
+    init(ports: ClosedRange<UInt16>) { self.ports = ports }
+
+    init?(argument: String) {
+        let ends = argument.split(separator: "-", omittingEmptySubsequences: false).map { UInt16($0) }
+        guard ends.count == 2, let first = ends[0], let last = ends[1], 0 < first, first <= last else { return nil }
+        ports = first...last
+    }
+}
+
 /// Where the pins are.
 struct PinOptions: ParsableArguments {
     @Option(help: .flag("bpffs", "The directory on a bpffs for pinned maps and links.", default: "/sys/fs/bpf/apus"))

@@ -6,27 +6,42 @@ import Kubernetes
 struct KubeProxyModel {
     enum Answer: Hashable {
         case refused
+        /// There are endpoints, but none on this node, where traffic stays on the node.
+        case dropped
         case oneOf(Set<SocketAddress>)
+    }
+
+    /// What clients get at one destination.
+    struct Offer: Hashable {
+        /// Those on this node, pods and the node's own processes alike.
+        var inside: Answer
+        /// Those elsewhere, whose packets come to this node; nil: they are not served.
+        var outside: Answer?
+        /// The blocks of those who may connect; nil: all may.
+        var ranges: Set<CIDR>?
+
+        func admits(_ client: IPAddress) -> Bool { ranges?.contains { $0.contains(client) } ?? true }
     }
 
     var node: String
     /// Those that node ports are on.
     var nodeAddresses: Set<IPAddress> = []
+    /// Those that the node's own connections come from.
+    var nodeSources: Set<IPAddress> = []
     var nodes: [String: Node] = [:]
     var services: [String: Service] = [:]
     var slices: [String: EndpointSlice] = [:]
 
-    /// What a client on this node connects to.
+    /// What a client connects to.
     struct Destination: Hashable {
         var address: IPAddress
         var port: Port
         var ipProtocol: IPProtocol
     }
 
-    /// What clients on this node get, pods and the node's own processes alike; no other destination is a Service's.
-    var answers: [Destination: Answer] {
-        var answers: [Destination: Answer] = [:]
-        var taken: Set<Destination> = []
+    /// What clients get; no other destination is a Service's.
+    var offers: [Destination: Offer] {
+        var offers: [Destination: Offer] = [:]
         let served = services.values.filter(isServed).sorted { $0.meta.name < $1.meta.name }
         for (kind, addresses, number) in Self.kinds {
             for service in served {
@@ -34,17 +49,33 @@ struct KubeProxyModel {
                     for port in service.ports {
                         guard let number = number(port) else { continue }
                         let destination = Destination(address: address, port: number, ipProtocol: port.ipProtocol)
-                        guard taken.insert(destination).inserted else { continue }
-                        if kind == .balancer, isLimited(address, service) { continue }
-                        let isLocal = kind == .cluster && service.internalTrafficPolicy == .local
+                        guard offers[destination] == nil else { continue }
                         let all = candidates(service, port, isIPv4: address.isIPv4)
-                        let chosen = chosen(all, stayingHere: isLocal)
-                        answers[destination] = chosen.isEmpty ? .refused : .oneOf(Set(chosen.map(\.address)))
+                        offers[destination] = Offer(
+                            inside: inside(all, kind, service), outside: outside(all, kind, service),
+                            ranges: kind == .balancer ? ranges(address, service) : nil)
                     }
                 }
             }
         }
-        return answers
+        return offers
+    }
+
+    private func inside(_ all: [Candidate], _ kind: Kind, _ service: Service) -> Answer {
+        answer(chosen(all, stayingHere: kind == .cluster && service.internalTrafficPolicy == .local))
+    }
+
+    /// Clients elsewhere have no business with a ClusterIP.
+    private func outside(_ all: [Candidate], _ kind: Kind, _ service: Service) -> Answer? {
+        if kind == .cluster { return nil }
+        let anywhere = answer(chosen(all, stayingHere: false))
+        guard service.externalTrafficPolicy == .local else { return anywhere }
+        let here = answer(chosen(all, stayingHere: true))
+        return here == .refused && anywhere != .refused ? .dropped : here
+    }
+
+    private func answer(_ chosen: [Candidate]) -> Answer {
+        chosen.isEmpty ? .refused : .oneOf(Set(chosen.map(\.address)))
     }
 
     private enum Kind {
@@ -66,9 +97,10 @@ struct KubeProxyModel {
         service.loadBalancer.ingress.filter { $0.mode != .proxy }.compactMap(\.address)
     }
 
-    /// Whether only some clients may use a load balancer's address: such a one is left to the load balancer.
-    private func isLimited(_ address: IPAddress, _ service: Service) -> Bool {
-        service.loadBalancer.sourceRanges.contains { $0.address.isIPv4 == address.isIPv4 }
+    /// The clients of a load balancer's address; a Service without ranges of the family is for all.
+    private func ranges(_ address: IPAddress, _ service: Service) -> Set<CIDR>? {
+        let own = service.loadBalancer.sourceRanges.filter { $0.address.isIPv4 == address.isIPv4 }
+        return own.isEmpty ? nil : Set(own)
     }
 
     /// A Service is served in the families in which it has a ClusterIP.

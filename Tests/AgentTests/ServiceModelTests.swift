@@ -30,11 +30,14 @@ struct ServiceModelTests {
         }
         let seeds = "from \(Self.seed), part \(part) of \(Self.parts)"
         print("Service clusters, seeds \(seeds): \(compared.answers) answers, \(compared.refused) refused")
+        print(
+            "  outside: \(compared.apart) others than inside, \(compared.dropped) dropped, \(compared.limited) limited")
         print("  by kind: \(FrontendKind.allCases.map { "\($0) \(compared.kinds[$0] ?? 0)" }.joined(separator: ", "))")
         // Most of it would be trivial if hardly anything were served, refused or chosen by hints.
         if Self.clusters < 1000 { return }
         #expect(compared.refused > 0 && compared.answers > compared.refused && compared.byHints > 0)
         #expect(compared.kinds.count == FrontendKind.allCases.count)
+        #expect(compared.apart > 0 && compared.dropped > 0 && compared.limited > 0 && compared.shutOut > 0)
     }
 }
 
@@ -42,6 +45,11 @@ private struct Comparison {
     var answers = 0
     var refused = 0
     var byHints = 0
+    /// Frontends where clients outside get others, or nothing; that are for some clients; and not for the node.
+    var apart = 0
+    var dropped = 0
+    var limited = 0
+    var shutOut = 0
     var kinds: [FrontendKind: Int] = [:]
 }
 
@@ -77,6 +85,10 @@ private struct RandomCluster {
         let addresses = random.nodeAddresses()
         model.nodeAddresses = addresses
         _ = state.setLocalAddresses(addresses.union([IPAddress("fe80::1")!]))
+        model.nodeSources = Set(
+            ["192.0.2.9", "198.51.100.9", "2001:db8::9"].shuffled(using: &random.random).prefix(2)
+                .compactMap { IPAddress($0) })
+        _ = state.setSourceAddresses(model.nodeSources)
     }
 
     private mutating func put(_ node: Node) -> ObjectChange {
@@ -119,26 +131,42 @@ private struct RandomCluster {
         _ = state.apply([change])
     }
 
-    /// Asks both for every address, port and protocol.
+    /// Clients in and out of the ranges that there are.
+    private static let clients = [
+        "192.0.2.9", "198.51.100.9", "203.0.113.9", "10.9.9.9", "2001:db8::9", "2001:db8:1::9", "fd00::9",
+    ].compactMap { IPAddress($0) }
+
+    /// Asks both for every address, port and protocol, and for clients everywhere.
     func compare(_ compared: inout Comparison) throws {
         let programs = state.services.programs
-        let expected = model.answers
+        let expected = model.offers
         let failure = Comment("APUS_SERVICE_SEED=\(seed) on \(model.node)")
-        for (destination, answer) in expected {
-            let program = programs[Frontend(destination)]
-            try #require(program.map { KubeProxyModel.Answer($0) } == answer, "\(failure): \(destination)")
-            compared.note(answer, program?.kind)
+        for (destination, offer) in expected {
+            let program = try #require(programs[Frontend(destination)], "\(failure): \(destination)")
+            try #require(program.inside == offer.inside, "\(failure): \(destination)")
+            try #require(program.fromOutside == offer.outside, "\(failure): \(destination) from outside")
+            for client in Self.clients {
+                try #require(program.admits(client) == offer.admits(client), "\(failure): \(client) to \(destination)")
+            }
+            try #require(
+                program.admitsNode == (offer.ranges == nil || model.nodeSources.contains(where: offer.admits)),
+                "\(failure): the node to \(destination)")
+            compared.note(offer, program)
         }
         try #require(programs.count == expected.count, failure)
-        if compared.byHints == 0, expected != model.withoutHints.answers { compared.byHints += 1 }
+        if compared.byHints == 0, expected != model.withoutHints.offers { compared.byHints += 1 }
     }
 }
 
 extension Comparison {
-    fileprivate mutating func note(_ answer: KubeProxyModel.Answer, _ kind: FrontendKind?) {
+    fileprivate mutating func note(_ offer: KubeProxyModel.Offer, _ program: ServiceProgram) {
         answers += 1
-        if answer == .refused { refused += 1 }
-        if let kind { kinds[kind, default: 0] += 1 }
+        if offer.inside == .refused { refused += 1 }
+        if let outside = offer.outside, outside != offer.inside { apart += 1 }
+        if offer.outside == .dropped { dropped += 1 }
+        if offer.ranges != nil { limited += 1 }
+        if !program.admitsNode { shutOut += 1 }
+        kinds[program.kind, default: 0] += 1
     }
 }
 
@@ -164,8 +192,20 @@ extension KubeProxyModel {
     }
 }
 
-extension KubeProxyModel.Answer {
-    fileprivate init(_ program: ServiceProgram) {
-        self = program.backends.isEmpty ? .refused : .oneOf(Set(program.backends.map(\.address)))
+extension ServiceProgram {
+    fileprivate var inside: KubeProxyModel.Answer { Self.answer(backends) }
+
+    /// As the data path reads it.
+    fileprivate var fromOutside: KubeProxyModel.Answer? {
+        if kind == .clusterIP { return nil }
+        return outside.isEmpty && !backends.isEmpty ? .dropped : Self.answer(outside)
+    }
+
+    fileprivate func admits(_ client: IPAddress) -> Bool {
+        sourceRanges.isEmpty || sourceRanges.contains { $0.contains(client) }
+    }
+
+    private static func answer(_ backends: [Backend]) -> KubeProxyModel.Answer {
+        backends.isEmpty ? .refused : .oneOf(Set(backends.map(\.address)))
     }
 }

@@ -95,6 +95,30 @@ import Testing
         #expect(trace.choice == .terminating && trace.serving.map(\.address) == ["10.1.0.4"])
     }
 
+    @Test func aClientOutsideGetsWhatItsPoliciesLeave() throws {
+        let exposed = try state {
+            $0.replacing(
+                "sessionAffinity: ClientIP",
+                with: """
+                    type: LoadBalancer
+                      externalTrafficPolicy: Local
+                      loadBalancerSourceRanges: [198.51.100.0/24]
+                    status: {loadBalancer: {ingress: [{ip: 203.0.113.1}]}}
+                    """)
+        }
+        let balancer = try #require(IPAddress("203.0.113.1"))
+        for (client, isAdmitted) in [("198.51.100.7", true), ("192.0.2.7", false)] {
+            let trace = try exposed.trace(
+                ServiceQuestion(client: client, address: balancer, port: 80, ipProtocol: .tcp))
+            #expect(trace.isFromOutside && trace.staysOnNode && trace.kind == .loadBalancer)
+            #expect(trace.isAdmitted == isAdmitted && trace.sourceRanges == ["198.51.100.0/24"])
+            #expect(trace.serving.map(\.address) == (isAdmitted ? ["10.1.0.1"] : []))
+            #expect(text(trace).contains("10.1.0.2 other_node"))
+        }
+        let refusal = try #require(throws: AgentError.self) { try ask(exposed, client: "198.51.100.7") }
+        #expect(refusal.message.contains("is a ClusterIP"))
+    }
+
     @Test func whatIsNotThereIsNamed() throws {
         let state = try state()
         let unknownPod = try #require(throws: AgentError.self) { try ask(state, client: "shop/nobody") }

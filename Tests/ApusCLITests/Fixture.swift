@@ -129,6 +129,12 @@ struct FakeDatapath: DatapathView {
                 namespace: "shop", service: "cart", portName: "http", address: "10.96.0.10", port: 80,
                 ipProtocol: "TCP", backends: backends, affinitySeconds: 600),
             ServiceRow(
+                namespace: "shop", service: "edge", portName: "http", address: "203.0.113.1", port: 80,
+                ipProtocol: "TCP", kind: .loadBalancer, backends: backends, outside: [backends[0]]),
+            ServiceRow(
+                namespace: "shop", service: "edge", portName: "http", address: "203.0.113.2", port: 80,
+                ipProtocol: "TCP", kind: .loadBalancer, backends: backends, sourceRanges: ["198.51.100.0/24"]),
+            ServiceRow(
                 namespace: "shop", service: "gone", portName: nil, address: "fd00:10:96::11", port: 53,
                 ipProtocol: "UDP", backends: []),
         ]

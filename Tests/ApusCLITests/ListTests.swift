@@ -32,9 +32,11 @@ import Testing
     @Test func `services with their first backends`() async {
         #expect(
             await run("service", "list").output == """
-                NAMESPACE  SERVICE    FRONTEND                 TYPE       AFFINITY  BACKENDS
-                shop       cart:http  10.96.0.10:80/TCP        ClusterIP  600 s     10.244.0.5:8080, 10.244.0.6:8080 + 3 more
-                shop       gone       [fd00:10:96::11]:53/UDP  ClusterIP  -         none: refuses
+                NAMESPACE  SERVICE    FRONTEND                 TYPE          AFFINITY  FROM OUTSIDE                  BACKENDS
+                shop       cart:http  10.96.0.10:80/TCP        ClusterIP     600 s     -                             10.244.0.5:8080, 10.244.0.6:8080 + 3 more
+                shop       edge:http  203.0.113.1:80/TCP       LoadBalancer  -         10.244.0.5:8080               10.244.0.5:8080, 10.244.0.6:8080 + 3 more
+                shop       edge:http  203.0.113.2:80/TCP       LoadBalancer  -         the same for 198.51.100.0/24  10.244.0.5:8080, 10.244.0.6:8080 + 3 more
+                shop       gone       [fd00:10:96::11]:53/UDP  ClusterIP     -         -                             none: refuses
 
                 """)
     }

@@ -32,9 +32,9 @@ import Testing
         let outcome = await node.run("service", "list")
         #expect(
             outcome.output == """
-                NAMESPACE  SERVICE    FRONTEND           TYPE       AFFINITY  BACKENDS
-                shop       cart:http  10.96.0.10:80/TCP  ClusterIP  600 s     10.244.0.5:8080, 10.244.1.9:8080
-                shop       empty      10.96.0.11:53/UDP  ClusterIP  -         none: refuses
+                NAMESPACE  SERVICE    FRONTEND           TYPE       AFFINITY  FROM OUTSIDE  BACKENDS
+                shop       cart:http  10.96.0.10:80/TCP  ClusterIP  600 s     -             10.244.0.5:8080, 10.244.1.9:8080
+                shop       empty      10.96.0.11:53/UDP  ClusterIP  -         -             none: refuses
 
                 """)
         let rows = try PinnedDatapath(directory: node.directory).services()

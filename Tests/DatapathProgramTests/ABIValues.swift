@@ -57,6 +57,9 @@ extension apus_reason {
     static let policyMissing = APUS_REASON_POLICY_MISSING
     static let noBackend = APUS_REASON_NO_BACKEND
     static let sourcePort = APUS_REASON_SOURCE_PORT
+    static let noLocalBackend = APUS_REASON_NO_LOCAL_BACKEND
+    static let noSource = APUS_REASON_NO_SOURCE
+    static let sourceRange = APUS_REASON_SOURCE_RANGE
     static let connectionFailed = APUS_REASON_CONNECTION_FAILED
 }
 

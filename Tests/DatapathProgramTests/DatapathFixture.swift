@@ -12,6 +12,8 @@ enum Hook {
     case toPod(Pod)
     /// It comes in on an uplink.
     case fromNetwork
+    /// It leaves by an uplink. To the program every packet of a test run is one of a process of the node.
+    case toNetwork
 }
 
 /// What became of a packet.
@@ -97,7 +99,8 @@ final class DatapathFixture {
         half_open_timeout_ns: 60 * second, established_timeout_ns: 3600 * second, closing_timeout_ns: 10 * second,
         datagram_timeout_ns: 60 * second, denial_interval_ns: 5 * second, fragment_timeout_ns: 30 * second,
         name_minimum_ns: 5 * second, name_grace_ns: 5 * second, question_timeout_ns: 30 * second, node_namespace: 0,
-        wakeup_bytes: 1 << 20, redirect_peer: 1, events: 1, keep_connections: 0, padding: 0)
+        wakeup_bytes: 1 << 20, redirect_peer: 1, events: 1, keep_connections: 0, padding: 0, source_port_first: 61000,
+        source_port_count: 4536, padding2: 0)
     static let second: UInt64 = 1_000_000_000
 }
 
@@ -157,6 +160,8 @@ extension DatapathFixture {
             return try loaded.toPod.testRun(packet: frame, repeat: count)
         case .fromNetwork:
             return try loaded.fromNetwork.testRun(packet: frame, repeat: count)
+        case .toNetwork:
+            return try loaded.toNetwork.testRun(packet: frame, repeat: count)
         }
     }
 

@@ -35,8 +35,12 @@ final class DatapathMaps {
     let learnedNames: BPFMap
     let dnsMessages: BPFMap
     let dnsStreams: BPFMap
+    let sourceRanges: BPFMap
+    let uplinks: BPFMap
 
-    init(_ object: borrowing BPFObject) throws {
+    init(_ object: borrowing BPFObject, uplink: borrowing BPFObject) throws {
+        sourceRanges = try object.map("source_ranges")
+        uplinks = try uplink.map("uplinks")
         interfaces = try object.map("interfaces")
         endpoints = try object.map("endpoints")
         endpointAddresses = try object.map("endpoint_addresses")

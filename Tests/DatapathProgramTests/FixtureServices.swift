@@ -23,13 +23,17 @@ struct Service {
 extension DatapathFixture {
     /// Adds a Service in slots of its own; ids start at 1.
     ///
-    /// - Parameter affinity: The id of the Service on all of whose ports a client keeps its backend; 0: it keeps none.
+    /// - Parameters:
+    ///   - affinity: The id of the Service on all of whose ports a client keeps its backend; 0: it keeps none.
+    ///   - local: Which of the backends clients from outside get; nil: all.
+    ///   - limits: The clients that may connect; empty: all may.
     @discardableResult
     func addService(
         _ frontend: SocketAddress, _ ipProtocol: IPProtocol = .tcp, to backends: [SocketAddress],
-        flags: apus_service_flag? = nil,
-        affinity: UInt32 = 0, seconds: UInt32 = 600
+        kind: apus_service_kind = .APUS_SERVICE_CLUSTER_IP, flags: apus_service_flag? = nil,
+        affinity: UInt32 = 0, seconds: UInt32 = 600, local: Range<Int>? = nil, limits: [CIDR] = []
     ) throws -> Service {
+        let local = local ?? 0..<backends.count
         let first = UInt32(serviceSlots + 1)
         serviceSlots += backends.count
         for (offset, end) in backends.enumerated() {
@@ -43,8 +47,17 @@ extension DatapathFixture {
         let service = Service(
             id: first, frontend: frontend, ipProtocol: ipProtocol, backends: first..<first + UInt32(backends.count))
         let value = apus_service(
-            first_slot: first, slot_count: UInt32(backends.count), service: first, kind: 0,
-            flags: UInt8(flags?.rawValue ?? 0), padding: (0, 0), affinity: affinity, affinity_seconds: seconds)
+            first_slot: first, slot_count: UInt32(backends.count), outside_first_slot: first + UInt32(local.lowerBound),
+            outside_slot_count: UInt32(local.count), service: first, kind: UInt8(kind.rawValue),
+            flags: UInt8(flags?.rawValue ?? 0), padding: (0, 0), affinity: affinity, affinity_seconds: seconds,
+            source_ranges: limits.isEmpty ? 0 : first)
+        for range in limits {
+            let prefix = apus_prefix_key(range)
+            let key = apus_source_range_key(
+                prefix_length: prefix.prefix_length + UInt32(APUS_SOURCE_RANGE_FIXED_BITS), service: first,
+                address: prefix.address)
+            try maps.sourceRanges.update(key, UInt32(1))
+        }
         try maps.services.update(service.key, value)
         return service
     }

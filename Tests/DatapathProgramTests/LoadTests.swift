@@ -23,8 +23,9 @@ struct LoadTests {
                 print(
                     "\(image.name)/\(name): \(info.instructionCount) instructions, \(info.verifiedInstructions) verified"
                 )
-                // The limit is a million; a program near it would break with the next kernel's verifier.
-                #expect(info.verifiedInstructions < 500_000)
+                // The limit is a million; a program near it would break with the next kernel's verifier. The most is
+                // from_network's: 594,000 with redirection, of which what refuses packets takes 135,000.
+                #expect(info.verifiedInstructions < 650_000)
             }
         }
     }

@@ -9,6 +9,7 @@ final class LoadedDatapath: @unchecked Sendable {
     let fromPod: BPFProgram
     let toPod: BPFProgram
     let fromNetwork: BPFProgram
+    let toNetwork: BPFProgram
     var ring: RingBuffer
     /// Answers that the agent is to learn.
     var answers: RingBuffer
@@ -41,13 +42,14 @@ final class LoadedDatapath: @unchecked Sendable {
         self.kind = kind
         var pod = try Self.open(.pod, config, kind.sizes)
         try pod.load()
-        maps = try DatapathMaps(pod)
         var uplink = try Self.open(.uplink, config, kind.sizes)
         for name in uplink.mapNames where pod.mapNames.contains(name) { try uplink.reuse(pod.map(name), asMap: name) }
         try uplink.load()
+        maps = try DatapathMaps(pod, uplink: uplink)
         fromPod = try pod.program("from_pod")
         toPod = try pod.program("to_pod")
         fromNetwork = try uplink.program("from_network")
+        toNetwork = try uplink.program("to_network")
         ring = try RingBuffer(maps.events)
         answers = try RingBuffer(maps.dnsMessages)
         toldAnswers = try RingBuffer(maps.dnsAnswers)
@@ -101,6 +103,8 @@ final class LoadedDatapath: @unchecked Sendable {
         try maps.learnedAddresses.clear(apus_learned_key.self)
         try maps.learnedNames.clear(UInt64.self)
         try maps.dnsStreams.clear(apus_connection_key.self)
+        try maps.sourceRanges.clear(apus_source_range_key.self)
+        try maps.uplinks.clear(UInt32.self)
         _ = answers.drain { _ in }
         _ = ring.drain { _ in }
         _ = toldAnswers.drain { _ in }

@@ -229,6 +229,7 @@ struct RandomPacketTests {
                     case .fromPod: judge.objection(leaving: frame, verdict)
                     case .toPod: judge.objection(entering: frame)
                     case .fromNetwork: judge.objection(arriving: frame, verdict)
+                    case .toNetwork: nil
                     }
                 if let objection {
                     Issue.record(

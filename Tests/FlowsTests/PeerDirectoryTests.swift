@@ -71,4 +71,27 @@ import Testing
         #expect(directory.peer(at: Sample.address("10.244.0.2")).kind == .world)
         #expect(directory.peer(at: Sample.address("10.244.0.3")).name == "cart-2")
     }
+
+    @Test func aServiceIsNamedByItsNodePortsAndAtAddressesThatItShares() {
+        var directory = PeerDirectory()
+        let shared = Sample.address("203.0.113.1")
+        for (name, port, nodePort) in [("a", UInt16(80), UInt16(30080)), ("b", 443, 30443)] {
+            directory.upsert(
+                ServicePeer(
+                    namespace: "shop", name: name, addresses: [shared],
+                    ports: [ServicePeer.Port(name: "http", port: port, ipProtocol: .tcp, nodePort: nodePort)]))
+        }
+        func name(_ end: IPAddress, _ port: UInt16, _ ipProtocol: IPProtocol = .tcp) -> String? {
+            var flow = Sample.flow()
+            flow.tuple.ipProtocol = ipProtocol
+            flow.service = FlowService(frontend: SocketAddress(end, port))
+            directory.enrich(&flow)
+            return flow.service?.name
+        }
+        #expect(name(shared, 80) == "a" && name(shared, 443) == "b")
+        #expect(name(Sample.address("10.0.0.1"), 30080) == "a" && name(Sample.address("10.0.0.2"), 30443) == "b")
+        #expect(name(Sample.address("10.0.0.1"), 30080, .udp) == nil)
+        directory.remove(PeerOwner(kind: .service, namespace: "shop", name: "a"))
+        #expect(name(Sample.address("10.0.0.1"), 30080) == nil && name(Sample.address("10.0.0.1"), 30443) == "b")
+    }
 }

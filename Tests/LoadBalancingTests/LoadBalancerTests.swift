@@ -3,6 +3,27 @@ import LoadBalancing
 import Testing
 
 @Suite struct LoadBalancerProperties {
+    @Test func aHealthCheckCountsTheReadyPodsOfTheNode() throws {
+        var balancer = LoadBalancer(node: "node-a")
+        func apply(_ text: String) throws {
+            for command in try Script(text).commands { _ = balancer.apply(command.input) }
+        }
+        try apply(
+            """
+            service shop/web type=LoadBalancer outside=Local check=32100 ips=10.96.0.10,fd00::10 ports=http:TCP:80
+            slice shop/web-1 of=shop/web ports=http:TCP:8080 endpoints=10.1.0.1@node-a,10.1.0.2@node-b,10.1.0.3/r-@node-a
+            slice shop/web-2 of=shop/web ports=http:TCP:8081 endpoints=10.1.0.1@node-a,10.1.0.4@node-a
+            slice shop/web-3 of=shop/web family=IPv6 ports=http:TCP:8080 endpoints=fd00::1@node-a
+            slice shop/web-4 of=shop/web headless=true ports=http:TCP:8080 endpoints=10.1.0.9@node-a
+            """)
+        let web = ServiceName(namespace: "shop", name: "web")
+        #expect(balancer.healthChecks == [web: HealthCheck(service: web, port: 32100, localEndpoints: 2)])
+        try apply("delete slice shop/web-2")
+        #expect(balancer.healthChecks[web]?.localEndpoints == 1)
+        try apply("service shop/web type=LoadBalancer check=32100 ips=10.96.0.10 ports=http:TCP:80")
+        #expect(balancer.healthChecks.isEmpty)
+    }
+
     @Test(arguments: 0..<300 as Range<UInt64>)
     func theOrderOfChangesDoesNotMatter(seed: UInt64) throws {
         var random = SplitMix(seed: seed)

@@ -4,12 +4,13 @@ import LoadBalancing
 /// The text form of inputs in fixtures, one command a line:
 ///
 ///     service shop/cart ips=10.96.0.10,fd00::10 ports=http:TCP:80 [type=NodePort] [created=T] [proxy=P]
-///         [internal=Local] [affinity=SECONDS] [external=IPS] [balancer=IPS] [sources=CIDRS]
+///         [internal=Local] [outside=Local] [check=PORT] [affinity=SECONDS] [external=IPS] [balancer=IPS] [sources=CIDRS]
 ///     slice shop/cart-1 of=shop/cart family=IPv4 ports=http:TCP:8080 endpoints=10.244.0.5,10.244.0.6/r-t+@node-b
 ///     delete service shop/cart
 ///     delete slice shop/cart-1
 ///     zone north-1
 ///     addresses 10.0.0.1 fd00::1
+///     sources 10.0.0.1 fd00::1
 ///
 /// A fourth part of a Service's port is its node port. Conditions are letters with a sign: `r` ready, `s` serving, `t`
 /// terminating; a port number `-` is none. Hints come last: `10.244.0.5@node-a~n:node-a+node-b~z:north-1`. `zone` alone
@@ -31,6 +32,7 @@ struct Script {
     private static func input(_ line: String) -> ServiceInput? {
         let words = line.split(separator: " ").map(String.init)
         if words.first == "addresses" { return .nodeAddresses(Set(words.dropFirst().compactMap { IPAddress($0) })) }
+        if words.first == "sources" { return .nodeSources(Set(words.dropFirst().compactMap { IPAddress($0) })) }
         if words.first == "zone" { return .nodeZone(words.count > 1 ? words[1] : nil) }
         guard words.count >= 2 else { return nil }
         let isDeletion = words[0] == "delete"
@@ -71,6 +73,8 @@ struct Script {
                         name: $0.name, ipProtocol: $0.ipProtocol, port: $0.number ?? 0, nodePort: $0.nodePort)
                 },
                 proxyName: options["proxy"], isInternalTrafficLocal: options["internal"] == "Local",
+                isExternalTrafficLocal: options["outside"] == "Local",
+                healthCheckNodePort: options["check"].flatMap { Port($0) },
                 affinitySeconds: options["affinity"].flatMap { UInt32($0) }))
     }
 
@@ -131,7 +135,20 @@ enum Rendering {
         let backends = program.backends.map(\.description).joined(separator: ", ")
         let stays = program.affinitySeconds.map { ", for \($0) s the same" } ?? ""
         return "\(frontend) = \(program.service):\(program.portName)\(text(program.kind)) -> "
-            + (backends.isEmpty ? "refused" : backends) + stays
+            + (backends.isEmpty ? "refused" : backends) + outside(program) + limits(program) + stays
+    }
+
+    /// What clients outside get, where that is something else.
+    private static func outside(_ program: ServiceProgram) -> String {
+        if program.kind == .clusterIP || program.outside == program.backends { return "" }
+        let backends = program.outside.map(\.description).joined(separator: ", ")
+        return ", outside " + (backends.isEmpty ? "dropped" : backends)
+    }
+
+    private static func limits(_ program: ServiceProgram) -> String {
+        if program.sourceRanges.isEmpty { return "" }
+        let ranges = program.sourceRanges.map(\.description).sorted().joined(separator: ", ")
+        return ", for \(ranges)" + (program.admitsNode ? " and so for the node" : "")
     }
 
     private static func text(_ kind: FrontendKind) -> String {

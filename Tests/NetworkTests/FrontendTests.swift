@@ -71,14 +71,6 @@ extension TrafficTests {
                 #expect(list.contains("127.0.0.1:30080/TCP"), "\(list)")
                 #expect(!list.contains("\(echo.agent.node.ipv4):30080") && !list.contains("[::1]:30080"), "\(list)")
                 #expect(!list.contains("\(ExposedFrontend.proxy)"), "a load balancer that is a client of its own")
-                let limited = Exposed.service(echo.lab, Echo.pods).replacing(
-                    "type: LoadBalancer", with: "type: LoadBalancer\n  loadBalancerSourceRanges: [198.51.100.0/24]")
-                try echo.agent.manifests.write("echo.yaml", limited)
-                try await eventually("the limited load balancer to be left alone") {
-                    let list = try await echo.agent.apus("service", "list").output
-                    return !list.contains("\(ExposedFrontend.balancers[0])")
-                        && list.contains("\(ExposedFrontend.balancers[1])")
-                }
             }
         }
     }

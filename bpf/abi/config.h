@@ -5,7 +5,7 @@
 
 // Bumped whenever a layout or a meaning in this folder changes: pins of another version are rebuilt, not reused.
 enum {
-	APUS_ABI_VERSION = 7,
+	APUS_ABI_VERSION = 8,
 };
 
 struct apus_config {
@@ -24,9 +24,13 @@ struct apus_config {
 	__u8 events; // 0: no flow events at all
 	__u8 keep_connections; // a new policy generation doesn't reach live connections
 	__u8 padding;
+	__u16 source_port_first; // the node's ports for clients from outside whose backend is elsewhere, host byte
+				 // order
+	__u16 source_port_count;
+	__u32 padding2;
 };
 
-_Static_assert(sizeof(struct apus_config) == 88, "config layout");
+_Static_assert(sizeof(struct apus_config) == 96, "config layout");
 
 // The only element of `datapath_info`: what a reader needs to know before it reads anything else.
 struct apus_info {

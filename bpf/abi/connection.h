@@ -22,6 +22,7 @@ enum apus_connection_flag {
 	APUS_CONNECTION_CLOSED = 4, // a reset, or both ends finished: the closed event was sent
 	APUS_CONNECTION_RESET = 8, // one end reset it
 	APUS_CONNECTION_UNANSWERED = 16, // half open, whichever map it is in
+	APUS_CONNECTION_FROM_OUTSIDE = 32, // translated at an uplink, for a client that came in there
 };
 
 // One end of a connection and what it sent.
@@ -48,12 +49,16 @@ struct apus_connection {
 	__u8 flags; // enum apus_connection_flag
 	__u8 icmp_type; // of the packet that opened it
 	__u8 icmp_code;
-	__u8 padding[2];
+	// The node's port that a client from outside has towards a backend elsewhere, network byte order; 0: it keeps
+	// its own address.
+	__u16 source_port;
 };
 
 _Static_assert(sizeof(struct apus_connection) == 120, "connection layout");
 
 // A connection whose destination is translated packet by packet: from the tuple that the client uses …
+// Where its source is translated too, the answers have one as well: the backend is the client then, the node's address
+// and port the frontend, and they lead to the client.
 struct apus_translation_key {
 	struct apus_address client;
 	struct apus_address frontend;

@@ -22,17 +22,39 @@ enum APUS_CLOSED_ENUM apus_service_kind {
 
 enum apus_service_flag {
 	APUS_SERVICE_NODE_ONLY = 1, // for processes in the node's network namespace: another one's loopback is its own
+	APUS_SERVICE_NODE_DENIED = 2, // not for them: the node's addresses are in none of the source ranges
 };
 
 struct apus_service {
 	__u32 first_slot;
 	__u32 slot_count; // 0: no backend, connections are refused
+	__u32 outside_first_slot; // what clients from outside of the node get instead, who come in by an uplink
+	__u32 outside_slot_count;
 	__u32 service; // id in `names`
 	__u8 kind; // enum apus_service_kind
 	__u8 flags; // enum apus_service_flag
 	__u8 padding[2];
 	__u32 affinity; // id of the whole Service in `names`: a client keeps its backend on all ports; 0: it keeps none
 	__u32 affinity_seconds; // for so long after its last new connection
+	__u32 source_ranges; // id of the whole Service in `names`, whose clients `source_ranges` has; 0: all may come
+};
+
+// Where the clients of a Service may be; a key of the prefix trie `source_ranges`. The id counts to the prefix.
+struct apus_source_range_key {
+	__u32 prefix_length; // in bits, those of the id and 96 of IPv4 included
+	__u32 service; // `source_ranges` of the frontend
+	__u8 address[16];
+};
+
+enum {
+	APUS_SOURCE_RANGE_FIXED_BITS = 32,
+};
+
+// An interface that leads out of the node, by its index: what connections to backends on other nodes come from that
+// clients outside have opened. Without an entry no Service is served to those who come in by it.
+struct apus_uplink {
+	struct apus_address v4; // zero: it has none
+	struct apus_address v6;
 };
 
 // One element of the memory-mapped array `backends`; `slots` holds indexes into it. Index 0 stays unused.
@@ -94,7 +116,9 @@ struct apus_socket_translations {
 };
 
 _Static_assert(sizeof(struct apus_service_key) == 24, "service key layout");
-_Static_assert(sizeof(struct apus_service) == 24, "service layout");
+_Static_assert(sizeof(struct apus_service) == 36, "service layout");
+_Static_assert(sizeof(struct apus_source_range_key) == 24, "source range key layout");
+_Static_assert(sizeof(struct apus_uplink) == 32, "uplink layout");
 _Static_assert(sizeof(struct apus_affinity_key) == 24, "affinity key layout");
 _Static_assert(sizeof(struct apus_affinity) == 24, "affinity layout");
 _Static_assert(sizeof(struct apus_namespace) == 8, "namespace layout");

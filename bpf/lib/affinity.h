@@ -94,9 +94,10 @@ ALWAYS_INLINE _Bool address_precedes(const struct apus_address *left, const stru
 }
 
 // The index of the Service's backend with this address; 0: there is none.
-ALWAYS_INLINE __u32 backend_index_of(const struct apus_service *service, const struct apus_address *address)
+ALWAYS_INLINE __u32 backend_index_of(const struct apus_service *service, _Bool outside,
+				     const struct apus_address *address)
 {
-	__u32 low = service->first_slot, count = service->slot_count, slot;
+	__u32 low = first_slot_of(service, outside), count = slot_count_of(service, outside), slot;
 
 	for (int i = 0; i < SLOT_SEARCH_STEPS && count; i++) {
 		const __u32 *index;
@@ -120,7 +121,8 @@ ALWAYS_INLINE __u32 backend_index_of(const struct apus_service *service, const s
 }
 
 // The index of the backend that the client still has, as this frontend leads to it; 0: none that serves.
-GLOBAL __u32 affinity_find(const struct apus_service *service, const struct apus_address *client, __u64 now)
+GLOBAL __u32 affinity_find(const struct apus_service *service, __u32 outside, const struct apus_address *client,
+			   __u64 now)
 {
 	struct apus_affinity_key key = {};
 	struct apus_affinity *known;
@@ -134,7 +136,7 @@ GLOBAL __u32 affinity_find(const struct apus_service *service, const struct apus
 	// Another CPU may have noted a connection after this one took its time.
 	if (!known || (__s64)(now - known->seen_ns) > (__s64)service->affinity_seconds * 1000000000)
 		return 0;
-	index = backend_index_of(service, &known->backend);
+	index = backend_index_of(service, outside, &known->backend);
 	if (index)
 		known->seen_ns = now;
 	return index;
@@ -144,12 +146,12 @@ GLOBAL __u32 affinity_find(const struct apus_service *service, const struct apus
 ALWAYS_INLINE struct picked_backend affinity_pick(const struct apus_service *service, const struct apus_address *client,
 						  __u32 number, __u64 now)
 {
-	struct picked_backend picked = {.index = affinity_find(service, client, now)};
+	struct picked_backend picked = {.index = affinity_find(service, 0, client, now)};
 
 	picked.backend = backend_at(picked.index);
 	if (picked.backend)
 		return picked;
-	picked = service_pick(service, number, 0);
+	picked = service_pick(service, 0, number, 0);
 	if (picked.backend)
 		affinity_note(client, service->affinity, &picked.backend->address, now);
 	return picked;

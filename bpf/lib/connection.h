@@ -33,19 +33,28 @@ struct found_connection {
 	_Bool from_high; // the packet's sender is the high end
 };
 
-// Writes the key of a packet's connection. Returns whether the sender is the high end.
-ALWAYS_INLINE _Bool connection_key(const struct packet *packet, struct apus_connection_key *key)
+// Writes the key of a connection of two ends. Returns whether the sender is the high end.
+ALWAYS_INLINE _Bool connection_key_of(const struct apus_address *sender, __u16 sender_port,
+				      const struct apus_address *receiver, __u16 receiver_port, __u8 protocol,
+				      struct apus_connection_key *key)
 {
-	int order = address_compare(&packet->source, &packet->destination);
-	_Bool from_high = order > 0 || (order == 0 && packet->source_port > packet->destination_port);
+	int order = address_compare(sender, receiver);
+	_Bool from_high = order > 0 || (order == 0 && sender_port > receiver_port);
 
-	key->low = from_high ? packet->destination : packet->source;
-	key->high = from_high ? packet->source : packet->destination;
-	key->low_port = from_high ? packet->destination_port : packet->source_port;
-	key->high_port = from_high ? packet->source_port : packet->destination_port;
-	key->protocol = packet->protocol;
+	key->low = from_high ? *receiver : *sender;
+	key->high = from_high ? *sender : *receiver;
+	key->low_port = from_high ? receiver_port : sender_port;
+	key->high_port = from_high ? sender_port : receiver_port;
+	key->protocol = protocol;
 	key->padding[0] = key->padding[1] = key->padding[2] = 0;
 	return from_high;
+}
+
+// That of a packet's connection.
+ALWAYS_INLINE _Bool connection_key(const struct packet *packet, struct apus_connection_key *key)
+{
+	return connection_key_of(&packet->source, packet->source_port, &packet->destination, packet->destination_port,
+				 packet->protocol, key);
 }
 
 ALWAYS_INLINE _Bool opener_is_local(const struct apus_connection *connection)

@@ -4,12 +4,8 @@
 #include "ask.h"
 #include "path.h"
 #include "refuse.h"
+#include "socket_frontend.h"
 #include "translate.h"
-
-ALWAYS_INLINE _Bool is_translatable(const struct packet *packet)
-{
-	return packet->protocol == IPPROTO_TCP || packet->protocol == IPPROTO_UDP;
-}
 
 // A packet that a pod sends and that no connection is known for.
 ALWAYS_INLINE enum apus_reason prepare_opening(struct __sk_buff *skb, struct flow *flow)
@@ -106,7 +102,10 @@ ALWAYS_INLINE int handle_to_pod(struct __sk_buff *skb, __u64 now)
 	if (handle_special(skb, &flow, &result))
 		return result;
 	find_connection(&flow);
-	flow.counts = flow.found.connection && !connection_side(flow.found.connection, flow.found.from_high)->endpoint;
+	// What a Service led here from an uplink was counted there.
+	flow.counts = flow.found.connection &&
+		      !connection_side(flow.found.connection, flow.found.from_high)->endpoint &&
+		      !(flow.found.connection->flags & APUS_CONNECTION_FROM_OUTSIDE);
 	if (unlikely(track(&flow)))
 		return drop_denied(&flow);
 	if (unlikely(is_dns(&flow)))

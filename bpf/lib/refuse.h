@@ -202,18 +202,26 @@ GLOBAL int become_unreachable(struct __sk_buff *skb, const struct packet *packet
 	return write_answer_headers(skb, packet, protocol, ICMP_HEADER + quoted);
 }
 
-// Tells a pod that its packet is refused. What gets no answer, as a reset or a part of a datagram, is dropped.
+// Turns a packet into the answer that it is refused by. Negative: it gets none, as a reset or a part of a datagram.
+ALWAYS_INLINE int become_refusal(struct __sk_buff *skb, const struct packet *packet)
+{
+	if (packet->flags & PACKET_FRAGMENT)
+		return -1;
+	if (packet->protocol == IPPROTO_TCP)
+		return become_reset(skb, packet);
+	return packet->protocol == IPPROTO_UDP ? become_unreachable(skb, packet) : -1;
+}
+
+// Tells somebody outside that the packet is refused, by the uplink that it came in by.
+ALWAYS_INLINE int refuse_outside(struct __sk_buff *skb, const struct packet *packet)
+{
+	return become_refusal(skb, packet) < 0 ? TCX_DROP_PACKET : bpf_redirect(skb->ifindex, 0);
+}
+
+// Tells a pod that its packet is refused; what gets no answer is dropped.
 ALWAYS_INLINE int refuse(struct __sk_buff *skb, const struct packet *packet, const struct apus_endpoint *endpoint)
 {
-	int made = -1;
-
-	if (packet->flags & PACKET_FRAGMENT)
-		return TCX_DROP_PACKET;
-	if (packet->protocol == IPPROTO_TCP)
-		made = become_reset(skb, packet);
-	else if (packet->protocol == IPPROTO_UDP)
-		made = become_unreachable(skb, packet);
-	if (made < 0)
+	if (become_refusal(skb, packet) < 0)
 		return TCX_DROP_PACKET;
 	if (can_redirect(endpoint))
 		return bpf_redirect_peer(endpoint->ifindex, 0);

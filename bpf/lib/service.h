@@ -39,6 +39,16 @@ ALWAYS_INLINE const struct apus_service *service_find(const struct apus_address 
 	return bpf_map_lookup_elem(&services, &key);
 }
 
+ALWAYS_INLINE __u32 first_slot_of(const struct apus_service *service, _Bool outside)
+{
+	return outside ? service->outside_first_slot : service->first_slot;
+}
+
+ALWAYS_INLINE __u32 slot_count_of(const struct apus_service *service, _Bool outside)
+{
+	return outside ? service->outside_slot_count : service->slot_count;
+}
+
 ALWAYS_INLINE const struct apus_backend *backend_at(__u32 index)
 {
 	const struct apus_backend *backend = index ? bpf_map_lookup_elem(&backends, &index) : NULL;
@@ -47,19 +57,21 @@ ALWAYS_INLINE const struct apus_backend *backend_at(__u32 index)
 }
 
 // Any number picks a backend; random ones spread evenly. `next` goes on from there, to others where there are others.
-ALWAYS_INLINE struct picked_backend service_pick(const struct apus_service *service, __u32 number, __u32 next)
+// `outside`: for a client that came in by an uplink.
+ALWAYS_INLINE struct picked_backend service_pick(const struct apus_service *service, _Bool outside, __u32 number,
+						 __u32 next)
 {
 	struct picked_backend picked = {};
-	__u32 slot;
+	__u32 count = slot_count_of(service, outside), slot;
 	const __u32 *index;
 
-	if (!service->slot_count)
+	if (!count)
 		return picked;
 	// Multiply and shift maps 32 random bits to a slot without a division.
-	slot = (__u32)(((__u64)number * service->slot_count) >> 32);
+	slot = (__u32)(((__u64)number * count) >> 32);
 	if (next)
-		slot = (slot + next) % service->slot_count;
-	slot += service->first_slot;
+		slot = (slot + next) % count;
+	slot += first_slot_of(service, outside);
 	index = bpf_map_lookup_elem(&slots, &slot);
 	if (!index)
 		return picked;

@@ -24,6 +24,7 @@ enum socket_result {
 	SOCKET_UNCHANGED,
 	SOCKET_TRANSLATED,
 	SOCKET_REFUSED,
+	SOCKET_DENIED,
 };
 
 struct socket_destination {
@@ -102,7 +103,7 @@ ALWAYS_INLINE const struct apus_backend *pick_and_remember(struct apus_socket_tr
 
 		picked = affinity_pick(service, &client, bpf_get_prandom_u32(), bpf_ktime_get_ns());
 	} else {
-		picked = service_pick(service, bpf_get_prandom_u32(), 0);
+		picked = service_pick(service, 0, bpf_get_prandom_u32(), 0);
 	}
 	if (!picked.backend)
 		return NULL;
@@ -187,6 +188,15 @@ ALWAYS_INLINE const struct apus_backend *send_to(void *socket, const struct sock
 	return pick_and_remember(&translations->entries[translations->next++ % APUS_SOCKET_TRANSLATIONS], opening);
 }
 
+// What becomes of a socket's connection to a Service that is not for all clients. Of a pod's socket the address that it
+// will send from is not known here: its packets are judged by it. SOCKET_TRANSLATED: it goes on.
+ALWAYS_INLINE enum socket_result socket_check_client(struct bpf_sock_addr *context, const struct apus_service *service)
+{
+	if (bpf_get_netns_cookie(context) != config.node_namespace)
+		return SOCKET_UNCHANGED;
+	return service->flags & APUS_SERVICE_NODE_DENIED && service->slot_count ? SOCKET_DENIED : SOCKET_TRANSLATED;
+}
+
 // Replaces a frontend in `destination` by one of its backends and notes it in the socket's storage.
 ALWAYS_INLINE enum socket_result socket_translate(struct bpf_sock_addr *context, struct socket_destination *destination,
 						  _Bool connects)
@@ -194,12 +204,17 @@ ALWAYS_INLINE enum socket_result socket_translate(struct bpf_sock_addr *context,
 	const struct apus_service *service;
 	const struct apus_backend *backend;
 	struct socket_opening opening;
+	enum socket_result admitted;
 
 	service = service_find(&destination->address, destination->port, context->protocol);
 	if (service && unlikely(service->flags & APUS_SERVICE_NODE_ONLY) &&
 	    bpf_get_netns_cookie(context) != config.node_namespace)
 		service = NULL;
-	if (!service) {
+	admitted =
+		service && unlikely(service->source_ranges) ? socket_check_client(context, service) : SOCKET_TRANSLATED;
+	if (admitted == SOCKET_DENIED)
+		return admitted;
+	if (!service || admitted == SOCKET_UNCHANGED) {
 		if (connects) {
 			record_forget(cookie_of_tcp(context));
 			bpf_sk_storage_delete(&connected_sockets, context->sk);
@@ -273,10 +288,10 @@ ALWAYS_INLINE void store_v6(struct bpf_sock_addr *context, const struct socket_d
 // The program's return value: 1 goes on, 0 fails with the errno that was set.
 ALWAYS_INLINE int socket_finish(enum socket_result result)
 {
-	if (result != SOCKET_REFUSED)
-		return 1;
-	bpf_set_retval(-ECONNREFUSED);
-	return 0;
+	if (result == SOCKET_REFUSED)
+		bpf_set_retval(-ECONNREFUSED);
+	// Without a value of its own it is EPERM, as of a packet that a firewall drops.
+	return result != SOCKET_REFUSED && result != SOCKET_DENIED;
 }
 
 ALWAYS_INLINE int socket_send_v4(struct bpf_sock_addr *context, _Bool connects)

@@ -1,20 +1,33 @@
-// Service translation packet by packet, for pods whose sockets no cgroup program sees.
+// Service translation packet by packet: for pods whose sockets no cgroup program sees, and for clients outside.
 #pragma once
 
+#include "affinity.h"
 #include "flow.h"
 #include "service.h"
-#include "socket.h"
+#include "source_range.h"
 
 enum translation_state {
 	TRANSLATION_NONE, // the packet is not to a Service
 	TRANSLATION_KNOWN, // it continues a connection to one
 	TRANSLATION_FRESH, // it opens one to flow->service
 	TRANSLATION_GONE, // it continues none, and its Service is gone
+	TRANSLATION_ANSWER, // it answers one whose client the node has sent in its own name
 };
 
 enum {
 	BACKEND_TRIES = 4,
 };
+
+ALWAYS_INLINE _Bool is_translatable(const struct packet *packet)
+{
+	return packet->protocol == IPPROTO_TCP || packet->protocol == IPPROTO_UDP;
+}
+
+// Whether the packet came in by an uplink, from a client that is no pod of this node.
+ALWAYS_INLINE _Bool is_from_outside(const struct flow *flow)
+{
+	return flow->direction == APUS_DIRECTION_INGRESS;
+}
 
 ALWAYS_INLINE void translation_key(const struct packet *packet, struct apus_translation_key *key)
 {
@@ -56,6 +69,13 @@ ALWAYS_INLINE _Bool is_own(const struct flow *flow)
 	return flow->found.connection && came_through_frontend(flow) && continues(flow);
 }
 
+// Whether the packet answers the found connection, in which the backend has met the node instead of the client.
+ALWAYS_INLINE _Bool is_answer_to_node(const struct flow *flow)
+{
+	return is_from_outside(flow) && flow->found.connection && !is_from_opener(&flow->found) &&
+	       flow->found.connection->flags & APUS_CONNECTION_FROM_OUTSIDE && continues(flow);
+}
+
 // Whether the packet goes on to the backend that its ports were translated to before.
 ALWAYS_INLINE enum translation_state follow_known(struct flow *flow, const struct apus_translation_key *key,
 						  const struct apus_translation *known)
@@ -66,6 +86,8 @@ ALWAYS_INLINE enum translation_state follow_known(struct flow *flow, const struc
 	// A closed one has stragglers: they go where the connection was, not to another backend.
 	if (is_own(flow))
 		return TRANSLATION_KNOWN;
+	if (is_answer_to_node(flow))
+		return TRANSLATION_ANSWER;
 	if (!flow->service)
 		return TRANSLATION_GONE;
 	// Its entry was evicted: another backend knows nothing of it.
@@ -74,6 +96,14 @@ ALWAYS_INLINE enum translation_state follow_known(struct flow *flow, const struc
 	// What is recorded next must not be hidden by it.
 	bpf_map_delete_elem(&translations, key);
 	return TRANSLATION_FRESH;
+}
+
+// Whether the packet's sender can't use the frontend: another namespace's loopback is its own, and ClusterIPs are for
+// those inside.
+ALWAYS_INLINE _Bool is_not_for_sender(const struct flow *flow, const struct apus_service *service)
+{
+	return service->flags & APUS_SERVICE_NODE_ONLY ||
+	       (is_from_outside(flow) && service->kind == APUS_SERVICE_CLUSTER_IP);
 }
 
 // Whether the packet belongs to a translated connection, whose backend it is pointed at then, or should open one.
@@ -86,7 +116,7 @@ COLD int find_translation(struct flow *flow)
 		return TRANSLATION_NONE;
 	translation_key(&flow->packet, &key);
 	flow->service = service_find(&key.frontend, key.frontend_port, key.protocol);
-	if (flow->service && flow->service->flags & APUS_SERVICE_NODE_ONLY)
+	if (flow->service && is_not_for_sender(flow, flow->service))
 		flow->service = NULL;
 	// A connection outlives its Service, but no connection opens without one.
 	if (!flow->service && is_connection_opening(&flow->packet))
@@ -102,9 +132,9 @@ COLD int find_translation(struct flow *flow)
 }
 
 // Tries backends until one is found towards which the client's port is free and which is not the client itself: a pod
-// that is its Service's only backend has none. One with which the packet's own connection is live is the packet's, too:
-// the record of its translation was evicted. The one of a client with affinity comes first, and its port being taken
-// is no reason for another: that would be a wrong one.
+// that is its Service's only backend has none, but a pod of another node meets this node instead of itself. One with
+// which the packet's own connection is live is the packet's, too: the record of its translation was evicted. The one of
+// a client with affinity comes first, and its port being taken is no reason for another: that would be a wrong one.
 ALWAYS_INLINE enum apus_reason search_backend(struct flow *flow, const struct apus_service *service,
 					      struct picked_backend picked)
 {
@@ -113,11 +143,11 @@ ALWAYS_INLINE enum apus_reason search_backend(struct flow *flow, const struct ap
 
 	for (int i = 0; i < BACKEND_TRIES; i++) {
 		if (i || !picked.backend)
-			picked = service_pick(service, number, i);
+			picked = service_pick(service, is_from_outside(flow), number, i);
 		if (!picked.backend)
 			return reason;
 		aim_at(flow, &picked.backend->address, picked.backend->port);
-		if (address_equal(&flow->packet.source, &flow->packet.destination))
+		if (!is_from_outside(flow) && address_equal(&flow->packet.source, &flow->packet.destination))
 			continue;
 		if (is_own(flow) || !is_live(flow))
 			return APUS_REASON_NONE;
@@ -160,6 +190,8 @@ COLD int follow_translation(struct __sk_buff *skb, struct flow *flow)
 	if (!flow)
 		return APUS_REASON_MALFORMED;
 	flow->connection_flags = APUS_CONNECTION_TRANSLATED;
+	if (is_from_outside(flow))
+		flow->connection_flags |= APUS_CONNECTION_FROM_OUTSIDE;
 	find_connection(flow);
 	rewrite.from = flow->frontend;
 	rewrite.from_port = flow->frontend_port;
@@ -172,25 +204,40 @@ COLD int follow_translation(struct __sk_buff *skb, struct flow *flow)
 ALWAYS_INLINE enum apus_reason open_affine_translation(struct flow *flow)
 {
 	const struct apus_service *service = flow->service;
-	enum apus_reason reason = open_translation(flow, affinity_find(service, &flow->packet.source, flow->now));
+	enum apus_reason reason =
+		open_translation(flow, affinity_find(service, is_from_outside(flow), &flow->packet.source, flow->now));
 
 	if (!reason)
 		affinity_note(&flow->packet.source, service->affinity, &flow->packet.destination, flow->now);
 	return reason;
 }
 
-// Translates a packet to a Service and finds its connection to the backend; flow->connection_flags says whether it was
-// one. Anything else stays as it is. Returns APUS_REASON_NONE, or why the packet can't go on.
-ALWAYS_INLINE enum apus_reason translate_packet(struct __sk_buff *skb, struct flow *flow)
+// Why the client may not open a connection to flow->service, APUS_REASON_NONE if it may. Where nobody has a backend the
+// client is refused like anyone else, which comes out later.
+ALWAYS_INLINE enum apus_reason check_client(const struct flow *flow)
+{
+	const struct apus_service *service = flow->service;
+
+	if (likely(!service->source_ranges) && !is_from_outside(flow))
+		return APUS_REASON_NONE;
+	if (!service->slot_count)
+		return APUS_REASON_NONE;
+	if (service->source_ranges && !source_is_in_range(service->source_ranges, &flow->packet.source))
+		return APUS_REASON_SOURCE_RANGE;
+	return is_from_outside(flow) && !service->outside_slot_count ? APUS_REASON_NO_LOCAL_BACKEND : APUS_REASON_NONE;
+}
+
+// Translates a packet to a Service, as find_translation has found it, and finds its connection to the backend. Returns
+// APUS_REASON_NONE, or why the packet can't go on.
+ALWAYS_INLINE enum apus_reason translate_found(struct __sk_buff *skb, struct flow *flow, int state)
 {
 	enum apus_reason reason = APUS_REASON_NONE;
-	int state = find_translation(flow);
 
-	if (state == TRANSLATION_NONE)
-		return APUS_REASON_NONE;
 	if (state == TRANSLATION_GONE)
 		reason = APUS_REASON_NO_BACKEND;
 	else if (state == TRANSLATION_FRESH && flow->service)
+		reason = check_client(flow);
+	if (!reason && state == TRANSLATION_FRESH && flow->service)
 		reason = flow->service->affinity ? open_affine_translation(flow) : open_translation(flow, 0);
 	if (reason) {
 		flow->packet.destination = flow->frontend;
@@ -200,28 +247,10 @@ ALWAYS_INLINE enum apus_reason translate_packet(struct __sk_buff *skb, struct fl
 	return follow_translation(skb, flow);
 }
 
-// The frontend that was asked for at the sending socket, if it was translated there: a record for the flow event. The
-// socket's choice holds for packets of the same client too, and its namespace is that of the pod from here on.
-COLD int note_socket_frontend(struct __sk_buff *skb, struct flow *flow)
+// Translates a packet if it is to a Service; flow->connection_flags says whether it was. Anything else stays as it is.
+ALWAYS_INLINE enum apus_reason translate_packet(struct __sk_buff *skb, struct flow *flow)
 {
-	struct socket_destination backend;
-	const struct apus_socket_translation *entry;
-	struct bpf_sock *socket = skb->sk;
+	int state = find_translation(flow);
 
-	socket = socket ? bpf_sk_fullsock(socket) : NULL;
-	if (!socket || !flow || !flow->source.endpoint)
-		return 0;
-	backend.address = flow->packet.destination;
-	backend.port = flow->packet.destination_port;
-	entry = translation_of_backend(socket, flow->packet.protocol == IPPROTO_TCP ? bpf_get_socket_cookie(skb) : 0,
-				       &backend);
-	if (!entry)
-		return 0;
-	flow->frontend = entry->frontend;
-	flow->frontend_port = entry->frontend_port;
-	flow->connection_flags = APUS_CONNECTION_SOCKET_TRANSLATED;
-	learn_namespace(entry->network_namespace, flow->source.slot, flow->source.endpoint->identity);
-	if (unlikely(entry->affinity))
-		affinity_note(&flow->packet.source, entry->affinity, &entry->backend, flow->now);
-	return 0;
+	return state == TRANSLATION_NONE ? APUS_REASON_NONE : translate_found(skb, flow, state);
 }

@@ -7,6 +7,8 @@ internal import Synchronization
 final class AgentHealth: Sendable {
     private let report = Mutex<HealthReport?>(nil)
     private let startedAt = KernelClock.monotonic()
+    /// What load balancers ask for.
+    let checks = HealthChecks()
 
     func note(_ new: HealthReport) { report.withLock { $0 = new } }
 
@@ -29,6 +31,9 @@ final class AgentHealth: Sendable {
         default: return .notFound
         }
     }
+
+    /// Whether Services are as kube-proxy would call healthy.
+    var servicesAreHealthy: Bool { verdict(at: KernelClock.monotonic()).servicesAreHealthy }
 
     private func verdict(at now: UInt64) -> HealthVerdict {
         HealthVerdict(report.withLock { $0 }, startedAt: startedAt, now: now)

@@ -52,6 +52,13 @@ struct AgentMetrics: Sendable {
             MetricFamily(
                 "apus_service_frontends", .gauge, "Addresses, ports and protocols of Services that are translated.",
                 [MetricSample(.count(controller.frontends))]),
+            MetricFamily(
+                "apus_health_check_node_ports", .gauge,
+                "Ports where load balancers ask for endpoints of this node: listened at, or taken by somebody else.",
+                [
+                    MetricSample(.count(controller.healthChecks.listening), [MetricLabel("state", "listening")]),
+                    MetricSample(.count(controller.healthChecks.failed), [MetricLabel("state", "failed")]),
+                ]),
         ]
     }
 

@@ -46,6 +46,7 @@ struct ControllerReport: Sendable {
     var handedOver: HandedOverCounts
     /// Questions that nobody answered in time.
     var unanswered: UInt64
+    var healthChecks = HealthChecks.Counts()
 }
 
 extension NodeController {
@@ -59,7 +60,8 @@ extension NodeController {
             attached: interfaces.values.count { attached.contains($0.index) },
             handedOverInterfaces: (attachments.held.count, attachments.strangers.count),
             frontends: state.services.programs.count, learned: names.keeper.counts,
-            handedOver: names.learner.counts, unanswered: names.questions.unanswered)
+            handedOver: names.learner.counts, unanswered: names.questions.unanswered,
+            healthChecks: monitor.checks.counts)
     }
 
     private func mapReports() -> [ControllerReport.Map] {
@@ -94,6 +96,7 @@ extension NodeController {
 
     /// Notes how things stand for the health endpoints.
     func noteHealth() {
+        monitor.checks.note(state.services.healthChecks.values)
         monitor.note(
             HealthReport(
                 roundAt: KernelClock.monotonic(), isInForce: isSynced,

@@ -38,13 +38,14 @@ struct HTTPEndpoints: Sendable {
     func services(
         metrics: MetricsSource, health: AgentHealth, log: Logger
     ) -> [any ServiceLifecycle.Service] {
-        endpoints.map { purpose, endpoint in
+        let listening: [any ServiceLifecycle.Service] = endpoints.map { purpose, endpoint in
             switch purpose {
             case .metrics: HTTPService(endpoint: endpoint, log: log) { await metrics.answer($0) }
             case .health: HTTPService(endpoint: endpoint, log: log) { health.answer($0) }
             case .proxyHealth: HTTPService(endpoint: endpoint, log: log) { health.answerAsProxy($0) }
             }
         }
+        return listening + [HealthCheckService(health: health, log: log)]
     }
 }
 

@@ -21,7 +21,8 @@ struct ServiceCommand: ParsableCommand {
             abstract: "Lists each frontend and the backends that it leads to.",
             discussion: """
                 The table shows the first backends; -o json and -o yaml show all. AFFINITY is for how long a client keeps \
-                its backend.
+                its backend. FROM OUTSIDE is what clients get who come in by an uplink, where that is something else \
+                (externalTrafficPolicy Local), and whom a load balancer is for (loadBalancerSourceRanges).
 
                 Examples:
                   apus service list
@@ -90,7 +91,8 @@ struct BackendCommand: ParsableCommand {
 /// `apus service trace`.
 struct ServiceTraceCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "trace", abstract: "Tells where a pod's connection to a Service can end, and why not elsewhere.",
+        commandName: "trace",
+        abstract: "Tells where a client's connection to a Service can end, and why not elsewhere.",
         discussion: """
             Every endpoint of the Service is shown, with the reason for which it does not serve clients of this node. The \
             agent answers from the objects; `apus verify` says whether the kernel holds the same, and `apus policy \
@@ -99,17 +101,22 @@ struct ServiceTraceCommand: AsyncParsableCommand {
             A Service by its name is looked up in the pinned maps; each of its addresses is traced, and -o json gives a \
             list.
 
-            Exit codes: 0 some endpoint serves; 1 none does, connections are refused; 2 no answer, as when the pod is \
-            not one of this node.
+            An address that is no pod's of this node is that of a client outside, whose packets come in by an uplink.
+
+            Exit codes: 0 some endpoint serves; 1 none does, or none may serve this client; 2 no answer, as when the \
+            pod is not one of this node.
 
             Examples:
               apus service trace --from visitors/client --to shop/web:http
               apus service trace --from visitors/client --to 10.96.0.10 --port 80
+              apus service trace --from 198.51.100.7 --to 10.0.0.1:30080
               apus service trace --from visitors/client --to '[fd00:10:96::10]:53' --protocol UDP
               apus service trace --from visitors/client --to 10.96.0.10:80 -o json | jq '.endpoints[].excluded'
             """)
 
-    @Option(help: "The pod that asks: NAMESPACE/POD or its address.", transform: PolicyEnd.argument)
+    @Option(
+        help: "Who asks: NAMESPACE/POD, a pod's address, or any other address: a client outside of the node.",
+        transform: PolicyEnd.argument)
     var from: PolicyEnd
 
     @OptionGroup var target: TargetOptions

@@ -28,6 +28,13 @@ extension EndpointRow {
     }
 }
 
+extension ServiceRow.Backend {
+    fileprivate init(_ backend: SocketAddress, _ names: MapNames) {
+        self.init(
+            address: "\(backend.address)", port: backend.port, pod: names.pod(at: backend.address).map(\.description))
+    }
+}
+
 extension ServiceRow {
     init(_ service: ServiceReading, _ names: MapNames) {
         self.init(
@@ -35,10 +42,9 @@ extension ServiceRow {
             portName: service.name.flatMap { $0.portName.isEmpty ? nil : $0.portName },
             address: "\(service.frontend.address)", port: service.frontend.port,
             ipProtocol: "\(service.ipProtocol)", kind: service.kind.map { ServiceTrace.Kind($0) },
-            backends: service.backends.map {
-                Backend(
-                    address: "\($0.address)", port: $0.port, pod: names.pod(at: $0.address).map(\.description))
-            }, affinitySeconds: service.affinitySeconds)
+            backends: service.backends.map { Backend($0, names) },
+            outside: service.outside.map { $0.map { Backend($0, names) } },
+            sourceRanges: service.sourceRanges.map(\.description), affinitySeconds: service.affinitySeconds)
     }
 }
 

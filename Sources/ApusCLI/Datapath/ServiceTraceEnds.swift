@@ -6,13 +6,11 @@ struct ServiceTraceEnds {
     let ipProtocol: IPProtocol
     let openMaps: () throws -> any DatapathView
 
-    /// The pod, `namespace/name`.
+    /// The pod, `namespace/name`, or an address outside.
     func client(_ end: PolicyEnd) throws -> String {
         guard case .address(let address) = end else { return "\(end)" }
         let pod = try openMaps().endpoints().first { $0.addresses.contains("\(address)") }
-        guard let namespace = pod?.namespace, let name = pod?.pod else {
-            throw CommandError("no pod of this node has the address \(address): name one of `apus endpoint list`")
-        }
+        guard let namespace = pod?.namespace, let name = pod?.pod else { return "\(address)" }
         return "\(namespace)/\(name)"
     }
 

@@ -3,9 +3,11 @@ internal import AgentAPI
 /// A trace for people.
 enum ServiceTraceText {
     static func text(_ trace: ServiceTrace) -> String {
-        let place = trace.zone.map { "\(trace.node), zone \($0)" } ?? "\(trace.node), no zone"
+        let node = trace.zone.map { "\(trace.node), zone \($0)" } ?? "\(trace.node), no zone"
+        let place = trace.isFromOutside ? "from outside to \(node)" : node
         let frontend = "\(trace.frontend) \(trace.service) (\(trace.kind.text))"
         var lines = ["\(trace.client) (\(place)) -> \(frontend)", "  \(choice(trace))"]
+        if !trace.sourceRanges.isEmpty { lines.append("  \(admission(trace))") }
         if let seconds = trace.affinitySeconds {
             lines.append("  session affinity: the client keeps its endpoint for \(seconds) s after its last connection")
         }
@@ -15,13 +17,21 @@ enum ServiceTraceText {
         return (lines + rows.map { "  \($0)" }).joined(separator: "\n") + "\n"
     }
 
+    private static func admission(_ trace: ServiceTrace) -> String {
+        let ranges = "loadBalancerSourceRanges \(trace.sourceRanges.joined(separator: ", "))"
+        return trace.isAdmitted ? "\(ranges) admit the client" : "\(ranges) leave the client out: it is dropped"
+    }
+
     private static func choice(_ trace: ServiceTrace) -> String {
-        let among = trace.staysOnNode ? " of this node (internalTrafficPolicy Local)" : ""
+        let policy = trace.isFromOutside ? "externalTrafficPolicy" : "internalTrafficPolicy"
+        let among = trace.staysOnNode ? " of this node (\(policy) Local)" : ""
         return switch trace.choice {
         case .ready: "all ready endpoints\(among) serve"
         case .sameNode: "the ready endpoints serve whose hints name this node"
         case .sameZone: "the ready endpoints serve whose hints name this node's zone"
         case .terminating: "no endpoint\(among) is ready: those serve that are terminating"
+        case .none where trace.isFromOutside && trace.staysOnNode:
+            "no endpoint\(among) can serve: connections are dropped, and refused where no other node has one either"
         case .none: "no endpoint\(among) can serve: connections are refused"
         }
     }

@@ -4,6 +4,8 @@ package import AgentAPI
 package struct ServiceRow: TableRow, Codable, Equatable {
     enum CodingKeys: String, CodingKey {
         case namespace, service, address, port, kind, backends
+        case outside = "backends_for_outside"
+        case sourceRanges = "source_ranges"
         case portName = "port_name"
         case affinitySeconds = "affinity_seconds"
         case ipProtocol = "protocol"
@@ -34,13 +36,20 @@ package struct ServiceRow: TableRow, Codable, Equatable {
     package var kind: ServiceTrace.Kind?
     /// Empty: connections are refused.
     package var backends: [Backend]
+    /// Those for clients from outside of the node; nil: the same, or none may come.
+    package var outside: [Backend]?
+    /// The clients that may connect; empty: all may.
+    package var sourceRanges: [String]
     /// For how many seconds after its last new connection a client keeps its backend; nil: it keeps none.
     package var affinitySeconds: UInt32?
 
     package init(
         namespace: String?, service: String?, portName: String?, address: String, port: UInt16, ipProtocol: String,
-        kind: ServiceTrace.Kind? = .clusterIP, backends: [Backend], affinitySeconds: UInt32? = nil
+        kind: ServiceTrace.Kind? = .clusterIP, backends: [Backend], outside: [Backend]? = nil,
+        sourceRanges: [String] = [], affinitySeconds: UInt32? = nil
     ) {
+        self.outside = outside
+        self.sourceRanges = sourceRanges
         self.namespace = namespace
         self.service = service
         self.portName = portName
@@ -60,13 +69,22 @@ package struct ServiceRow: TableRow, Codable, Equatable {
     /// The frontend with all its backends, for people.
     var details: String {
         let affinity = affinitySeconds.map { "clients keep their backend for \($0) s" }
-        let head = [name, "\(EndText.text(address, port))/\(ipProtocol)", kind?.text, affinity].compactMap { $0 }
+        let ranges = sourceRanges.isEmpty ? nil : "for \(sourceRanges.joined(separator: ", ")) only"
+        let head = [name, "\(EndText.text(address, port))/\(ipProtocol)", kind?.text, affinity, ranges]
+        let inside = [head.compactMap { $0 }.joined(separator: "  ")] + lines(backends, ifNone: "none: refuses")
+        let apart = outside.map { ["  from outside of the node:"] + lines($0, ifNone: noneOutside).map { "  " + $0 } }
+        return (inside + (apart ?? [])).map { $0 + "\n" }.joined()
+    }
+
+    private func lines(_ backends: [Backend], ifNone text: String) -> [String] {
         let lines = backends.map { backend in
             "  \(EndText.text(backend.address, backend.port))" + (backend.pod.map { "  \($0)" } ?? "")
         }
-        return ([head.joined(separator: "  ")] + (lines.isEmpty ? ["  none: refuses"] : lines))
-            .map { $0 + "\n" }.joined()
+        return lines.isEmpty ? ["  \(text)"] : lines
     }
+
+    /// What clients from outside get where the node has no endpoint.
+    private var noneOutside: String { backends.isEmpty ? "none: refuses" : "none on this node: drops" }
 
     package static let absence = "no services: the data path knows no frontend"
 
@@ -76,11 +94,17 @@ package struct ServiceRow: TableRow, Codable, Equatable {
         Column("FRONTEND") { "\(EndText.text($0.address, $0.port))/\($0.ipProtocol)" },
         Column("TYPE") { $0.kind?.text ?? "-" },
         Column("AFFINITY") { $0.affinitySeconds.map { "\($0) s" } ?? "" },
-        Column("BACKENDS") { row in
-            let backends = row.backends.map { EndText.text($0.address, $0.port) }
-            return backends.isEmpty ? "none: refuses" : Quantity.few(backends, 2)
+        Column("FROM OUTSIDE") { row in
+            let who = row.sourceRanges.isEmpty ? "" : " for \(Quantity.few(row.sourceRanges, 1))"
+            guard let outside = row.outside else { return who.isEmpty ? "" : "the same\(who)" }
+            return (outside.isEmpty ? row.noneOutside : few(outside)) + who
         },
+        Column("BACKENDS") { $0.backends.isEmpty ? "none: refuses" : few($0.backends) },
     ]
+
+    private static func few(_ backends: [Backend]) -> String {
+        Quantity.few(backends.map { EndText.text($0.address, $0.port) }, 2)
+    }
 }
 
 /// An address with its port, as people write it.

@@ -15,6 +15,9 @@ public enum DropReason: UInt8, Sendable, Hashable, CaseIterable {
     case noBackend
     case sourcePort
     case connectionFailed
+    case noLocalBackend
+    case noSource
+    case sourceRange
 
     /// The reason of the ABI; nil for the one that says that nothing was dropped.
     init?(_ reason: apus_reason) {
@@ -34,6 +37,9 @@ public enum DropReason: UInt8, Sendable, Hashable, CaseIterable {
         case .APUS_REASON_NO_BACKEND: self = .noBackend
         case .APUS_REASON_SOURCE_PORT: self = .sourcePort
         case .APUS_REASON_CONNECTION_FAILED: self = .connectionFailed
+        case .APUS_REASON_NO_LOCAL_BACKEND: self = .noLocalBackend
+        case .APUS_REASON_NO_SOURCE: self = .noSource
+        case .APUS_REASON_SOURCE_RANGE: self = .sourceRange
         }
     }
 
@@ -53,6 +59,9 @@ public enum DropReason: UInt8, Sendable, Hashable, CaseIterable {
         case .noBackend: "no_backend"
         case .sourcePort: "source_port"
         case .connectionFailed: "connection_failed"
+        case .noLocalBackend: "no_local_backend"
+        case .noSource: "no_source"
+        case .sourceRange: "source_range"
         }
     }
 
@@ -72,6 +81,9 @@ public enum DropReason: UInt8, Sendable, Hashable, CaseIterable {
         case .noBackend: "The Service has no endpoint that could take the connection."
         case .sourcePort: "The client's port is taken towards every backend that was tried."
         case .connectionFailed: "The connection could not be recorded."
+        case .noLocalBackend: "The Service's traffic from outside stays on nodes with an endpoint, and this is none."
+        case .noSource: "The node has no address or no free port to send to the backend from."
+        case .sourceRange: "The Service's load balancer is not for this client (loadBalancerSourceRanges)."
         }
     }
 }

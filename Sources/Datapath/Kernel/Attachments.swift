@@ -7,15 +7,18 @@ struct Programs: ~Copyable {
     let fromPod: BPFProgram
     let toPod: BPFProgram
     let fromNetwork: BPFProgram
+    let toNetwork: BPFProgram
     private let socket: BPFObject
 
     init(pod: consuming BPFObject, uplink: consuming BPFObject, socket: consuming BPFObject) throws(BPFError) {
         let fromPod = try pod.program("from_pod")
         let toPod = try pod.program("to_pod")
         let fromNetwork = try uplink.program("from_network")
+        let toNetwork = try uplink.program("to_network")
         self.fromPod = fromPod
         self.toPod = toPod
         self.fromNetwork = fromNetwork
+        self.toNetwork = toNetwork
         self.socket = socket
     }
 
@@ -27,6 +30,7 @@ enum Attachment: Hashable, CustomStringConvertible {
     case fromPod(UInt32)
     case toPod(UInt32)
     case fromNetwork(UInt32)
+    case toNetwork(UInt32)
     case socket(SocketHook)
 
     init?(_ text: String) {
@@ -36,8 +40,8 @@ enum Attachment: Hashable, CustomStringConvertible {
             guard let index = UInt32(parts[1]), parts[2] == "from" || parts[2] == "to" else { return nil }
             self = parts[2] == "from" ? .fromPod(index) : .toPod(index)
         case ("uplink", 3):
-            guard let index = UInt32(parts[1]), parts[2] == "from" else { return nil }
-            self = .fromNetwork(index)
+            guard let index = UInt32(parts[1]), parts[2] == "from" || parts[2] == "to" else { return nil }
+            self = parts[2] == "from" ? .fromNetwork(index) : .toNetwork(index)
         case ("socket", 2):
             guard let hook = SocketHook(rawValue: parts[1]) else { return nil }
             self = .socket(hook)
@@ -50,6 +54,7 @@ enum Attachment: Hashable, CustomStringConvertible {
         case .fromPod(let index): "pod-\(index)-from"
         case .toPod(let index): "pod-\(index)-to"
         case .fromNetwork(let index): "uplink-\(index)-from"
+        case .toNetwork(let index): "uplink-\(index)-to"
         case .socket(let hook): "socket-\(hook.rawValue)"
         }
     }
@@ -57,7 +62,7 @@ enum Attachment: Hashable, CustomStringConvertible {
     /// The interface, nil for a socket hook.
     var interface: UInt32? {
         switch self {
-        case .fromPod(let index), .toPod(let index), .fromNetwork(let index): index
+        case .fromPod(let index), .toPod(let index), .fromNetwork(let index), .toNetwork(let index): index
         case .socket: nil
         }
     }
@@ -71,8 +76,12 @@ extension DatapathKernel {
         try attach(.fromPod(index))
     }
 
-    /// Puts the program on an uplink.
-    public func attachUplink(_ index: UInt32) throws { try attach(.fromNetwork(index)) }
+    /// Puts the programs on both sides of an uplink.
+    public func attachUplink(_ index: UInt32) throws {
+        // What comes in may need what is done to its answers.
+        try attach(.toNetwork(index))
+        try attach(.fromNetwork(index))
+    }
 
     /// Translates Services at the sockets of every process in a cgroup and below.
     public func attachSockets(cgroup path: String) throws {
@@ -108,7 +117,7 @@ extension DatapathKernel {
             switch attachment {
             case .fromPod, .toPod:
                 if liveLink(attachment) == nil { _ = try? detach(attachment) }
-            case .fromNetwork(let index):
+            case .fromNetwork(let index), .toNetwork(let index):
                 if !uplinks.contains(index) { _ = try? detach(attachment) }
             case .socket: break
             }
@@ -126,7 +135,8 @@ extension DatapathKernel {
     /// will never run again. Attaching makes them anew.
     public func checkLinks(pods: Set<UInt32>, uplinks: Set<UInt32>) -> (count: Int, missing: [String]) {
         let wanted =
-            pods.flatMap { [Attachment.fromPod($0), .toPod($0)] } + uplinks.map(Attachment.fromNetwork)
+            pods.flatMap { [Attachment.fromPod($0), .toPod($0)] }
+            + uplinks.flatMap { [Attachment.fromNetwork($0), .toNetwork($0)] }
             + SocketHook.allCases.map(Attachment.socket)
         let missing = wanted.filter { attachment in
             guard let info = liveLink(attachment) else { return true }
@@ -157,6 +167,7 @@ extension DatapathKernel {
         switch attachment {
         case .fromPod: try BPFLink.attach(programs.fromPod, toInterface: index, .ingress)
         case .toPod: try BPFLink.attach(programs.toPod, toInterface: index, .egress)
+        case .toNetwork: try BPFLink.attach(programs.toNetwork, toInterface: index, .egress)
         default: try BPFLink.attach(programs.fromNetwork, toInterface: index, .ingress)
         }
     }
@@ -191,6 +202,7 @@ extension DatapathKernel {
         case .fromPod: try link.update(to: programs.fromPod)
         case .toPod: try link.update(to: programs.toPod)
         case .fromNetwork: try link.update(to: programs.fromNetwork)
+        case .toNetwork: try link.update(to: programs.toNetwork)
         case .socket(let hook): try link.update(to: try programs.program(for: hook))
         }
     }

@@ -19,6 +19,8 @@ public struct DatapathOptions: Sendable {
     public var nameGrace: UInt64
     /// The cookie of the node's network namespace; 0: not known, and nobody has the node's loopback.
     public var nodeNamespace: UInt64
+    /// The node's ports for clients from outside whose backend is elsewhere.
+    public var sourcePorts: ClosedRange<UInt16>
     /// Unread bytes of the event ring that wake its reader; below that it polls.
     public var wakeupBytes: UInt32
 
@@ -33,8 +35,12 @@ public struct DatapathOptions: Sendable {
         minimumNameLifetime = 5_000_000_000
         nameGrace = 5_000_000_000
         nodeNamespace = 0
+        sourcePorts = Self.defaultSourcePorts
         wakeupBytes = UInt32(clamping: capacities.eventBytes / 4)
     }
+
+    /// Above those that Linux gives to connections of its own (`net.ipv4.ip_local_port_range`).
+    public static let defaultSourcePorts: ClosedRange<UInt16> = 61000...65535
 
     /// The constants as the programs have them.
     var constants: apus_config {
@@ -50,6 +56,8 @@ public struct DatapathOptions: Sendable {
         constants.question_timeout_ns = timeouts.question
         constants.node_namespace = nodeNamespace
         constants.wakeup_bytes = wakeupBytes
+        constants.source_port_first = sourcePorts.lowerBound
+        constants.source_port_count = UInt16(clamping: sourcePorts.count)
         constants.redirect_peer = redirectsToPeer ? 1 : 0
         constants.events = reportsFlows ? 1 : 0
         constants.keep_connections = keepsConnections ? 1 : 0

@@ -38,30 +38,48 @@ extension DatapathReader {
     public func services() throws(DatapathReadError) -> [ServiceReading] {
         let slots = try open(.slots)
         let backends = try open(.backends)
+        let sourceRanges = try sourceRanges()
         var found: [ServiceReading] = []
         for entry in try entries(of: .services) {
             guard let frontend = Frontend(key: entry.key), let raw = entry.value.load(apus_service.self) else {
                 continue
             }
+            let ranges = raw.ranges
             let addresses = try reading(.slots) { () throws(BPFError) in
-                try Self.backends(of: raw, frontend.ipProtocol, slots, backends)
+                try (
+                    Self.backends(in: ranges.inside, frontend.ipProtocol, slots, backends),
+                    Self.backends(in: ranges.outside, frontend.ipProtocol, slots, backends)
+                )
             }
+            let isApart = raw.frontendKind != .clusterIP && ranges.outside != ranges.inside
             found.append(
                 ServiceReading(
                     frontend: SocketAddress(frontend.address, frontend.port), ipProtocol: frontend.ipProtocol,
-                    name: serviceName(id: raw.service), kind: raw.frontendKind, backends: addresses,
+                    name: serviceName(id: raw.service), kind: raw.frontendKind, backends: addresses.0,
+                    outside: isApart ? addresses.1 : nil,
+                    sourceRanges: (sourceRanges[raw.source_ranges] ?? []).filter {
+                        $0.address.isIPv4 == frontend.address.isIPv4
+                    },
                     affinitySeconds: raw.affinity == 0 ? nil : raw.affinity_seconds))
         }
         return found.sorted { ($0.frontend, $0.ipProtocol) < ($1.frontend, $1.ipProtocol) }
     }
 
+    /// The clients of each Service by its id, in order.
+    private func sourceRanges() throws(DatapathReadError) -> [UInt32: [CIDR]] {
+        var ranges: [UInt32: [CIDR]] = [:]
+        for entry in try entries(of: .sourceRanges) {
+            if let found = SourceRange(key: entry.key) { ranges[found.service, default: []].append(found.range) }
+        }
+        return ranges.mapValues { $0.sorted { ($0.address, $0.length) < ($1.address, $1.length) } }
+    }
+
     private static func backends(
-        of service: apus_service, _ ipProtocol: IPProtocol, _ slots: borrowing BPFMap, _ backends: borrowing BPFMap
+        in range: Range<Int>, _ ipProtocol: IPProtocol, _ slots: borrowing BPFMap, _ backends: borrowing BPFMap
     ) throws(BPFError) -> [SocketAddress] {
-        let first = Int(service.first_slot)
         var addresses: [SocketAddress] = []
         // A count beyond the map is nonsense that must not keep us busy.
-        for slot in first..<max(first, min(first + Int(service.slot_count), slots.shape.maxEntries)) {
+        for slot in range.lowerBound..<max(range.lowerBound, min(range.upperBound, slots.shape.maxEntries)) {
             guard let index = try slots.value(of: Bytes(of: UInt32(slot)), as: UInt32.self), index != 0,
                 let backend = try backends.value(of: Bytes(of: index), as: apus_backend.self),
                 backend.in_use != 0, backend.protocol == ipProtocol.rawValue

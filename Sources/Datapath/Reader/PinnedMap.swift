@@ -30,6 +30,8 @@ public enum PinnedMap: String, Sendable, Hashable, CaseIterable {
     case drops
     case domainAutomaton = "domain_automaton"
     case dnsResolvers = "dns_resolvers"
+    case sourceRanges = "source_ranges"
+    case uplinks
     case dnsQuestions = "dns_questions"
     case dnsCounters = "dns_counters"
     case dnsAnswers = "dns_answers"

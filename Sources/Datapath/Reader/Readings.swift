@@ -99,13 +99,20 @@ public struct ServiceReading: Sendable, Hashable {
     public var kind: FrontendKind?
     /// Where connections go, in the order of the slots; empty when they are refused.
     public var backends: [SocketAddress]
+    /// Those for clients from outside of the node; nil: the same, or none may come.
+    public var outside: [SocketAddress]?
+    /// The clients that may connect, in order; empty: all may.
+    public var sourceRanges: [CIDR]
     /// For how many seconds after its last new connection a client keeps its backend; nil: it keeps none.
     public var affinitySeconds: UInt32?
 
     public init(
         frontend: SocketAddress, ipProtocol: IPProtocol, name: ServicePortName? = nil,
-        kind: FrontendKind? = .clusterIP, backends: [SocketAddress], affinitySeconds: UInt32? = nil
+        kind: FrontendKind? = .clusterIP, backends: [SocketAddress], outside: [SocketAddress]? = nil,
+        sourceRanges: [CIDR] = [], affinitySeconds: UInt32? = nil
     ) {
+        self.outside = outside
+        self.sourceRanges = sourceRanges
         self.frontend = frontend
         self.ipProtocol = ipProtocol
         self.name = name

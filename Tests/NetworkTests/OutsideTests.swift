@@ -1,0 +1,271 @@
+import Addressing
+import Datapath
+import Flows
+import TestSupport
+import Testing
+
+extension TrafficTests {
+    /// Services for clients outside of the node: pods of two nodes, of which one has an agent, and a host outside.
+    @Suite(.serialized) struct OutsideClients {
+        @Test func everyFrontendLeadsToPodsOfAllNodes() async throws {
+            try await withOutside { world in
+                for question in world.questions { try await world.expect(question, OutsideWorld.pods) }
+                let flow = try await world.agent.flow("a request to a pod of the other node") { flow in
+                    flow.verdict == .forwarded && flow.tuple.source.address == world.outside.ipv4
+                        && flow.tuple.destination.address == world.lab.pod("web-3").ipv4
+                }
+                #expect(flow.service?.name == "echo", "\(flow)")
+                #expect(try await world.agent.apus("verify").succeeded)
+                try await world.expectTrace()
+            }
+        }
+
+        @Test func withExternalTrafficPolicyLocalTheClientIsKnownAndOtherNodesAreLeftOut() async throws {
+            try await withOutside(more: "externalTrafficPolicy: Local") { world in
+                for question in world.questions { try await world.expect(question, ["web-1", "web-2"]) }
+                // Only the client's own address is let in.
+                let peers = world.outside.addresses.map { "{ipBlock: {cidr: \(CIDR(host: $0))}}" }
+                let policy = Manifest.policy(
+                    "client", "{podSelector: {}, ingress: [{from: [\(peers.joined(separator: ", "))]}]}")
+                try world.agent.manifests.write("policy.yaml", policy)
+                try await eventually("the policy to be in force") {
+                    try await world.lab.host("node-b").ask(
+                        world.lab.pod("web-1").ipv4, 8080, within: .milliseconds(300)) == .timedOut
+                }
+                for question in world.questions { try await world.expect(question, ["web-1", "web-2"]) }
+            }
+        }
+
+        @Test func withoutAnEndpointOfTheNodeTheyAreDroppedAndWithoutAnyRefused() async throws {
+            try await withOutside(more: "externalTrafficPolicy: Local", backends: ["web-3"]) { world in
+                for question in world.questions {
+                    let before = try world.agent.drops(.noLocalBackend)
+                    #expect(try await world.ask(question, within: .milliseconds(500)) == .timedOut, "\(question)")
+                    #expect(try world.agent.drops(.noLocalBackend) > before, "\(question)")
+                }
+                try await world.setBackends([])
+                for question in world.questions {
+                    #expect(try await world.ask(question, within: .seconds(5)) == .refused, "\(question)")
+                }
+            }
+        }
+
+        @Test func aLoadBalancerWithSourceRangesIsForTheirClientsOnly() async throws {
+            let none = "loadBalancerSourceRanges: [\"198.51.100.0/24\", \"2001:db8:ffff::/64\"]"
+            try await withOutside(more: none) { world in
+                for question in world.questions where question.frontend == .balancer {
+                    let before = try world.agent.drops(.sourceRange)
+                    #expect(try await world.ask(question, within: .milliseconds(500)) == .timedOut, "\(question)")
+                    #expect(try world.agent.drops(.sourceRange) > before, "\(question)")
+                    let ofPod = try await world.ask(question, from: world.lab.pod("web-1"), within: .milliseconds(500))
+                    #expect(ofPod == .timedOut, "\(question) from a pod")
+                    let ofNode = try await world.ask(question, from: world.agent.node, within: .milliseconds(500))
+                    #expect(ofNode == .failed("EPERM"), "\(question) from the node")
+                }
+                // Its other frontends are for everybody.
+                for question in world.questions where question.frontend != .balancer {
+                    try await world.expect(question, OutsideWorld.pods)
+                }
+                let all = (world.outside.addresses + world.agent.node.addresses + world.lab.pod("web-1").addresses)
+                    .map { "\"\(CIDR(host: $0))\"" }.joined(separator: ", ")
+                try await world.setBackends(OutsideWorld.pods, more: "loadBalancerSourceRanges: [\(all)]")
+                for question in world.questions where question.frontend == .balancer {
+                    for client in [world.outside, world.lab.pod("web-1"), world.agent.node] {
+                        let outcome = try await world.ask(question, from: client, within: .seconds(5))
+                        #expect(outcome.isAnswer, "\(question) from \(client.name): \(outcome)")
+                    }
+                }
+                let list = try await world.agent.apus("service", "list").output
+                #expect(list.contains("the same for "), "\(list)")
+            }
+        }
+
+        @Test func aLoadBalancerIsToldHowManyEndpointsTheNodeHas() async throws {
+            let local = "externalTrafficPolicy: Local\n  healthCheckNodePort: 32100"
+            try await withOutside(more: local) { world in
+                for node in [world.agent.node.ipv4.description, "[\(world.agent.node.ipv6)]"] {
+                    try await world.expectCheck(at: node, status: 200, endpoints: 2)
+                }
+                let node = world.agent.node.ipv4.description
+                try await world.setBackends(["web-2", "web-3"], more: local)
+                try await world.expectCheck(at: node, status: 200, endpoints: 1)
+                try await world.setBackends(["web-3"], more: local)
+                try await world.expectCheck(at: node, status: 503, endpoints: 0)
+                #expect(try await world.agent.metric("apus_health_check_node_ports", ["state": "listening"]) == 1)
+                try world.agent.manifests.remove("echo.yaml")
+                try await eventually("nobody to listen any more") {
+                    try await world.outside.ask(world.agent.node.ipv4, 32100) == .refused
+                }
+            }
+        }
+
+        @Test func theyAreServedWhileTheAgentIsDeadAndAfterItsReturn() async throws {
+            try await withOutside { world in
+                let question = OutsideQuestion(frontend: .nodePort, isIPv4: true, ipProtocol: .tcp)
+                try await world.expect(question, OutsideWorld.pods)
+                await world.agent.kill()
+                for question in world.questions { try await world.expect(question, OutsideWorld.pods) }
+                try world.agent.start()
+                try await world.agent.ready()
+                for question in world.questions { try await world.expect(question, OutsideWorld.pods) }
+                #expect(try await world.agent.apus("verify").succeeded)
+            }
+        }
+
+        @Test func withoutRedirectionTheStackCarriesThem() async throws {
+            try await withOutside(options: ["--redirect-peer", "off"]) { world in
+                for question in world.questions { try await world.expect(question, OutsideWorld.pods) }
+            }
+        }
+    }
+}
+
+private enum OutsideFrontend: CaseIterable {
+    case nodePort, balancer, external
+}
+
+/// One way to ask for the Service.
+private struct OutsideQuestion: CustomStringConvertible {
+    let frontend: OutsideFrontend
+    let isIPv4: Bool
+    let ipProtocol: IPProtocol
+
+    var description: String { "\(frontend) by \(isIPv4 ? "IPv4" : "IPv6") and \(ipProtocol)" }
+
+    static let all = OutsideFrontend.allCases.flatMap { frontend in
+        [true, false].flatMap { isIPv4 in
+            [IPProtocol.tcp, .udp].map { OutsideQuestion(frontend: frontend, isIPv4: isIPv4, ipProtocol: $0) }
+        }
+    }
+}
+
+private struct OutsideWorld {
+    let lab: Lab
+    let agent: AgentProcess
+
+    static let pods = ["web-1", "web-2", "web-3"]
+    static let balancers = [ip("203.0.113.1"), ip("2001:db8:113::1")]
+    static let externals = [ip("192.0.2.77"), ip("2001:db8:77::1")]
+
+    var outside: LabHost { lab.host("outside") }
+    var questions: [OutsideQuestion] { OutsideQuestion.all }
+
+    static func service(_ lab: Lab, _ backends: [String], more: String) -> String {
+        let ingress = balancers.map { "{ip: \"\($0)\"}" }.joined(separator: ", ")
+        let text = Manifest.service(
+            "echo", clusterIPs: Echo.addresses, ports: Echo.ports, endpoints: backends.flatMap { lab.pod($0).addresses }
+        )
+        .replacing(
+            "metadata: {name: echo,", with: "status: {loadBalancer: {ingress: [\(ingress)]}}\nmetadata: {name: echo,"
+        )
+        .replacing(
+            "type: ClusterIP",
+            with: """
+                type: LoadBalancer
+                  \(more)
+                  externalIPs: [\(externals.map { "\"\($0)\"" }.joined(separator: ", "))]
+                """
+        )
+        .replacing("port: 80}", with: "port: 80, nodePort: 30080}")
+        .replacing("port: 53}", with: "port: 53, nodePort: 30053}")
+        return lab.pod("web-3").addresses.reduce(text) { text, address in
+            text.replacing(
+                "{addresses: [\"\(address)\"], conditions: {ready: true}, nodeName: node-a}",
+                with: "{addresses: [\"\(address)\"], conditions: {ready: true}, nodeName: node-b}")
+        }
+    }
+
+    func setBackends(_ backends: [String], more: String = "externalTrafficPolicy: Local") async throws {
+        try agent.manifests.write("echo.yaml", Self.service(lab, backends, more: more))
+        let what = more.split(separator: " ").first.map(String.init) ?? ""
+        try await eventually("the Service with \(backends) and \(what)") {
+            let list = try await agent.apus("service", "get", "default/echo", "-o", "json").output
+            let addresses = backends.flatMap { lab.pod($0).addresses }
+            let limits = more.contains("Ranges") ? outside.addresses : []
+            return addresses.allSatisfy { list.contains("\"\($0)\"") }
+                && limits.allSatisfy { list.contains("\(CIDR(host: $0))") }
+                && (!backends.isEmpty || !list.contains(lab.pod("web-3").ipv4.description))
+        }
+    }
+
+    private func destination(_ question: OutsideQuestion) -> (IPAddress, Port) {
+        let index = question.isIPv4 ? 0 : 1
+        let port = question.ipProtocol == .tcp ? Echo.tcpPort : Echo.udpPort
+        switch question.frontend {
+        case .nodePort: return (agent.node.addresses[index], question.ipProtocol == .tcp ? 30080 : 30053)
+        case .balancer: return (Self.balancers[index], port)
+        case .external: return (Self.externals[index], port)
+        }
+    }
+
+    func ask(
+        _ question: OutsideQuestion, from client: LabHost? = nil, within bound: Duration
+    ) async throws -> AskOutcome {
+        let (address, port) = destination(question)
+        return try await (client ?? outside).ask(address, port, over: question.ipProtocol, within: bound)
+    }
+
+    /// Whether exactly these pods answer.
+    func expect(_ question: OutsideQuestion, _ pods: [String]) async throws {
+        let (address, port) = destination(question)
+        let report = try await outside.load(
+            address, port, over: question.ipProtocol, options: ["--count", "40", "--timeout-ms", "20000"])
+        #expect(report.ok == 40 && report.failed == 0, "\(question): \(report)")
+        #expect(Set(report.ids.keys) == Set(pods), "\(question): \(report.ids)")
+    }
+
+    /// Waits until the node's health check answers so.
+    func expectCheck(at node: String, status: Int, endpoints: Int) async throws {
+        let ask = ["curl", "-sS", "-i", "--max-time", "5", "http://\(node):32100/healthz"]
+        try await eventually("\(endpoints) endpoints in the health check") {
+            let answer = try await outside.run(ask).output
+            guard answer.hasPrefix("HTTP/1.1 \(status) "), answer.contains("\"localEndpoints\": \(endpoints)"),
+                answer.lowercased().contains("x-load-balancing-endpoint-weight: \(endpoints)")
+            else { throw LabError("ask the health check", answer) }
+            return true
+        }
+    }
+
+    func expectTrace() async throws {
+        let trace = try await agent.apus(
+            "service", "trace", "--from", "\(outside.ipv4)", "--to", "\(agent.node.ipv4):30080")
+        #expect(trace.succeeded && trace.output.contains("from outside to node-a"), "\(trace)")
+        let clusterIP = try await agent.apus(
+            "service", "trace", "--from", "\(outside.ipv4)", "--to", "\(Echo.addresses[0]):80")
+        #expect(!clusterIP.succeeded && clusterIP.errors.contains("is a ClusterIP"), "\(clusterIP)")
+    }
+}
+
+extension AskOutcome {
+    fileprivate var isAnswer: Bool { if case .answered = self { true } else { false } }
+}
+
+/// Lends two nodes with the Service exposed in every way, servers behind it, and routes to it for the host outside.
+private func withOutside(
+    more: String = "externalTrafficPolicy: Cluster", backends: [String] = OutsideWorld.pods, options: [String] = [],
+    _ body: (OutsideWorld) async throws -> Void
+) async throws {
+    let plan = LabPlan(
+        nodes: [
+            NodePlan("node-a", number: 1, pods: ["web-1", "web-2"]), NodePlan("node-b", number: 2, pods: ["web-3"]),
+        ],
+        outside: [HostPlan("outside", number: 1)])
+    try await withLab(plan) { lab in
+        let files = [
+            "pods.yaml": Manifest.file(["web-1", "web-2"].map { Manifest.pod(lab.pod($0)) }),
+            "echo.yaml": OutsideWorld.service(lab, backends, more: more),
+        ]
+        let agent = try await AgentProcess.started(
+            lab, manifests: try ManifestDirectory(lab, files), options: options)
+        let world = OutsideWorld(lab: lab, agent: agent)
+        for pod in OutsideWorld.pods {
+            try await lab.pod(pod).serve(port: 8080)
+            try await lab.pod(pod).serve(port: 8053, over: .udp)
+        }
+        for address in OutsideWorld.balancers + OutsideWorld.externals {
+            let gateway = address.isIPv4 ? agent.node.ipv4 : agent.node.ipv6
+            try await world.outside.output(["ip", "route", "add", "\(CIDR(host: address))", "via", "\(gateway)"])
+        }
+        try await body(world)
+    }
+}
