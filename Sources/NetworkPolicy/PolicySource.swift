@@ -123,6 +123,7 @@ extension PolicySource {
         rules = Self.rules(name, ingress: object.ingress, egress: object.egress) { origin, rule in
             var origin = origin
             origin.ruleName = rule.name
+            origin.created = object.created
             return SourceRule(
                 origin: origin, action: rule.action, peers: rule.peers, ports: rule.ports, home: .everywhere)
         }
