@@ -33,7 +33,9 @@ struct AutomatonBuild {
     mutating func run() {
         let room = min(budget.wildcardStates, budget.states)
         let names = fittingNames(room: budget.states - room)
-        let wildcards = precedence.filter { candidates[$0].form != .exact }.map { (number: $0, pattern: candidates[$0]) }
+        let wildcards = precedence.filter { candidates[$0].form != .exact }.map {
+            (number: $0, pattern: candidates[$0])
+        }
         let merge = WildcardMerge(wildcards, limit: room)
         for number in merge.refused { refused[number] = room }
         table = merge.merged

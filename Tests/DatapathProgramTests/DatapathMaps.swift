@@ -35,6 +35,9 @@ final class DatapathMaps {
     let learnedNames: BPFMap
     let dnsMessages: BPFMap
     let dnsStreams: BPFMap
+    let podQuestions: BPFMap
+    let podQuestionCounts: BPFMap
+    let nameSeed: BPFMap
 
     init(_ object: borrowing BPFObject) throws {
         interfaces = try object.map("interfaces")
@@ -68,5 +71,8 @@ final class DatapathMaps {
         learnedNames = try object.map("learned_names")
         dnsMessages = try object.map("dns_messages")
         dnsStreams = try object.map("dns_streams")
+        podQuestions = try object.map("pod_questions")
+        podQuestionCounts = try object.map("pod_question_counts")
+        nameSeed = try object.map("name_seed")
     }
 }

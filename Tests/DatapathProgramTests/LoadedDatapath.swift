@@ -9,6 +9,9 @@ final class LoadedDatapath: @unchecked Sendable {
     let fromPod: BPFProgram
     let toPod: BPFProgram
     let fromNetwork: BPFProgram
+    /// What the agent runs.
+    let learnNames: BPFProgram
+    let letGoOfNames: BPFProgram
     var ring: RingBuffer
     /// Answers that the agent is to learn.
     var answers: RingBuffer
@@ -43,8 +46,15 @@ final class LoadedDatapath: @unchecked Sendable {
         try pod.load()
         maps = try DatapathMaps(pod)
         var uplink = try Self.open(.uplink, config, kind.sizes)
-        for name in uplink.mapNames where pod.mapNames.contains(name) { try uplink.reuse(pod.map(name), asMap: name) }
+        var names = try Self.open(.names, config, kind.sizes)
+        for name in pod.mapNames where !name.contains(".") {
+            if uplink.mapNames.contains(name) { try uplink.reuse(pod.map(name), asMap: name) }
+            if names.mapNames.contains(name) { try names.reuse(pod.map(name), asMap: name) }
+        }
         try uplink.load()
+        try names.load()
+        learnNames = try names.program("learn_names")
+        letGoOfNames = try names.program("let_go_of_names")
         fromPod = try pod.program("from_pod")
         toPod = try pod.program("to_pod")
         fromNetwork = try uplink.program("from_network")
@@ -101,6 +111,9 @@ final class LoadedDatapath: @unchecked Sendable {
         try maps.learnedAddresses.clear(apus_learned_key.self)
         try maps.learnedNames.clear(UInt64.self)
         try maps.dnsStreams.clear(apus_connection_key.self)
+        try maps.podQuestions.clear(apus_pod_question_key.self)
+        try maps.podQuestionCounts.clear(UInt32.self)
+        try maps.nameSeed.zero(UInt64(0))
         _ = answers.drain { _ in }
         _ = ring.drain { _ in }
         _ = toldAnswers.drain { _ in }

@@ -44,6 +44,8 @@ struct ControllerReport: Sendable {
     var handedOver: HandedOverCounts
     /// Questions that nobody answered in time.
     var unanswered: UInt64
+    /// Names of addresses that were not copied, as maps were full.
+    var uncopied: UInt64
 }
 
 extension NodeController {
@@ -56,7 +58,8 @@ extension NodeController {
             latency: latency.histogram, endpoints: interfaces.count,
             attached: interfaces.values.count { attached.contains($0.index) },
             frontends: state.services.programs.count, learned: names.keeper.counts,
-            handedOver: names.learner.counts, unanswered: names.questions.unanswered)
+            handedOver: names.learner.counts, unanswered: names.questions.unanswered,
+            uncopied: kernel.uncopiedNames)
     }
 
     private func mapReports() -> [ControllerReport.Map] {

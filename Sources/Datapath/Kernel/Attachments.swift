@@ -7,15 +7,20 @@ struct Programs: ~Copyable {
     let fromPod: BPFProgram
     let toPod: BPFProgram
     let fromNetwork: BPFProgram
+    let names: NameTeacher
     private let socket: BPFObject
 
-    init(pod: consuming BPFObject, uplink: consuming BPFObject, socket: consuming BPFObject) throws(BPFError) {
+    init(
+        pod: consuming BPFObject, uplink: consuming BPFObject, socket: consuming BPFObject, names: consuming BPFObject
+    ) throws(BPFError) {
+        let teacher = try NameTeacher(names)
         let fromPod = try pod.program("from_pod")
         let toPod = try pod.program("to_pod")
         let fromNetwork = try uplink.program("from_network")
         self.fromPod = fromPod
         self.toPod = toPod
         self.fromNetwork = fromNetwork
+        self.names = teacher
         self.socket = socket
     }
 
