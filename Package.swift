@@ -248,7 +248,8 @@ let package = Package(
         .testTarget(
             name: "DatapathTests",
             dependencies: [
-                "Addressing", "Agent", "BPF", "Datapath", "DatapathABI", "Flows", "Kubernetes", "LinuxKernel",
+                "Addressing", "Agent", "BPF", "Datapath", "DatapathABI", "DatapathObjects", "Flows", "Kubernetes",
+                "LinuxKernel",
                 "LoadBalancing", "NetworkPolicy", "PolicyGenerators",
             ],
             swiftSettings: strict),

@@ -14,6 +14,8 @@ struct NameKeeping: ~Copyable {
     var questions: QuestionScanner
     var held: AddressNames
     private var lastSweep: UInt64 = 0
+    /// Names that were not copied for another policy, as far as it was told.
+    fileprivate var uncopiedTold: UInt64 = 0
 
     init(_ kernel: DatapathKernel) throws {
         // All or none: the compiler destroys no half-made value.
@@ -51,6 +53,7 @@ extension NodeController {
             }
         }
         if names.isDue(at: now) {
+            tellUncopied()
             sweepNames(at: now)
             tellUnanswered(at: now)
         }
@@ -63,6 +66,20 @@ extension NodeController {
         } catch {
             log.error("Questions to resolvers could not be read", metadata: ["error": "\(error)"])
         }
+    }
+
+    /// Tells of names that a policy had and another one, which took its place, has not.
+    private func tellUncopied() {
+        let uncopied = kernel.uncopiedNames
+        if uncopied > names.uncopiedTold {
+            log.warning(
+                """
+                Learned names were not copied to the policies that pods got, as their maps are full \
+                (--map-size-learned, --map-size-learned-names): those are to be resolved again
+                """,
+                metadata: ["addresses": "\(uncopied - names.uncopiedTold)"])
+        }
+        names.uncopiedTold = uncopied
     }
 
     private func sweepNames(at now: UInt64) {

@@ -9,7 +9,12 @@ extension DatapathTables {
     /// from other maps than those that will be written, `repair` with the new ones afterwards: all is written there.
     package mutating func adopt(_ reader: some MapReader) throws(MapError) {
         try adoptInfo(reader)
-        for entry in try reader.entries(of: .names) { names.adopt(entry) }
+        for entry in try reader.entries(of: .names) {
+            names.adopt(entry)
+            if case .pattern? = NameKey(key: entry.key) {
+                PatternText(NameKey.text(entry.value))?.pattern.map { domains.adopt($0) }
+            }
+        }
         for entry in try reader.entries(of: .policyPages) { policies.pages.adopt(entry) }
         for entry in try reader.entries(of: .policyPeers) { policies.peers.adopt(entry) }
         for entry in try reader.entries(of: .policySinglePorts) { policies.singlePorts.adopt(entry) }

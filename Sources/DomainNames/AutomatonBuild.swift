@@ -5,13 +5,19 @@
 /// them costs, whatever the wildcards are.
 struct AutomatonBuild {
     private let candidates: [DomainPattern]
+    /// Numbers of the candidates in the order in which they get room.
+    private let precedence: [Int]
     private let budget: DomainAutomaton.Budget
     private var refused: [Int: Int] = [:]
     private(set) var table = StateTable()
 
-    /// A build of patterns that are sorted and differ.
-    init(_ candidates: [DomainPattern], _ budget: DomainAutomaton.Budget) {
+    /// A build of patterns that get room in their order.
+    init(_ patterns: [DomainPattern], _ budget: DomainAutomaton.Budget) {
+        let candidates = Set(patterns).sorted()
+        let numbers = Dictionary(uniqueKeysWithValues: zip(candidates, candidates.indices))
+        var seen: Set<Int> = []
         self.candidates = candidates
+        precedence = patterns.compactMap { numbers[$0] }.filter { seen.insert($0).inserted }
         self.budget = budget
     }
 
@@ -23,34 +29,26 @@ struct AutomatonBuild {
         refused.sorted { $0.key < $1.key }.map { .init(pattern: candidates[$0.key], limit: $0.value) }
     }
 
-    /// Builds the table. Exact names get room first: what they need is known beforehand and small.
+    /// Builds the table. Names and wildcards do not take each other's room.
     mutating func run() {
-        let (names, nameStates) = fittingNames()
-        let room = min(budget.wildcardStates, budget.states - nameStates)
-        let wildcards = candidates.enumerated().filter { $1.form != .exact }.map { (number: $0, pattern: $1) }
+        let room = min(budget.wildcardStates, budget.states)
+        let names = fittingNames(room: budget.states - room)
+        let wildcards = precedence.filter { candidates[$0].form != .exact }.map {
+            (number: $0, pattern: candidates[$0])
+        }
         let merge = WildcardMerge(wildcards, limit: room)
         for number in merge.refused { refused[number] = room }
         table = merge.merged
         overlay(names)
     }
 
-    /// The exact names that fit, with the number of states of their tree. The dead state is the wildcards'.
-    private mutating func fittingNames() -> (names: [Int], states: Int) {
-        var (names, states): ([Int], Int) = ([], 1)
-        var previous: [UInt8] = []
-        for (number, pattern) in candidates.enumerated() where pattern.form == .exact {
-            let name = Array(pattern.text.utf8)
-            // Sorted names share the most with the one before them.
-            let shared = zip(previous, name).prefix { $0 == $1 }.count
-            if states + name.count - shared >= budget.states {
-                refused[number] = budget.states
-                continue
-            }
-            states += name.count - shared
-            names.append(number)
-            previous = name
+    /// The exact names whose tree fits into the room, in their order.
+    private mutating func fittingNames(room: Int) -> [Int] {
+        var tree = NameTreeSize()
+        for number in precedence where candidates[number].form == .exact {
+            if !tree.add(Array(candidates[number].text.utf8), limit: room) { refused[number] = room }
         }
-        return (names, names.isEmpty ? 0 : states)
+        return precedence.filter { candidates[$0].form == .exact && refused[$0] == nil }.sorted()
     }
 
     private mutating func overlay(_ names: [Int]) {

@@ -1,13 +1,14 @@
 /// All patterns as one deterministic automaton: one step a character, however many patterns there are.
 ///
 /// The arrays are what a kernel map can hold as they are. The same patterns give the same arrays, in whatever order they
-/// come and however often each.
+/// come and however often each: the order only decides who gets room where there is not enough for all.
 public struct DomainAutomaton: Sendable, Equatable {
     /// How many states a table may have.
     public struct Budget: Sendable, Hashable {
         /// States altogether; a state takes ``DomainAutomaton/bytesPerState``.
         public var states: Int
-        /// States for the wildcards alone, which multiply where exact names add up.
+        /// States that are the wildcards' alone, which multiply where exact names add up. Both have room of their own,
+        /// so that no number of names takes that of a wildcard in force.
         public var wildcardStates: Int
 
         public init(states: Int = 131_072, wildcardStates: Int = 8_192) {
@@ -19,7 +20,7 @@ public struct DomainAutomaton: Sendable, Equatable {
     /// A pattern for which there was no room.
     public struct Refusal: Error, Hashable, Sendable, CustomStringConvertible {
         public let pattern: DomainPattern
-        /// The number of states that it would have exceeded.
+        /// The number of states that it would have exceeded, together with those that come before it.
         public let limit: Int
 
         public var description: String { "\(pattern) needs more than the \(limit) states that are left for it" }
@@ -44,8 +45,11 @@ public struct DomainAutomaton: Sendable, Equatable {
     public var byteCount: Int { stateCount * Self.bytesPerState }
 
     /// Compiles patterns; those that do not fit into the budget are in ``refusals`` and the others are in force.
+    ///
+    /// A pattern gets room before those behind it. So patterns that fitted together still fit when they come first,
+    /// whatever follows them: a pattern never adds states that another one would save.
     public init(compiling patterns: some Sequence<DomainPattern>, budget: Budget = Budget()) {
-        var build = AutomatonBuild(Set(patterns).sorted(), budget)
+        var build = AutomatonBuild(Array(patterns), budget)
         build.run()
         refusals = build.refusals
         self.patterns = build.kept

@@ -4,24 +4,17 @@
 /// never takes a state away, so which patterns fit follows from their order alone, however they are grouped here.
 struct WildcardMerge {
     private let limit: Int
-    /// The patterns, and their numbers, in the order in which they get their chance.
+    /// The patterns, and their numbers, in the order in which they get room.
     private let patterns: [(number: Int, pattern: DomainPattern)]
     private(set) var merged = StateTable()
     /// Numbers of the patterns that did not fit, in the order in which they were tried.
     private(set) var refused: [Int] = []
 
-    /// Merges what fits into `limit` states.
-    ///
-    /// The fewer stars a pattern has, the earlier it comes: what is refused is what multiplies.
-    init(_ candidates: [(number: Int, pattern: DomainPattern)], limit: Int) {
+    /// Merges what fits into `limit` states; a pattern comes before those behind it.
+    init(_ patterns: [(number: Int, pattern: DomainPattern)], limit: Int) {
         self.limit = limit
-        patterns = candidates.sorted { Self.rank($0) < Self.rank($1) }
+        self.patterns = patterns
         if !patterns.isEmpty { add(group(0..<patterns.count)) }
-    }
-
-    private static func rank(_ candidate: (number: Int, pattern: DomainPattern)) -> (Int, Int, Int) {
-        let text = candidate.pattern.text.utf8
-        return (text.count { $0 == UInt8(ascii: "*") }, text.count, candidate.number)
     }
 
     /// Neighbouring patterns with their common automaton; nil when it alone is over the limit.

@@ -46,13 +46,16 @@ public struct ClusterPolicyObject: Sendable, Hashable {
     public var egress: [ClusterPolicyRule]
     /// Whether it is in audit mode: what it would deny is reported and not denied.
     public var isAudited: Bool
+    /// `metadata.creationTimestamp`, if the object has one.
+    public var created: String?
     /// What the reader of the object has found wrong with it, to be told; it decides nothing.
     public var invalidFields: [InvalidField]
 
     public init(
         name: String, tier: PolicyTier, priority: Int, namespaceSelector: LabelSelector = .everything,
         podSelector: LabelSelector = .everything, ingress: [ClusterPolicyRule] = [],
-        egress: [ClusterPolicyRule] = [], isAudited: Bool = false, invalidFields: [InvalidField] = []
+        egress: [ClusterPolicyRule] = [], isAudited: Bool = false, created: String? = nil,
+        invalidFields: [InvalidField] = []
     ) {
         self.name = name
         self.tier = tier
@@ -62,6 +65,7 @@ public struct ClusterPolicyObject: Sendable, Hashable {
         self.ingress = ingress
         self.egress = egress
         self.isAudited = isAudited
+        self.created = created
         self.invalidFields = invalidFields
     }
 }

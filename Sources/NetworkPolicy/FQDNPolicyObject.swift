@@ -19,18 +19,21 @@ public struct FQDNPolicyObject: Sendable, Hashable {
     public var egress: [FQDNPolicyRule]
     /// Whether it is in audit mode: what it would deny is reported and not denied.
     public var isAudited: Bool
+    /// `metadata.creationTimestamp`, if the object has one.
+    public var created: String?
     /// What the reader of the object has found wrong with it, to be told; it decides nothing.
     public var invalidFields: [InvalidField]
 
     public init(
         namespace: String, name: String, podSelector: LabelSelector = .everything, egress: [FQDNPolicyRule] = [],
-        isAudited: Bool = false, invalidFields: [InvalidField] = []
+        isAudited: Bool = false, created: String? = nil, invalidFields: [InvalidField] = []
     ) {
         self.namespace = namespace
         self.name = name
         self.podSelector = podSelector
         self.egress = egress
         self.isAudited = isAudited
+        self.created = created
         self.invalidFields = invalidFields
     }
 }

@@ -13,7 +13,8 @@ extension PolicySource {
         rules =
             object.egress.enumerated().map { index, rule in
                 SourceRule(
-                    origin: RuleOrigin(policy: name, direction: .egress, index: index), action: .allow,
+                    origin: RuleOrigin(policy: name, direction: .egress, index: index, created: object.created),
+                    action: .allow,
                     peers: [.domains(rule.matches)], ports: rule.ports, home: .everywhere)
             } + [.dns(of: name, index: object.egress.count)]
     }

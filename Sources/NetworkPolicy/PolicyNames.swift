@@ -41,12 +41,17 @@ public struct RuleOrigin: Sendable, Hashable, CustomStringConvertible {
     public var index: Int
     /// What the author calls the rule; it decides nothing.
     public var ruleName: String?
+    /// When the object was made, as its `creationTimestamp` says; it decides whose patterns come first.
+    public var created: String?
 
-    public init(policy: PolicyName, direction: PolicyDirection, index: Int, ruleName: String? = nil) {
+    public init(
+        policy: PolicyName, direction: PolicyDirection, index: Int, ruleName: String? = nil, created: String? = nil
+    ) {
         self.policy = policy
         self.direction = direction
         self.index = index
         self.ruleName = ruleName
+        self.created = created
     }
 
     public var description: String {

@@ -124,6 +124,7 @@ extension PolicySource {
         rules = Self.rules(name, ingress: object.ingress, egress: object.egress) { origin, rule in
             var origin = origin
             origin.ruleName = rule.name
+            origin.created = object.created
             var source = SourceRule(
                 origin: origin, action: rule.action, peers: rule.peers, ports: rule.ports, home: .everywhere)
             // The API knows no such rule. It must not admit what nobody has written.

@@ -12,7 +12,7 @@ extension ClusterPolicyObject {
             podSelector: PolicySelector(policy.podSelector),
             ingress: policy.ingress.map { ClusterPolicyRule($0, nodes) },
             egress: policy.egress.map { ClusterPolicyRule($0, nodes) }, isAudited: policy.meta.isPolicyAudited,
-            invalidFields: policy.domainNameProblems)
+            created: policy.meta.creationTimestamp, invalidFields: policy.domainNameProblems)
     }
 }
 

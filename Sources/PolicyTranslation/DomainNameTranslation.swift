@@ -24,7 +24,8 @@ extension FQDNPolicyObject {
         }
         self.init(
             namespace: policy.meta.namespace, name: policy.meta.name, podSelector: PolicySelector(policy.podSelector),
-            egress: rules, isAudited: policy.meta.isPolicyAudited, invalidFields: problems)
+            egress: rules, isAudited: policy.meta.isPolicyAudited, created: policy.meta.creationTimestamp,
+            invalidFields: problems)
     }
 }
 

@@ -35,8 +35,9 @@ struct AnswerPartsTests {
                 stream.part(second, after: place + before, 0..<inner),
                 stream.part(second, after: place + before, inner..<second.count),
             ]
-            #expect(try stream.asker.handedOver() == parts.filter { !$0.bytes.isEmpty }, "\(cut)")
-            #expect(try stream.isTaught(1) && !stream.isTaught(2) && stream.isTaught(3), "\(cut)")
+            // One of which only the length came before is whole.
+            #expect(try stream.asker.handedOver() == (inner == 0 ? [] : parts), "\(cut)")
+            #expect(try stream.isTaught(1) && stream.isTaught(2) == (inner == 0) && stream.isTaught(3), "\(cut)")
             place += bytes.count
         }
     }
@@ -52,6 +53,21 @@ struct AnswerPartsTests {
         #expect(try stream.isTaught(1) && !stream.isTaught(2))
         try stream.receive(bytes[cut...], at: cut)
         #expect(try stream.isTaught(2) && stream.isTaught(3) && stream.asker.handedOver().isEmpty)
+    }
+
+    @Test(
+        "A length in segments of its own hides no answer, and each teaches at once",
+        arguments: [[1, 2], [2], [1], [1, 2, 3]])
+    func lengthAlone(cuts: [Int]) throws {
+        let stream = try StreamAsker()
+        for number in 1...2 { try stream.ask(UInt16(number)) }
+        let bytes = (1...2).flatMap { StreamAsker.framed(StreamAsker.answer($0)) }
+        for (from, to) in zip([0] + cuts, cuts + [bytes.count]) { try stream.receive(bytes[from..<to], at: from) }
+        let isWhole = cuts.last != 3
+        #expect(try stream.isTaught(1) == isWhole && stream.isTaught(2))
+        let parts = try stream.asker.handedOver()
+        #expect(parts.map(\.offset) == (isWhole ? [] : [0, 1]))
+        #expect(parts.flatMap(\.bytes) == (isWhole ? [] : StreamAsker.answer(1)))
     }
 
     @Test("A length that is cut may be that of an answer in several segments")

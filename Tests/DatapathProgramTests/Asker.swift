@@ -16,7 +16,8 @@ struct Asker {
     let datapath: DatapathFixture
     let pod: Pod
 
-    init(sizes: [String: Int] = [:], _ configure: (inout apus_config) -> Void = { _ in }) throws {
+    /// - Parameter names: patterns besides `*.web.test`, which are classes of peers in their order as text.
+    init(sizes: [String: Int] = [:], names: [String] = [], _ configure: (inout apus_config) -> Void = { _ in }) throws {
         datapath = try DatapathFixture(
             { config in
                 config.redirect_peer = 0
@@ -25,13 +26,13 @@ struct Asker {
         let policy = HandMadePolicy(
             id: 0x77, hasNames: true,
             rules: [
-                .init(peers: [1]), .init(ports: .init(ipProtocol: .udp, port: 53)),
+                .init(peers: (0...UInt32(names.count)).map { $0 + 1 }), .init(ports: .init(ipProtocol: .udp, port: 53)),
                 .init(ports: .init(port: 53)),
             ])
         try datapath.set(policy)
         pod = try datapath.addPod(egress: policy.id)
         try datapath.maps.domainAutomaton.install(
-            DomainAutomaton(compiling: [try DomainPattern(fqdnPattern: "*.web.test")]))
+            DomainAutomaton(compiling: try (["*.web.test"] + names).map { try DomainPattern(fqdnPattern: $0) }))
         try datapath.maps.dnsResolvers.update(apus_prefix_key(CIDR(host: Self.resolver)), UInt32(1))
     }
 
@@ -85,7 +86,7 @@ struct Asker {
 
     /// Lets the first name of an address end.
     func end(_ address: IPAddress) throws {
-        let key = apus_learned_key(address: apus_address(address), policy: 0x77, padding: 0)
+        let key = apus_learned_key(address: apus_address(address), policy: 0x77, part: 0)
         var value = try #require(try datapath.maps.learnedAddresses.lookup(key, as: apus_learned_address.self))
         value.uses.0.end_ns = 1
         try datapath.maps.learnedAddresses.update(key, value)

@@ -37,6 +37,9 @@ final class DatapathMaps {
     let dnsStreams: BPFMap
     let sourceRanges: BPFMap
     let uplinks: BPFMap
+    let podQuestions: BPFMap
+    let podQuestionCounts: BPFMap
+    let nameSeed: BPFMap
 
     init(_ object: borrowing BPFObject, uplink: borrowing BPFObject) throws {
         sourceRanges = try object.map("source_ranges")
@@ -72,5 +75,8 @@ final class DatapathMaps {
         learnedNames = try object.map("learned_names")
         dnsMessages = try object.map("dns_messages")
         dnsStreams = try object.map("dns_streams")
+        podQuestions = try object.map("pod_questions")
+        podQuestionCounts = try object.map("pod_question_counts")
+        nameSeed = try object.map("name_seed")
     }
 }

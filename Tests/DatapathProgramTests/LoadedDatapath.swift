@@ -10,6 +10,9 @@ final class LoadedDatapath: @unchecked Sendable {
     let toPod: BPFProgram
     let fromNetwork: BPFProgram
     let toNetwork: BPFProgram
+    /// What the agent runs.
+    let learnNames: BPFProgram
+    let letGoOfNames: BPFProgram
     var ring: RingBuffer
     /// Answers that the agent is to learn.
     var answers: RingBuffer
@@ -43,9 +46,16 @@ final class LoadedDatapath: @unchecked Sendable {
         var pod = try Self.open(.pod, config, kind.sizes)
         try pod.load()
         var uplink = try Self.open(.uplink, config, kind.sizes)
-        for name in uplink.mapNames where pod.mapNames.contains(name) { try uplink.reuse(pod.map(name), asMap: name) }
+        var names = try Self.open(.names, config, kind.sizes)
+        for name in pod.mapNames where !name.contains(".") {
+            if uplink.mapNames.contains(name) { try uplink.reuse(pod.map(name), asMap: name) }
+            if names.mapNames.contains(name) { try names.reuse(pod.map(name), asMap: name) }
+        }
         try uplink.load()
         maps = try DatapathMaps(pod, uplink: uplink)
+        try names.load()
+        learnNames = try names.program("learn_names")
+        letGoOfNames = try names.program("let_go_of_names")
         fromPod = try pod.program("from_pod")
         toPod = try pod.program("to_pod")
         fromNetwork = try uplink.program("from_network")
@@ -105,6 +115,9 @@ final class LoadedDatapath: @unchecked Sendable {
         try maps.dnsStreams.clear(apus_connection_key.self)
         try maps.sourceRanges.clear(apus_source_range_key.self)
         try maps.uplinks.clear(UInt32.self)
+        try maps.podQuestions.clear(apus_pod_question_key.self)
+        try maps.podQuestionCounts.clear(UInt32.self)
+        try maps.nameSeed.zero(UInt64(0))
         _ = answers.drain { _ in }
         _ = ring.drain { _ in }
         _ = toldAnswers.drain { _ in }

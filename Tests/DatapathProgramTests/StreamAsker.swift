@@ -63,7 +63,7 @@ struct StreamAsker {
     }
 
     func isTaught(_ number: UInt16) throws -> Bool {
-        let key = apus_learned_key(address: apus_address(Self.address(number)), policy: 0x77, padding: 0)
+        let key = apus_learned_key(address: apus_address(Self.address(number)), policy: 0x77, part: 0)
         return try asker.datapath.maps.learnedAddresses.lookup(key, as: apus_learned_address.self) != nil
     }
 

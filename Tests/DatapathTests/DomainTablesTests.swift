@@ -92,4 +92,56 @@ struct DomainTablesTests {
         #expect(!refusals.isEmpty && refusals.allSatisfy { $0.object.contains("shop/names") })
         #expect(rig.kernel.installed?.set(matching: "www.web.test".utf8) != 0)
     }
+
+    /// Patterns that fit alone, but not together with each other.
+    private func heavy(_ letters: String) -> [String] { letters.map { "*\($0)*\($0)*" } }
+
+    private func policy(_ name: String, created: String?, _ patterns: [String]) throws -> PolicyInput {
+        let matches = try patterns.map { try DomainPattern(fqdnPattern: $0) }
+        return .fqdnPolicy(
+            FQDNPolicyObject(
+                namespace: "shop", name: name, egress: [FQDNPolicyRule(matches: matches)], created: created))
+    }
+
+    private func refused(_ report: ProgrammingReport) -> Set<String> {
+        Set(report.problems.compactMap { if case .patternRefused = $0.reason { $0.object } else { nil } })
+    }
+
+    @Test("What is in force stays so, and the policy that comes later is refused, whatever its age and patterns are")
+    func inForceStays() throws {
+        var compiler = PolicyCompiler(node: "node-1")
+        var rig = Rig()
+        let first = try policy("zoo", created: "2026-02-01T00:00:00Z", heavy("abcdef"))
+        rig.tables.apply(compiler.apply([.pod(pod), first]).map(DatapathEdit.policy))
+        rig.tables.apply([.endpoint(.upsert(endpoint(1)))])
+        #expect(refused(rig.program()) == [])
+        let second = try policy("ant", created: "2026-01-01T00:00:00Z", heavy("uvwxyz"))
+        rig.tables.apply(compiler.apply([second]).map(DatapathEdit.policy))
+        #expect(refused(rig.program()) == ["FQDNNetworkPolicy/shop/ant"])
+        let patterns = try #require(rig.kernel.installed).automaton.patterns
+        #expect(try heavy("abcdef").allSatisfy { patterns.contains(try DomainPattern(fqdnPattern: $0)) })
+    }
+
+    @Test("An agent that starts anew leaves in force what is, and of what is not the older object comes first")
+    func startsAnew() throws {
+        for isTakenOver in [true, false] {
+            var compiler = PolicyCompiler(node: "node-1")
+            var rig = Rig()
+            let young = try policy("ant", created: "2026-02-01T00:00:00Z", heavy("abcdef"))
+            rig.tables.apply(compiler.apply([.pod(pod), young]).map(DatapathEdit.policy))
+            rig.tables.apply([.endpoint(.upsert(endpoint(1)))])
+            rig.program()
+            var again = Rig()
+            if isTakenOver {
+                again.kernel = rig.kernel
+                try again.tables.adopt(again.kernel)
+            }
+            let old = try policy("zoo", created: "2026-01-01T00:00:00Z", heavy("uvwxyz"))
+            var anew = PolicyCompiler(node: "node-1")
+            again.tables.apply(anew.apply([.pod(pod), young, old]).map(DatapathEdit.policy))
+            again.tables.apply([.endpoint(.upsert(endpoint(1)))])
+            if isTakenOver { again.tables.removeStale() }
+            #expect(refused(again.program()) == ["FQDNNetworkPolicy/shop/\(isTakenOver ? "zoo" : "ant")"])
+        }
+    }
 }

@@ -20,7 +20,7 @@ struct HandedOverTests {
             ([0, 1, 7, 0], [[7]]), ([1, 0, 7], []),
         ] as [([UInt8], [[UInt8]])])
     func row(_ bytes: [UInt8], _ messages: [[UInt8]]) {
-        #expect(record(.APUS_HANDED_OVER_ROW, bytes)?.messagesInRow == messages)
+        #expect(record(.APUS_HANDED_OVER_ROW, bytes).map { HandedOver.messages(inRow: $0.bytes) } == messages)
     }
 
     @Test("A record that says more than it has, or of no known kind, is none")
@@ -28,5 +28,13 @@ struct HandedOverTests {
         #expect(record(.APUS_HANDED_OVER_MESSAGE, [1, 2], length: 3) == nil)
         #expect(record(.APUS_HANDED_OVER_KINDS, [1, 2]) == nil)
         #expect(record(.APUS_HANDED_OVER_MESSAGE, [1, 2, 3], length: 2)?.bytes == [1, 2])
+    }
+
+    @Test("Of an answer that can't be read its id and code are told; what is no answer has none")
+    func unreadable() {
+        let answer = UnreadableAnswer([0x12, 0x34, 0x82, 0x03, 0xff])
+        #expect(answer?.id == 0x1234 && answer?.code == 3 && answer?.isTruncated == true)
+        #expect(UnreadableAnswer([0x12, 0x34, 0x02, 0x03]) == nil)
+        #expect(UnreadableAnswer([0x12, 0x34, 0x82]) == nil)
     }
 }

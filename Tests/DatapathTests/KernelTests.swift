@@ -101,7 +101,7 @@ import Testing
     func learnedOverUpgrade() throws {
         let node = try KernelNode()
         _ = try node.start()
-        let key = apus_learned_key(address: Raw.address("198.51.100.1"), policy: 7, padding: 0)
+        let key = apus_learned_key(address: Raw.address("198.51.100.1"), policy: 7, part: 0)
         var address = apus_learned_address()
         address.learned = [apus_learned_use(name: 42, end_ns: .max)]
         try BPFMap.open(pinned: node.pins.map("learned_addresses")).update(key, address)
@@ -117,6 +117,44 @@ import Testing
         #expect(kernel.previous == nil)
         let learned = try DatapathReader(bpffs: node.root).learned()
         #expect(learned.map(\.name) == ["a.web.test"] && learned.map(\.end) == [.max])
+    }
+
+    @Test("What the old programs learn while it is copied is copied after all, and each name keeps its later end")
+    func learnedWhileCopied() throws {
+        let node = try KernelNode()
+        _ = try node.start()
+        let addresses = try BPFMap.open(pinned: node.pins.map("learned_addresses"))
+        let names = try BPFMap.open(pinned: node.pins.map("learned_names"))
+        func hold(_ address: String, _ uses: [(name: UInt64, end: UInt64)]) throws {
+            var value = apus_learned_address()
+            value.learned = uses.map { apus_learned_use(name: $0.name, end_ns: $0.end) }
+            try addresses.update(apus_learned_key(address: Raw.address(address), policy: 7, part: 0), value)
+            for use in uses {
+                var name = apus_learned_name()
+                name.length = 6
+                withUnsafeMutableBytes(of: &name.text) { $0.copyBytes(from: "\(use.name).test".utf8) }
+                try names.update(use.name, name)
+            }
+        }
+        let info = try BPFMap.open(pinned: node.pins.map("datapath_info"))
+        var value = try #require(try info.lookup(UInt32(0), as: apus_info.self))
+        value.abi_version = UInt32(APUS_ABI_VERSION) - 1
+        try info.update(UInt32(0), value)
+        let kernel = try DatapathKernel(node.options)
+        try hold("198.51.100.1", [(1, 100)])
+        try hold("198.51.100.2", [(1, 900)])
+        try kernel.copyLearnedFromPrevious()
+        // Renewed, learned under another name, renewed for less, and new.
+        try hold("198.51.100.1", [(1, 200), (2, 300)])
+        try hold("198.51.100.2", [(1, 800)])
+        try hold("198.51.100.3", [(2, 400)])
+        try kernel.copyLearnedFromPrevious()
+        let held = try kernel.box("learned_addresses").map.learnedAddresses().map {
+            $0.value.learned.map(\.end_ns).sorted()
+        }
+        #expect(Set(held) == [[200, 300], [900], [400]])
+        #expect(Set(try kernel.box("learned_names").map.learnedNames().map(\.record.name)) == ["1.test", "2.test"])
+        #expect(kernel.uncopiedNames == 0)
     }
 
     @Test("A missing map is made again, with what belongs to it", arguments: ["services", "connections", "drops"])

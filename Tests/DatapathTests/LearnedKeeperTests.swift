@@ -1,6 +1,7 @@
 import Addressing
 import BPF
 import DatapathABI
+import DatapathObjects
 import NetworkPolicy
 import Testing
 
@@ -9,6 +10,7 @@ import Testing
 /// The maps that the keeper looks at, outside of any data path.
 private struct HeldMaps: ~Copyable {
     static let policy: UInt32 = 7
+    let teacher: NameTeacher
     let addresses: BPFMap
     let names: BPFMap
     let connections: BPFMap
@@ -16,22 +18,20 @@ private struct HeldMaps: ~Copyable {
     let counters: BPFMap
 
     init(capacity: Int = 64, nameCapacity: Int = 64) throws {
-        func make<Key, Value>(_ key: Key.Type, _ value: Value.Type, _ count: Int) throws -> BPFMap {
-            try BPFMap.create(
-                BPFMapShape(
-                    type: .hash, keySize: MemoryLayout<Key>.size, valueSize: MemoryLayout<Value>.size,
-                    maxEntries: count, flags: .noPreallocation),
-                name: "held")
-        }
-        let addresses = try make(apus_learned_key.self, apus_learned_address.self, capacity)
-        let names = try make(UInt64.self, apus_learned_name.self, nameCapacity)
-        let connections = try make(apus_connection_key.self, apus_connection.self, 64)
-        let halfOpen = try make(apus_connection_key.self, apus_connection.self, 64)
-        let counters = try BPFMap.create(
-            BPFMapShape(
-                type: .perCPUArray, keySize: MemoryLayout<UInt32>.size, valueSize: MemoryLayout<UInt64>.size,
-                maxEntries: Int(apus_dns_counter.APUS_DNS_COUNTERS.rawValue)),
-            name: "counters")
+        var object = try BPFObject(.names)
+        let sizes = [
+            "connections": 64, "half_open": 64, "learned_addresses": capacity, "learned_names": nameCapacity,
+            "dns_questions": 64,
+        ]
+        for (name, size) in sizes { try object.setMaxEntries(size, ofMap: name) }
+        try object.load()
+        let teacher = try NameTeacher(object)
+        let addresses = try object.map("learned_addresses")
+        let names = try object.map("learned_names")
+        let connections = try object.map("connections")
+        let halfOpen = try object.map("half_open")
+        let counters = try object.map("dns_counters")
+        self.teacher = teacher
         self.addresses = addresses
         self.names = names
         self.connections = connections
@@ -41,21 +41,25 @@ private struct HeldMaps: ~Copyable {
 
     func keeper() throws -> LearnedKeeper {
         LearnedKeeper(
-            addresses: try addresses.duplicate(), names: try names.duplicate(),
+            teacher: teacher, addresses: try addresses.duplicate(), names: try names.duplicate(),
             established: try connections.duplicate(), halfOpen: try halfOpen.duplicate(),
             counters: try counters.duplicate())
     }
 
     static func address(_ number: UInt64) -> apus_address { apus_address(IPAddress(v4: 0x0a00_0000 | UInt32(number))) }
 
-    func learn(_ number: UInt64, end: UInt64, used: UInt64 = 0, policy: UInt32 = Self.policy) throws {
-        var value = apus_learned_address()
-        value.learned = [apus_learned_use(name: number, end_ns: end)]
-        value.used_ns = used
-        try addresses.update(apus_learned_key(address: Self.address(number), policy: policy, padding: 0), value)
-        var name = apus_learned_name()
-        name.seen_ns = 1
-        try names.update(number, name)
+    @discardableResult
+    func learn(
+        _ number: UInt64, _ name: String? = nil, set: UInt32 = 1, end: UInt64, used: UInt64 = 0,
+        policy: UInt32 = Self.policy
+    ) throws -> apus_lesson_outcome {
+        try teacher.learn(
+            NameLesson(
+                name: name ?? "n\(number).test", set: set, time: 1, policies: [policy],
+                addresses: [
+                    apus_lesson_address(
+                        address: Self.address(number), end_ns: end, used_ns: used, judged: 0, padding: 0)
+                ]))
     }
 
     func count(_ counter: apus_dns_counter, _ number: UInt64) throws {
@@ -83,16 +87,46 @@ struct LearnedKeeperTests {
     @Test("What has ended goes, unless a connection leads to it; so does what was learned for a policy that is gone")
     func ended() throws {
         let maps = try HeldMaps()
-        try maps.learn(1, end: 100)
-        try maps.learn(2, end: 10)
-        try maps.learn(3, end: 10)
-        try maps.learn(4, end: 100, policy: 8)
+        try maps.learn(1, end: 100 * second)
+        try maps.learn(2, end: 10 * second)
+        try maps.learn(3, end: 10 * second)
+        try maps.learn(4, end: 100 * second, policy: 8)
         try maps.connect(3)
         try maps.connect(4)
         var keeper = try maps.keeper()
-        try keeper.sweep(now: 50, policies: policies)
+        try keeper.sweep(now: 50 * second, policies: policies)
         #expect(try maps.held == [1, 3])
         #expect(keeper.counts.expired == 2 && keeper.counts.addresses == 2 && keeper.counts.evicted == 0)
+        #expect(keeper.counts.names == 2)
+    }
+
+    @Test("Of an address that is held the names go that have ended, unless a connection leads to it")
+    func someEnded() throws {
+        let maps = try HeldMaps()
+        for number in [1, 2] as [UInt64] {
+            try maps.learn(number, "a\(number).test", end: 10 * second)
+            try maps.learn(number, "b\(number).test", end: 100 * second)
+        }
+        try maps.connect(2)
+        var keeper = try maps.keeper()
+        try keeper.sweep(now: 50 * second, policies: policies)
+        #expect(try maps.held == [1, 2] && keeper.counts.names == 3 && keeper.counts.expired == 0)
+    }
+
+    @Test("An address with many names goes with all its parts, and not before")
+    func parts() throws {
+        let maps = try HeldMaps()
+        for number in 0..<20 {
+            let end = (number == 19 ? 100 : 10) * second
+            try maps.learn(1, "n\(number).test", set: UInt32(number + 1), end: end)
+        }
+        #expect(try maps.addresses.keys(as: apus_learned_key.self).count == 3)
+        var keeper = try maps.keeper()
+        try keeper.sweep(now: 50 * second, policies: policies)
+        #expect(try maps.addresses.keys(as: apus_learned_key.self).map(\.part).sorted() == [0, 2])
+        #expect(keeper.counts.names == 1)
+        try keeper.sweep(now: 150 * second, policies: policies)
+        #expect(try maps.held == [] && keeper.counts.names == 0)
     }
 
     @Test("Names that are nearly too many let go of addresses, too")
@@ -100,7 +134,7 @@ struct LearnedKeeperTests {
         let maps = try HeldMaps(nameCapacity: 16)
         for number in 1...15 { try maps.learn(UInt64(number), end: .max, used: UInt64(number)) }
         var keeper = try maps.keeper()
-        try keeper.sweep(now: 50_000_000_000, policies: policies)
+        try keeper.sweep(now: 50 * second, policies: policies)
         #expect(try maps.held == Set(4...15))
         #expect(keeper.counts.evicted == 3 && keeper.counts.names == 12)
     }
@@ -118,16 +152,17 @@ struct LearnedKeeperTests {
         }
     }
 
-    @Test("Names go a while after their addresses")
-    func names() throws {
+    @Test("A name that nobody holds and nobody deleted goes after a while")
+    func lostName() throws {
         let maps = try HeldMaps()
-        try maps.learn(1, end: .max)
-        try maps.learn(2, end: 10)
+        var name = apus_learned_name()
+        name.seen_ns = 1
+        try maps.names.update(UInt64(9), name)
         var keeper = try maps.keeper()
         try keeper.sweep(now: 50, policies: policies)
-        #expect(keeper.counts.names == 2)
-        try keeper.sweep(now: 100_000_000_000, policies: policies)
-        #expect(try maps.names.keys(as: UInt64.self) == [1])
+        #expect(keeper.counts.names == 1)
+        try keeper.sweep(now: 100 * second, policies: policies)
+        #expect(keeper.counts.names == 0)
     }
 
     @Test("A map that is nearly full lets go of what was not used for the longest time, and of nothing live")
@@ -141,30 +176,26 @@ struct LearnedKeeperTests {
         #expect(keeper.counts.evicted == 3)
     }
 
-    @Test("An address takes the names of two, and keeps the later end of each")
-    func merging() {
-        var value = apus_learned_address()
-        value.learned = [apus_learned_use(name: 1, end_ns: 10), apus_learned_use(name: 2, end_ns: 20)]
-        var other = apus_learned_address()
-        other.learned = [apus_learned_use(name: 1, end_ns: 30), apus_learned_use(name: 3, end_ns: 5)]
-        let first = value.merge(other)
-        let second = value.merge(other)
-        #expect(first && !second)
-        #expect(value.learned.map(\.name) == [1, 2, 3] && value.learned.map(\.end_ns) == [30, 20, 5])
-    }
-
-    @Test("An address without room for it is an error, and one that is held takes more names")
+    @Test("A map without room for it is told, and an address that is held takes more names")
     func fullMap() throws {
         let maps = try HeldMaps(capacity: 1)
-        try maps.learn(1, end: 100)
-        var value = apus_learned_address()
-        value.learned = [apus_learned_use(name: 2, end_ns: 200)]
-        value.judged = 1
-        let known = apus_learned_key(address: HeldMaps.address(1), policy: HeldMaps.policy, padding: 0)
-        try maps.addresses.learn(known, value)
-        let merged = try #require(try maps.addresses.lookup(known, as: apus_learned_address.self))
-        #expect(Set(merged.learned.map(\.name)) == [1, 2] && merged.judged == 1)
-        let other = apus_learned_key(address: HeldMaps.address(2), policy: HeldMaps.policy, padding: 0)
-        #expect(throws: BPFError.self) { try maps.addresses.learn(other, value) }
+        #expect(try maps.learn(1, end: .max) == .APUS_LESSON_LEARNED)
+        #expect(try maps.learn(1, "other.test", end: .max) == .APUS_LESSON_LEARNED)
+        #expect(try maps.learn(2, end: .max) == .APUS_LESSON_NO_ROOM)
+    }
+
+    @Test("What a policy holds is learned for another one, later ends and all, and what finds no room is counted")
+    func copied() throws {
+        let maps = try HeldMaps(capacity: 4)
+        for number in 1...3 { try maps.learn(UInt64(number), end: UInt64(100 * number)) }
+        let held = try maps.addresses.learnedAddresses()
+        let names = Dictionary(uniqueKeysWithValues: try maps.names.learnedNames().map { ($0.key, $0.record) })
+        let missed = try maps.teacher.learn(held, names, policy: { _ in 8 }, set: { $0.set })
+        #expect(missed == 2)
+        let copy = try #require(try maps.addresses.learnedAddresses().first { $0.key.policy == 8 })
+        let original = try #require(held.first { Bytes(of: $0.key.address) == Bytes(of: copy.key.address) })
+        #expect(copy.value.learned.map(\.end_ns) == original.value.learned.map(\.end_ns))
     }
 }
+
+private let second: UInt64 = 1_000_000_000

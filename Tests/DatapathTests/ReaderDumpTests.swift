@@ -46,7 +46,7 @@ import Testing
         address.used_ns = 80
         try maps.write(
             .learnedAddresses,
-            apus_learned_key(address: Raw.address("198.51.100.1"), policy: 0xc0ffee, padding: 0), address)
+            apus_learned_key(address: Raw.address("198.51.100.1"), policy: 0xc0ffee, part: 0), address)
         var name = apus_learned_name()
         (name.seen_ns, name.set, name.length) = (70, 0x8000_0001, 6)
         withUnsafeMutableBytes(of: &name.text) { $0.copyBytes(from: "a.test".utf8) }

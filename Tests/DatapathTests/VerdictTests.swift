@@ -133,26 +133,29 @@ private final class VerdictNode {
         let maps = PinDirectory(root: root)
         let addresses = try BPFMap.open(pinned: maps.map("learned_addresses"))
         let names = try BPFMap.open(pinned: maps.map("learned_names"))
-        let key = apus_learned_key(address: apus_address(query.peer), policy: policy.rawValue, padding: 0)
+        let key = apus_learned_key(address: apus_address(query.peer), policy: policy.rawValue, part: 0)
         var value = apus_learned_address()
         value.learned =
-            query.peerNames.map { apus_learned_use(name: NameHash($0).value, end_ns: .max) }
-            + [apus_learned_use(name: NameHash("ended.example.com").value, end_ns: 1)]
+            query.peerNames.map { apus_learned_use(name: Self.key(of: $0), end_ns: .max) }
+            + [apus_learned_use(name: Self.key(of: "ended.example.com"), end_ns: 1)]
         try addresses.update(key, value)
         for name in query.peerNames {
             var record = apus_learned_name()
             record.set = tables.domains.program?.set(matching: name.utf8) ?? 0
             record.length = UInt32(name.utf8.count)
             withUnsafeMutableBytes(of: &record.text) { $0.copyBytes(from: name.utf8) }
-            try names.update(NameHash(name).value, record)
+            try names.update(Self.key(of: name), record)
         }
     }
+
+    /// What a name is held under: any number that is its own.
+    private static func key(of name: String) -> UInt64 { UInt64(bitPattern: Int64(name.hashValue)) | 1 }
 
     /// Whether the maps hold anything of the peer for the policy of the pod's egress.
     func holds(_ query: PolicyQuery) throws -> Bool {
         guard let policy = tables.policies(of: query.endpoint)?.egress else { return false }
         let addresses = try BPFMap.open(pinned: PinDirectory(root: root).map("learned_addresses"))
-        let key = apus_learned_key(address: apus_address(query.peer), policy: policy.rawValue, padding: 0)
+        let key = apus_learned_key(address: apus_address(query.peer), policy: policy.rawValue, part: 0)
         return try addresses.lookup(key, as: apus_learned_address.self) != nil
     }
 

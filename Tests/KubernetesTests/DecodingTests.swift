@@ -32,7 +32,8 @@ struct DecodingTests {
                 == ObjectMeta(
                     name: "web-0", namespace: "shop", uid: "3d5499f7", resourceVersion: "812",
                     labels: ["app": "web", "1": "2", "empty": "", "quoted": "yes"],
-                    annotations: ["policy.network.gke.io/enable-logging": "true"], isTerminating: true,
+                    annotations: ["policy.network.gke.io/enable-logging": "true"],
+                    creationTimestamp: "2026-11-23T04:53:49Z", isTerminating: true,
                     owners: [
                         OwnerReference(kind: "Thing", name: "other", isController: false),
                         OwnerReference(kind: "ReplicaSet", name: "web-5c"),

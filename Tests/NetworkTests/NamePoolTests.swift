@@ -14,9 +14,9 @@ extension TrafficTests {
 
         /// Trusts the outside host, and lets the clients ask it.
         private func withPool(
-            _ options: [String], _ body: (NameLab, IPAddress) async throws -> Void
+            _ options: [String], agent: [String] = [], _ body: (NameLab, IPAddress) async throws -> Void
         ) async throws {
-            try await NameLab.run(options: ["--dns-server", "172.31.0.0/24"]) { names in
+            try await NameLab.run(options: ["--dns-server", "172.31.0.0/24"] + agent) { names in
                 try await names.startPool(ip("198.18.0.1"), block: "198.18.0.0/15", options)
                 try names.agent.manifests.write("ask.yaml", NameLab.asking)
                 let resolver = names.lab.outside("outside").ipv4
@@ -44,8 +44,9 @@ extension TrafficTests {
             }
         }
 
-        @Test func aNameWithFiveHundredRotatingAddressesIsNeverDenied() async throws {
-            try await withPool(["--pool", "500", "--lifetime", "1", "--count", "8"]) { names, resolver in
+        @Test(arguments: [[], ["--fqdn-min-ttl", "1", "--fqdn-grace", "0"]])
+        func aNameWithFiveHundredRotatingAddressesIsNeverDenied(agent: [String]) async throws {
+            try await withPool(["--pool", "500", "--lifetime", "1", "--count", "8"], agent: agent) { names, resolver in
                 let denied = try names.agent.drops(.policyIsolated)
                 let requests = 200 * Self.seconds
                 let found = try await names.resolve(
@@ -53,6 +54,24 @@ extension TrafficTests {
                     options: ["--udp", "--same-name", "--rate", "200", "--timeout-ms", "5000"])
                 #expect(found == .init(ok: requests))
                 #expect(try names.agent.drops(.policyIsolated) == denied)
+            }
+        }
+
+        @Test func anAnswerThatFindsTheMapFullIsLearnedOnceThereIsRoom() async throws {
+            try await withPool(["--pool", "65536", "--lifetime", "60"], agent: ["--map-size-learned", "8"]) {
+                names, resolver in
+                // The agent makes room once a second: it has to be quicker once.
+                for number in 0..<400 {
+                    let before = try names.count(.noRoom)
+                    let found = try await names.look(up: "full\(number).web.test", from: names.client, at: resolver)
+                    if try names.count(.noRoom) == before { continue }
+                    let address = try #require(found.split(separator: " ").first.flatMap { IPAddress(String($0)) })
+                    try await eventually("the answer to be learned", within: .seconds(10)) {
+                        try DatapathReader(bpffs: names.agent.bpffs).learned().contains { $0.address == address }
+                    }
+                    return
+                }
+                Issue.record("the map was never full")
             }
         }
 

@@ -101,6 +101,26 @@ extension TrafficTests {
             }
         }
 
+        @Test(arguments: ["169.254.20.10", "169.254.169.254"])
+        func resolversOfTheNodeAtAddressesThatAllNodesHaveTeach(text: String) async throws {
+            try await NameLab.run { names in
+                let (address, node) = (ip(text), names.lab.node("node-a"))
+                let outside = names.lab.outside("outside")
+                // A cache of the node has the one, what the machine runs on the other one.
+                let host = text == "169.254.20.10" ? node : outside
+                try await host.output(["ip", "address", "add", "\(address)/32", "dev", "lo"])
+                if host.name != node.name {
+                    try await node.output(["ip", "route", "add", "\(address)/32", "via", "\(outside.ipv4)"])
+                }
+                try await names.startDnsmasq(on: host, at: address)
+                for options in [["--udp"], ["--tcp"]] {
+                    let found = try await names.resolve(
+                        "web.test", at: address, from: names.client, count: 5, options: options)
+                    #expect(found == .init(ok: 5), "\(options)")
+                }
+            }
+        }
+
         @Test func aRestartKeepsWhatWasLearnedAndSoDoesAChangeOfThePolicy() async throws {
             // Long enough for the whole test: what ends is another matter.
             try await NameLab.run(options: ["--fqdn-min-ttl", "600"]) { names in
@@ -141,10 +161,12 @@ extension TrafficTests {
             }
         }
 
-        @Test func anAnswerThatIsTooLongForTheDataPathIsLearnedByTheAgent() async throws {
+        /// 6 kB, and 56, which one record has no room for.
+        @Test(arguments: [400, 3_500])
+        func anAnswerThatIsTooLongForTheDataPathIsLearnedByTheAgent(addresses: Int) async throws {
             try await NameLab.run(options: ["--dns-server", "172.31.0.0/24"]) { names in
                 let outside = names.lab.outside("outside")
-                try await names.startUnbound(on: outside, more: 400)
+                try await names.startUnbound(on: outside, more: addresses)
                 try names.agent.manifests.write("ask.yaml", NameLab.asking)
                 try await eventually("an answer", within: .seconds(20)) {
                     let found = try await names.resolve(
@@ -154,7 +176,7 @@ extension TrafficTests {
                 try await eventually("the answer to be learned", within: .seconds(10)) {
                     try await names.client.ask(NameLab.web[0], NameLab.port, within: .milliseconds(400)).isAnswered
                 }
-                #expect(try names.count(.handedOver) > 0 && names.count(.learned) == 0)
+                #expect(try names.count(.handedOver) > 0 && names.count(.learned) == 0 && names.count(.lost) == 0)
             }
         }
     }

@@ -11,6 +11,19 @@ struct {
 	__type(value, struct apus_question);
 } new_question SEC(".maps");
 
+// The question that is noted now, for its place in the ring, and the one that it takes the place of.
+struct pod_question_places {
+	struct apus_pod_question noted;
+	struct apus_pod_question former;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pod_question_places);
+} pod_question_places SEC(".maps");
+
 enum {
 	DNS_QUESTIONS = 4, // that are looked for in one TCP segment
 };
@@ -84,6 +97,58 @@ ALWAYS_INLINE _Bool parse_question(struct dns_message *message, struct apus_ques
 	return 1;
 }
 
+// The place of a pod's next question in its ring.
+ALWAYS_INLINE __u32 next_place(__u32 endpoint)
+{
+	__u32 none = 0, *count = bpf_map_lookup_elem(&pod_question_counts, &endpoint);
+
+	if (!count) {
+		bpf_map_update_elem(&pod_question_counts, &endpoint, &none, BPF_NOEXIST);
+		count = bpf_map_lookup_elem(&pod_question_counts, &endpoint);
+	}
+	return count ? __sync_fetch_and_add(count, 1) % APUS_QUESTIONS_OF_POD : 0;
+}
+
+// Forgets the question that has the place, unless it is answered or was asked again since.
+GLOBAL int forget_question(void)
+{
+	__u32 first = 0;
+	const struct pod_question_places *places = bpf_map_lookup_elem(&pod_question_places, &first);
+	const struct apus_question *question;
+
+	if (!places)
+		return 0;
+	question = bpf_map_lookup_elem(&dns_questions, &places->former.key);
+	if (!question || question->asked_ns != places->former.asked_ns)
+		return 0;
+	bpf_map_delete_elem(&dns_questions, &places->former.key);
+	count_dns(APUS_DNS_COUNT_FORGOTTEN);
+	return 0;
+}
+
+// Gives the question a place among those of its pod, where the oldest one goes.
+GLOBAL int place_question(const struct apus_question_key *key, const struct apus_question *question)
+{
+	__u32 first = 0;
+	struct pod_question_places *places = bpf_map_lookup_elem(&pod_question_places, &first);
+	struct apus_pod_question_key place = {};
+	struct apus_pod_question *former;
+
+	if (!places || !key || !question)
+		return 0;
+	place.endpoint = question->endpoint;
+	place.place = next_place(question->endpoint);
+	places->noted.key = *key;
+	places->noted.asked_ns = question->asked_ns;
+	former = bpf_map_lookup_elem(&pod_questions, &place);
+	if (!former)
+		return bpf_map_update_elem(&pod_questions, &place, &places->noted, BPF_ANY);
+	places->former = *former;
+	*former = places->noted;
+	forget_question();
+	return 0;
+}
+
 // Notes the question that lies in this CPU's memory for the connection of the key there. One that is asked again under
 // its id waits anew; one that is not, and has no answer yet, gets none any more.
 GLOBAL int note_message(void)
@@ -104,6 +169,7 @@ GLOBAL int note_message(void)
 		report_unanswered(known);
 	}
 	bpf_map_update_elem(&dns_questions, key, question, BPF_ANY);
+	place_question(key, question);
 	count_dns(APUS_DNS_COUNT_QUESTIONS);
 	return 0;
 }

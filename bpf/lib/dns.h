@@ -195,7 +195,7 @@ ALWAYS_INLINE _Bool dns_load(struct __sk_buff *skb, struct dns_message *message,
 }
 
 // Copies the message at `offset` of the packet into this CPU's memory and parses it: enum apus_dns_problem.
-ALWAYS_INLINE int dns_read(struct __sk_buff *skb, __u32 offset, __u32 length)
+GLOBAL int dns_read(struct __sk_buff *skb, __u32 offset, __u32 length)
 {
 	struct dns_message *message = dns_message_here();
 

@@ -70,6 +70,29 @@ struct {
 	__type(value, struct dns_message);
 } dns_message SEC(".maps");
 
+// The agent puts a random number there when the map is made. Without it whoever owns a domain could make a name that
+// has the hash of another one's, which could not be learned any more.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} name_seed SEC(".maps");
+
+// FNV-1a, from a secret beginning.
+ALWAYS_INLINE __u64 dns_hash_start(void)
+{
+	__u32 first = 0;
+	const __u64 *seed = bpf_map_lookup_elem(&name_seed, &first);
+
+	return 0xcbf29ce484222325 ^ (seed ? *seed : 0);
+}
+
+ALWAYS_INLINE __u64 dns_hash(__u64 hash, __u32 character)
+{
+	return (hash ^ character) * 0x100000001b3;
+}
+
 ALWAYS_INLINE struct dns_message *dns_message_here(void)
 {
 	__u32 first = 0;
@@ -104,8 +127,7 @@ ALWAYS_INLINE void dns_append(struct dns_message *message, __u32 character)
 		barrier_var(place);
 		message->name[place & (APUS_DNS_NAME_MAX - 1)] = character;
 	}
-	// FNV-1a.
-	walk->hash = (walk->hash ^ character) * 0x100000001b3;
+	walk->hash = dns_hash(walk->hash, character);
 	walk->text++;
 }
 
@@ -196,7 +218,7 @@ GLOBAL int dns_walk_name(__u32 offset, __u32 end)
 		walk->after = offset + 2;
 		return 1;
 	}
-	*walk = (struct dns_walk){.hash = 0xcbf29ce484222325, .place = offset, .end = end, .segment = offset};
+	*walk = (struct dns_walk){.hash = dns_hash_start(), .place = offset, .end = end, .segment = offset};
 	bpf_loop(DNS_NAME_STEPS, dns_name_step, &message, 0);
 	if (!walk->is_done)
 		return 0;

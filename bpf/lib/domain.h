@@ -51,7 +51,7 @@ static long domain_step(__attribute__((unused)) __u64 index, void *context)
 }
 
 // The number of the pattern set that the name in question matches; 0: no pattern does.
-COLD __u32 domain_match(struct dns_message *message)
+COLD __attribute__((unused)) __u32 domain_match(struct dns_message *message)
 {
 	struct domain_walk walk = {.message = message};
 	const struct apus_domain_state *state;

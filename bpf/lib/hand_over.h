@@ -1,13 +1,17 @@
 // Answers that the agent is to learn from, as the data path did not.
 #pragma once
 
-#include "learn_address.h"
+#include "learn_lock.h"
 
 // Answers for the agent.
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 20);
 } dns_messages SEC(".maps");
+
+enum {
+	HANDED_OVER_RECORDS = 5, // more than a message of 64 KiB needs
+};
 
 // Says what the record is about; the bytes follow it. Returns whether they are there.
 ALWAYS_INLINE _Bool fill_record(struct __sk_buff *skb, struct apus_handed_over *record, __u32 offset, __u32 length,
@@ -19,6 +23,7 @@ ALWAYS_INLINE _Bool fill_record(struct __sk_buff *skb, struct apus_handed_over *
 	if (!key || !learning)
 		return 0;
 	*record = learning->record;
+	record->offset += learning->record_place;
 	record->time_ns = bpf_ktime_get_ns();
 	record->connection = key->connection;
 	record->endpoint = learning->endpoint;
@@ -43,21 +48,45 @@ ALWAYS_INLINE _Bool give_record(struct __sk_buff *skb, __u32 offset, __u32 lengt
 	return 1;
 }
 
-// Gives bytes of the packet to the agent, as `record` of what is being learned describes them.
+// Gives bytes of the packet to the agent, as `record` of what is being learned describes them: in several records
+// where one has no room for them.
 GLOBAL int hand_over(struct __sk_buff *skb, __u32 offset, __u32 length)
 {
-	_Bool given = length <= APUS_HANDED_OVER_SMALL ? give_record(skb, offset, length, APUS_HANDED_OVER_SMALL)
-						       : give_record(skb, offset, length, APUS_HANDED_OVER_MAX);
+	struct learning *learning = learning_here();
 
-	count_dns(given ? APUS_DNS_COUNT_HANDED_OVER : APUS_DNS_COUNT_LOST);
+	if (!learning)
+		return 0;
+	learning->record_place = 0;
+#pragma clang loop unroll(disable)
+	for (__u32 number = 0; number < HANDED_OVER_RECORDS && learning->record_place < length; number++) {
+		__u32 place = learning->record_place, rest = length - place;
+
+		if (rest > APUS_HANDED_OVER_MAX)
+			rest = APUS_HANDED_OVER_MAX;
+		if (!(rest <= APUS_HANDED_OVER_SMALL ? give_record(skb, offset + place, rest, APUS_HANDED_OVER_SMALL)
+						     : give_record(skb, offset + place, rest, APUS_HANDED_OVER_MAX)))
+			break;
+		count_dns(APUS_DNS_COUNT_HANDED_OVER);
+		learning->record_place = place + rest;
+	}
+	if (learning->record_place < length)
+		count_dns(APUS_DNS_COUNT_LOST);
 	return 0;
 }
 
-// Gives a whole message to the agent.
+// Gives a whole message to the agent; as parts of one where it is longer than a record.
 ALWAYS_INLINE void hand_over_message(struct __sk_buff *skb, struct learning *learning, __u32 offset, __u32 length,
 				     __u32 problem)
 {
-	learning->record = (struct apus_handed_over){.problem = problem};
+	// In place: the stack of those who get here is short.
+	__builtin_memset(&learning->record, 0, sizeof(learning->record));
+	learning->record.problem = problem;
+	if (length > APUS_HANDED_OVER_MAX) {
+		learning->record.kind = APUS_HANDED_OVER_SEGMENT;
+		// As good as any, as no two messages begin at one time at one place.
+		learning->record.number = learning->now + offset;
+		learning->record.total = length;
+	}
 	hand_over(skb, offset, length);
 }
 

@@ -1,208 +1,174 @@
 // How an address is learned under a name, or renewed (docs/fqdn.md).
 #pragma once
 
-#include "learn_room.h"
+#include "learn_name.h"
 
-ALWAYS_INLINE _Bool is_same_text(const struct apus_learned_name *left, const struct apus_learned_name *right)
-{
-	__u64 different = left->length ^ right->length;
-
-#pragma clang loop unroll(disable)
-	for (__u32 place = 0; place < APUS_DNS_NAME_MAX; place += 8)
-		different |= *(const __u64 *)&left->text[place] ^ *(const __u64 *)&right->text[place];
-	return !different;
-}
-
-// Copies the name in question, padded with zero bytes.
-static long copy_name_step(__attribute__((unused)) __u64 index, void *context)
-{
-	struct dns_message *message = *(struct dns_message **)context;
-	struct learning *learning = learning_here();
-	__u32 place = message->place++;
-
-	if (!learning || place >= APUS_DNS_NAME_MAX)
-		return 1;
-	barrier_var(place);
-	learning->text.text[place & (APUS_DNS_NAME_MAX - 1)] =
-		place < message->answer.name_length ? message->name[place & (APUS_DNS_NAME_MAX - 1)] : 0;
-	return 0;
-}
-
-enum name_outcome {
-	NAME_NOTED,
-	NAME_COLLIDES, // another one has its hash
-	NAME_HAS_NO_ROOM,
-	NAME_IS_GOING, // another CPU deletes it just now, or changes its holds
+// Which places of an address a name may take, in the order in which it looks for one.
+enum use_round {
+	USE_OF_NAME, // the one that it has
+	USE_FREE, // or one whose loss changes nothing: of the same patterns and sooner at its end, or ended and unused
+	USE_ANY, // the one that ends first
 };
 
-enum {
-	NAME_ATTEMPTS = 32,
-};
-
-ALWAYS_INLINE int try_name(const struct learning *learning)
-{
-	struct apus_learned_name *known = bpf_map_lookup_elem(&learned_names, &learning->name);
-
-	if (!known) {
-		long failed = bpf_map_update_elem(&learned_names, &learning->name, &learning->text, BPF_NOEXIST);
-
-		// Another CPU may have been first; where there is no room, there may be some now.
-		if (failed && failed != -EEXIST && !make_room())
-			return NAME_HAS_NO_ROOM;
-		return failed ? NAME_IS_GOING : NAME_NOTED;
-	}
-	if (!is_same_text(known, &learning->text))
-		return NAME_COLLIDES;
-	if (!hold_name(known))
-		return NAME_IS_GOING;
-	known->seen_ns = learning->now;
-	known->set = learning->set;
-	return NAME_NOTED;
-}
-
-// Makes sure that the name in question is held with the patterns that match it, and stays so while it is learned.
-GLOBAL int note_name(void)
-{
-	struct dns_message *message = dns_message_here();
-	struct learning *learning = learning_here();
-
-	if (!message || !learning)
-		return NAME_HAS_NO_ROOM;
-	learning->text.seen_ns = learning->now;
-	learning->text.set = learning->set;
-	learning->text.length = message->answer.name_length;
-	learning->text.holds = APUS_NAME_LEARNING;
-	message->place = 0;
-	bpf_loop(APUS_DNS_NAME_MAX, copy_name_step, &message, 0);
-#pragma clang loop unroll(disable)
-	for (__u32 attempt = 0; attempt < NAME_ATTEMPTS; attempt++) {
-		int outcome = try_name(learning);
-
-		if (outcome != NAME_IS_GOING)
-			return outcome;
-	}
-	return NAME_HAS_NO_ROOM;
-}
-
-// Takes a use over for the name. Its end comes after its name: until then it does not count. Returns whether another
-// CPU was not there first.
-ALWAYS_INLINE _Bool claim_use(struct apus_learned_use *use, __u64 old, __u64 name, __u64 end)
-{
-	if (__sync_val_compare_and_swap(&use->name, old, name) != old)
-		return 0;
-	*(volatile __u64 *)&use->end_ns = end;
-	return 1;
-}
-
-// Whether a name may take the place of another: of none, of one that has ended, of one of the same patterns that ends
-// before. In this order, as what has ended may still be what a live connection was admitted by.
-ALWAYS_INLINE _Bool may_replace(const struct apus_learned_use *use, __u32 round, const struct learning *learning,
-				__u64 end)
+// Whether the name may take the place and nothing is lost by it. A name that has ended may be what a
+// live connection was admitted by, if one was ever judged by the address.
+ALWAYS_INLINE _Bool is_free(const struct apus_learned_use *use, const struct learning *learning)
 {
 	if (!use->name)
 		return 1;
-	if (round == 1)
-		return use->end_ns <= learning->now;
-	return round == 2 && use->end_ns < end && learned_set(use, 0) == learning->set;
+	if (use->end_ns < learning->end_ns && learned_set(use, 0) == learning->set)
+		return 1;
+	return use->end_ns <= learning->now && !learning->judged;
 }
 
-enum {
-	USE_ROUNDS = 3,
-};
-
-// Adds the name to an address, or renews it. Returns whether there was room.
-GLOBAL int renew_address(struct apus_learned_address *address, __u64 end)
+// Takes a place for the name at hand. Between the two names it does not count for a connection, unless the same
+// patterns match both.
+ALWAYS_INLINE void take_use(struct apus_learned_use *use, struct learning *learning)
 {
-	struct learning *learning = learning_here();
+	__u64 old = use->name;
+
+	if (old && learned_set(use, 0) != learning->set)
+		*(volatile __u64 *)&use->end_ns = 0;
+	*(volatile __u64 *)&use->name = learning->name;
+	*(volatile __u64 *)&use->end_ns = learning->end_ns;
+	learning->claimed++;
+	if (old)
+		let_go_of_name(old, 1, 0);
+}
+
+// The place that a name takes in a part, APUS_LEARNED_NAMES: none.
+GLOBAL int find_place(const struct apus_learned_address *address, __u32 round)
+{
+	const struct learning *learning = learning_here();
+	__u32 found = APUS_LEARNED_NAMES;
+	__u64 end = ~0ULL;
 
 	if (!address || !learning)
-		return 0;
+		return APUS_LEARNED_NAMES;
 #pragma clang loop unroll(disable)
 	for (__u32 index = 0; index < APUS_LEARNED_NAMES; index++) {
-		if (address->uses[index].name != learning->name)
-			continue;
-		if (address->uses[index].end_ns < end)
-			address->uses[index].end_ns = end;
-		return 1;
-	}
-#pragma clang loop unroll(disable)
-	for (__u32 place = 0; place < USE_ROUNDS * APUS_LEARNED_NAMES; place++) {
-		struct apus_learned_use *use = &address->uses[place % APUS_LEARNED_NAMES];
+		const struct apus_learned_use *use = &address->uses[index];
 
-		__u64 old = use->name;
-
-		if (!may_replace(use, place / APUS_LEARNED_NAMES, learning, end) ||
-		    !claim_use(use, old, learning->name, end))
+		if (use->name == (round == USE_OF_NAME ? learning->name : 0))
+			return index;
+		if (round == USE_OF_NAME || use->end_ns >= end || (round == USE_FREE && !is_free(use, learning)))
 			continue;
-		learning->claimed++;
-		if (old)
-			let_go_of_name(old, 1, 0);
-		return 1;
+		end = use->end_ns;
+		found = index;
 	}
-	return 0;
+	return found;
 }
 
-// Returns whether the address is new and there was room for it, if need be once there is some.
-ALWAYS_INLINE _Bool add_address(const struct apus_learned_key *key, const struct apus_learned_address *fresh)
+// Learns the name in a part of an address that is locked. Returns whether it has it.
+ALWAYS_INLINE _Bool learn_part(struct apus_learned_address *address, struct learning *learning, __u32 round)
 {
-	long failed = bpf_map_update_elem(&learned_addresses, key, fresh, BPF_NOEXIST);
+	__u32 place = find_place(address, round);
+	struct apus_learned_use *use;
 
+	if (place >= APUS_LEARNED_NAMES)
+		return 0;
+	use = &address->uses[place];
+	if (round != USE_OF_NAME) {
+		if (round == USE_ANY && use->end_ns > learning->now)
+			count_dns(APUS_DNS_COUNT_CROWDED);
+		take_use(use, learning);
+	} else if (use->end_ns < learning->end_ns) {
+		use->end_ns = learning->end_ns;
+	}
+	return 1;
+}
+
+// Returns whether the address, or a part of one, is new and there was room for it, if need be once there is some.
+ALWAYS_INLINE _Bool add_part(struct learning *learning, const struct apus_learned_key *key, _Bool is_first)
+{
+	long failed;
+
+	learning->fresh.uses[0].name = learning->name;
+	learning->fresh.uses[0].end_ns = learning->end_ns;
+	learning->fresh.used_ns = is_first ? learning->used_ns : 0;
+	learning->fresh.judged = is_first && learning->judged;
+	failed = bpf_map_update_elem(&learned_addresses, key, &learning->fresh, BPF_NOEXIST);
 	if (failed && failed != -EEXIST && make_room())
-		failed = bpf_map_update_elem(&learned_addresses, key, fresh, BPF_NOEXIST);
+		failed = bpf_map_update_elem(&learned_addresses, key, &learning->fresh, BPF_NOEXIST);
+	if (!failed)
+		learning->claimed++;
 	return !failed;
 }
 
-// Learns an address for one policy. Returns whether there was room.
-ALWAYS_INLINE _Bool learn_for(struct learning *learning, __u32 policy, const struct apus_address *address, __u64 end)
+// Learns the name in one of the parts of an address that is locked. `number`: of the part.
+GLOBAL int learn_in_part(struct apus_learned_address *head, __u32 number, __u32 round)
 {
-	struct apus_learned_key key = {.address = *address, .policy = policy};
-	struct apus_learned_address *known = bpf_map_lookup_elem(&learned_addresses, &key);
+	struct learning *learning = learning_here();
+	struct apus_learned_address *address;
 
-	if (!known) {
-		learning->fresh.uses[0].name = learning->name;
-		learning->fresh.uses[0].end_ns = end;
-		learning->fresh.used_ns = learning->now;
-		if (add_address(&key, &learning->fresh)) {
-			learning->claimed++;
-			return 1;
-		}
-		known = bpf_map_lookup_elem(&learned_addresses, &key);
-		if (!known) {
-			count_dns(APUS_DNS_COUNT_NO_ROOM);
-			return 0;
-		}
-	}
-	if (renew_address(known, end))
-		return 1;
-	count_dns(APUS_DNS_COUNT_CROWDED);
-	return 1; // the agent could do no more about it
+	if (!head || !learning)
+		return 0;
+	learning->part = learning->key;
+	learning->part.part = number;
+	address = number ? bpf_map_lookup_elem(&learned_addresses, &learning->part) : head;
+	if (address)
+		return learn_part(address, learning, round);
+	if (round == USE_OF_NAME)
+		return 0;
+	// Known before it is there: nobody misses it.
+	if (head->further < number)
+		head->further = number;
+	return add_part(learning, &learning->part, 0);
 }
 
-static long learn_step(__attribute__((unused)) __u64 index, void *context)
+// Learns the name for an address that is locked: where it is, else where nothing is lost, else in the place of the name
+// that ends first in one part. A name that was just answered has to count.
+ALWAYS_INLINE void learn_locked(struct learning *learning, struct apus_learned_address *head)
 {
-	struct dns_message *message = *(struct dns_message **)context;
+	__u32 judged = learning->judged;
+
+	if (head->used_ns < learning->used_ns)
+		head->used_ns = learning->used_ns;
+	if (judged)
+		head->judged = 1;
+	learning->judged = head->judged;
+#pragma clang loop unroll(disable)
+	for (__u32 place = 0; place < 2 * APUS_LEARNED_PARTS; place++)
+		if (learn_in_part(head, place % APUS_LEARNED_PARTS, place / APUS_LEARNED_PARTS))
+			goto learned;
+	learn_in_part(head, 0, USE_ANY);
+learned:
+	learning->judged = judged;
+}
+
+// Learns the address at hand. Returns whether there was room.
+GLOBAL int learn_address(void)
+{
 	struct learning *learning = learning_here();
-	const struct apus_dns_address *address;
-	__u64 end;
-	__u32 place;
 
 	if (!learning)
-		return 1;
-	place = learning->place++;
-	if (place >= message->answer.address_count)
-		return 1;
-	barrier_var(place);
-	address = &message->addresses[place & (APUS_DNS_ADDRESSES_MAX - 1)];
-	end = (__u64)address->lifetime * 1000000000;
-	if (end < config.name_minimum_ns)
-		end = config.name_minimum_ns;
-	end += learning->now + config.name_grace_ns;
-	for (__u32 number = 0; number < 2; number++) {
-		__u32 policy = learning->policies[number];
+		return 0;
+#pragma clang loop unroll(disable)
+	for (__u32 attempt = 0; attempt < 4; attempt++) {
+		struct apus_learned_address *head = lock_address(learning);
 
-		if (policy && !learn_for(learning, policy, &address->address, end))
+		if (head) {
+			learn_locked(learning, head);
+			unlock_address(head);
+			return 1;
+		}
+		if (learning->busy)
+			return 0;
+		// Another CPU may have been first.
+		if (add_part(learning, &learning->key, 1))
+			return 1;
+	}
+	count_dns(APUS_DNS_COUNT_NO_ROOM);
+	return 0;
+}
+
+// Learns the address at hand for the policies at hand.
+ALWAYS_INLINE void learn_for_policies(struct learning *learning)
+{
+#pragma clang loop unroll(disable)
+	for (__u32 number = 0; number < 2; number++) {
+		learning->key.policy = learning->policies[number & 1];
+		if (learning->key.policy && !learn_address())
 			learning->missed++;
 	}
-	count_dns(APUS_DNS_COUNT_ADDRESSES);
-	return 0;
 }

@@ -3,6 +3,7 @@
 
 #include "answer.h"
 #include "hand_over.h"
+#include "learn_address.h"
 
 // Whether the parsed answer is to a question that was asked over the connection and still waits: then that is answered,
 // and told.
@@ -33,6 +34,33 @@ GLOBAL int answers_question(void)
 	report_answer(question);
 	bpf_map_delete_elem(&dns_questions, key);
 	return 1;
+}
+
+static long learn_step(__attribute__((unused)) __u64 index, void *context)
+{
+	struct dns_message *message = *(struct dns_message **)context;
+	struct learning *learning = learning_here();
+	const struct apus_dns_address *address;
+	__u64 lifetime;
+	__u32 place;
+
+	if (!learning)
+		return 1;
+	place = learning->place++;
+	if (place >= message->answer.address_count)
+		return 1;
+	barrier_var(place);
+	address = &message->addresses[place & (APUS_DNS_ADDRESSES_MAX - 1)];
+	lifetime = (__u64)address->lifetime * 1000000000;
+	if (lifetime < config.name_minimum_ns)
+		lifetime = config.name_minimum_ns;
+	learning->key = (struct apus_learned_key){.address = address->address};
+	learning->end_ns = learning->now + lifetime + config.name_grace_ns;
+	learning->used_ns = learning->now;
+	learning->judged = 0;
+	learn_for_policies(learning);
+	count_dns(APUS_DNS_COUNT_ADDRESSES);
+	return 0;
 }
 
 // Learns from the answer that was parsed in this CPU's memory. Returns whether there was room for all.

@@ -2,63 +2,20 @@
 // addresses that have ended.
 #pragma once
 
-#include <linux/errno.h>
+#include "learn_lock.h"
 
-#include "policy.h"
-#include "question.h"
-
-// The answer that a connection has begun and not ended: see learn_stream.h.
-struct answer_stream {
-	__u64 opened_ns; // of the connection: another one may have its ports by now
-	__u32 start; // sequence number of the first byte
-	__u32 length;
-};
-
-// What is being learned. Nothing else runs on the CPU meanwhile, as tcx programs run with bottom halves disabled.
-struct learning {
-	__u32 endpoint;
-	__u32 identity;
-	__u32 policies[2]; // that it is learned for, 0: none
-	__u64 now;
-	struct answer_stream stream; // the connection, and an answer that begins
-	__u32 first; // where in the packet the bytes begin, and where they end
-	__u32 end;
-	__be32 sequence; // of the first one in TCP
-	__be16 word; // of the packet, at hand
-	__u32 carried; // length of the message at hand, and 1 more, where the segment has not all of it; 0: it has
-	__u32 padding;
-	__u64 name; // hash
-	__u32 set;
-	__u32 place; // of the next address
-	__u32 missed; // addresses for which there was no room
-	__u32 claimed; // places of addresses that the name has got
-	__u64 going[APUS_LEARNED_NAMES]; // names of an address that goes
-	__u64 room_made_ns; // when this CPU looked for room last
-	struct apus_handed_over record; // what the agent is to be told with bytes that it gets
-	struct apus_learned_address fresh;
-	struct apus_learned_name text;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct learning);
-} learning SEC(".maps");
-
-ALWAYS_INLINE struct learning *learning_here(void)
-{
-	__u32 first = 0;
-
-	return bpf_map_lookup_elem(&learning, &first);
-}
-
-// Takes a hold of a name, unless its last one is gone: whoever let go of that is about to delete it.
-ALWAYS_INLINE _Bool hold_name(struct apus_learned_name *name)
+// Takes a hold of a name, unless its last one is gone: whoever let go of that is about to delete it. It may be deleted
+// already, and its memory another name's: then nothing is held.
+ALWAYS_INLINE _Bool hold_name(__u64 hash, struct apus_learned_name *name)
 {
 	__u32 holds = *(const volatile __u32 *)&name->holds;
 
-	return holds && __sync_val_compare_and_swap(&name->holds, holds, holds + APUS_NAME_LEARNING) == holds;
+	if (!holds || __sync_val_compare_and_swap(&name->holds, holds, holds + APUS_NAME_LEARNING) != holds)
+		return 0;
+	if (bpf_map_lookup_elem(&learned_names, &hash) == name)
+		return 1;
+	__sync_fetch_and_add(&name->holds, -APUS_NAME_LEARNING);
+	return 0;
 }
 
 // Lets go of a name but for some of the holds, and deletes it where none is left.
@@ -76,14 +33,9 @@ enum {
 
 struct bpf_map; // the kernel's
 
-// Deletes an address that has ended and that no connection was ever judged by.
-static long make_room_step(struct bpf_map *map, const struct apus_learned_key *key,
-			   struct apus_learned_address *address, __attribute__((unused)) void *context)
+// Whether all names of the address have ended, and no connection was ever judged by it. Notes the names.
+ALWAYS_INLINE _Bool is_of_no_use(const struct apus_learned_address *address, struct learning *learning)
 {
-	struct learning *learning = learning_here();
-
-	if (!learning)
-		return 1;
 	if (address->judged)
 		return 0;
 	for (__u32 index = 0; index < APUS_LEARNED_NAMES; index++) {
@@ -91,8 +43,28 @@ static long make_room_step(struct bpf_map *map, const struct apus_learned_key *k
 		if (learning->going[index] && address->uses[index].end_ns > learning->now)
 			return 0;
 	}
-	if (bpf_map_delete_elem(map, key))
+	return 1;
+}
+
+// Deletes an address that has ended and that no connection was ever judged by. Those of more than one part, and what
+// another CPU is at, are left alone.
+static long make_room_step(struct bpf_map *map, const struct apus_learned_key *key,
+			   struct apus_learned_address *address, __attribute__((unused)) void *context)
+{
+	struct learning *learning = learning_here();
+
+	if (!learning)
+		return 1;
+	if (key->part || address->further || !is_of_no_use(address, learning))
 		return 0;
+	if (__sync_val_compare_and_swap(&address->lock, 0, lock_token()) != 0)
+		return 0;
+	// Once more: it may have been renewed before it was locked.
+	if (bpf_map_lookup_elem(map, key) != address || address->further || !is_of_no_use(address, learning) ||
+	    bpf_map_delete_elem(map, key)) {
+		unlock_address(address);
+		return 0;
+	}
 	count_dns(APUS_DNS_COUNT_MADE_ROOM);
 	for (__u32 index = 0; index < APUS_LEARNED_NAMES; index++)
 		if (learning->going[index])

@@ -17,6 +17,12 @@ enum {
 	HALF_LENGTH = 1 << 31, // the stream ended behind the upper byte of a length, which is the lower one here
 };
 
+// The sequence number of the byte at `offset` of the packet.
+ALWAYS_INLINE __u32 sequence_of(const struct learning *learning, __u32 offset)
+{
+	return bpf_ntohl(learning->sequence) + offset - learning->first;
+}
+
 // The segment begins with the lower byte of a length whose upper one came before. Returns where the message begins.
 ALWAYS_INLINE __u32 continue_length(struct __sk_buff *skb, struct learning *learning,
 				    const struct apus_connection_key *key, __u32 upper)
@@ -33,7 +39,7 @@ ALWAYS_INLINE __u32 continue_length(struct __sk_buff *skb, struct learning *lear
 
 // Hands over what belongs to the answer that the segment goes on with. Returns where the next answer begins, 0: the
 // segment has none.
-GLOBAL int continue_stream(struct __sk_buff *skb, __u32 sequence)
+GLOBAL int continue_stream(struct __sk_buff *skb)
 {
 	struct apus_question_key *key = question_key_here();
 	struct learning *learning = learning_here();
@@ -47,7 +53,7 @@ GLOBAL int continue_stream(struct __sk_buff *skb, __u32 sequence)
 	known = bpf_map_lookup_elem(&dns_streams, &key->connection);
 	if (!known)
 		return first;
-	behind = sequence - known->start;
+	behind = sequence_of(learning, first) - known->start;
 	length = known->length;
 	// Before it: sent again from its beginning, or from the one before. The length is no part of it.
 	if (known->opened_ns != learning->stream.opened_ns || (__s32)behind < 0)
@@ -55,6 +61,12 @@ GLOBAL int continue_stream(struct __sk_buff *skb, __u32 sequence)
 	if (length & HALF_LENGTH)
 		return behind ? first : continue_length(skb, learning, &key->connection, length);
 	learning->record.number = known->start;
+	if (!behind && learning->end - first >= length) {
+		// Only its length came before: it is here as a whole.
+		bpf_map_delete_elem(&dns_streams, &key->connection);
+		learning->carried = length + 1;
+		return first;
+	}
 	if (behind + (learning->end - first) >= length)
 		bpf_map_delete_elem(&dns_streams, &key->connection);
 	if (behind == length)
@@ -73,7 +85,7 @@ GLOBAL int continue_stream(struct __sk_buff *skb, __u32 sequence)
 
 // An answer begins at `offset` of which the segment has not all: its first part is for the agent. Nothing is noted of
 // what nobody asked for, so that bytes which only look like a beginning do not put the rest of the stream off.
-GLOBAL int begin_stream(struct __sk_buff *skb, __u32 offset, __u32 sequence, __u32 length)
+GLOBAL int begin_stream(struct __sk_buff *skb, __u32 offset, __u32 length)
 {
 	struct apus_question_key *key = question_key_here();
 	struct learning *learning = learning_here();
@@ -90,7 +102,7 @@ GLOBAL int begin_stream(struct __sk_buff *skb, __u32 offset, __u32 sequence, __u
 			return 0;
 		}
 	}
-	learning->stream.start = learning->record.number = sequence;
+	learning->stream.start = learning->record.number = sequence_of(learning, offset);
 	learning->stream.length = length;
 	bpf_map_update_elem(&dns_streams, &key->connection, &learning->stream, BPF_ANY);
 	learning->record.kind = APUS_HANDED_OVER_SEGMENT;
@@ -102,10 +114,11 @@ GLOBAL int begin_stream(struct __sk_buff *skb, __u32 offset, __u32 sequence, __u
 
 // What is left of a segment: the upper byte of a length, which is noted, or more answers than are looked for, which the
 // agent gets in a row.
-GLOBAL int leave_rest(struct __sk_buff *skb, __u32 offset, __u32 sequence)
+GLOBAL int leave_rest(struct __sk_buff *skb, __u32 offset)
 {
 	struct apus_question_key *key = question_key_here();
 	struct learning *learning = learning_here();
+	__u32 length;
 	__u8 upper;
 
 	if (!key || !learning || offset >= learning->end)
@@ -113,14 +126,15 @@ GLOBAL int leave_rest(struct __sk_buff *skb, __u32 offset, __u32 sequence)
 	count_dns(APUS_DNS_COUNT_SEGMENTED);
 	if (offset + DNS_STREAM_LENGTH <= learning->end) {
 		learning->record.kind = APUS_HANDED_OVER_ROW;
-		learning->record.number = sequence;
+		learning->record.number = sequence_of(learning, offset);
 		learning->record.offset = 0;
-		hand_over_part(skb, learning, offset, learning->end - offset, 0);
+		length = learning->end - offset;
+		hand_over_part(skb, learning, offset, length, length > APUS_HANDED_OVER_MAX ? length : 0);
 		return 0;
 	}
 	if (bpf_skb_load_bytes(skb, offset, &upper, sizeof(upper)) < 0)
 		return 0;
-	learning->stream.start = sequence + sizeof(upper);
+	learning->stream.start = sequence_of(learning, offset) + sizeof(upper);
 	learning->stream.length = HALF_LENGTH | upper;
 	bpf_map_update_elem(&dns_streams, &key->connection, &learning->stream, BPF_ANY);
 	return 0;
@@ -146,13 +160,11 @@ ALWAYS_INLINE __u32 stream_length(struct __sk_buff *skb, struct learning *learni
 GLOBAL int learn_segment(struct __sk_buff *skb)
 {
 	struct learning *learning = learning_here();
-	__u32 offset, sequence;
+	__u32 offset;
 
 	if (!learning)
 		return 0;
-	sequence = bpf_ntohl(learning->sequence);
-	offset = continue_stream(skb, sequence);
-	sequence -= learning->first;
+	offset = continue_stream(skb);
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < DNS_STREAM_MESSAGES && offset && offset < learning->end; i++) {
 		__u32 length = stream_length(skb, learning, &offset);
@@ -161,13 +173,15 @@ GLOBAL int learn_segment(struct __sk_buff *skb)
 			break;
 		length--;
 		if (offset + length > learning->end) {
-			begin_stream(skb, offset, sequence + offset, length);
+			begin_stream(skb, offset, length);
 			return 0;
 		}
 		learn_message(skb, learning, offset, length);
 		offset += length;
 	}
-	if (offset)
-		leave_rest(skb, offset, sequence + offset);
+	if (learning->carried) // the segment was the rest of a length, and no more
+		begin_stream(skb, offset, learning->carried - 1);
+	else if (offset)
+		leave_rest(skb, offset);
 	return 0;
 }

@@ -24,13 +24,14 @@ struct {
 
 enum {
 	LEARNED_USE_STEP_NS = 1000000000, // how exactly it is told when an address was used
+	LEARNED_USES = APUS_LEARNED_PARTS * APUS_LEARNED_NAMES, // names that an address may have in one scope at a time
 };
 
 // What the class and the names of the peer that is judged admit. Nothing else runs on the CPU meanwhile, as tcx
 // programs run with bottom halves disabled.
 struct learned_peer {
-	__u32 sets[APUS_LEARNED_NAMES + 1]; // classes of the names and, last, of the peer itself; 0: none
-	__u32 padding;
+	__u32 sets[LEARNED_USES + 1]; // classes of the peer itself and of its names that admit anything
+	__u32 count;
 	__u64 pages; // one bit a page: those with any rules that they admit
 	struct apus_policy_bits joined; // of the page that was asked for last, which is in place of the first one
 };
@@ -69,38 +70,57 @@ ALWAYS_INLINE __u32 learned_set(const struct apus_learned_use *use, __u64 now)
 	return name ? name->set : 0;
 }
 
+// Adds a class to what the peer is judged by. Returns whether it admits anything.
+ALWAYS_INLINE _Bool learned_add(struct learned_peer *found, __u32 policy, __u32 set)
+{
+	__u64 pages = set ? pages_of(bits_of_class(policy, set, 0)) : 0;
+	__u32 count = found->count;
+
+	if (!pages || count > LEARNED_USES)
+		return 0;
+	barrier_var(count);
+	if (count > LEARNED_USES)
+		return 0;
+	found->sets[count] = set;
+	found->count = count + 1;
+	found->pages |= pages;
+	return 1;
+}
+
 // Finds under which pattern sets an address was learned for a policy, and the pages with rules that they or its class
 // admit. 0: under none. `now` of 0 makes all names count that are held, ended ones too.
 GLOBAL int learned_find(__u32 policy, const struct apus_address *peer, __u32 class_id, __u64 now)
 {
 	struct apus_learned_key key = {.policy = policy};
 	struct learned_peer *found = learned_peer_here();
-	struct apus_learned_address *address;
+	struct apus_learned_address *head, *address;
+	_Bool admits = 0;
 
 	if (!peer || !found)
 		return 0;
 	key.address = *peer;
-	address = bpf_map_lookup_elem(&learned_addresses, &key);
-	if (!address)
+	address = head = bpf_map_lookup_elem(&learned_addresses, &key);
+	if (!head)
 		return 0;
-	found->pages = 0;
+	found->pages = found->count = 0;
+	learned_add(found, policy, class_id);
 #pragma clang loop unroll(disable)
-	for (__u32 index = 0; index < APUS_LEARNED_NAMES; index++) {
-		__u32 set = learned_set(&address->uses[index], now);
-
-		found->sets[index] = set;
-		if (set)
-			found->pages |= pages_of(bits_of_class(policy, set, 0));
+	for (__u32 place = 0; place < LEARNED_USES; place++) {
+		if (place && place % APUS_LEARNED_NAMES == 0) {
+			key.part = place / APUS_LEARNED_NAMES;
+			if (key.part > head->further)
+				break;
+			address = bpf_map_lookup_elem(&learned_addresses, &key);
+		}
+		if (address && learned_add(found, policy, learned_set(&address->uses[place % APUS_LEARNED_NAMES], now)))
+			admits = 1;
 	}
-	if (now && (__s64)(now - address->used_ns) > LEARNED_USE_STEP_NS)
-		address->used_ns = now;
-	if (!found->pages)
+	if (now && (__s64)(now - head->used_ns) > LEARNED_USE_STEP_NS)
+		head->used_ns = now;
+	if (!admits)
 		return 0;
-	if (!address->judged)
-		address->judged = 1;
-	found->sets[APUS_LEARNED_NAMES] = class_id;
-	if (class_id)
-		found->pages |= pages_of(bits_of_class(policy, class_id, 0));
+	if (!head->judged)
+		head->judged = 1;
 	return 1;
 }
 
@@ -114,11 +134,11 @@ GLOBAL int learned_join(__u32 policy, __u64 mask)
 	__builtin_memset(&found->joined.bits, 0, sizeof(found->joined.bits));
 	found->joined.pages = mask;
 #pragma clang loop unroll(disable)
-	for (__u32 index = 0; index < APUS_LEARNED_NAMES + 1; index++) {
+	for (__u32 index = 0; index < LEARNED_USES + 1 && index < found->count; index++) {
 		__u32 set = found->sets[index];
 		const struct apus_policy_bits *bits;
 
-		bits = set ? bits_of_class(policy, set, 0) : NULL;
+		bits = bits_of_class(policy, set, 0);
 		if (!(pages_of(bits) & mask))
 			continue;
 		if (is_further_page(bits, mask))

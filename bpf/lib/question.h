@@ -22,6 +22,24 @@ struct {
 	__type(value, struct apus_question);
 } dns_questions SEC(".maps");
 
+// Which questions each pod asked last, so that one pod can't push out those of all others.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 262144);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct apus_pod_question_key);
+	__type(value, struct apus_pod_question);
+} pod_questions SEC(".maps");
+
+// How many questions each pod has asked.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, __u32);
+} pod_question_counts SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, APUS_DNS_COUNTERS);

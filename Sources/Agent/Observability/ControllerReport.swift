@@ -47,6 +47,8 @@ struct ControllerReport: Sendable {
     /// Questions that nobody answered in time.
     var unanswered: UInt64
     var healthChecks = HealthChecks.Counts()
+    /// Names of addresses that were not copied, as maps were full.
+    var uncopied: UInt64
 }
 
 extension NodeController {
@@ -61,7 +63,7 @@ extension NodeController {
             handedOverInterfaces: (attachments.held.count, attachments.strangers.count),
             frontends: state.services.programs.count, learned: names.keeper.counts,
             handedOver: names.learner.counts, unanswered: names.questions.unanswered,
-            healthChecks: monitor.checks.counts)
+            healthChecks: monitor.checks.counts, uncopied: kernel.uncopiedNames)
     }
 
     private func mapReports() -> [ControllerReport.Map] {

@@ -44,6 +44,10 @@ extension AgentMetrics {
                 "apus_fqdn_evicted_total", .counter,
                 "Learned addresses that had to make room although they had not ended.",
                 [MetricSample(.count(learned.evicted))]),
+            MetricFamily(
+                "apus_fqdn_uncopied_total", .counter,
+                "Names of addresses that were not copied for the policy that pods got, as their maps were full.",
+                [MetricSample(.count(controller.uncopied))]),
         ]
     }
 }

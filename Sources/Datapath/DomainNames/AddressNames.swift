@@ -41,9 +41,7 @@ public struct AddressNames: ~Copyable, Sendable {
     /// ended are among them while they are held.
     public mutating func names(of address: IPAddress, for policy: PolicyID) -> [HeldName] {
         guard hasNames(policy.rawValue) else { return [] }
-        let key = apus_learned_key(address: apus_address(address), policy: policy.rawValue, padding: 0)
-        guard let held = try? addresses.lookup(key, as: apus_learned_address.self) else { return [] }
-        return held.learned.compactMap { use in
+        return uses(of: address, for: policy).compactMap { use in
             guard let record = try? names.lookup(use.name, as: apus_learned_name.self) else { return nil }
             return HeldName(name: LearnedNameRecord(record).name, end: use.end_ns, set: record.set)
         }.sorted { ($1.end, $0.name) < ($0.end, $1.name) }
@@ -56,11 +54,24 @@ public struct AddressNames: ~Copyable, Sendable {
     ///   - name: in lower case, without a trailing dot.
     ///   - now: nanoseconds of the monotonic clock.
     public func addresses(of name: String, for policy: PolicyID, now: UInt64) -> [IPAddress] {
-        let hash = NameHash(name).value
+        let hashes = Set(((try? names.learnedNames()) ?? []).filter { $0.record.name == name }.map(\.key))
         let held = (try? addresses.learnedAddresses()) ?? []
-        return held.filter { key, value in
-            key.policy == policy.rawValue && value.learned.contains { $0.name == hash && $0.end_ns > now }
-        }.map(\.key.address.address).sorted()
+        let found = held.filter { key, value in
+            key.policy == policy.rawValue && value.learned.contains { hashes.contains($0.name) && $0.end_ns > now }
+        }
+        return Set(found.map(\.key.address.address)).sorted()
+    }
+
+    /// The names of all parts of an address.
+    private func uses(of address: IPAddress, for policy: PolicyID) -> [apus_learned_use] {
+        var key = apus_learned_key(address: apus_address(address), policy: policy.rawValue, part: 0)
+        guard let head = try? addresses.lookup(key, as: apus_learned_address.self) else { return [] }
+        var uses = head.learned
+        for part in 0..<UInt32(head.further) {
+            key.part = part + 1
+            uses += (try? addresses.lookup(key, as: apus_learned_address.self))?.learned ?? []
+        }
+        return uses
     }
 
     /// The names of an address as text.

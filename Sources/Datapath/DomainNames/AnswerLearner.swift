@@ -28,27 +28,25 @@ public struct HandedOverCounts: Sendable, Hashable {
 public struct AnswerLearner: ~Copyable, Sendable {
     private var ring: RingBuffer
     private let questions: BPFMap
-    private let names: BPFMap
-    private let addresses: BPFMap
+    private let teacher: NameTeacher
     private let minimumLifetime: UInt64
     private let grace: UInt64
     private let questionTimeout: UInt64
     private var assembler = MessageAssembler<AnswerConnection>()
     private var learned = HandedOverCounts()
     /// What there was no room for, to be learned when some was made.
-    private var refused: [Lesson] = []
+    private var refused: [NameLesson] = []
     private static let refusedMost = 1024
     /// Answers that nobody has been told of yet; the data path tells of those that it could read.
     private var read: [DatapathAnswer] = []
 
     init(
-        ring: consuming RingBuffer, questions: consuming BPFMap, names: consuming BPFMap, addresses: consuming BPFMap,
-        minimumLifetime: UInt64, grace: UInt64, questionTimeout: UInt64
+        ring: consuming RingBuffer, questions: consuming BPFMap, teacher: NameTeacher, minimumLifetime: UInt64,
+        grace: UInt64, questionTimeout: UInt64
     ) {
         self.ring = ring
         self.questions = questions
-        self.names = names
-        self.addresses = addresses
+        self.teacher = teacher
         self.minimumLifetime = minimumLifetime
         self.grace = grace
         self.questionTimeout = questionTimeout
@@ -86,7 +84,8 @@ public struct AnswerLearner: ~Copyable, Sendable {
     private mutating func messages(of record: HandedOver) -> [[UInt8]] {
         switch record.kind {
         case .message: [record.bytes]
-        case .row: record.messagesInRow
+        case .row where record.header.total == 0: HandedOver.messages(inRow: record.bytes)
+        case .row: completed(by: record).map { HandedOver.messages(inRow: $0) } ?? []
         case .segment, .fragment: completed(by: record).map { [$0] } ?? []
         }
     }
@@ -100,7 +99,7 @@ public struct AnswerLearner: ~Copyable, Sendable {
                 connection: record.connection, number: record.header.number, isDatagram: record.kind == .fragment),
             now: record.header.time_ns)
         guard case .complete(let whole) = outcome else { return nil }
-        if record.kind == .segment { return whole }
+        if record.kind != .fragment { return whole }
         guard let datagram = UDPDatagram(whole, between: record.ends) else {
             learned.contradictory += 1
             return nil
@@ -111,10 +110,10 @@ public struct AnswerLearner: ~Copyable, Sendable {
     private mutating func learn(_ message: [UInt8], _ answer: HandedOver, _ tables: DatapathTables) {
         guard let response = try? DNSResponse(parsing: message.span.bytes) else {
             learned.unreadable += 1
+            tellUnreadable(message, answer)
             return
         }
-        let hash = NameHash(response.name)
-        guard takeQuestion(answer, response, hash) else {
+        guard takeQuestion(answer, response) else {
             learned.unasked += 1
             return
         }
@@ -124,102 +123,88 @@ public struct AnswerLearner: ~Copyable, Sendable {
             learned.unmatched += 1
             return
         }
-        let lesson = Lesson(response: response, set: set, policies: policies, time: answer.header.time_ns)
-        do throws(BPFError) {
-            try hold(lesson)
+        let lesson = lesson(response, set, policies, at: answer.header.time_ns)
+        if learn(lesson) { return }
+        learned.refused += 1
+        if refused.count < Self.refusedMost { refused.append(lesson) }
+    }
+
+    /// Returns whether there was room for all.
+    private mutating func learn(_ lesson: NameLesson) -> Bool {
+        switch try? teacher.learn(lesson) {
+        case .APUS_LESSON_LEARNED?:
             learned.learned += 1
-        } catch {
+            return true
+        case .APUS_LESSON_COLLIDED?:
+            // The data path counts it; more room would not help.
             learned.refused += 1
-            if refused.count < Self.refusedMost { refused.append(lesson) }
+            return true
+        case .APUS_LESSON_NO_ROOM?, .APUS_LESSON_OUTCOMES?, nil: return false
         }
     }
 
     /// Learns once more what there was no room for; what finds none again is let go.
     public mutating func learnRefused() {
-        for lesson in refused {
-            do throws(BPFError) {
-                try hold(lesson)
-                learned.learned += 1
-            } catch {}
-        }
+        for lesson in refused { _ = learn(lesson) }
         refused = []
     }
 
-    /// What an answer teaches.
-    private struct Lesson {
-        let response: DNSResponse
-        let set: UInt32
-        let policies: [UInt32]
-        /// When the answer came, CLOCK_MONOTONIC in nanoseconds.
-        let time: UInt64
-    }
-
-    private func hold(_ lesson: Lesson) throws(BPFError) {
-        let hash = NameHash(lesson.response.name)
-        try hold(lesson.response.name, hash, set: lesson.set, at: lesson.time)
-        for policy in lesson.policies {
-            for address in lesson.response.addresses { try learn(address, hash, policy, at: lesson.time) }
+    private func lesson(_ response: DNSResponse, _ set: UInt32, _ policies: [UInt32], at time: UInt64) -> NameLesson {
+        let addresses = response.addresses.map { address in
+            let lifetime = max(UInt64(address.lifetime) * 1_000_000_000, minimumLifetime)
+            return apus_lesson_address(
+                address: apus_address(address.address), end_ns: time + lifetime + grace, used_ns: time, judged: 0,
+                padding: 0)
         }
+        return NameLesson(name: response.name, set: set, time: time, policies: policies, addresses: addresses)
     }
 
     /// Whether the pod asked for this over the connection. The question is answered then.
-    private mutating func takeQuestion(_ answer: HandedOver, _ response: DNSResponse, _ hash: NameHash) -> Bool {
+    private mutating func takeQuestion(_ answer: HandedOver, _ response: DNSResponse) -> Bool {
         // One that found no room was taken by the data path.
         if answer.header.problem == apus_dns_problem.APUS_DNS_PARSED.rawValue { return true }
-        var key = apus_question_key()
-        key.connection = answer.header.connection
-        key.id = response.id
-        guard let question = try? questions.lookup(key, as: apus_question.self),
-            question.hash == hash.question(type: response.type),
-            answer.header.time_ns <= question.asked_ns + questionTimeout
+        guard let question = waitingQuestion(answer, id: response.id), question.asks(response.name, response.type)
         else { return false }
-        _ = try? questions.delete(key)
-        read.append(DatapathAnswer(response, to: RawQuestion(key: key, value: question), at: answer.header.time_ns))
+        _ = try? questions.delete(question.key)
+        read.append(DatapathAnswer(response, to: question, at: answer.header.time_ns))
         return true
     }
 
-    private func hold(_ name: String, _ hash: NameHash, set: UInt32, at time: UInt64) throws(BPFError) {
-        var record = apus_learned_name()
-        record.seen_ns = time
-        record.set = set
-        record.holds = APUS_NAME_KEPT.rawValue
-        record.length = UInt32(name.utf8.count)
-        withUnsafeMutableBytes(of: &record.text) { $0.copyBytes(from: name.utf8.prefix($0.count)) }
-        if let known = try names.lookup(hash.value, as: apus_learned_name.self) {
-            guard LearnedNameRecord(known).name == name else {
-                throw BPFError(operation: "hold name", errno: .exists, detail: name)
-            }
-            record.seen_ns = max(time, known.seen_ns)
+    /// Tells of an answer of which only the header could be read: its question is not unanswered.
+    private mutating func tellUnreadable(_ message: [UInt8], _ answer: HandedOver) {
+        guard let header = UnreadableAnswer(message), let question = waitingQuestion(answer, id: header.id) else {
+            return
         }
-        try names.update(hash.value, record)
+        _ = try? questions.delete(question.key)
+        read.append(DatapathAnswer(header, to: question, at: answer.header.time_ns))
     }
 
-    private func learn(
-        _ address: DNSResponse.Address, _ hash: NameHash, _ policy: UInt32, at time: UInt64
-    ) throws(BPFError) {
-        let lifetime = max(UInt64(address.lifetime) * 1_000_000_000, minimumLifetime)
-        var value = apus_learned_address()
-        value.learned = [apus_learned_use(name: hash.value, end_ns: time + lifetime + grace)]
-        value.used_ns = time
-        try addresses.learn(
-            apus_learned_key(address: apus_address(address.address), policy: policy, padding: 0), value)
+    /// The question with an id that waits for an answer over the connection.
+    private func waitingQuestion(_ answer: HandedOver, id: UInt16) -> RawQuestion? {
+        var key = apus_question_key()
+        key.connection = answer.header.connection
+        key.id = id
+        guard let question = try? questions.lookup(key, as: apus_question.self),
+            answer.header.time_ns <= question.asked_ns + questionTimeout
+        else { return nil }
+        return RawQuestion(key: key, value: question)
     }
 }
 
-/// The hash of a name, as the data path makes it: FNV-1a over its text with a dot behind each label.
-struct NameHash {
-    let value: UInt64
+/// What can be read of an answer that is malformed, or has more than one question.
+struct UnreadableAnswer {
+    let id: UInt16
+    /// Without the upper bits that EDNS has.
+    let code: UInt16
+    let isTruncated: Bool
 
-    init(_ name: String) {
-        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-        for byte in name.isEmpty ? [] : Array(name.utf8) + [UInt8(ascii: ".")] {
-            hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3
-        }
-        value = hash
+    /// Nil when it is not even an answer.
+    init?(_ message: [UInt8]) {
+        guard message.count >= 4, message[2] & 0x80 != 0 else { return nil }
+        id = UInt16(message[0]) << 8 | UInt16(message[1])
+        code = UInt16(message[3] & 0xf)
+        isTruncated = message[2] & 0x02 != 0
     }
-
-    /// The hash of the question for records of a type.
-    func question(type: DNSType) -> UInt64 { value ^ UInt64(type.rawValue) &* 0x9e37_79b9_7f4a_7c15 }
 }
 
 extension DatapathTables {
@@ -236,16 +221,16 @@ extension DatapathKernel {
     /// What keeps the map of learned addresses small.
     public func learnedKeeper() throws -> LearnedKeeper {
         LearnedKeeper(
-            addresses: try box("learned_addresses").map.duplicate(), names: try box("learned_names").map.duplicate(),
-            established: try box("connections").map.duplicate(), halfOpen: try box("half_open").map.duplicate(),
-            counters: try box("dns_counters").map.duplicate())
+            teacher: programs.names, addresses: try box("learned_addresses").map.duplicate(),
+            names: try box("learned_names").map.duplicate(), established: try box("connections").map.duplicate(),
+            halfOpen: try box("half_open").map.duplicate(), counters: try box("dns_counters").map.duplicate())
     }
 
     /// What learns from the answers that the data path hands over; there may be only one at a time.
     public func answerLearner() throws -> AnswerLearner {
         AnswerLearner(
             ring: try RingBuffer(try box("dns_messages").map), questions: try box("dns_questions").map.duplicate(),
-            names: try box("learned_names").map.duplicate(), addresses: try box("learned_addresses").map.duplicate(),
+            teacher: programs.names,
             minimumLifetime: options.minimumNameLifetime, grace: options.nameGrace,
             questionTimeout: options.timeouts.question)
     }

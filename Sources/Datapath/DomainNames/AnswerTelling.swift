@@ -28,6 +28,14 @@ struct RawQuestion {
         now > value.asked_ns && now - value.asked_ns > timeout
     }
 
+    /// Whether it asks for a type of records of a name.
+    func asks(_ name: String, _ type: DNSType) -> Bool { value.type == type.rawValue && self.name == name }
+
+    /// Lower case, no trailing dot.
+    fileprivate var name: String {
+        withUnsafeBytes(of: value.name) { String(decoding: $0.prefix(Int(value.name_length)), as: UTF8.self) }
+    }
+
     /// The pod and the resolver.
     fileprivate var tuple: FlowTuple {
         let (low, high) = (
@@ -44,12 +52,9 @@ extension DatapathAnswer {
     /// A question of which is only known how it was asked.
     private init(_ question: RawQuestion, code: UInt16, at time: UInt64) {
         let value = question.value
-        let name = withUnsafeBytes(of: value.name) {
-            String(decoding: $0.prefix(Int(value.name_length)), as: UTF8.self)
-        }
         self.init(
-            time: time, latency: time > value.asked_ns ? time - value.asked_ns : 0, tuple: question.tuple, name: name,
-            type: value.type, code: code)
+            time: time, latency: time > value.asked_ns ? time - value.asked_ns : 0, tuple: question.tuple,
+            name: question.name, type: value.type, code: code)
         frontend = SocketAddress(frontend: value.frontend, value.frontend_port)
         client = EndpointReference(abiSlot: value.endpoint, identity: value.identity)
         egress = PolicyDecision(abiPolicy: value.policy, rule: value.rule)
@@ -63,6 +68,12 @@ extension DatapathAnswer {
         addresses = told.map(\.address)
         addressCount = response.addresses.count
         lifetime = told.map(\.lifetime).min() ?? 0
+    }
+
+    /// An answer that nobody could read.
+    init(_ answer: UnreadableAnswer, to question: RawQuestion, at time: UInt64) {
+        self.init(question, code: answer.code, at: time)
+        isTruncated = answer.isTruncated
     }
 
     /// A question that was given up after so many nanoseconds.

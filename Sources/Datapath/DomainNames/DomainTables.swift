@@ -8,7 +8,7 @@ struct DomainTables: Sendable {
     struct Policy: Sendable {
         var domains: [DomainBits]
         /// Who wrote each rule.
-        var objects: [PolicyName]
+        var objects: [PolicyObjectAge]
         /// Whether it is wanted; otherwise it stays while endpoints have it.
         var isWanted = true
     }
@@ -22,6 +22,8 @@ struct DomainTables: Sendable {
     /// Why it has not.
     private(set) var failure: MapError?
     private var patterns: Set<DomainPattern> = []
+    /// The patterns of the program that the kernel has: they keep their room whatever else is wanted.
+    private var inForce: Set<DomainPattern> = []
     /// The sets that have entries, of each policy; those that the program has not, until it is installed.
     private var setsOfPolicy: [UInt32: Set<UInt32>] = [:]
     private var namedSets: [UInt32: Int] = [:]
@@ -33,7 +35,7 @@ struct DomainTables: Sendable {
     mutating func set(_ policy: CompiledPolicy) {
         if policy.domains.isEmpty { return }
         policies[policy.id.rawValue] = Policy(
-            domains: policy.domains, objects: policy.rules.map(\.origin.policy))
+            domains: policy.domains, objects: policy.rules.map { PolicyObjectAge($0.origin) })
     }
 
     mutating func remove(_ id: UInt32) { policies[id]?.isWanted = false }
@@ -49,9 +51,28 @@ struct DomainTables: Sendable {
         let wanted = Set(policies.values.flatMap { $0.domains.map(\.pattern) })
         guard wanted != patterns else { return false }
         patterns = wanted
-        program = wanted.isEmpty ? nil : DomainProgram(DomainAutomaton(compiling: wanted))
+        program = wanted.isEmpty ? nil : DomainProgram(DomainAutomaton(compiling: byPrecedence))
         isInstalled = false
         return true
+    }
+
+    /// Takes over that the kernel has a pattern.
+    mutating func adopt(_ pattern: DomainPattern) { inForce.insert(pattern) }
+
+    /// The patterns in the order in which they get room: those in force first, then those of older objects. So what is
+    /// refused is what came last, and stays refused while what came before leaves no room for it.
+    private var byPrecedence: [DomainPattern] {
+        var oldest: [DomainPattern: PolicyObjectAge] = [:]
+        for policy in policies.values {
+            for domain in policy.domains {
+                let ages = domain.bits.rules.map { policy.objects[$0] } + [oldest[domain.pattern]].compactMap { $0 }
+                oldest[domain.pattern] = ages.min()
+            }
+        }
+        return oldest.sorted { left, right in
+            let (isLeft, isRight) = (inForce.contains(left.key), inForce.contains(right.key))
+            return isLeft != isRight ? isLeft : (left.value, left.key) < (right.value, right.key)
+        }.map(\.key)
     }
 
     /// The sets of the program that have rules of each policy.
@@ -100,6 +121,7 @@ struct DomainTables: Sendable {
     mutating func noteInstallation(_ failure: MapError?) {
         self.failure = failure
         isInstalled = failure == nil
+        if isInstalled { inForce = Set(program?.automaton.patterns ?? []) }
     }
 
     mutating func takeOutdated() -> [(policy: UInt32, set: UInt32)] {
@@ -126,7 +148,7 @@ struct DomainTables: Sendable {
     private func objects(of pattern: DomainPattern? = nil) -> [PolicyName] {
         let found = policies.values.filter(\.isWanted).flatMap { policy in
             policy.domains.filter { pattern == nil || $0.pattern == pattern }.flatMap { domain in
-                policy.objects.indices.filter { domain.bits[$0] }.map { policy.objects[$0] }
+                policy.objects.indices.filter { domain.bits[$0] }.map { policy.objects[$0].name }
             }
         }
         return Set(found).sorted()

@@ -30,6 +30,16 @@ public struct PatternText: Sendable, Hashable, Comparable {
         self.init(field: String(written[..<slash]), text: String(written[written.index(after: slash)...]))
     }
 
+    /// The pattern; nil where the field is none or does not allow the text.
+    var pattern: DomainPattern? {
+        switch field {
+        case "name": try? DomainPattern(fqdnName: text)
+        case "pattern": try? DomainPattern(fqdnPattern: text)
+        case "domainNames": try? DomainPattern(clusterDomain: text)
+        default: nil
+        }
+    }
+
     /// `field/pattern`.
     var written: String { "\(field)/\(text)" }
 

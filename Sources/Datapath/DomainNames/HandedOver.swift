@@ -41,7 +41,7 @@ struct HandedOver {
     }
 
     /// The whole messages of a row.
-    var messagesInRow: [[UInt8]] {
+    static func messages(inRow bytes: [UInt8]) -> [[UInt8]] {
         var messages: [[UInt8]] = []
         var rest = bytes[...]
         while rest.count >= 2, case let length = Int(rest[rest.startIndex]) << 8 | Int(rest[rest.startIndex + 1]),

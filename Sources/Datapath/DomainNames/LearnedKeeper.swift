@@ -16,16 +16,16 @@ public struct LearnedCounts: Sendable, Hashable {
     public init() {}
 }
 
-/// Keeps the map of learned addresses small: takes out what has ended, and makes room before there is none.
+/// Keeps the map of learned addresses small: lets go of what has ended, and makes room before there is none.
 ///
 /// Nothing goes that a live connection leads to: when policies change, such a connection is judged by what it was
 /// admitted by.
 public struct LearnedKeeper: ~Copyable, Sendable {
-    private typealias Entry = (key: apus_learned_key, value: apus_learned_address)
+    /// How long ago a name has ended that is let go of, in nanoseconds: a connection that it admitted in its last moment
+    /// is to be seen by then.
+    private static let rest: UInt64 = 100_000_000
 
-    /// How long a name is held that no address has, in nanoseconds: the data path may be learning an answer about it.
-    private static let nameRest: UInt64 = 2_000_000_000
-
+    private let teacher: NameTeacher
     private let addresses: BPFMap
     private let names: BPFMap
     private let established: BPFMap
@@ -36,9 +36,10 @@ public struct LearnedKeeper: ~Copyable, Sendable {
     public private(set) var counts = LearnedCounts()
 
     init(
-        addresses: consuming BPFMap, names: consuming BPFMap, established: consuming BPFMap, halfOpen: consuming BPFMap,
-        counters: consuming BPFMap
+        teacher: NameTeacher, addresses: consuming BPFMap, names: consuming BPFMap, established: consuming BPFMap,
+        halfOpen: consuming BPFMap, counters: consuming BPFMap
     ) {
+        self.teacher = teacher
         self.addresses = addresses
         self.names = names
         self.established = established
@@ -61,86 +62,69 @@ public struct LearnedKeeper: ~Copyable, Sendable {
     public mutating func sweep(now: UInt64, policies: Set<PolicyID>) throws(MapError) {
         do throws(BPFError) {
             learnedBefore = try LearnedTotals(counters)
-            var held = try addresses.learnedAddresses()
-            held = try removeEnded(held, now: now, policies)
-            held = try makeRoom(held)
-            counts.addresses = held.count
-            try removeNames(usedBy: held, now: now)
+            let held = HeldAddress.list(try addresses.learnedAddresses())
+            let left = try removeEnded(held, now: now, policies)
+            try makeRoom(left)
+            counts.addresses = try addresses.countKeys()
+            counts.names = try removeLostNames(now: now)
         } catch {
             throw MapError(error)
         }
     }
 
-    /// Takes out what has ended; returns what is left.
+    /// Lets go of names that have ended, and of what no pod's policy needs any more; returns what is left.
     private mutating func removeEnded(
-        _ held: [Entry], now: UInt64, _ policies: Set<PolicyID>
-    ) throws(BPFError) -> [Entry] {
-        let isOver = { (entry: Entry) in
-            entry.value.end <= now || !policies.contains(PolicyID(rawValue: entry.key.policy))
-        }
-        let ended = held.filter(isOver)
-        if ended.isEmpty { return held }
-        let live = try liveEnds(among: Set(ended.map { AddressKey($0.key.address) }))
-        var left = held.filter { !isOver($0) }
-        for entry in ended {
-            // Of a policy that is gone nothing is judged again.
-            let isKept =
-                policies.contains(PolicyID(rawValue: entry.key.policy)) && live.contains(AddressKey(entry.key.address))
-            if !isKept, try remove(entry) { counts.expired += 1 } else { left.append(entry) }
-        }
-        return left
+        _ held: [HeldAddress], now: UInt64, _ policies: Set<PolicyID>
+    ) throws(BPFError) -> [HeldAddress] {
+        let now = now > Self.rest ? now - Self.rest : 0
+        // Of a policy that is gone nothing is judged again.
+        let isOfNobody = { (entry: HeldAddress) in !policies.contains(PolicyID(rawValue: entry.key.policy)) }
+        let ended = held.filter { !isOfNobody($0) && $0.firstEnd <= now }
+        let live = try ended.isEmpty ? [] : liveEnds(among: Set(ended.map { AddressKey($0.key.address) }))
+        let leaving =
+            held.filter(isOfNobody).map { $0.leaving(at: .max, unusedSince: .max) }
+            + ended.filter { !live.contains(AddressKey($0.key.address)) }.map { $0.leaving(at: now, unusedSince: .max) }
+        counts.expired += UInt64(try teacher.letGo(leaving))
+        return held.filter { !isOfNobody($0) && ($0.end > now || live.contains(AddressKey($0.key.address))) }
     }
 
-    /// Takes out what was not used for the longest time where a map is nearly full; returns what is left.
-    private mutating func makeRoom(_ held: [Entry]) throws(BPFError) -> [Entry] {
-        let names = Set(held.flatMap { $0.value.learned.map(\.name) }).count
-        var excess = max(
-            Self.excess(held.count, of: addresses.shape.maxEntries), Self.excess(names, of: self.names.shape.maxEntries)
-        )
-        if excess == 0 { return held }
+    /// Lets go of what was not used for the longest time where a map is nearly full.
+    private mutating func makeRoom(_ held: [HeldAddress]) throws(BPFError) {
+        let excess = max(
+            Self.excess(held.reduce(0) { $0 + $1.parts }, of: addresses.shape.maxEntries),
+            Self.excess(try names.countKeys(), of: names.shape.maxEntries))
+        if excess == 0 { return }
         let live = try liveEnds(among: Set(held.map { AddressKey($0.key.address) }))
-        var left: [Entry] = []
-        for entry in held.sorted(by: { $0.value.used_ns < $1.value.used_ns }) {
-            if excess > 0, !live.contains(AddressKey(entry.key.address)), try remove(entry) {
-                excess -= 1
-                counts.evicted += 1
-            } else {
-                left.append(entry)
-            }
-        }
-        return left
+        let oldest = held.sorted { $0.used < $1.used }.filter { !live.contains(AddressKey($0.key.address)) }
+        let leaving = oldest.prefix(excess).map { $0.leaving(at: $0.end, unusedSince: $0.used) }
+        counts.evicted += UInt64(try teacher.letGo(leaving))
     }
 
-    /// How many of the entries of a map have to go: none up to seven eighths of it, down to three quarters beyond.
+    /// How many entries of a map have to go: none up to seven eighths of it, down to three quarters beyond.
     private static func excess(_ count: Int, of capacity: Int) -> Int {
         count > capacity - capacity / 8 ? count - (capacity - capacity / 4) : 0
     }
 
-    private mutating func removeNames(usedBy held: [Entry], now: UInt64) throws(BPFError) {
-        let used = Set(held.flatMap { $0.value.learned.map(\.name) })
-        counts.names = 0
-        for (key, record) in try names.learnedNames() {
-            guard !used.contains(key), record.seenAt + Self.nameRest < now else {
-                counts.names += 1
-                continue
-            }
-            guard let taken = try names.lookupAndDelete(key, as: apus_learned_name.self) else { continue }
-            // An answer came between the two calls.
-            if taken.seen_ns != record.seenAt {
-                var kept = taken
-                kept.holds = APUS_NAME_KEPT.rawValue
-                _ = try? names.update(key, kept, rule: .onlyNew)
+    /// Takes out names that nobody holds and nobody deleted, which takes three CPUs that meet within some nanoseconds.
+    ///
+    /// - Returns: how many names there are.
+    private func removeLostNames(now: UInt64) throws(BPFError) -> Int {
+        var count = 0
+        var lost: [UInt64] = []
+        try names.forEachEntry { key, value in
+            count += 1
+            guard value.byteCount == MemoryLayout<apus_learned_name>.size else { return }
+            let name = value.unsafeLoadUnaligned(as: apus_learned_name.self)
+            if name.holds == 0, name.seen_ns + Self.lostAfter < now {
+                lost.append(key.unsafeLoadUnaligned(as: UInt64.self))
             }
         }
+        for key in lost { try names.delete(key) }
+        return count - lost.count
     }
 
-    /// Removes an entry, unless an answer renewed it since it was read. Returns whether it is gone.
-    private func remove(_ entry: Entry) throws(BPFError) -> Bool {
-        guard let taken = try addresses.lookupAndDelete(entry.key, as: apus_learned_address.self) else { return true }
-        if taken.end == entry.value.end { return true }
-        try addresses.learn(entry.key, taken)
-        return false
-    }
+    /// Nanoseconds.
+    private static let lostAfter: UInt64 = 2_000_000_000
 
     /// Of some addresses those that a connection of this node leads to.
     private func liveEnds(among candidates: Set<AddressKey>) throws(BPFError) -> Set<AddressKey> {

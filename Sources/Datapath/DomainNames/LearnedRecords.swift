@@ -37,20 +37,4 @@ extension apus_learned_address {
             }
         }
     }
-
-    /// When the last of its names ends.
-    var end: UInt64 { learned.map(\.end_ns).max() ?? 0 }
-
-    /// Adds the names of another one, those that end last where there is no room for all. Returns whether it changed.
-    mutating func merge(_ other: apus_learned_address) -> Bool {
-        var ends = Dictionary(learned.map { ($0.name, $0.end_ns) }, uniquingKeysWith: max)
-        let before = ends
-        for use in other.learned { ends[use.name] = max(ends[use.name] ?? 0, use.end_ns) }
-        let (wasUsed, wasJudged) = (used_ns, judged)
-        used_ns = max(used_ns, other.used_ns)
-        judged |= other.judged
-        guard ends != before else { return (used_ns, judged) != (wasUsed, wasJudged) }
-        learned = ends.map { apus_learned_use(name: $0.key, end_ns: $0.value) }.sorted { $0.end_ns > $1.end_ns }
-        return true
-    }
 }

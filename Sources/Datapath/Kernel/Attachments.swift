@@ -8,9 +8,13 @@ struct Programs: ~Copyable {
     let toPod: BPFProgram
     let fromNetwork: BPFProgram
     let toNetwork: BPFProgram
+    let names: NameTeacher
     private let socket: BPFObject
 
-    init(pod: consuming BPFObject, uplink: consuming BPFObject, socket: consuming BPFObject) throws(BPFError) {
+    init(
+        pod: consuming BPFObject, uplink: consuming BPFObject, socket: consuming BPFObject, names: consuming BPFObject
+    ) throws(BPFError) {
+        let teacher = try NameTeacher(names)
         let fromPod = try pod.program("from_pod")
         let toPod = try pod.program("to_pod")
         let fromNetwork = try uplink.program("from_network")
@@ -19,6 +23,7 @@ struct Programs: ~Copyable {
         self.toPod = toPod
         self.fromNetwork = fromNetwork
         self.toNetwork = toNetwork
+        self.names = teacher
         self.socket = socket
     }
 

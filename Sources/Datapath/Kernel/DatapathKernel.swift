@@ -20,6 +20,12 @@ public final class DatapathKernel {
     private(set) var maps: [String: MapBox] = [:]
     /// The maps that were in use before, where others are made beside them and the old ones can still be read.
     let previous: PinnedTables?
+    /// The automaton that this object put in force; nil: none yet, or there are no names.
+    var domainProgram: DomainProgram?
+    /// Names of addresses that were not copied for another policy or to other maps, as those were full.
+    public internal(set) var uncopiedNames: UInt64 = 0
+    /// Whether what was learned is copied from there as well.
+    private let copiesLearned: Bool
     /// The data path's maps that are copied from those that are pinned when new ones take their place.
     private let copied: [String]
     /// Whether there are maps beside the ones in use.
@@ -47,20 +53,23 @@ public final class DatapathKernel {
         pins = PinDirectory(root: options.bpffs)
         try pins.prepare()
         pins.discardNextMaps()
-        let images = [BPFObjectImage.pod, .uplink, .socket]
+        let images = [BPFObjectImage.pod, .uplink, .socket, .names]
         let pinned = try PinnedShapes(pins, images: images, options: options)
         var loader = DatapathLoader(options: options, pins: pins, reusing: pinned.reusable)
         let pod = try loader.load(images[0])
         let uplink = try loader.load(images[1])
         let socket = try loader.load(images[2])
-        programs = try Programs(pod: pod, uplink: uplink, socket: socket)
+        let names = try loader.load(images[3])
+        programs = try Programs(pod: pod, uplink: uplink, socket: socket, names: names)
         maps = loader.maps
         isBeside = !pinned.isComplete
         previous = isBeside && pinned.isReadable ? PinnedTables(pins) : nil
-        copied = pinned.isReadable ? Self.connectionMaps + Self.learnedMaps : pinned.hasLearned ? Self.learnedMaps : []
+        copied = pinned.isReadable ? Self.connectionMaps : []
+        copiesLearned = pinned.hasLearned
         slots = try MappedArray(try Self.box("slots", in: loader.maps).map)
         backends = try MappedArray(try Self.box("backends", in: loader.maps).map)
         if isBeside { try loader.pinBeside() }
+        try seedNames()
     }
 
     private static func box(_ name: String, in maps: [String: MapBox]) throws(DatapathError) -> MapBox {
@@ -95,11 +104,11 @@ public final class DatapathKernel {
     public func activate() throws {
         if isBeside {
             copyEntries()
+            if copiesLearned { try copyLearnedFromPrevious() }
             try updateLinks()
             // Those that came while the first copy ran.
             copyEntries(onlyNew: true)
-            mergeLearned()
-            try keepLearnedNames()
+            if copiesLearned { try copyLearnedFromPrevious() }
             try pins.adoptNextMaps()
             isBeside = false
         } else {
@@ -111,12 +120,8 @@ public final class DatapathKernel {
         "connections", "half_open", "translations", "disposable_translations", "affinities", "network_namespaces",
         "dns_questions",
     ]
-    /// Their keys and sets follow from what policies say, not from the agent that wrote them: another release that has
-    /// their layouts goes on with them.
-    private static let learnedMaps = ["learned_addresses", "learned_names"]
 
-    /// Live connections keep their state, clients their backends, and policies what was learned for them, when only the
-    /// size of a map changed; the last of these also when the ABI version did.
+    /// Live connections keep their state, and clients their backends, when only the size of a map changed.
     private func copyEntries(onlyNew: Bool = false) {
         let rule: BPFUpdateRule = onlyNew ? .onlyNew : .any
         for name in copied {
@@ -126,15 +131,6 @@ public final class DatapathKernel {
             else { continue }
             try? old.forEachEntry { key, value in try? new.map.update(key, value, rule: rule) }
         }
-    }
-
-    /// Takes over what the old programs renewed, or learned under another name, after the first copy.
-    private func mergeLearned() {
-        let name = "learned_addresses"
-        guard copied.contains(name), let old = try? BPFMap.open(pinned: pins.map(name)), let new = maps[name],
-            old.info.id != new.map.info.id, let held = try? old.learnedAddresses()
-        else { return }
-        for (key, value) in held { try? new.map.learn(key, value) }
     }
 
     /// Makes the directories for pins; fails where no bpf file system is mounted.

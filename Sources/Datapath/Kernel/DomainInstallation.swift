@@ -10,11 +10,13 @@ extension DatapathKernel {
             let automaton = try box("domain_automaton")
             guard let program else {
                 _ = try automaton.map.delete(UInt32(0))
+                domainProgram = nil
                 return nil
             }
             let rows = try Self.rows(of: program)
             // The kernel waits here until no program walks through the old one.
             try automaton.map.update(UInt32(0), toMap: rows.map)
+            domainProgram = program
             try walkAgain(program)
             return nil
         } catch let error as BPFError {
@@ -43,43 +45,59 @@ extension DatapathKernel {
 
     /// Names keep what they were learned with: only the patterns that match them may be others now.
     private func walkAgain(_ program: DomainProgram) throws {
-        let held = try box("learned_names")
-        for (key, record) in try held.map.learnedNames() {
+        for (_, record) in try box("learned_names").map.learnedNames() {
             let set = program.set(matching: record.name.utf8)
             if set == record.set { continue }
-            var changed = record.value
-            changed.set = set
-            changed.holds = APUS_NAME_KEPT.rawValue
-            // One that was let go meanwhile stays away.
-            if try held.map.lookup(key, as: apus_learned_name.self) != nil { try held.map.update(key, changed) }
+            _ = try programs.names.learn(NameLesson(name: record.name, set: set, time: record.seenAt, policies: []))
         }
-    }
-
-    /// Keeps all names that are held: what counts their uses ran while they were copied.
-    func keepLearnedNames() throws {
-        let names = try box("learned_names")
-        try names.map.keepNames(Set(try names.map.learnedNames().map(\.key)))
     }
 
     /// What was learned for one policy counts for another one, too, as far as there is room: to wait for more would leave
     /// a policy in force that is not wanted any more.
     package func copyLearned(from old: UInt32, to new: UInt32) -> MapError? {
         do {
-            let addresses = try box("learned_addresses")
-            let copied = try addresses.map.learnedAddresses().filter { $0.key.policy == old }
-            try box("learned_names").map.keepNames(Set(copied.flatMap { $0.value.learned.map(\.name) }))
-            for (key, value) in copied {
-                var copy = key
-                copy.policy = new
-                try addresses.map.learn(copy, value)
-            }
+            let held = try box("learned_addresses").map.learnedAddresses().filter { $0.key.policy == old }
+            if held.isEmpty { return nil }
+            let missed = try learn(held, try box("learned_names").map.learnedNames(), policy: { _ in new })
+            uncopiedNames += UInt64(missed)
             return nil
         } catch let error as BPFError {
-            let error = MapError(error)
-            return error.saysFull ? nil : error
+            return MapError(error)
         } catch {
             return MapError(code: 2, description: "\(error)")
         }
+    }
+
+    /// Takes over what the maps before these hold. Twice at an upgrade, as the old programs learn until they are
+    /// replaced: the later end of each name counts.
+    func copyLearnedFromPrevious() throws {
+        guard let addresses = try? BPFMap.open(pinned: pins.map("learned_addresses")),
+            let names = try? BPFMap.open(pinned: pins.map("learned_names")),
+            addresses.info.id != (try box("learned_addresses").map.info.id)
+        else { return }
+        let missed = try learn(try addresses.learnedAddresses(), try names.learnedNames(), policy: { $0 })
+        uncopiedNames += UInt64(missed)
+    }
+
+    private func learn(
+        _ held: [(key: apus_learned_key, value: apus_learned_address)],
+        _ names: [(key: UInt64, record: LearnedNameRecord)], policy: (UInt32) -> UInt32
+    ) throws(BPFError) -> Int {
+        let names = Dictionary(names.map { ($0.key, $0.record) }) { first, _ in first }
+        let program = domainProgram
+        return try programs.names.learn(held, names, policy: policy) { record in
+            program?.set(matching: record.name.utf8) ?? record.set
+        }
+    }
+
+    /// Has names hashed from a random number on, the same one for as long as there are maps to take over.
+    func seedNames() throws {
+        let first = UInt32(0)
+        let seeds = try box("name_seed")
+        if let seed = try seeds.map.lookup(first, as: UInt64.self), seed != 0 { return }
+        let previous = try? BPFMap.open(pinned: pins.map("name_seed"))
+        let known = try previous?.lookup(first, as: UInt64.self) ?? 0
+        try seeds.map.update(first, known != 0 ? known : UInt64.random(in: 1 ... .max))
     }
 }
 
@@ -106,30 +124,10 @@ extension BPFMap {
         return found
     }
 
-    /// Keeps names for uses that the data path does not count.
-    borrowing func keepNames(_ hashes: Set<UInt64>) throws(BPFError) {
-        for hash in hashes {
-            guard var name = try lookup(hash, as: apus_learned_name.self) else { continue }
-            if name.holds >= APUS_NAME_KEPT.rawValue { continue }
-            name.holds = APUS_NAME_KEPT.rawValue
-            // The data path may have let go of it meanwhile.
-            _ = try? update(hash, name, rule: .onlyExisting)
-        }
-    }
-
-    /// Adds names to an address; a name that it has keeps the later end.
-    ///
-    /// - Throws: Also when there is no room for it.
-    borrowing func learn(_ key: apus_learned_key, _ value: apus_learned_address) throws(BPFError) {
-        do throws(BPFError) {
-            return try update(key, value, rule: .onlyNew)
-        } catch {
-            guard error.errno == .exists else { throw error }
-        }
-        guard var known = try lookup(key, as: apus_learned_address.self) else {
-            // It was let go of between the two calls.
-            return try update(key, value)
-        }
-        if known.merge(value) { try update(key, known) }
+    /// How many entries there are.
+    borrowing func countKeys() throws(BPFError) -> Int {
+        var count = 0
+        try forEachKey { _ in count += 1 }
+        return count
     }
 }

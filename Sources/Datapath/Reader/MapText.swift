@@ -83,7 +83,8 @@ extension PinnedMap {
         else { return nil }
         let names = value.learned.map { " name \(hexadecimal(Bytes(of: $0.name.bigEndian))) until \($0.end_ns)" }
         return MapRow(
-            key: "policy \(PolicyID(rawValue: key.policy)) \(key.address.address)",
+            key: "policy \(PolicyID(rawValue: key.policy)) \(key.address.address)"
+                + (key.part == 0 ? "" : " part \(key.part)"),
             value: "used \(value.used_ns)" + names.joined())
     }
 

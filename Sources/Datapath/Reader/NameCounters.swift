@@ -5,6 +5,7 @@ internal import DatapathABI
 public enum NameOutcome: UInt32, Sendable, Hashable, CaseIterable {
     case question, learned, address, unmatched, untrusted, unasked, mismatched, collided, noRoom, crowded, fragmented
     case segmented, unparsed, handedOver, lost, madeRoom, unsolicited, late, replaced
+    case forgotten, busy
 
     public var text: String {
         switch self {
@@ -27,6 +28,8 @@ public enum NameOutcome: UInt32, Sendable, Hashable, CaseIterable {
         case .unsolicited: "unsolicited"
         case .late: "late"
         case .replaced: "replaced"
+        case .forgotten: "forgotten"
+        case .busy: "busy"
         }
     }
 
@@ -52,7 +55,9 @@ public enum NameOutcome: UInt32, Sendable, Hashable, CaseIterable {
             case .APUS_DNS_COUNT_MADE_ROOM: .madeRoom
             case .APUS_DNS_COUNT_UNSOLICITED: .unsolicited
             case .APUS_DNS_COUNT_LATE: .late
-            case .APUS_DNS_COUNT_REPLACED, .APUS_DNS_COUNTERS: .replaced
+            case .APUS_DNS_COUNT_REPLACED: .replaced
+            case .APUS_DNS_COUNT_FORGOTTEN: .forgotten
+            case .APUS_DNS_COUNT_BUSY, .APUS_DNS_COUNTERS: .busy
             }
     }
 }

@@ -10,6 +10,7 @@ extension ObjectMeta {
             resourceVersion: try fields.optional("resourceVersion", Read.string) ?? "",
             labels: try fields.strings("labels"),
             annotations: try fields.strings("annotations", except: Self.appliedManifest),
+            creationTimestamp: try fields.optional("creationTimestamp", Read.string),
             isTerminating: fields.object["deletionTimestamp"].map { !$0.isNull } ?? false,
             owners: try fields.list("ownerReferences", OwnerReference.init))
     }

@@ -12,6 +12,8 @@ public struct ObjectMeta: Sendable, Hashable {
     public var labels: [String: String]
     /// The annotations, without the copy of the manifest that `kubectl apply` leaves there.
     public var annotations: [String: String]
+    /// When the API server made the object, as it writes it, always in UTC: its order as text is its order in time.
+    public var creationTimestamp: String?
     /// Whether a deletion has been asked for (`deletionTimestamp` is there).
     public var isTerminating: Bool
     /// The objects this one belongs to.
@@ -20,8 +22,8 @@ public struct ObjectMeta: Sendable, Hashable {
     /// The metadata of an object; everything but the name has an empty default.
     public init(
         name: String, namespace: String = "", uid: String = "", resourceVersion: String = "",
-        labels: [String: String] = [:], annotations: [String: String] = [:], isTerminating: Bool = false,
-        owners: [OwnerReference] = []
+        labels: [String: String] = [:], annotations: [String: String] = [:], creationTimestamp: String? = nil,
+        isTerminating: Bool = false, owners: [OwnerReference] = []
     ) {
         self.name = name
         self.namespace = namespace
@@ -29,6 +31,7 @@ public struct ObjectMeta: Sendable, Hashable {
         self.resourceVersion = resourceVersion
         self.labels = labels
         self.annotations = annotations
+        self.creationTimestamp = creationTimestamp
         self.isTerminating = isTerminating
         self.owners = owners
     }

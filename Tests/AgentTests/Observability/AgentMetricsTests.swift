@@ -31,7 +31,7 @@ import Testing
             passes: Histogram(exponential: 0.0001, factor: 2, count: 18),
             latency: ProgrammingLatency(start: 0).histogram, endpoints: 2, attached: 1,
             handedOverInterfaces: (2, 1), frontends: 5, learned: LearnedCounts(), handedOver: HandedOverCounts(),
-            unanswered: 3)
+            unanswered: 3, uncopied: 0)
         return AgentMetrics(
             node: "node-a", controller: controller, requests: APIStatistics([.pod]),
             hub: FlowHub(capacity: 8).statistics,

@@ -85,12 +85,15 @@ struct NameLab {
     }
 
     /// Starts dnsmasq with the names of the lab.
-    func startDnsmasq(on host: LabHost) async throws {
+    ///
+    /// - Parameter address: What it listens at; nil: all addresses.
+    func startDnsmasq(on host: LabHost, at address: IPAddress? = nil) async throws {
         try await host.serveNames(
-            Self.web.map { "--address=/web.test/\($0)" } + [
-                "--local=/test/", "--cname=shop.example.test,a.web.test",
-                "--host-record=a.web.test,\(Self.web[0]),\(Self.web[1])",
-            ])
+            (address.map { ["--bind-interfaces", "--listen-address=\($0)"] } ?? [])
+                + Self.web.map { "--address=/web.test/\($0)" } + [
+                    "--local=/test/", "--cname=shop.example.test,a.web.test",
+                    "--host-record=a.web.test,\(Self.web[0]),\(Self.web[1])",
+                ])
     }
 
     /// Starts unbound with the names of the lab.
