@@ -109,7 +109,8 @@ extension DatapathTable {
     fileprivate var isOfPolicies: Bool {
         switch self {
         case .policyPages, .policyPeers, .policySinglePorts, .policyPorts, .peerClasses, .peerPrefixes: true
-        case .info, .interfaces, .endpoints, .endpointAddresses, .services, .slots, .backends, .names, .dnsResolvers:
+        case .info, .interfaces, .endpoints, .endpointAddresses, .services, .slots, .backends, .names, .dnsResolvers,
+            .sourceRanges, .uplinks:
             false
         }
     }
