@@ -100,8 +100,7 @@ let package = Package(
             exclude: ["Protocol"], swiftSettings: strict),
         .target(
             name: "HubbleServer",
-            dependencies: ["Addressing", "Flows", "HTTPEndpoint", "HubbleAPI", protobuf]
-                + grpcServer,
+            dependencies: ["Addressing", "Flows", "HTTPEndpoint", "HubbleAPI", protobuf, nioTLS] + grpcServer,
             swiftSettings: strict),
 
         // The seam between domains and kernel, and the outside world.

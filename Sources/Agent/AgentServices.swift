@@ -92,8 +92,12 @@ struct HubbleService: ServiceLifecycle.Service {
 
     func run() async throws {
         try await untilShutdown {
-            try await server.run { log.info("Listening for Hubble's clients", metadata: ["address": "\($0)"]) }
-            // Without a place to listen on there is nothing to do, and a service that ends would end the agent.
+            do {
+                try await server.run { log.info("Listening for Hubble's clients", metadata: ["address": "\($0)"]) }
+            } catch  where !Task.isCancelled {
+                log.error("Hubble's clients are not served any more", metadata: ["error": "\(error)"])
+            }
+            // With nobody to serve there is nothing to do, and a service that ends would end the agent.
             while !Task.isCancelled { try await Task.sleep(for: .seconds(3600)) }
         }
     }

@@ -84,7 +84,9 @@ package struct CNIConfiguration: Sendable, Hashable {
     /// Runtimes of the first days of version 1.1.0 left `valid-` out.
     private static func attachments(_ text: JSONText) throws(CNIError) -> [CNIAttachmentKey]? {
         let name = "cni.dev/valid-attachments"
-        guard let list = present(text, name) ?? present(text, "cni.dev/attachments") else { return nil }
+        // An empty list of libcni's is null.
+        guard let list = text[name] ?? text["cni.dev/attachments"] else { return nil }
+        if list.kind == .null { return [] }
         guard list.kind == .list else { throw CNIError(.invalidConfiguration, "\(name): expected a list") }
         var found: [CNIAttachmentKey] = []
         for entry in list.elements {

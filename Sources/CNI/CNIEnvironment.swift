@@ -27,7 +27,9 @@ package struct CNIEnvironment: Sendable, Hashable {
         if !interface.isEmpty, !Self.isInterface(interface) {
             throw CNIError(.invalidEnvironment, "CNI_IFNAME '\(interface)' is not the name of an interface")
         }
-        pod = try CNIPod(arguments: variable("CNI_ARGS") ?? "")
+        // What takes things away asks for no pod, and does not fail for what is said of one.
+        let asksForPod = command == .add || command == .check
+        pod = asksForPod ? try CNIPod(arguments: variable("CNI_ARGS") ?? "") : nil
         if command == .add, pod == nil {
             throw CNIError(
                 .invalidEnvironment, "K8S_POD_NAME missing in CNI_ARGS: Apus connects pods only")

@@ -82,6 +82,9 @@ public final class FlowHub: Sendable {
         state.withLock { $0.store.before(sequence, limit: limit) }
     }
 
+    /// The number of the oldest flow that is held.
+    public var firstSequence: UInt64 { state.withLock { $0.store.firstSequence } }
+
     /// The number that the next flow gets.
     public var nextSequence: UInt64 { state.withLock { $0.store.nextSequence } }
 

@@ -6,6 +6,9 @@ public struct ListenAddress: Sendable, Hashable, CustomStringConvertible {
     public let host: String?
     public let port: Int
 
+    /// Whether it stands for all addresses of the host.
+    public var isEverywhere: Bool { host.map { $0 == "0.0.0.0" || $0 == "::" } ?? true }
+
     /// Parses an address; nil when it is none.
     public init?(_ text: String) {
         guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {

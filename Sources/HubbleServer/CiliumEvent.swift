@@ -33,8 +33,8 @@ enum DropReasons {
         case "fragment": .firstLogicalDatagramFragmentNotFound
         case "policy_isolated", "policy_missing": .policyDenied
         case "policy_denied": .policyDeny
-        case "no_backend": .serviceBackendNotFound
-        case "source_port": .noMappingForNatMasquerade
+        case "no_backend", "no_local_backend": .serviceBackendNotFound
+        case "source_port", "no_source": .noMappingForNatMasquerade
         case "source_range": .deniedByLbSrcRangeCheck
         case "connection_failed": .ctMapInsertionFailed
         default: .invalidPacketDropped

@@ -8,11 +8,17 @@ internal import SwiftProtobuf
 package struct FlowMatcher: Sendable {
     typealias Condition = @Sendable (HubbleFlow) -> Bool
 
+    /// Every one is asked for every flow.
+    private static let limit = 256
+
     private let whitelist: [[Condition]]
     private let blacklist: [[Condition]]
 
     /// Fails where a filter can't be understood, or asks for what no flow of Apus has.
     package init(whitelist: [HubbleFlowFilter], blacklist: [HubbleFlowFilter]) throws {
+        for (name, filters) in [("whitelist", whitelist), ("blacklist", blacklist)] where filters.count > Self.limit {
+            throw RequestError(name, "\(filters.count) filters, and at most \(Self.limit) are taken")
+        }
         self.whitelist = try whitelist.enumerated().map { try Self.conditions($1, "whitelist[\($0)]") }
         self.blacklist = try blacklist.enumerated().map { try Self.conditions($1, "blacklist[\($0)]") }
     }

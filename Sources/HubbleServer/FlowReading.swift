@@ -5,7 +5,7 @@ internal import SwiftProtobuf
 /// What a GetFlows request asks for, understood.
 struct FlowReading: Sendable {
     /// How many records are taken from the store at once: it is locked meanwhile.
-    private static let batch = 512
+    private static let batch = 128
 
     let hub: FlowHub
     let encoder: FlowEncoder
@@ -18,8 +18,9 @@ struct FlowReading: Sendable {
     private let since: UInt64
     private let until: UInt64
     private let hasSince: Bool
-    /// The number of the flow to begin with.
-    private var start: UInt64 = 0
+    /// The number that the next flow had when the request came: who doesn't follow gets what was there, and who does
+    /// what comes from then on.
+    private let next: UInt64
 
     init(_ request: HubbleGetFlowsRequest, _ hub: FlowHub, _ encoder: FlowEncoder) throws {
         self.hub = hub
@@ -29,13 +30,12 @@ struct FlowReading: Sendable {
         number = Int(clamping: request.number)
         first = request.first
         follow = request.follow
+        next = hub.nextSequence
         hasSince = request.hasSince
         since = request.hasSince ? try Self.nanoseconds(request.since, "since") : 0
         until = request.hasUntil ? try Self.nanoseconds(request.until, "until") : .max
         if first && follow { throw RequestError("first", "excludes follow: there is no end to wait for") }
         if until < since { throw RequestError("until", "is before since") }
-        // Found here: who follows gets what comes from now on.
-        start = findStart()
     }
 
     private static func nanoseconds(_ time: Google_Protobuf_Timestamp, _ field: String) throws -> UInt64 {
@@ -47,27 +47,28 @@ struct FlowReading: Sendable {
 
     /// Sends what is asked for, in order; records of loss in between are sent whatever the filters say.
     func run(_ send: (HubbleGetFlowsResponse) async throws -> Void) async throws {
-        var sequence = start
+        var sequence = try await start()
         var missing = number > 0 && !follow ? number : Int.max
         while true {
             let flows = hub.since(sequence, limit: Self.batch)
             for flow in flows {
                 sequence = flow.sequence + 1
-                guard missing > 0, flow.time <= until || flow.kind == .lost else { return }
+                guard missing > 0, follow || flow.sequence < next else { return }
+                guard flow.time <= until || flow.kind == .lost else { return }
                 guard let response = response(flow) else { continue }
                 try await send(response)
                 if flow.kind != .lost { missing -= 1 }
             }
-            try Task.checkCancellation()
+            try await Self.pause()
             if !flows.isEmpty { continue }
             guard follow, await hub.waits(for: sequence) else { return }
         }
     }
 
-    private func findStart() -> UInt64 {
-        if follow && number == 0 && !hasSince { return hub.nextSequence }
-        if first || number == 0 { return 1 }
-        var sequence = hub.nextSequence
+    private func start() async throws -> UInt64 {
+        if follow && number == 0 && !hasSince { return next }
+        if first || number == 0 { return hub.firstSequence }
+        var sequence = next
         var found = 0
         while true {
             let flows = hub.before(sequence, limit: Self.batch)
@@ -79,7 +80,14 @@ struct FlowReading: Sendable {
                 found += 1
                 if found == number { return sequence }
             }
+            try await Self.pause()
         }
+    }
+
+    /// A look at all that is held takes long: others have their turn, and a client that is gone ends it.
+    private static func pause() async throws {
+        try Task.checkCancellation()
+        await Task.yield()
     }
 
     /// What is sent of a record; nil: it isn't asked for.

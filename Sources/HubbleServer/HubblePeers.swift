@@ -16,7 +16,10 @@ public final class HubblePeers: Sendable {
         var nextFollower: UInt64 = 0
 
         func tell(_ change: Change) {
-            for follower in followers.values { follower.yield(change) }
+            // Who takes none of so many is stuck; it may ask anew.
+            for follower in followers.values {
+                if case .dropped = follower.yield(change) { follower.finish() }
+            }
         }
     }
 
@@ -34,6 +37,9 @@ public final class HubblePeers: Sendable {
         }
     }
 
+    /// Where a node is; nil for one that is not known.
+    func address(of node: String) -> IPAddress? { state.withLock { $0.nodes[node] } }
+
     /// Forgets a node.
     public func remove(_ node: String) {
         state.withLock { state in
@@ -44,7 +50,7 @@ public final class HubblePeers: Sendable {
 
     /// All nodes as added, then each change; dropping the stream ends it.
     func changes() -> AsyncStream<Change> {
-        let (stream, continuation) = AsyncStream<Change>.makeStream()
+        let (stream, continuation) = AsyncStream<Change>.makeStream(bufferingPolicy: .bufferingOldest(16_384))
         let id = state.withLock { state in
             for (node, address) in state.nodes.sorted(by: { $0.key < $1.key }) {
                 continuation.yield(.added(node, address))

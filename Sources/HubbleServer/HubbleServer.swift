@@ -64,15 +64,17 @@ public struct HubbleServer: Sendable {
         var running: [Running] = []
         func add(
             _ descriptor: Int, _ security: HTTP2ServerTransport.Posix.TransportSecurity, _ place: String, port: Port?,
-            usesTLS: Bool
+            isEverywhere: Bool, usesTLS: Bool
         ) {
             let description = HubbleNodeDescription(
-                name: node, version: "Apus \(version)", address: place, port: port, usesTLS: usesTLS, started: started)
+                name: node, version: "Apus \(version)", place: place, isEverywhere: isEverywhere, port: port,
+                usesTLS: usesTLS, started: started)
             let server = GRPCServer(
                 transport: HTTP2ServerTransport.Posix(
                     listeningSocketDescriptor: descriptor, transportSecurity: security, config: Self.limits),
                 services: [
-                    ObserverService(hub: hub, encoder: encoder, node: description, counters: counters),
+                    ObserverService(
+                        hub: hub, encoder: encoder, node: description, peers: peers, counters: counters),
                     PeerService(node: description, peers: peers), HealthService(),
                 ])
             running.append(Running(place: place, server: server))
@@ -84,13 +86,15 @@ public struct HubbleServer: Sendable {
             port = socket.port
             let host = address.host.map { $0.contains(":") ? "[\($0)]" : $0 } ?? ""
             add(
-                socket.release(), security, "\(host):\(port)", port: Port(port), usesTLS: configuration.tls != nil)
+                socket.release(), security, "\(host):\(port)", port: Port(port),
+                isEverywhere: address.isEverywhere, usesTLS: configuration.tls != nil)
         }
         var file: SocketName?
         if let path = configuration.socket {
             let socket = try ListeningSocket(.path(path))
             file = socket.file
-            add(socket.release(), .plaintext, "unix://\(path)", port: nil, usesTLS: false)
+            add(
+                socket.release(), .plaintext, "unix://\(path)", port: nil, isEverywhere: false, usesTLS: false)
         }
         self.port = port
         self.file = file
@@ -115,7 +119,7 @@ public struct HubbleServer: Sendable {
     /// A silent connection is asked whether it lives: a client that is gone must not keep a stream. Requests are small.
     private static var limits: HTTP2ServerTransport.Posix.Config {
         .defaults { config in
-            config.rpc.maxRequestPayloadSize = 1 << 20
+            config.rpc.maxRequestPayloadSize = 1 << 16
             config.connection.keepalive.time = .seconds(60)
             config.connection.keepalive.timeout = .seconds(20)
             config.connection.keepalive.clientBehavior.allowWithoutCalls = true
@@ -126,12 +130,10 @@ public struct HubbleServer: Sendable {
         _ files: Security?
     ) throws(HubbleServerError) -> HTTP2ServerTransport.Posix.TransportSecurity {
         guard let files else { return .plaintext }
-        try readable(files.certificate, "hubble-tls-cert")
-        try readable(files.key, "hubble-tls-key")
+        try check(files)
         let chain: [TLSConfig.CertificateSource] = [.file(path: files.certificate, format: .pem)]
         let key = TLSConfig.PrivateKeySource.file(path: files.key, format: .pem)
         guard let authority = files.clientAuthority else { return .tls(certificateChain: chain, privateKey: key) }
-        try readable(authority, "hubble-tls-client-ca")
         return .mTLS(certificateChain: chain, privateKey: key) { config in
             config.trustRoots = .certificates([.file(path: authority, format: .pem)])
         }

@@ -10,8 +10,9 @@ struct LabelRequirement: Sendable {
     private let key: String
     private let demand: Demand
 
-    /// The requirements of a selector, as `app=web,tier in (front, back),!canary`; nil when it is none.
+    /// The requirements of a selector, as `app=web,tier in (front, back),!canary`; nil when it is none. An empty one asks for nothing.
     static func parse(_ text: String) -> [LabelRequirement]? {
+        if text.allSatisfy({ $0 == " " }) { return [] }
         var requirements: [LabelRequirement] = []
         for part in split(text) {
             guard let requirement = LabelRequirement(part) else { return nil }

@@ -90,23 +90,20 @@ struct ListeningSocket: ~Copyable {
                 description:
                     "can't listen on \(path): \(what); name another path, or an empty one, with --hubble-socket")
         }
-        var address = sockaddr_un()
         let temporary = path + ".new"
-        guard temporary.utf8.count < MemoryLayout.size(ofValue: address.sun_path) else {
+        guard temporary.utf8.count < MemoryLayout.size(ofValue: sockaddr_un().sun_path) else {
             throw failure("it is longer than 103 bytes")
         }
         var status = stat()
-        if lstat(path, &status) == 0, status.st_mode & S_IFMT != S_IFSOCK { throw failure("it is no socket") }
-        unlink(temporary)
-        address.sun_family = sa_family_t(AF_UNIX)
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: temporary.utf8) }
-        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-        let bound = withUnsafeBytes(of: &address) { bytes in
-            bind(
-                descriptor, bytes.baseAddress?.assumingMemoryBound(to: sockaddr.self),
-                socklen_t(MemoryLayout<sockaddr_un>.size))
+        if lstat(path, &status) == 0 {
+            guard status.st_mode & S_IFMT == S_IFSOCK else { throw failure("it is no socket") }
+            guard !isInUse(path) else { throw failure("somebody listens there") }
         }
-        guard bound == 0, Glibc.listen(descriptor, 128) == 0, chmod(temporary, 0o660) == 0,
+        unlink(temporary)
+        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        let bound = withAddress(temporary) { bind(descriptor, $0, $1) }
+        // The mode comes before anybody can connect.
+        guard bound == 0, chmod(temporary, 0o660) == 0, Glibc.listen(descriptor, 128) == 0,
             rename(temporary, path) == 0
         else {
             let reason = String(cString: strerror(errno))
@@ -115,5 +112,23 @@ struct ListeningSocket: ~Copyable {
             throw failure(reason)
         }
         return descriptor
+    }
+
+    /// Whether a connection to a path is accepted.
+    private static func isInUse(_ path: String) -> Bool {
+        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        defer { close(descriptor) }
+        return withAddress(path) { connect(descriptor, $0, $1) } == 0
+    }
+
+    private static func withAddress(
+        _ path: String, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32
+    ) -> Int32 {
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+        return withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, socklen_t(MemoryLayout<sockaddr_un>.size)) }
+        }
     }
 }

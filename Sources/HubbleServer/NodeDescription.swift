@@ -7,8 +7,10 @@ internal import Synchronization
 struct HubbleNodeDescription: Sendable {
     let name: String
     let version: String
-    /// Where other hosts find it; empty: nowhere.
-    let address: String
+    /// Where it listens.
+    let place: String
+    /// Whether it listens on all addresses, so that the place is no address to connect to.
+    let isEverywhere: Bool
     /// Of that address; nil for a path.
     let port: Port?
     let usesTLS: Bool

@@ -1,3 +1,4 @@
+internal import Addressing
 internal import Flows
 internal import GRPCCore
 internal import HubbleAPI
@@ -8,6 +9,7 @@ struct ObserverService: HubbleObserver.SimpleServiceProtocol {
     let hub: FlowHub
     let encoder: FlowEncoder
     let node: HubbleNodeDescription
+    let peers: HubblePeers
     let counters: HubbleCounters
 
     func getFlows(
@@ -55,6 +57,12 @@ struct ObserverService: HubbleObserver.SimpleServiceProtocol {
         return Double(count) * 1_000_000_000 / Double(window)
     }
 
+    /// Where others find this node.
+    private var address: String {
+        guard node.isEverywhere, let port = node.port, let own = peers.address(of: node.name) else { return node.place }
+        return "\(SocketAddress(own, port))"
+    }
+
     func getNodes(request: HubbleGetNodesRequest, context: ServerContext) async throws -> HubbleGetNodesResponse {
         let statistics = hub.statistics
         var response = HubbleGetNodesResponse()
@@ -62,7 +70,7 @@ struct ObserverService: HubbleObserver.SimpleServiceProtocol {
             HubbleNode.with {
                 $0.name = node.name
                 $0.version = node.version
-                $0.address = node.address
+                $0.address = address
                 $0.state = .nodeConnected
                 $0.tls.enabled = node.usesTLS
                 if node.usesTLS { $0.tls.serverName = node.name }

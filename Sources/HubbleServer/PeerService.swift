@@ -8,17 +8,18 @@ struct PeerService: HubblePeerPeer.SimpleServiceProtocol {
     let node: HubbleNodeDescription
     let peers: HubblePeers
 
-    /// This node first, then the others as they come and go: they serve where this one does, on its port.
+    /// This node first, then the others as they come and go: they serve where this one does, on its port. One that
+    /// listens on all its addresses is told like the others, at that of its Node object.
     func notify(
         request: HubblePeerNotifyRequest, response: RPCWriter<HubblePeerChangeNotification>, context: ServerContext
     ) async throws {
-        try await response.write(notification(node.name, node.address, .peerAdded))
+        if !node.isEverywhere { try await response.write(notification(node.name, node.place, .peerAdded)) }
         // What is on a path of this host is nobody else's.
         guard let port = node.port else { return try await context.cancellation.cancelled }
         try await untilCancelled(context) {
             for await change in peers.changes() {
                 let (name, address, type) = Self.parts(change)
-                if name == node.name { continue }
+                if name == node.name, !node.isEverywhere { continue }
                 try await response.write(notification(name, "\(SocketAddress(address, port))", type))
             }
         }

@@ -45,6 +45,9 @@ struct FlowMatcherTests {
         FilterCase(#"{"source_workload": [{"kind": "deployment"}]}"#, [0, 2]),
         FilterCase(#"{"destination_workload": [{"name": "cart"}, {"name": "x"}]}"#, [0, 1, 4]),
         FilterCase(#"{"source_identity": [2]}"#, [1]),
+        FilterCase(#"{"source_label": [""]}"#, [0, 1, 2, 3, 4, 5]),
+        FilterCase(#"{"destination_identity": [2]}"#, [2]),
+        FilterCase(#"{"source_cluster_name": ["other"]}"#, []),
         FilterCase(#"{"source_cluster_name": ["default"]}"#, [0, 1, 2, 3, 4, 5]),
         FilterCase(#"{"destination_cluster_name": ["other"]}"#, []),
         FilterCase(#"{"verdict": ["DROPPED", "AUDIT"]}"#, [1, 4]),
@@ -137,12 +140,57 @@ struct FlowMatcherTests {
             #"{"experimental": {"cel_expression": ["true"]}}"#,
             "whitelist[0].experimental.cel_expression: flows of Apus have nothing to compare with it"
         ),
+        (
+            #"{"http_method": ["x"]}"#, "whitelist[0].http_method: flows of Apus have nothing to compare with it"
+        ),
+        (
+            #"{"http_url": ["x"]}"#, "whitelist[0].http_url: flows of Apus have nothing to compare with it"
+        ),
+        (
+            #"{"trace_id": ["x"]}"#, "whitelist[0].trace_id: flows of Apus have nothing to compare with it"
+        ),
+        (
+            #"{"source_ip_xlated": ["x"]}"#,
+            "whitelist[0].source_ip_xlated: flows of Apus have nothing to compare with it"
+        ),
+        (
+            #"{"node_labels": ["x"]}"#, "whitelist[0].node_labels: flows of Apus have nothing to compare with it"
+        ),
+        (
+            #"{"http_header": [{"key": "x"}]}"#,
+            "whitelist[0].http_header: flows of Apus have nothing to compare with it"
+        ),
+        (
+            #"{"ip_trace_id": ["1"]}"#, "whitelist[0].ip_trace_id: flows of Apus have nothing to compare with it"
+        ),
+        (
+            #"{"interface": [{"index": 1}]}"#, "whitelist[0].interface: flows of Apus have nothing to compare with it"
+        ),
     ]
 
     @Test("what can't be understood or answered is refused by its field", arguments: refused)
     func refusals(filter: String, error: String) throws {
         let message = try Self.filter(filter)
         #expect(problem(of: { _ = try FlowMatcher(whitelist: [message], blacklist: []) }) == error)
+    }
+
+    @Test(
+        "regular expressions that could take for ever are refused",
+        arguments: ["^(a+)+$", "(a|b)*", "a*b*c*", "(a)\\1", "(?=a)", "a{2}", String(repeating: "(", count: 129)])
+    func expressions(pattern: String) throws {
+        var filter = HubbleFlowFilter()
+        filter.dnsQuery = [pattern]
+        #expect(
+            problem(of: { _ = try FlowMatcher(whitelist: [filter], blacklist: []) })?.hasPrefix(
+                "whitelist[0].dns_query[0]: a regular expression of at most 128 bytes") == true)
+    }
+
+    @Test("more filters than can be asked of every flow are refused")
+    func many() throws {
+        let filters = [HubbleFlowFilter](repeating: HubbleFlowFilter(), count: 257)
+        #expect(
+            problem(of: { _ = try FlowMatcher(whitelist: filters, blacklist: []) })
+                == "whitelist: 257 filters, and at most 256 are taken")
     }
 
     @Test("a field that is not known is refused, too")

@@ -143,6 +143,16 @@ struct HubbleServerTests {
         }
     }
 
+    @Test("what made room before anybody asked is nobody's loss")
+    func wrapped() async throws {
+        try await Served.run(capacity: 4, flows: Self.ten) { served in
+            try await served.withClient { client in
+                let found = try await flows(client, HubbleGetFlowsRequest())
+                #expect(Self.ports(found) == [7, 8, 9, 10] && served.counters.current.lost == 0)
+            }
+        }
+    }
+
     @Test("what a slow client misses is told, and sent and lost are all there was")
     func slow() async throws {
         try await Served.run(capacity: 64, flows: []) { served in
@@ -279,6 +289,30 @@ struct HubbleServerTests {
         }
     }
 
+    @Test("a node that listens everywhere is told at the address of its Node object")
+    func everywhere() async throws {
+        let (hub, peers) = (FlowHub(capacity: 4), HubblePeers())
+        let server = try HubbleServer(
+            .init(address: ListenAddress(":0")), node: "node-a", version: "1", hub: hub, peers: peers,
+            counters: HubbleCounters())
+        let running = Task { try await server.run { _ in } }
+        defer { running.cancel() }
+        peers.upsert("node-a", ip("192.0.2.1"))
+        try await withGRPCClient(
+            transport: .http2NIOPosix(
+                target: .ipv4(address: "127.0.0.1", port: server.port), transportSecurity: .plaintext)
+        ) { client in
+            let first = try await HubblePeerPeer.Client(wrapping: client).notify(HubblePeerNotifyRequest()) {
+                response in
+                for try await change in response.messages { return change.address }
+                return ""
+            }
+            #expect(first == "192.0.2.1:\(server.port)")
+            let nodes = try await HubbleObserver.Client(wrapping: client).getNodes(HubbleGetNodesRequest()).nodes
+            #expect(nodes.map(\.address) == ["192.0.2.1:\(server.port)"])
+        }
+    }
+
     @Test("a socket that is in the way, or a file, is told of; a stale socket is replaced")
     func sockets() async throws {
         try await Served.run { served in
@@ -303,6 +337,8 @@ struct HubbleServerTests {
             let mode = try FileManager.default.attributesOfItem(atPath: served.socket)[.posixPermissions] as? Int
             #expect(mode == 0o660)
             #expect(throws: HubbleServerError.self) { try server("\(served.directory)/no/such/place.sock") }
+            let used = #expect(throws: HubbleServerError.self) { try server(served.socket) }
+            #expect(used?.description.contains("somebody listens there") == true)
         }
     }
 }

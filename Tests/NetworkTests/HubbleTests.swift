@@ -14,7 +14,7 @@ extension AgentLifeTests {
                 #expect(try await shop.lab.pod("client").ask(vip, 80, within: .seconds(60)).isAnswered)
                 _ = try await shop.lab.pod("intruder").ask(web.ipv4, 8080, within: .seconds(1))
                 try await expect(
-                    client, target, #"{"source_pod": ["shop/client"], "reply": [false]}"#,
+                    client, target, #"{"source_pod": ["visitors/client"], "reply": [false]}"#,
                     [
                         #""verdict": "FORWARDED""#, #""pod_name": "client""#, #""destination_service": {"name": "web""#,
                         #""ingress_allowed_by""#, #""trace_reason": "NEW""#,

@@ -108,7 +108,8 @@ public final class DatapathKernel {
             try updateLinks()
             // Those that came while the first copy ran.
             copyEntries(onlyNew: true)
-            if copiesLearned { try copyLearnedFromPrevious() }
+            // The new programs run already, so this must not keep their maps from being adopted.
+            if copiesLearned { do { try copyLearnedFromPrevious() } catch { uncopiedNames += 1 } }
             try pins.adoptNextMaps()
             isBeside = false
         } else {
