@@ -103,15 +103,29 @@ public struct HubbleServer: Sendable {
 
     /// Serves until the task is cancelled.
     ///
+    /// Then it first stops listening, and a moment later ends what clients still read: a connection that had just been
+    /// accepted must be taken before its server goes.
     /// - Parameter announce: is told of each place that is listened on.
     public func run(_ announce: @escaping @Sendable (String) -> Void) async throws {
         defer { file?.remove() }
-        try await withThrowingDiscardingTaskGroup { group in
-            for one in running {
-                group.addTask {
-                    announce(one.place)
-                    try await one.server.serve()
+        let running = running
+        let serving = Task {
+            try await withThrowingDiscardingTaskGroup { group in
+                for one in running {
+                    group.addTask {
+                        announce(one.place)
+                        try await one.server.serve()
+                    }
                 }
+            }
+        }
+        try await withTaskCancellationHandler {
+            try await serving.value
+        } onCancel: {
+            for one in running { one.server.beginGracefulShutdown() }
+            Task {
+                try await Task.sleep(for: .milliseconds(500))
+                serving.cancel()
             }
         }
     }
