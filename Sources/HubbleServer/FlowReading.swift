@@ -38,7 +38,7 @@ struct FlowReading: Sendable {
         if until < since { throw RequestError("until", "is before since") }
     }
 
-    private static func nanoseconds(_ time: Google_Protobuf_Timestamp, _ field: String) throws -> UInt64 {
+    static func nanoseconds(_ time: Google_Protobuf_Timestamp, _ field: String) throws -> UInt64 {
         guard (0...9_000_000_000).contains(time.seconds), (0..<1_000_000_000).contains(time.nanos) else {
             throw RequestError(field, "\(time.seconds) s \(time.nanos) ns is no time from 1970 on")
         }

@@ -106,16 +106,28 @@ struct ObserverService: HubbleObserver.SimpleServiceProtocol {
         return response
     }
 
+    /// The start of the agent, if it is within the times; it is in the past for who follows only what comes.
     func getAgentEvents(
         request: HubbleGetAgentEventsRequest, response: RPCWriter<HubbleGetAgentEventsResponse>, context: ServerContext
     ) async throws {
-        throw RPCError(
-            code: .unimplemented, message: "Apus has no agent events: what it does is in its log and in metrics")
+        let since = request.hasSince ? try FlowReading.nanoseconds(request.since, "since") : 0
+        let until = request.hasUntil ? try FlowReading.nanoseconds(request.until, "until") : .max
+        let wantsPast = !request.follow || request.number > 0 || request.hasSince
+        if wantsPast, since <= node.started, node.started <= until {
+            var event = HubbleGetAgentEventsResponse()
+            event.nodeName = node.name
+            event.time = FlowEncoder.time(node.started)
+            event.agentEvent.type = .agentStarted
+            event.agentEvent.agentStart.time = event.time
+            try await response.write(event)
+        }
+        if request.follow { try await context.cancellation.cancelled }
     }
 
+    /// None, as of a node of Cilium's without its debug mode.
     func getDebugEvents(
         request: HubbleGetDebugEventsRequest, response: RPCWriter<HubbleGetDebugEventsResponse>, context: ServerContext
     ) async throws {
-        throw RPCError(code: .unimplemented, message: "Apus has no debug events: its data path has no debug mode")
+        if request.follow { try await context.cancellation.cancelled }
     }
 }

@@ -237,19 +237,35 @@ struct HubbleServerTests {
                 ) {
                     try await asking { $0.whitelist = [try HubbleFlowFilter(jsonString: #"{"source_ip": ["x"]}"#)] }
                 }
+            }
+        }
+    }
+
+    @Test("of the agent's events there is its start, and of debugging none")
+    func events() async throws {
+        try await Served.run { served in
+            try await served.withClient { client in
                 let observer = HubbleObserver.Client(wrapping: client)
-                await expect(
-                    .unimplemented, "Apus has no agent events: what it does is in its log and in metrics"
-                ) {
-                    try await observer.getAgentEvents(HubbleGetAgentEventsRequest()) { response in
-                        for try await _ in response.messages {}
+                func types(_ request: HubbleGetAgentEventsRequest) async throws -> [HubbleAgentEventType] {
+                    try await observer.getAgentEvents(request) { response in
+                        var found: [HubbleAgentEventType] = []
+                        for try await message in response.messages {
+                            #expect(message.nodeName == "node-a" && message.agentEvent.agentStart.time == message.time)
+                            found.append(message.agentEvent.type)
+                        }
+                        return found
                     }
                 }
-                await expect(.unimplemented, "Apus has no debug events: its data path has no debug mode") {
-                    try await observer.getDebugEvents(HubbleGetDebugEventsRequest()) { response in
-                        for try await _ in response.messages {}
-                    }
+                #expect(try await types(HubbleGetAgentEventsRequest()) == [.agentStarted])
+                #expect(try await types(HubbleGetAgentEventsRequest.with { $0.until = Self.time(0) }) == [])
+                let later = Google_Protobuf_Timestamp(seconds: 8_000_000_000)
+                #expect(try await types(HubbleGetAgentEventsRequest.with { $0.since = later }) == [])
+                let count = try await observer.getDebugEvents(HubbleGetDebugEventsRequest()) { response in
+                    var count = 0
+                    for try await _ in response.messages { count += 1 }
+                    return count
                 }
+                #expect(count == 0)
             }
         }
     }

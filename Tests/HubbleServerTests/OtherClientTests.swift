@@ -44,10 +44,10 @@ struct OtherClientTests {
             #expect(try await ask("observer.Observer", "GetNamespaces").lines[0].contains("\"kube-system\""))
             #expect(try await ask("peer.Peer", "Notify", count: 1).lines[0].contains("\"PEER_ADDED\""))
             #expect(try await ask("grpc.health.v1.Health", "Check").lines == [#"{"status": "SERVING"}"#])
-            for method in ["GetAgentEvents", "GetDebugEvents"] {
-                let answer = try await ask("observer.Observer", method)
-                #expect(!answer.succeeded && answer.lines[0].contains("UNIMPLEMENTED"))
-            }
+            let events = try await ask("observer.Observer", "GetAgentEvents")
+            #expect(events.succeeded && events.lines.count == 1 && events.lines[0].contains("AGENT_STARTED"))
+            let debugging = try await ask("observer.Observer", "GetDebugEvents")
+            #expect(debugging.succeeded && debugging.lines.isEmpty)
             let refused = try await ask(
                 "observer.Observer", "GetFlows", #"{"whitelist": [{"http_method": ["GET"]}]}"#)
             #expect(

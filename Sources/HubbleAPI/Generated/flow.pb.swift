@@ -501,6 +501,41 @@ package nonisolated enum HubbleLostEventSource: SwiftProtobuf.Enum, Swift.CaseIt
 
 }
 
+/// What the agent itself did: of Hubble's events the one that Apus tells.
+package nonisolated enum HubbleAgentEventType: SwiftProtobuf.Enum, Swift.CaseIterable {
+  package typealias RawValue = Int
+  case agentEventUnknown // = 0
+  case agentStarted // = 2
+  case UNRECOGNIZED(Int)
+
+  package init() {
+    self = .agentEventUnknown
+  }
+
+  package init?(rawValue: Int) {
+    switch rawValue {
+    case 0: self = .agentEventUnknown
+    case 2: self = .agentStarted
+    default: self = .UNRECOGNIZED(rawValue)
+    }
+  }
+
+  package var rawValue: Int {
+    switch self {
+    case .agentEventUnknown: return 0
+    case .agentStarted: return 2
+    case .UNRECOGNIZED(let i): return i
+    }
+  }
+
+  // The compiler won't synthesize support with the UNRECOGNIZED case.
+  package static let allCases: [HubbleAgentEventType] = [
+    .agentEventUnknown,
+    .agentStarted,
+  ]
+
+}
+
 package nonisolated struct HubbleFlow: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -1368,6 +1403,54 @@ package nonisolated struct HubbleLostEvent: Sendable {
   fileprivate var _last: SwiftProtobuf.Google_Protobuf_Timestamp? = nil
 }
 
+package nonisolated struct HubbleAgentEvent: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var type: HubbleAgentEventType = .agentEventUnknown
+
+  package var notification: HubbleAgentEvent.OneOf_Notification? = nil
+
+  package var agentStart: HubbleTimeNotification {
+    get {
+      if case .agentStart(let v)? = notification {return v}
+      return HubbleTimeNotification()
+    }
+    set {notification = .agentStart(newValue)}
+  }
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package nonisolated enum OneOf_Notification: Equatable, Sendable {
+    case agentStart(HubbleTimeNotification)
+
+  }
+
+  package init() {}
+}
+
+package nonisolated struct HubbleTimeNotification: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var time: SwiftProtobuf.Google_Protobuf_Timestamp {
+    get {_time ?? SwiftProtobuf.Google_Protobuf_Timestamp()}
+    set {_time = newValue}
+  }
+  /// Returns true if `time` has been explicitly set.
+  package var hasTime: Bool {self._time != nil}
+  /// Clears the value of `time`. Subsequent reads from it will return its default value.
+  package mutating func clearTime() {self._time = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _time: SwiftProtobuf.Google_Protobuf_Timestamp? = nil
+}
+
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
 
 fileprivate nonisolated let _protobuf_package = "flow"
@@ -1406,6 +1489,10 @@ nonisolated extension HubbleL7FlowType: SwiftProtobuf._ProtoNameProviding {
 
 nonisolated extension HubbleLostEventSource: SwiftProtobuf._ProtoNameProviding {
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNKNOWN_LOST_EVENT_SOURCE\0\u{1}PERF_EVENT_RING_BUFFER\0\u{1}OBSERVER_EVENTS_QUEUE\0\u{1}HUBBLE_RING_BUFFER\0")
+}
+
+nonisolated extension HubbleAgentEventType: SwiftProtobuf._ProtoNameProviding {
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0AGENT_EVENT_UNKNOWN\0\u{2}\u{2}AGENT_STARTED\0")
 }
 
 nonisolated extension HubbleFlow: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -2982,6 +3069,91 @@ nonisolated extension HubbleLostEvent: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if lhs._cpu != rhs._cpu {return false}
     if lhs._first != rhs._first {return false}
     if lhs._last != rhs._last {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension HubbleAgentEvent: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".AgentEvent"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}type\0\u{4}d\u{1}agent_start\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularEnumField(value: &self.type) }()
+      case 101: try {
+        var v: HubbleTimeNotification?
+        var hadOneofValue = false
+        if let current = self.notification {
+          hadOneofValue = true
+          if case .agentStart(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.notification = .agentStart(v)
+        }
+      }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.type != .agentEventUnknown {
+      try visitor.visitSingularEnumField(value: self.type, fieldNumber: 1)
+    }
+    try { if case .agentStart(let v)? = self.notification {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 101)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: HubbleAgentEvent, rhs: HubbleAgentEvent) -> Bool {
+    if lhs.type != rhs.type {return false}
+    if lhs.notification != rhs.notification {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension HubbleTimeNotification: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".TimeNotification"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}time\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._time) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._time {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: HubbleTimeNotification, rhs: HubbleTimeNotification) -> Bool {
+    if lhs._time != rhs._time {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

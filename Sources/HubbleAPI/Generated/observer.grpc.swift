@@ -1,5 +1,5 @@
-/// Hubble's service for clients that look at flows (api/v1/observer of Cilium 1.19). Events of Cilium's agent and of its
-/// debugging have no counterpart in Apus: their requests are here to be refused.
+/// Hubble's service for clients that look at flows (api/v1/observer of Cilium 1.19). Of the
+/// agent's events Apus has its start, and none of debugging.
 
 // DO NOT EDIT.
 // swift-format-ignore-file
