@@ -54,10 +54,9 @@ public struct FakeAPIServer: Sendable {
 extension FakeAPIServer {
     /// A page of a list. A token is the version of the first page and how many came before.
     private func list(_ request: HTTPRequest, _ writer: HTTPWriter) async throws {
-        let objects = await cluster.list(request.path)
+        let (objects, current) = await cluster.list(request.path)
         let limit = request.query["limit"].flatMap { Int($0) } ?? 0
         let token = (request.query["continue"] ?? "").split(separator: ":").compactMap { Int($0) }
-        let current = await cluster.version
         let (version, offset) = token.count == 2 ? (token[0], token[1]) : (current, 0)
         // Only the newest state is kept, so a change between two pages makes the token too old.
         guard version == current else { return try await refuse(410, "Expired", "continue is too old", writer) }
@@ -82,8 +81,7 @@ extension FakeAPIServer {
                 return try await refuse(422, "Invalid", "sendInitialEvents is forbidden", writer)
             }
             try await writer.begin()
-            version = await cluster.version
-            try await tellEverything(request.path, version, writer)
+            version = try await tellEverything(request.path, writer)
         } else {
             try await writer.begin()
             if await version < cluster.oldest {
@@ -103,8 +101,10 @@ extension FakeAPIServer {
         }
     }
 
-    private func tellEverything(_ resource: String, _ version: Int, _ writer: HTTPWriter) async throws {
-        for object in await cluster.list(resource) where object.version <= version {
+    /// Tells what exists, and returns the version of which that is the state.
+    private func tellEverything(_ resource: String, _ writer: HTTPWriter) async throws -> Int {
+        let (objects, version) = await cluster.list(resource)
+        for object in objects {
             try await writer.chunk("{\"type\":\"ADDED\",\"object\":\(object.json)}\n")
         }
         try await writer.chunk(
@@ -112,11 +112,14 @@ extension FakeAPIServer {
             {"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"\(version)",\
             "annotations":{"k8s.io/initial-events-end":"true"}}}}\n
             """)
+        return version
     }
 
     /// Tells what has changed, one event across two chunks, and returns the version of the last event.
+    ///
+    /// A watch that is so slow that changes are forgotten before it has told them is broken off.
     private func tellChanges(_ resource: String, _ version: Int, _ writer: HTTPWriter) async throws -> Int {
-        let changes = await cluster.changes(of: resource, after: version)
+        guard let changes = await cluster.changes(of: resource, after: version) else { throw CutConnection() }
         for change in changes {
             let line = "{\"type\":\"\(change.type)\",\"object\":\(change.json)}\n"
             try await writer.chunk(String(line.prefix(20)))

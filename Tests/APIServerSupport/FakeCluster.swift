@@ -21,6 +21,8 @@ public actor FakeCluster {
     private(set) var version: Int
     /// Watches from before this version are answered with 410.
     private(set) var oldest: Int
+    /// The version of the last change that is forgotten: a watch that has not told it can't go on.
+    private var lastForgotten = 0
     private var objects: [String: Object] = [:]
     private var changes: [Change] = []
     private var listeners: [Int: AsyncStream<Void>.Continuation] = [:]
@@ -86,6 +88,7 @@ public actor FakeCluster {
     public func expire() {
         version += 1
         oldest = version
+        lastForgotten = changes.last?.version ?? lastForgotten
         changes = []
     }
 
@@ -113,12 +116,15 @@ public actor FakeCluster {
 
     private func wake() { for listener in listeners.values { listener.yield() } }
 
-    func list(_ resource: String) -> [Object] {
-        objects.values.filter { $0.resource == resource }.sorted { $0.key < $1.key }
+    /// The objects of a resource, and the version of which they are the state.
+    func list(_ resource: String) -> (objects: [Object], version: Int) {
+        (objects.values.filter { $0.resource == resource }.sorted { $0.key < $1.key }, version)
     }
 
-    func changes(of resource: String, after version: Int) -> [Change] {
-        changes.filter { $0.resource == resource && $0.version > version }
+    /// The changes after a version; nil where some of them are forgotten.
+    func changes(of resource: String, after version: Int) -> [Change]? {
+        if version < lastForgotten { return nil }
+        return changes.filter { $0.resource == resource && $0.version > version }
     }
 
     func takeFault() -> Fault? { faults.isEmpty ? nil : faults.removeFirst() }
