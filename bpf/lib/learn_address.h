@@ -78,7 +78,7 @@ ALWAYS_INLINE _Bool learn_part(struct apus_learned_address *address, struct lear
 	return 1;
 }
 
-// Returns whether the address, or a part of one, is new and there was room for it, if need be once there is some.
+// Returns whether the address, or a part of one, is new and there was room for it. `full` tells that there was none.
 ALWAYS_INLINE _Bool add_part(struct learning *learning, const struct apus_learned_key *key, _Bool is_first)
 {
 	long failed;
@@ -88,8 +88,7 @@ ALWAYS_INLINE _Bool add_part(struct learning *learning, const struct apus_learne
 	learning->fresh.used_ns = is_first ? learning->used_ns : 0;
 	learning->fresh.judged = is_first && learning->judged;
 	failed = bpf_map_update_elem(&learned_addresses, key, &learning->fresh, BPF_NOEXIST);
-	if (failed && failed != -EEXIST && make_room())
-		failed = bpf_map_update_elem(&learned_addresses, key, &learning->fresh, BPF_NOEXIST);
+	learning->full = failed && failed != -EEXIST;
 	if (!failed)
 		learning->claimed++;
 	return !failed;
@@ -117,46 +116,58 @@ GLOBAL int learn_in_part(struct apus_learned_address *head, __u32 number, __u32 
 }
 
 // Learns the name for an address that is locked: where it is, else where nothing is lost, else in the place of the name
-// that ends first in one part. A name that was just answered has to count.
-ALWAYS_INLINE void learn_locked(struct learning *learning, struct apus_learned_address *head)
+// that ends first in one part. A name that was just answered has to count. Returns whether it does: while there may yet
+// be room for a further part, it takes no place of a name that others need.
+ALWAYS_INLINE _Bool learn_locked(struct learning *learning, struct apus_learned_address *head, _Bool may_have_room)
 {
 	__u32 judged = learning->judged;
+	_Bool learned = 1;
 
 	if (head->used_ns < learning->used_ns)
 		head->used_ns = learning->used_ns;
 	if (judged)
 		head->judged = 1;
 	learning->judged = head->judged;
+	learning->full = 0;
 #pragma clang loop unroll(disable)
 	for (__u32 place = 0; place < 2 * APUS_LEARNED_PARTS; place++)
 		if (learn_in_part(head, place % APUS_LEARNED_PARTS, place / APUS_LEARNED_PARTS))
 			goto learned;
-	learn_in_part(head, 0, USE_ANY);
+	learned = !(learning->full && may_have_room);
+	if (learned)
+		learn_in_part(head, 0, USE_ANY);
 learned:
 	learning->judged = judged;
+	return learned;
 }
 
-// Learns the address at hand. Returns whether there was room.
+// Learns the address at hand. Returns whether there was room, if need be once some was made: that takes long, so no
+// address is locked meanwhile.
 GLOBAL int learn_address(void)
 {
 	struct learning *learning = learning_here();
+	_Bool may_have_room = 1;
 
 	if (!learning)
 		return 0;
 #pragma clang loop unroll(disable)
 	for (__u32 attempt = 0; attempt < 4; attempt++) {
 		struct apus_learned_address *head = lock_address(learning);
+		_Bool learned;
 
 		if (head) {
-			learn_locked(learning, head);
+			learned = learn_locked(learning, head, may_have_room);
 			unlock_address(head);
-			return 1;
-		}
-		if (learning->busy)
+		} else if (learning->busy) {
 			return 0;
-		// Another CPU may have been first.
-		if (add_part(learning, &learning->key, 1))
+		} else {
+			// Another CPU may have been first.
+			learned = add_part(learning, &learning->key, 1);
+		}
+		if (learned)
 			return 1;
+		if (learning->full)
+			may_have_room = may_have_room && make_room();
 	}
 	count_dns(APUS_DNS_COUNT_NO_ROOM);
 	return 0;

@@ -39,6 +39,7 @@ struct learning {
 	__u64 used_ns;
 	__u32 judged;
 	__u32 busy; // whether another CPU did not let go of it
+	__u32 full; // whether the map had no room for it, or a further part of it
 	__u64 going[APUS_LEARNED_NAMES]; // names of an address that goes
 	__u64 room_made_ns; // when this CPU looked for room last
 	struct apus_handed_over record; // what the agent is to be told with bytes that it gets

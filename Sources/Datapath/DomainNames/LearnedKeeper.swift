@@ -31,6 +31,8 @@ public struct LearnedKeeper: ~Copyable, Sendable {
     private let established: BPFMap
     private let halfOpen: BPFMap
     private let counters: BPFMap
+    /// Names that nobody held at the last look, with the time of their last answer.
+    private var unheldBefore: [UInt64: UInt64] = [:]
     /// What the data path had learned at the last look.
     private var learnedBefore = LearnedTotals()
     public private(set) var counts = LearnedCounts()
@@ -66,7 +68,7 @@ public struct LearnedKeeper: ~Copyable, Sendable {
             let left = try removeEnded(held, now: now, policies)
             try makeRoom(left)
             counts.addresses = try addresses.countKeys()
-            counts.names = try removeLostNames(now: now)
+            counts.names = try removeLostNames()
         } catch {
             throw MapError(error)
         }
@@ -107,24 +109,27 @@ public struct LearnedKeeper: ~Copyable, Sendable {
 
     /// Takes out names that nobody holds and nobody deleted, which takes three CPUs that meet within some nanoseconds.
     ///
+    /// One that is being deleted just now looks the same. But that does not take from one look to the next, and a name
+    /// that was learned anew since has another time; so what was the same at two looks is nobody's to delete, and as
+    /// nobody can take hold of it, it can't be learned anew before it is gone.
     /// - Returns: how many names there are.
-    private func removeLostNames(now: UInt64) throws(BPFError) -> Int {
+    private mutating func removeLostNames() throws(BPFError) -> Int {
         var count = 0
-        var lost: [UInt64] = []
+        var unheld: [UInt64: UInt64] = [:]
         try names.forEachEntry { key, value in
             count += 1
             guard value.byteCount == MemoryLayout<apus_learned_name>.size else { return }
             let name = value.unsafeLoadUnaligned(as: apus_learned_name.self)
-            if name.holds == 0, name.seen_ns + Self.lostAfter < now {
-                lost.append(key.unsafeLoadUnaligned(as: UInt64.self))
-            }
+            if name.holds == 0 { unheld[key.unsafeLoadUnaligned(as: UInt64.self)] = name.seen_ns }
         }
-        for key in lost { try names.delete(key) }
+        let lost = unheld.filter { unheldBefore[$0.key] == $0.value }.keys
+        for key in lost {
+            try names.delete(key)
+            unheld[key] = nil
+        }
+        unheldBefore = unheld
         return count - lost.count
     }
-
-    /// Nanoseconds.
-    private static let lostAfter: UInt64 = 2_000_000_000
 
     /// Of some addresses those that a connection of this node leads to.
     private func liveEnds(among candidates: Set<AddressKey>) throws(BPFError) -> Set<AddressKey> {
