@@ -92,56 +92,38 @@ ALWAYS_INLINE _Bool learned_add(struct learned_peer *found, __u32 policy, __u32 
 	return 1;
 }
 
-// Adds what the names of one part of an address admit. Returns whether they admit anything.
-GLOBAL int learned_part(const struct apus_learned_key *key, const struct apus_learned_address *address, __u64 now)
-{
-	struct learned_peer *found = learned_peer_here();
-	__u32 count;
-	__u64 pages;
-	int admits = 0;
-
-	if (!key || !address || !found)
-		return 0;
-	count = found->count;
-	pages = found->pages;
-#pragma clang loop unroll(disable)
-	for (__u32 place = 0; place < APUS_LEARNED_NAMES; place++)
-		if (learned_add(found, key->policy, learned_set(&address->uses[place], now)))
-			admits = 1;
-	// Where the part was deleted meanwhile, its memory may have been another address's.
-	if (admits && bpf_map_lookup_elem(&learned_addresses, key) != address) {
-		found->count = count;
-		found->pages = pages;
-		return 0;
-	}
-	return admits;
-}
-
 // Finds under which pattern sets an address was learned for a policy, and the pages with rules that they or its class
 // admit. 0: under none. `now` of 0 makes all names count that are held, ended ones too.
 GLOBAL int learned_find(__u32 policy, const struct apus_address *peer, __u32 class_id, __u64 now)
 {
 	struct apus_learned_key key = {.policy = policy};
 	struct learned_peer *found = learned_peer_here();
-	const struct apus_learned_address *address;
-	struct apus_learned_address *head;
-	__u32 further;
-	_Bool admits;
+	struct apus_learned_address *head, *address;
+	_Bool admits = 0;
 
 	if (!peer || !found)
 		return 0;
 	key.address = *peer;
-	head = bpf_map_lookup_elem(&learned_addresses, &key);
+	address = head = bpf_map_lookup_elem(&learned_addresses, &key);
 	if (!head)
 		return 0;
 	found->pages = found->count = 0;
 	learned_add(found, policy, class_id);
-	further = head->further;
-	admits = learned_part(&key, head, now);
 #pragma clang loop unroll(disable)
-	for (key.part = 1; key.part < APUS_LEARNED_PARTS && key.part <= further; key.part++) {
-		address = bpf_map_lookup_elem(&learned_addresses, &key);
-		if (address && learned_part(&key, address, now))
+	for (__u32 place = 0; place < LEARNED_USES; place++) {
+		__u32 set;
+
+		if (place && place % APUS_LEARNED_NAMES == 0) {
+			key.part = place / APUS_LEARNED_NAMES;
+			if (key.part > head->further)
+				break;
+			address = bpf_map_lookup_elem(&learned_addresses, &key);
+		}
+		set = address ? learned_set(&address->uses[place % APUS_LEARNED_NAMES], now) : 0;
+		// Where it was deleted meanwhile, its memory may have been another address's.
+		if (set && bpf_map_lookup_elem(&learned_addresses, &key) != address)
+			set = 0;
+		if (learned_add(found, policy, set))
 			admits = 1;
 	}
 	if (now && (__s64)(now - head->used_ns) > LEARNED_USE_STEP_NS)
