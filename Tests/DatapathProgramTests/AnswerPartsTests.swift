@@ -120,9 +120,43 @@ struct AnswerPartsTests {
         try stream.ask(1)
         let answer = StreamAsker.framed(StreamAsker.answer(2, addresses: 15))
         try stream.receive(answer[..<100], at: 0)
-        try stream.receive(answer[100...], at: 100)
+        try stream.receive(answer[100...] + StreamAsker.framed(StreamAsker.answer(1)), at: 100)
         #expect(try stream.asker.handedOver().isEmpty)
-        #expect(try stream.asker.count(.APUS_DNS_COUNT_UNASKED) >= 1 && !stream.asker.isTaught)
+        // What comes behind it is an answer.
+        #expect(try stream.asker.count(.APUS_DNS_COUNT_UNASKED) == 1 && stream.isTaught(1))
+    }
+
+    @Test("More answers than are looked for leave it known where the next one begins", arguments: [0, 1, 2, 30])
+    func behindRow(cut: Int) throws {
+        let stream = try StreamAsker()
+        for number in 1...12 { try stream.ask(UInt16(number)) }
+        let answers = (1...12).map { StreamAsker.framed(StreamAsker.answer($0)) }
+        let bytes = answers.flatMap { $0 }
+        let end = answers[..<11].reduce(0) { $0 + $1.count } + cut
+        try stream.receive(bytes[..<end], at: 0)
+        try stream.receive(bytes[end...], at: end)
+        let parts = try stream.asker.handedOver()
+        #expect(parts.first?.kind == .APUS_HANDED_OVER_ROW && parts.first?.bytes == answers[8..<11].flatMap { $0 })
+        #expect(parts.dropFirst().flatMap(\.bytes) == (cut == 30 ? Array(answers[11].dropFirst(2)) : []))
+        #expect(try stream.isTaught(12) == (cut < 30))
+    }
+
+    @Test("Eight questions of a segment wait, and one whose length came before it; others are counted")
+    func questions() throws {
+        let stream = try StreamAsker()
+        let asked = (1...9).map { StreamAsker.framed(StreamAsker.question($0)) }
+        try stream.send(asked.flatMap { $0 }, flags: [.ack])
+        #expect(try stream.asker.count(.APUS_DNS_COUNT_QUESTIONS) == 8)
+        #expect(try stream.asker.count(.APUS_DNS_COUNT_UNNOTED) == 1)
+        let alone = StreamAsker.framed(StreamAsker.question(10))
+        try stream.send(Array(alone.prefix(2)), flags: [.ack])
+        try stream.send(Array(alone.dropFirst(2)), flags: [.ack])
+        #expect(try stream.asker.count(.APUS_DNS_COUNT_QUESTIONS) == 9)
+        let bytes = [8, 10].flatMap { StreamAsker.framed(StreamAsker.answer($0)) }
+        try stream.receive(bytes, at: 0)
+        #expect(try stream.isTaught(8) && stream.isTaught(10))
+        try stream.send(Array(alone.prefix(20)), flags: [.ack])
+        #expect(try stream.asker.count(.APUS_DNS_COUNT_UNNOTED) == 2)
     }
 
     @Test("A segment outside of the pod's connection is nobody's answer")

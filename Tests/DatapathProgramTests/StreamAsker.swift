@@ -24,10 +24,16 @@ struct StreamAsker {
     init(to resolver: IPAddress = Asker.resolver) throws {
         asker = try Asker()
         self.resolver = resolver
-        try send([], flags: .syn)
+        try open()
     }
 
-    private func send(_ bytes: [UInt8], flags: TCPFlags) throws {
+    /// Opens the connection; the resolver's bytes begin behind its SYN.
+    func open() throws {
+        try send([], flags: .syn)
+        try receive([UInt8](), at: -1, flags: [.syn, .ack])
+    }
+
+    func send(_ bytes: [UInt8], flags: TCPFlags) throws {
         let packet = asker.pod.sends(to: resolver).tcp(from: 40_000, to: 53, flags: flags).payload(bytes)
         #expect(try asker.datapath.run(packet, on: .fromPod(asker.pod)) == .passed)
     }
@@ -36,11 +42,13 @@ struct StreamAsker {
         [UInt8(message.count >> 8), UInt8(message.count & 0xff)] + message
     }
 
-    func ask(_ number: UInt16) throws {
+    static func question(_ number: UInt16) -> [UInt8] {
         var message = SentMessage(id: number, name: "n\(number).web.test")
         message.flags = 0x0100
-        try send(Self.framed(DNSEncoder.encode(message)), flags: [.ack, .psh])
+        return DNSEncoder.encode(message)
     }
+
+    func ask(_ number: UInt16) throws { try send(Self.framed(Self.question(number)), flags: [.ack, .psh]) }
 
     /// An answer with an address of its own and as many others.
     static func answer(_ number: UInt16, addresses count: Int = 1) -> [UInt8] {
@@ -56,9 +64,9 @@ struct StreamAsker {
     }
 
     /// A segment of the resolver; where its bytes begin is told from the first one on.
-    func receive(_ bytes: some Collection<UInt8>, at place: Int) throws {
+    func receive(_ bytes: some Collection<UInt8>, at place: Int, flags: TCPFlags = [.ack]) throws {
         let packet = asker.pod.receives(from: resolver)
-            .tcp(from: 53, to: 40_000, flags: [.ack], sequence: start + UInt32(place)).payload(Array(bytes))
+            .tcp(from: 53, to: 40_000, flags: flags, sequence: UInt32(Int(start) + place)).payload(Array(bytes))
         #expect(try asker.datapath.run(packet, on: .toPod(asker.pod)) == .passed)
     }
 

@@ -2,6 +2,7 @@ import Addressing
 import BPF
 @testable import Datapath
 import DatapathABI
+import DomainNames
 import Glibc
 import LinuxKernel
 import PolicyGenerators
@@ -87,10 +88,7 @@ import Testing
         let node = try KernelNode()
         _ = try node.start()
         let ids = try node.mapIDs()
-        let info = try BPFMap.open(pinned: node.pins.map("datapath_info"))
-        var value = try #require(try info.lookup(UInt32(0), as: apus_info.self))
-        value.abi_version = UInt32(APUS_ABI_VERSION) + 1
-        try info.update(UInt32(0), value)
+        try node.setVersion(UInt32(APUS_ABI_VERSION) + 1)
         let (kernel, tables) = try node.start()
         #expect(kernel.previous == nil)
         #expect(try kernel.verify(tables).isEmpty)
@@ -109,14 +107,26 @@ import Testing
         (name.set, name.length) = (9, 10)
         withUnsafeMutableBytes(of: &name.text) { $0.copyBytes(from: "a.web.test".utf8) }
         try BPFMap.open(pinned: node.pins.map("learned_names")).update(UInt64(42), name)
-        let info = try BPFMap.open(pinned: node.pins.map("datapath_info"))
-        var value = try #require(try info.lookup(UInt32(0), as: apus_info.self))
-        value.abi_version = UInt32(APUS_ABI_VERSION) - 1
-        try info.update(UInt32(0), value)
+        try node.setVersion(UInt32(APUS_ABI_VERSION) - 1)
         let (kernel, _) = try node.start()
         #expect(kernel.previous == nil)
         let learned = try DatapathReader(bpffs: node.root).learned()
         #expect(learned.map(\.name) == ["a.web.test"] && learned.map(\.end) == [.max])
+    }
+
+    @Test("New maps begin with the automaton of those before, so that names count until another one is in force")
+    func automatonOverUpgrade() throws {
+        let node = try KernelNode()
+        let first = try node.start()
+        let automaton = DomainAutomaton(compiling: [try DomainPattern(fqdnPattern: "*.web.test")])
+        #expect(first.kernel.install(DomainProgram(automaton)) == nil)
+        let rows = try BPFMap.open(pinned: node.pins.map("domain_automaton")).lookup(UInt32(0), as: UInt32.self)
+        try node.setVersion(UInt32(APUS_ABI_VERSION) - 1)
+        let kernel = try DatapathKernel(node.options)
+        var tables = node.emptyTables(node.options)
+        try kernel.adopt(into: &tables)
+        #expect(rows != nil)
+        #expect(try kernel.box("domain_automaton").map.lookup(UInt32(0), as: UInt32.self) == rows)
     }
 
     @Test("What the old programs learn while it is copied is copied after all, and each name keeps its later end")
@@ -136,10 +146,7 @@ import Testing
                 try names.update(use.name, name)
             }
         }
-        let info = try BPFMap.open(pinned: node.pins.map("datapath_info"))
-        var value = try #require(try info.lookup(UInt32(0), as: apus_info.self))
-        value.abi_version = UInt32(APUS_ABI_VERSION) - 1
-        try info.update(UInt32(0), value)
+        try node.setVersion(UInt32(APUS_ABI_VERSION) - 1)
         let kernel = try DatapathKernel(node.options)
         try hold("198.51.100.1", [(1, 100)])
         try hold("198.51.100.2", [(1, 900)])
@@ -244,6 +251,14 @@ private final class KernelNode {
 
     func emptyTables(_ options: DatapathOptions) -> DatapathTables {
         DatapathTables(node: "node-1", startedAt: 1, capacities: options.capacities, grace: 10)
+    }
+
+    /// Has the pinned maps be those of another version.
+    func setVersion(_ version: UInt32) throws {
+        let info = try BPFMap.open(pinned: pins.map("datapath_info"))
+        var value = try #require(try info.lookup(UInt32(0), as: apus_info.self))
+        value.abi_version = version
+        try info.update(UInt32(0), value)
     }
 
     /// What every start wants.

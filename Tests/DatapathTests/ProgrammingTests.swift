@@ -13,7 +13,7 @@ import Testing
         rig.tables.apply([service(1, [1, 2]), .endpoint(.upsert(endpoint(1)))])
         let expected = """
             content:
-              datapath_info 0 = ABI 8 node node-1 next identity 2
+              datapath_info 0 = ABI 9 node node-1 next identity 2
               names endpoint 1 = shop/p1/a
               names service 1 = shop/s1/http
               backends 1 = TCP 10.0.0.1:8080
@@ -120,18 +120,12 @@ import Testing
     func scale() {
         var rig = Rig(TableCapacities())
         let edits = (0..<10_000).map { service($0, ($0 * 10..<$0 * 10 + 10)) }
-        let clock = ContinuousClock()
-        let kernel = CountingWriter()
-        var writer = kernel
-        let time = clock.measure {
-            rig.tables.apply(edits)
-            _ = rig.tables.program(into: &writer, now: 1)
-        }
+        var writer = CountingWriter()
+        rig.tables.apply(edits)
+        _ = rig.tables.program(into: &writer, now: 1)
         #expect(writer.elements == 210_000 + 10_000 + 1)
         // Two array runs for 200,000 elements, one batch each for names and services.
         #expect(writer.calls == 5)
-        // An unoptimised build is twenty times slower than what ships.
-        #expect(time < .seconds(20), "\(time)")
     }
 }
 

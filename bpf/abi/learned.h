@@ -113,6 +113,8 @@ enum APUS_CLOSED_ENUM apus_dns_counter {
 	APUS_DNS_COUNT_REPLACED, // questions whose id went to another one before they were answered
 	APUS_DNS_COUNT_FORGOTTEN, // questions that still waited when their pod had asked APUS_QUESTIONS_OF_POD more
 	APUS_DNS_COUNT_BUSY, // an address or name that another CPU did not let go of in time
+	APUS_DNS_COUNT_UNALIGNED, // TCP segments of which it is not known where in them an answer begins
+	APUS_DNS_COUNT_UNNOTED, // TCP segments to resolvers with a question, or a part of one, that is not noted
 	APUS_DNS_COUNTERS,
 };
 

@@ -25,7 +25,7 @@ struct {
 } pod_question_places SEC(".maps");
 
 enum {
-	DNS_QUESTIONS = 4, // that are looked for in one TCP segment
+	DNS_QUESTIONS = 8, // that are looked for in one TCP segment
 };
 
 ALWAYS_INLINE struct apus_question *new_question_here(void)
@@ -150,7 +150,7 @@ GLOBAL int place_question(const struct apus_question_key *key, const struct apus
 }
 
 // Notes the question that lies in this CPU's memory for the connection of the key there. One that is asked again under
-// its id waits anew; one that is not, and has no answer yet, gets none any more.
+// its id waits anew; one that is not, and has no answer yet, gets none any more. Returns whether it is one.
 GLOBAL int note_message(void)
 {
 	struct apus_question_key *key = question_key_here();
@@ -171,7 +171,33 @@ GLOBAL int note_message(void)
 	bpf_map_update_elem(&dns_questions, key, question, BPF_ANY);
 	place_question(key, question);
 	count_dns(APUS_DNS_COUNT_QUESTIONS);
-	return 0;
+	return 1;
+}
+
+// Notes the questions of a packet from `offset` on. The pod decides what it asks, so where they begin may be guessed:
+// many clients send the length of a question before it, in a segment of its own.
+ALWAYS_INLINE void note_messages(struct __sk_buff *skb, const struct packet *packet, struct dns_message *message,
+				 __u32 offset)
+{
+	__u32 first = offset;
+	int noted = 0;
+
+	for (int i = 0; i < DNS_QUESTIONS && offset; i++) {
+		__u32 length = dns_message_length(skb, packet, &offset);
+
+		if (!length || !dns_load(skb, message, offset, length))
+			break;
+		noted += note_message();
+		offset += length;
+	}
+	if (packet->protocol == IPPROTO_UDP || first + DNS_STREAM_LENGTH >= packet->end)
+		return;
+	if (!noted && dns_load(skb, message, first, packet->end - first))
+		noted = note_message();
+	else if (offset < packet->end)
+		noted = 0;
+	if (!noted)
+		count_dns(APUS_DNS_COUNT_UNNOTED);
 }
 
 // Notes what a pod whose policies have names asks a trusted resolver.
@@ -191,13 +217,7 @@ GLOBAL int note_question(struct __sk_buff *skb, const struct packet *packet)
 		return 0;
 	question_set_path(question, found.connection);
 	offset = dns_payload(skb, packet);
-	for (int i = 0; i < DNS_QUESTIONS && offset; i++) {
-		__u32 length = dns_message_length(skb, packet, &offset);
-
-		if (!length || !dns_load(skb, message, offset, length))
-			break;
-		note_message();
-		offset += length;
-	}
+	if (offset)
+		note_messages(skb, packet, message, offset);
 	return 0;
 }

@@ -5,9 +5,18 @@
 #include "learn_fragment.h"
 #include "learn_stream.h"
 
+// Counts what looks like an answer and teaches nobody; not what has no bytes, as acknowledgements have not.
+ALWAYS_INLINE void count_stranger(struct __sk_buff *skb, const struct packet *packet, __u32 counter)
+{
+	__u32 first = packet->flags & PACKET_FRAGMENT ? 0 : dns_payload(skb, packet);
+
+	if (first < packet->end)
+		count_dns(counter);
+}
+
 // Finds out for whom an answer is learned: the pod that opened the connection. 0: for nobody. What the other end sends
 // over a connection that it opened is an answer only in its own words: from the port of resolvers.
-ALWAYS_INLINE _Bool find_learner(struct learning *learning, struct apus_connection_key *key,
+ALWAYS_INLINE _Bool find_learner(struct __sk_buff *skb, struct learning *learning, struct apus_connection_key *key,
 				 const struct packet *packet, __u64 now)
 {
 	struct found_connection found = connection_find(packet, key);
@@ -29,12 +38,12 @@ ALWAYS_INLINE _Bool find_learner(struct learning *learning, struct apus_connecti
 	if (!learning->policies[0] && !learning->policies[1])
 		return 0;
 	if (is_from_opener(&found)) {
-		count_dns(APUS_DNS_COUNT_UNSOLICITED);
+		count_stranger(skb, packet, APUS_DNS_COUNT_UNSOLICITED);
 		return 0;
 	}
 	if (leads_to_resolver(key, found.connection))
 		return 1;
-	count_dns(APUS_DNS_COUNT_UNTRUSTED);
+	count_stranger(skb, packet, APUS_DNS_COUNT_UNTRUSTED);
 	return 0;
 }
 
@@ -51,20 +60,22 @@ GLOBAL int find_answer(struct __sk_buff *skb, const struct packet *packet, __u64
 	struct apus_question_key *key = question_key_here();
 	struct learning *learning = learning_here();
 
-	if (!packet || !key || !learning || !find_learner(learning, &key->connection, packet, now))
+	if (!packet || !key || !learning || !find_learner(skb, learning, &key->connection, packet, now))
 		return ANSWER_NONE;
 	if (packet->flags & PACKET_FRAGMENT)
 		return ANSWER_FRAGMENT;
 	learning->first = dns_payload(skb, packet);
 	learning->end = packet->end;
-	if (!learning->first || learning->first >= learning->end)
-		return ANSWER_NONE;
 	if (packet->protocol == IPPROTO_UDP)
-		return ANSWER_MESSAGE;
-	if (bpf_skb_load_bytes(skb, packet->l4_offset + TCP_SEQUENCE_OFFSET, &learning->sequence,
-			       sizeof(learning->sequence)) < 0)
+		return learning->first < learning->end ? ANSWER_MESSAGE : ANSWER_NONE;
+	if (!learning->first || bpf_skb_load_bytes(skb, packet->l4_offset + TCP_SEQUENCE_OFFSET, &learning->sequence,
+						   sizeof(learning->sequence)) < 0)
 		return ANSWER_NONE;
-	return ANSWER_SEGMENT;
+	if (packet->tcp_flags & TCP_SYN) { // the stream begins behind it
+		note_stream(bpf_ntohl(learning->sequence) + 1, 0);
+		return ANSWER_NONE;
+	}
+	return learning->first < learning->end ? ANSWER_SEGMENT : ANSWER_NONE;
 }
 
 // Learns from a packet that is about to be delivered to a pod, if it is an answer. Inlined, as those who learn need

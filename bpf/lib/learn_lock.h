@@ -6,11 +6,18 @@
 #include "policy.h"
 #include "question.h"
 
-// The answer that a connection has begun and not ended: see learn_stream.h.
+enum stream_state {
+	STREAM_LENGTH = 0xffff, // of the answer that is under way, or the upper byte of a length
+	STREAM_WITHIN = 1 << 16, // an answer is under way: `next` is behind it
+	STREAM_UNASKED = 1 << 17, // which nobody asked for
+	STREAM_HALF = 1 << 18, // the upper byte of a length came: `next` is the lower one
+};
+
+// How far the answers of a TCP connection came: see learn_stream.h.
 struct answer_stream {
 	__u64 opened_ns; // of the connection: another one may have its ports by now
-	__u32 start; // sequence number of the first byte
-	__u32 length;
+	__u32 next; // sequence number at which the next answer begins, with its length
+	__u32 state; // enum stream_state
 };
 
 // What is being learned. Nothing else runs on the CPU meanwhile, as tcx programs and test runs have bottom halves
@@ -20,16 +27,16 @@ struct learning {
 	__u32 identity;
 	__u32 policies[2]; // that it is learned for, 0: none
 	__u64 now;
-	struct answer_stream stream; // the connection, and an answer that begins
+	struct answer_stream stream;
 	__u32 first; // where in the packet the bytes begin, and where they end
 	__u32 end;
 	__be32 sequence; // of the first one in TCP
 	__be16 word; // of the packet, at hand
-	__u32 carried; // length of the message at hand, and 1 more, where the segment has not all of it; 0: it has
+	__u32 carried; // length of the message at hand, and 1 more, where that was read already; 0: it was not
 	__u32 record_place; // of the next part of what is handed over
 	__u64 name; // hash
 	__u32 set;
-	__u32 place; // of the next address
+	__u32 place; // of the next address, or of the next answer in a row
 	__u32 missed; // addresses for which there was no room
 	__u32 claimed; // places of addresses that the name has got
 	// The address at hand.

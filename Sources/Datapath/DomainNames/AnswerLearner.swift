@@ -118,7 +118,7 @@ public struct AnswerLearner: ~Copyable, Sendable {
             return
         }
         let policies = tables.policiesLearning(slot: Int(answer.header.endpoint), identity: answer.header.identity)
-        let set = tables.domains.program?.set(matching: response.name.utf8) ?? 0
+        let set = tables.domains.installed?.set(matching: response.name.utf8) ?? 0
         guard set != 0, !policies.isEmpty, !response.addresses.isEmpty else {
             learned.unmatched += 1
             return

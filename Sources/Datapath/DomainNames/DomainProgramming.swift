@@ -19,7 +19,11 @@ extension DatapathTables {
     /// Puts the automaton in force once all its sets have their entries. What names had before goes only then.
     mutating func installDomains<Writer>(_ pass: inout ProgrammingPass<Writer>) {
         guard !domains.isInstalled, !hasUnknownNames else { return }
-        guard !policies.peers.pendingPuts.contains(where: PolicyTables.isOfSet) else { return }
+        // One that found no room leaves its policy closed, which judges nobody, and holds up no other one's names.
+        let isAwaited = { (key: Bytes) in
+            PolicyTables.isOfSet(key) && !policies.isClosed(PolicyTables.owners(ofPeers: key).policy)
+        }
+        guard !policies.peers.pendingPuts.contains(where: isAwaited) else { return }
         let failure = pass.writer.install(domains.program)
         domains.noteInstallation(failure)
         guard failure == nil else { return }

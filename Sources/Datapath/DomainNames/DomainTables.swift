@@ -19,6 +19,8 @@ struct DomainTables: Sendable {
     private(set) var program: DomainProgram?
     /// Whether the kernel has the program, and the names that are held have its sets.
     private(set) var isInstalled = false
+    /// The program in force; nil also while the kernel has one from before that is not known.
+    private(set) var installed: DomainProgram?
     /// Why it has not.
     private(set) var failure: MapError?
     private var patterns: Set<DomainPattern> = []
@@ -121,7 +123,10 @@ struct DomainTables: Sendable {
     mutating func noteInstallation(_ failure: MapError?) {
         self.failure = failure
         isInstalled = failure == nil
-        if isInstalled { inForce = Set(program?.automaton.patterns ?? []) }
+        if isInstalled {
+            installed = program
+            inForce = Set(program?.automaton.patterns ?? [])
+        }
     }
 
     mutating func takeOutdated() -> [(policy: UInt32, set: UInt32)] {

@@ -132,17 +132,19 @@ public struct LearnedKeeper: ~Copyable, Sendable {
     }
 
     /// Of some addresses those that a connection of this node leads to.
+    ///
+    /// Half-open ones first: one that is answered meanwhile goes from there to the others, and is seen twice at most.
     private func liveEnds(among candidates: Set<AddressKey>) throws(BPFError) -> Set<AddressKey> {
         var live: Set<AddressKey> = []
-        let note = { (key: borrowing RawSpan) in
+        let note = { (key: borrowing RawSpan, _: borrowing RawSpan) in
             guard key.byteCount == MemoryLayout<apus_connection_key>.size else { return }
             let connection = key.unsafeLoadUnaligned(as: apus_connection_key.self)
             for end in [AddressKey(connection.low), AddressKey(connection.high)] where candidates.contains(end) {
                 live.insert(end)
             }
         }
-        try established.forEachKey(note)
-        try halfOpen.forEachKey(note)
+        try halfOpen.forEachEntry(note)
+        try established.forEachEntry(note)
         return live
     }
 }

@@ -78,7 +78,7 @@ final class NameTeacher: Sendable {
 }
 
 extension NameTeacher {
-    /// Learns what maps hold for other policies, or other maps.
+    /// Learns what maps hold for other policies, or other maps: what was used last first, as there may be no room for all.
     ///
     /// - Parameters:
     ///   - held: addresses, as the maps have them.
@@ -104,7 +104,9 @@ extension NameTeacher {
             }
         }
         var missed = 0
-        for lesson in lessons.values where try learn(lesson) != .APUS_LESSON_LEARNED {
+        let lastUse = { (lesson: NameLesson) in lesson.addresses.map(\.used_ns).max() ?? 0 }
+        for lesson in lessons.values.sorted(by: { lastUse($0) > lastUse($1) })
+        where try learn(lesson) != .APUS_LESSON_LEARNED {
             missed += lesson.addresses.count
         }
         return missed

@@ -26,6 +26,18 @@ extension DatapathKernel {
         }
     }
 
+    /// Has new maps begin with the automaton of those before: it stays in force for as long as policies are kept whose
+    /// patterns only the kernel knows.
+    func keepAutomaton() throws {
+        let first = UInt32(0)
+        let automaton = try box("domain_automaton")
+        guard let before = try? BPFMap.open(pinned: pins.map("domain_automaton")),
+            before.info.id != automaton.map.info.id, let id = try? before.lookup(first, as: UInt32.self),
+            let rows = try? BPFMap.open(id: id), rows.shape.valueSize == MemoryLayout<apus_domain_state>.size
+        else { return }
+        try automaton.map.update(first, toMap: rows)
+    }
+
     private static func rows(of program: DomainProgram) throws(BPFError) -> MapBox {
         let count = program.automaton.stateCount
         let box = MapBox(

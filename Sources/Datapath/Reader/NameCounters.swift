@@ -5,7 +5,7 @@ internal import DatapathABI
 public enum NameOutcome: UInt32, Sendable, Hashable, CaseIterable {
     case question, learned, address, unmatched, untrusted, unasked, mismatched, collided, noRoom, crowded, fragmented
     case segmented, unparsed, handedOver, lost, madeRoom, unsolicited, late, replaced
-    case forgotten, busy
+    case forgotten, busy, unaligned, unnoted
 
     public var text: String {
         switch self {
@@ -30,6 +30,8 @@ public enum NameOutcome: UInt32, Sendable, Hashable, CaseIterable {
         case .replaced: "replaced"
         case .forgotten: "forgotten"
         case .busy: "busy"
+        case .unaligned: "unaligned"
+        case .unnoted: "unnoted"
         }
     }
 
@@ -57,7 +59,9 @@ public enum NameOutcome: UInt32, Sendable, Hashable, CaseIterable {
             case .APUS_DNS_COUNT_LATE: .late
             case .APUS_DNS_COUNT_REPLACED: .replaced
             case .APUS_DNS_COUNT_FORGOTTEN: .forgotten
-            case .APUS_DNS_COUNT_BUSY, .APUS_DNS_COUNTERS: .busy
+            case .APUS_DNS_COUNT_BUSY: .busy
+            case .APUS_DNS_COUNT_UNALIGNED: .unaligned
+            case .APUS_DNS_COUNT_UNNOTED, .APUS_DNS_COUNTERS: .unnoted
             }
     }
 }
