@@ -33,15 +33,16 @@ ALWAYS_INLINE _Bool has_ports(struct flow *flow)
 	return is_translatable(&flow->packet);
 }
 
-// A client that opens a connection to the node itself may do so where one was that a Service had led there.
+// A client that opens a connection to the node itself may do so where one was that a Service had led there. While that
+// one lives its entry stays: anyone can write a SYN. The process answers one that does not fit its connection with what
+// the client resets that knows nothing of it, by the frontend (RFC 5961, section 4), and then the next SYN opens.
 COLD int forget_outside(struct flow *flow)
 {
-	const struct apus_connection *connection;
-
 	if (!flow)
 		return 0;
-	connection = connection_find(&flow->packet, &flow->key).connection;
-	if (!connection || !(connection->flags & APUS_CONNECTION_FROM_OUTSIDE))
+	flow->found = connection_find(&flow->packet, &flow->key);
+	if (!flow->found.connection || !(flow->found.connection->flags & APUS_CONNECTION_FROM_OUTSIDE) ||
+	    continues(flow))
 		return 0;
 	bpf_map_delete_elem(&connections, &flow->key);
 	bpf_map_delete_elem(&half_open, &flow->key);
@@ -125,11 +126,14 @@ ALWAYS_INLINE int send_in_own_name(struct __sk_buff *skb, struct flow *flow, con
 }
 
 // An answer leaves for the client: it comes from the Service again. One of a process of this node, which no program has
-// met before, is a packet of its connection that counts here.
+// met before, is a packet of its connection that counts here. Datagrams of the process don't keep the connection: the
+// same ports may have gone on without the Service, and only the client's packets tell.
 ALWAYS_INLINE int send_answer(struct __sk_buff *skb, struct flow *flow)
 {
 	flow->frontend = flow->found.connection->frontend;
 	flow->frontend_port = flow->found.connection->frontend_port;
+	if (flow->packet.protocol == IPPROTO_UDP)
+		flow->now = flow->found.connection->last_seen_ns;
 	if (skb->sk)
 		follow_connection(flow);
 	if (reverse_translate(skb, flow) < 0)

@@ -10,7 +10,7 @@ enum translation_state {
 	TRANSLATION_NONE, // the packet is not to a Service
 	TRANSLATION_KNOWN, // it continues a connection to one
 	TRANSLATION_FRESH, // it opens one to flow->service
-	TRANSLATION_GONE, // it continues none, and its Service is gone
+	TRANSLATION_GONE, // a pod's that continues none, and its Service is gone
 	TRANSLATION_ANSWER, // it answers one whose client the node has sent in its own name
 };
 
@@ -76,6 +76,27 @@ ALWAYS_INLINE _Bool is_answer_to_node(const struct flow *flow)
 	       flow->found.connection->flags & APUS_CONNECTION_FROM_OUTSIDE && continues(flow);
 }
 
+// Whether the found connection lives on although the Service is gone that it was opened through. That of TCP does, as
+// kube-proxy has it, once it was answered: a SYN alone does not end it, but goes where the connection is, whose answer
+// its client resets if it knows nothing of it any more (RFC 5961, section 4). A datagram belongs to nothing but what
+// its address stands for now.
+ALWAYS_INLINE _Bool outlives_service(const struct flow *flow)
+{
+	return flow->packet.protocol == IPPROTO_TCP &&
+	       (!is_connection_opening(&flow->packet) ||
+		!(flow->found.connection->flags & (APUS_CONNECTION_UNANSWERED | APUS_CONNECTION_CLOSED)));
+}
+
+// The ports of somebody outside lead nowhere any more: whoever has the address now gets the packet as it is.
+ALWAYS_INLINE enum translation_state forget_translation(struct flow *flow, const struct apus_translation_key *key)
+{
+	bpf_map_delete_elem(&translations, key);
+	bpf_map_delete_elem(&disposable_translations, key);
+	flow->packet.destination = key->frontend;
+	flow->packet.destination_port = key->frontend_port;
+	return TRANSLATION_NONE;
+}
+
 // Whether the packet goes on to the backend that its ports were translated to before.
 ALWAYS_INLINE enum translation_state follow_known(struct flow *flow, const struct apus_translation_key *key,
 						  const struct apus_translation *known)
@@ -84,12 +105,12 @@ ALWAYS_INLINE enum translation_state follow_known(struct flow *flow, const struc
 	flow->frontend_port = key->frontend_port;
 	aim_at(flow, &known->backend, known->backend_port);
 	// A closed one has stragglers: they go where the connection was, not to another backend.
-	if (is_own(flow))
+	if (is_own(flow) && (flow->service || !is_from_outside(flow) || outlives_service(flow)))
 		return TRANSLATION_KNOWN;
 	if (is_answer_to_node(flow))
 		return TRANSLATION_ANSWER;
 	if (!flow->service)
-		return TRANSLATION_GONE;
+		return is_from_outside(flow) ? forget_translation(flow, key) : TRANSLATION_GONE;
 	// Its entry was evicted: another backend knows nothing of it.
 	if (!flow->found.connection && flow->packet.protocol == IPPROTO_TCP && !is_connection_opening(&flow->packet))
 		return TRANSLATION_KNOWN;
@@ -118,8 +139,9 @@ COLD int find_translation(struct flow *flow)
 	flow->service = service_find(&key.frontend, key.frontend_port, key.protocol);
 	if (flow->service && is_not_for_sender(flow, flow->service))
 		flow->service = NULL;
-	// A connection outlives its Service, but no connection opens without one.
-	if (!flow->service && is_connection_opening(&flow->packet))
+	// A connection outlives its Service, but no connection opens without one. Those outside may meet a process that
+	// has taken the port over.
+	if (!flow->service && is_connection_opening(&flow->packet) && !is_from_outside(flow))
 		return TRANSLATION_NONE;
 	known = translation_find(&key);
 	if (known)

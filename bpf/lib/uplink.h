@@ -3,6 +3,8 @@
 
 #include "outside.h"
 
+#include <linux/if_packet.h>
+
 // What comes in for a pod. Returns whether it goes the way of its connection; otherwise it is done with, into `result`.
 ALWAYS_INLINE _Bool take_to_pod(struct __sk_buff *skb, struct flow *flow, int *result)
 {
@@ -33,6 +35,9 @@ ALWAYS_INLINE int handle_from_network(struct __sk_buff *skb, __u64 now)
 	int parsed = parse_packet(skb, &flow.packet);
 	int result;
 
+	// A frame for another host, heard as the link is listened to: the stack drops it.
+	if (unlikely(skb->pkt_type == PACKET_OTHERHOST))
+		return TCX_NEXT_PROGRAM;
 	if (parsed == PARSE_PASS || address_is_zero(&flow.packet.destination))
 		return TCX_NEXT_PROGRAM;
 	flow.destination = endpoint_of_address(&flow.packet.destination);
