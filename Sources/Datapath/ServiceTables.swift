@@ -27,7 +27,7 @@ struct ServiceTables: Sendable {
     var sourceRanges = SourceRangeTable()
     /// Whether there is, or was, a frontend for clients outside.
     private(set) var isExposed = false
-    /// Programs for which there was no room: the frontend keeps what it had, or refuses.
+    /// Programs for which there was no room: the frontend keeps the backends that it had, or refuses.
     private(set) var waiting: [Frontend: (program: ServiceProgram, reason: DatapathProblem.Reason)] = [:]
 
     private var programmed: [Frontend: Programmed] = [:]
@@ -59,21 +59,36 @@ struct ServiceTables: Sendable {
     private mutating func set(_ frontend: Frontend, _ program: ServiceProgram, names: inout HashTable) {
         waiting[frontend] = nil
         let old = programmed[frontend]
-        let fresh = ids.acquire(program, names: &names)
-        var ranges = SlotRanges()
-        switch place(program, at: frontend, reusing: old) {
-        case .success(let placed): ranges = placed
-        case .failure(let full):
-            waiting[frontend] = (program, full.reason)
-            if old != nil { return ids.release(fresh, names: &names) }
-        }
+        let fresh = frontend.isRest ? ServiceIDs() : ids.acquire(program, names: &names)
+        let (ranges, placed) = placeOrKeep(program, fresh, at: frontend, old)
         isExposed = isExposed || program.kind != .clusterIP
         sourceRanges.acquire(program.sourceRanges, of: fresh.sourceRanges)
-        programmed[frontend] = Programmed(
-            ids: fresh, ranges: ranges, program: waiting[frontend] == nil ? program : program.withoutBackends)
+        programmed[frontend] = Programmed(ids: fresh, ranges: ranges, program: placed)
         let value = apus_service(ranges, fresh, program, at: frontend)
         change(frontend, to: Bytes(of: value), leaving: (old?.ranges.all ?? []).filter { !ranges.all.contains($0) })
         if let old { release(old, names: &names) }
+    }
+
+    /// Where a program's backends are. Where there is no room it waits for some, and meanwhile the Service port keeps
+    /// the backends that it had, under all else of the new program: who may not come any more is kept out at once.
+    private mutating func placeOrKeep(
+        _ program: ServiceProgram, _ ids: ServiceIDs, at frontend: Frontend, _ old: Programmed?
+    ) -> (SlotRanges, ServiceProgram) {
+        // Without an id of its own a Service would be for all.
+        if !program.sourceRanges.isEmpty, ids.sourceRanges == 0 {
+            waiting[frontend] = (program, .namesExhausted)
+            return (SlotRanges(), program.with(backends: [], outside: []))
+        }
+        switch place(program, at: frontend, reusing: old) {
+        case .success(let ranges): return (ranges, program)
+        case .failure(let full):
+            waiting[frontend] = (program, full.reason)
+            guard let old, old.ids.port == ids.port else { break }
+            let inside = backends(of: old, \.inside, \.backends, at: frontend) ?? []
+            let outside = backends(of: old, \.outside, \.outside, at: frontend) ?? []
+            return (old.ranges, program.with(backends: inside, outside: outside))
+        }
+        return (SlotRanges(), program.with(backends: [], outside: []))
     }
 
     private mutating func release(_ old: Programmed, names: inout HashTable) {
@@ -164,10 +179,10 @@ struct ServiceTables: Sendable {
 
     // MARK: Programming
 
-    /// Whether everything that a value of `services` leads to is in the kernel.
+    /// Whether everything that a value of `services` leads to is in the kernel. Ranges of clients that could not be
+    /// written hold nothing up: without them their clients are kept out, and with the former value others would come in.
     func isReady(_ value: Bytes) -> Bool {
         guard let service = value.load(apus_service.self) else { return true }
-        if service.source_ranges != 0, !sourceRanges.isReady(service.source_ranges) { return false }
         guard slots.hasDirty || backends.hasDirty else { return true }
         return service.ranges.all.joined().allSatisfy { slot in
             !slots.isDirty(slot) && slots.load(UInt32.self, at: slot).map { !backends.isDirty(Int($0)) } ?? false
@@ -285,10 +300,10 @@ extension apus_service {
 }
 
 extension ServiceProgram {
-    /// The same Service, refusing.
-    var withoutBackends: ServiceProgram {
+    /// The same Service with other backends.
+    fileprivate func with(backends: [Backend], outside: [Backend]) -> ServiceProgram {
         ServiceProgram(
-            service: service, portName: portName, kind: kind, backends: [], sourceRanges: sourceRanges,
-            admitsNode: admitsNode, affinitySeconds: affinitySeconds)
+            service: service, portName: portName, kind: kind, backends: backends, outside: outside,
+            sourceRanges: sourceRanges, admitsNode: admitsNode, affinitySeconds: affinitySeconds)
     }
 }

@@ -12,8 +12,18 @@ public struct Frontend: Sendable, Hashable, Comparable, CustomStringConvertible 
         self.ipProtocol = ipProtocol
     }
 
+    /// All that no Service has of a Service's address: connections to it are refused.
+    public static func rest(of address: IPAddress) -> Frontend {
+        Frontend(address: address, port: 0, ipProtocol: IPProtocol(rawValue: 0))
+    }
+
+    /// Whether it stands for all that no Service has of its address.
+    public var isRest: Bool { port == 0 }
+
     /// `TCP 10.96.0.10:80`.
-    public var description: String { "\(ipProtocol) \(SocketAddress(address, port))" }
+    public var description: String {
+        isRest ? "other ports of \(address)" : "\(ipProtocol) \(SocketAddress(address, port))"
+    }
 
     public static func < (left: Frontend, right: Frontend) -> Bool {
         (left.address, left.port, left.ipProtocol) < (right.address, right.port, right.ipProtocol)
@@ -81,6 +91,8 @@ public enum ServiceInput: Sendable, Equatable {
     case nodeAddresses(Set<IPAddress>)
     /// The addresses that connections of this node's own processes come from.
     case nodeSources(Set<IPAddress>)
+    /// The addresses of all nodes: what no Service has of one is the node's, also where a Service has the address.
+    case addressesOfNodes(Set<IPAddress>)
 }
 
 /// A change of what the data path must do; each frontend occurs at most once in one answer.

@@ -62,5 +62,14 @@ extension DatapathFixture {
         return service
     }
 
+    /// Refuses what no Service has of an address.
+    func refuseRest(of address: IPAddress, kind: apus_service_kind = .APUS_SERVICE_CLUSTER_IP) throws {
+        let service = Service(
+            id: 0, frontend: SocketAddress(address, 0), ipProtocol: IPProtocol(rawValue: 0), backends: 0..<0)
+        var value = apus_service()
+        value.kind = UInt8(kind.rawValue)
+        try maps.services.update(service.key, value)
+    }
+
     func remove(_ service: Service) throws { try maps.services.delete(service.key) }
 }

@@ -102,6 +102,28 @@ struct OutsideTests {
         #expect(try edge.datapath.connectionCount() == 0)
     }
 
+    @Test(
+        "What no Service has of a Service's address is refused, not of a ClusterIP or of the uplink's own",
+        arguments: Family.allCases, Transport.allCases)
+    func otherPorts(_ family: Family, _ transport: Transport) throws {
+        let edge = try Edge(family, transport)
+        let balancer = family == .v4 ? ip("203.0.113.80") : ip("2001:db8:113::80")
+        try edge.datapath.refuseRest(of: balancer, kind: .APUS_SERVICE_LOAD_BALANCER)
+        try edge.datapath.refuseRest(of: family.virtual, kind: .APUS_SERVICE_CLUSTER_IP)
+        try edge.datapath.refuseRest(of: edge.node, kind: .APUS_SERVICE_EXTERNAL_IP)
+        let request = edge.arriving(from: nil, Edge.clientPort, to: balancer, 81)
+        #expect(try edge.datapath.run(request, on: .fromNetwork) == .delivered)
+        let answer = try #require(edge.datapath.outputView)
+        #expect(answer.source == balancer && answer.destination == edge.client)
+        let refused = DropKey(reason: .noBackend, direction: .APUS_DIRECTION_INGRESS)
+        #expect(try edge.datapath.drops()[refused]?.packets == 1)
+        for address in [family.virtual, edge.node] {
+            let packet = edge.arriving(from: nil, Edge.clientPort, to: address, 81)
+            #expect(try edge.datapath.run(packet, on: .fromNetwork) == .passed)
+            #expect(edge.datapath.output == packet.bytes)
+        }
+    }
+
     @Test("Nobody else's packets are touched", arguments: Family.allCases)
     func untouched(_ family: Family) throws {
         let edge = try Edge(family)

@@ -59,7 +59,7 @@ struct StaleTranslationTests {
         #expect(try world.translationCount == 0)
     }
 
-    @Test("A client that knows nothing of its connection resets it, and meets the node then", arguments: Family.allCases)
+    @Test("A client that knows nothing of it resets it, and meets the node then", arguments: Family.allCases)
     func opensAnew(_ family: Family) throws {
         let world = try World(family)
         #expect(try world.arrive(.syn) == .delivered, "the pod says what it expects instead")

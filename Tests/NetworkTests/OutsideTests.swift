@@ -1,6 +1,8 @@
 import Addressing
 import Datapath
 import Flows
+import class Foundation.FileManager
+import struct Foundation.URL
 import TestSupport
 import Testing
 
@@ -105,6 +107,33 @@ extension TrafficTests {
                 try await world.expect(question, OutsideWorld.pods)
                 await world.agent.kill()
                 for question in world.questions { try await world.expect(question, OutsideWorld.pods) }
+                try world.agent.start()
+                try await world.agent.ready()
+                for question in world.questions { try await world.expect(question, OutsideWorld.pods) }
+                #expect(try await world.agent.apus("verify").succeeded)
+            }
+        }
+
+        @Test func portsThatNoServiceHasAreRefused() async throws {
+            try await withOutside { world in
+                for address in OutsideWorld.balancers + OutsideWorld.externals {
+                    for ipProtocol in [IPProtocol.tcp, .udp] {
+                        let outcome = try await world.outside.ask(address, 9, over: ipProtocol, within: .seconds(5))
+                        #expect(outcome == .refused, "\(ipProtocol) \(address)")
+                    }
+                }
+            }
+        }
+
+        /// As after an upgrade from a version that had no program for what leaves.
+        @Test func anUplinkGetsTheProgramForAnswersBackBeforeItServes() async throws {
+            try await withOutside(options: ["--map-size-slots", "1024"]) { world in
+                await world.agent.kill()
+                let links = URL(filePath: "\(world.agent.bpffs)/links")
+                let names = try FileManager.default.contentsOfDirectory(atPath: links.path)
+                    .filter { $0.hasPrefix("uplink-") && $0.hasSuffix("-to") }
+                #expect(!names.isEmpty)
+                for name in names { try FileManager.default.removeItem(at: links.appending(path: name)) }
                 try world.agent.start()
                 try await world.agent.ready()
                 for question in world.questions { try await world.expect(question, OutsideWorld.pods) }

@@ -4,7 +4,8 @@
 #include "address.h"
 #include "reason.h"
 
-// A frontend; the key of `services`.
+// A frontend; the key of `services`. Port and protocol 0: all that no other entry has of the address, where nobody has a
+// backend.
 struct apus_service_key {
 	struct apus_address address;
 	__u16 port; // network byte order

@@ -72,9 +72,19 @@ ALWAYS_INLINE int drop_spoofed(struct flow *flow)
 	return drop_flow(flow, APUS_REASON_INVALID_SOURCE, APUS_DIRECTION_INGRESS);
 }
 
+// Whether the packet asks for a port of a Service's address that no Service has. The node's own addresses are no
+// Service's alone, so most of what the node gets is not looked up.
+ALWAYS_INLINE _Bool is_refused(const struct flow *flow, const struct apus_uplink *uplink)
+{
+	if (address_equal(&flow->packet.destination, &uplink->v4) ||
+	    address_equal(&flow->packet.destination, &uplink->v6))
+		return 0;
+	return refuses_port(flow);
+}
+
 // What comes in for no pod of this node: to a Service, or an answer that a backend elsewhere has sent to the node.
 // Returns whether it was translated, and goes the way of its connection; otherwise it is done with, into `result`.
-ALWAYS_INLINE _Bool take_in(struct __sk_buff *skb, struct flow *flow, int *result)
+ALWAYS_INLINE _Bool take_in(struct __sk_buff *skb, struct flow *flow, const struct apus_uplink *uplink, int *result)
 {
 	enum apus_reason reason;
 	int state;
@@ -86,7 +96,8 @@ ALWAYS_INLINE _Bool take_in(struct __sk_buff *skb, struct flow *flow, int *resul
 	if (state == TRANSLATION_NONE) {
 		if (unlikely(is_connection_opening(&flow->packet)))
 			forget_outside(flow);
-		return 0;
+		if (likely(!is_refused(flow, uplink)))
+			return 0;
 	}
 	if (unlikely(claims_local_source(flow))) {
 		*result = drop_spoofed(flow);
@@ -95,7 +106,7 @@ ALWAYS_INLINE _Bool take_in(struct __sk_buff *skb, struct flow *flow, int *resul
 	if (state == TRANSLATION_ANSWER && flow->found.connection &&
 	    flow->found.connection->flags & APUS_CONNECTION_UNANSWERED && !(flow->packet.tcp_flags & TCP_RST))
 		source_port_answered(flow);
-	reason = translate_found(skb, flow, state);
+	reason = state == TRANSLATION_NONE ? APUS_REASON_NO_BACKEND : translate_found(skb, flow, state);
 	if (likely(!reason)) {
 		flow->destination = endpoint_of_address(&flow->packet.destination);
 		return 1;

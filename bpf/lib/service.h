@@ -39,6 +39,15 @@ ALWAYS_INLINE const struct apus_service *service_find(const struct apus_address 
 	return bpf_map_lookup_elem(&services, &key);
 }
 
+// What refuses the ports of a Service's address that no Service has: the entry of the address alone, without slots.
+// NULL: the address is no Service's, or a node's, too.
+ALWAYS_INLINE const struct apus_service *service_of_address(const struct apus_address *address)
+{
+	struct apus_service_key key = {.address = *address};
+
+	return bpf_map_lookup_elem(&services, &key);
+}
+
 ALWAYS_INLINE __u32 first_slot_of(const struct apus_service *service, _Bool outside)
 {
 	return outside ? service->outside_first_slot : service->first_slot;

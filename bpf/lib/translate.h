@@ -153,6 +153,17 @@ COLD int find_translation(struct flow *flow)
 	return TRANSLATION_FRESH;
 }
 
+// Whether the packet, which is to no frontend, asks for a port of a Service's address that no Service has.
+COLD int refuses_port(const struct flow *flow)
+{
+	const struct apus_service *service;
+
+	if (!flow)
+		return 0;
+	service = service_of_address(&flow->packet.destination);
+	return service && !is_not_for_sender(flow, service);
+}
+
 // Tries backends until one is found towards which the client's port is free and which is not the client itself: a pod
 // that is its Service's only backend has none, but a pod of another node meets this node instead of itself. One with
 // which the packet's own connection is live is the packet's, too: the record of its translation was evicted. The one of
@@ -269,10 +280,13 @@ ALWAYS_INLINE enum apus_reason translate_found(struct __sk_buff *skb, struct flo
 	return follow_translation(skb, flow);
 }
 
-// Translates a packet if it is to a Service; flow->connection_flags says whether it was. Anything else stays as it is.
+// Translates a packet if it is to a Service; flow->connection_flags says whether it was. Anything else stays as it is,
+// but for what no Service has of a Service's address: that is refused.
 ALWAYS_INLINE enum apus_reason translate_packet(struct __sk_buff *skb, struct flow *flow)
 {
 	int state = find_translation(flow);
 
-	return state == TRANSLATION_NONE ? APUS_REASON_NONE : translate_found(skb, flow, state);
+	if (state == TRANSLATION_NONE)
+		return refuses_port(flow) ? APUS_REASON_NO_BACKEND : APUS_REASON_NONE;
+	return translate_found(skb, flow, state);
 }

@@ -33,6 +33,7 @@ ALWAYS_INLINE int handle_from_network(struct __sk_buff *skb, __u64 now)
 {
 	struct flow flow = {.now = now, .counts = 1, .direction = APUS_DIRECTION_INGRESS};
 	int parsed = parse_packet(skb, &flow.packet);
+	const struct apus_uplink *uplink;
 	int result;
 
 	// A frame for another host, heard as the link is listened to: the stack drops it.
@@ -47,9 +48,10 @@ ALWAYS_INLINE int handle_from_network(struct __sk_buff *skb, __u64 now)
 		if (!take_to_pod(skb, &flow, &result))
 			return result;
 	} else {
-		if (parsed != PARSE_PACKET || !uplink_of(skb))
+		uplink = parsed == PARSE_PACKET ? uplink_of(skb) : NULL;
+		if (!uplink)
 			return TCX_NEXT_PROGRAM;
-		if (!take_in(skb, &flow, &result))
+		if (!take_in(skb, &flow, uplink, &result))
 			return result;
 	}
 	if (unlikely(track(&flow)))

@@ -41,9 +41,9 @@ extension DatapathReader {
         let sourceRanges = try sourceRanges()
         var found: [ServiceReading] = []
         for entry in try entries(of: .services) {
-            guard let frontend = Frontend(key: entry.key), let raw = entry.value.load(apus_service.self) else {
-                continue
-            }
+            guard let frontend = Frontend(key: entry.key), !frontend.isRest,
+                let raw = entry.value.load(apus_service.self)
+            else { continue }
             let ranges = raw.ranges
             let addresses = try reading(.slots) { () throws(BPFError) in
                 try (
