@@ -40,11 +40,14 @@ struct ClusterState: Sendable {
     /// The resolvers of the cluster.
     private(set) var resolvers = ClusterResolvers()
 
-    init(node: String, nodePorts: NodePortAddresses = NodePortAddresses()) {
+    init(
+        node: String, nodePorts: NodePortAddresses = NodePortAddresses(), algorithm: SelectionAlgorithm = .random,
+        maglevTableSize: Int = MaglevTable.defaultSize
+    ) {
         self.node = node
         self.nodePorts = nodePorts
         policies = PolicyCompiler(node: node)
-        services = ServiceBalancer(node: node)
+        services = ServiceBalancer(node: node, algorithm: algorithm, maglevTableSize: maglevTableSize)
     }
 
     /// What a batch of changes means.

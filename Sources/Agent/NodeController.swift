@@ -71,7 +71,8 @@ actor NodeController {
         self.monitor = monitor
         latency = ProgrammingLatency(start: startedAt)
         state = ClusterState(
-            node: configuration.node, nodePorts: NodePortAddresses(blocks: configuration.nodePortBlocks))
+            node: configuration.node, nodePorts: NodePortAddresses(blocks: configuration.nodePortBlocks),
+            algorithm: configuration.algorithm, maglevTableSize: configuration.maglevTableSize)
         names = try NameKeeping(kernel)
         var tables = DatapathTables(
             node: configuration.node, startedAt: KernelClock.realtime(), capacities: kernel.capacities)

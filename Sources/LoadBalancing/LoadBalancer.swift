@@ -40,6 +40,8 @@ public struct LoadBalancer: Sendable {
     /// What load balancers are told that look for nodes with endpoints of a Service.
     public private(set) var healthChecks: [ServiceName: HealthCheck] = [:]
 
+    private let algorithm: SelectionAlgorithm
+    private let maglevTableSize: Int
     private var place: NodePlace
     private var nodeAddresses: Set<IPAddress> = []
     private var nodeSources: Set<IPAddress> = []
@@ -55,8 +57,17 @@ public struct LoadBalancer: Sendable {
 
     /// A load balancer without any Service.
     ///
-    /// - Parameter node: this node's name, needed for Services whose traffic stays on the node.
-    public init(node: String? = nil) { place = NodePlace(node: node) }
+    /// - Parameters:
+    ///   - node: this node's name, needed for Services whose traffic stays on the node.
+    ///   - algorithm: how backends are chosen for clients from outside where a Service does not say it.
+    ///   - maglevTableSize: the places of the table of a Service that asks for one, a prime.
+    public init(
+        node: String? = nil, algorithm: SelectionAlgorithm = .random, maglevTableSize: Int = MaglevTable.defaultSize
+    ) {
+        place = NodePlace(node: node)
+        self.algorithm = algorithm
+        self.maglevTableSize = algorithm.tableSize ?? maglevTableSize
+    }
 
     /// Takes in one change and answers what the data path must change, sorted by frontend.
     public mutating func apply(_ input: ServiceInput) -> [ServiceEdit] { apply([input]) }
@@ -153,7 +164,8 @@ public struct LoadBalancer: Sendable {
     private mutating func take(
         _ wanted: WantedFrontends, for service: ServiceDefinition, _ changes: inout Changes
     ) {
-        faultsOfServices[service.name] = wanted.problems.isEmpty ? nil : wanted.problems
+        let problems = wanted.problems + (wanted.purposes.isEmpty ? [] : Self.faultOfAlgorithm(of: service))
+        faultsOfServices[service.name] = problems.isEmpty ? nil : problems
         for (frontend, purpose) in wanted.purposes {
             let claim = Claim(service: service.name, creationTimestamp: service.creationTimestamp, purpose: purpose)
             take(frontend, claim, &changes)
@@ -252,7 +264,23 @@ public struct LoadBalancer: Sendable {
             service: service.name, portName: purpose.portName, kind: purpose.kind, backends: inside, outside: outside,
             sourceRanges: ranges,
             admitsNode: ranges.isEmpty || nodeSources.contains { address in ranges.contains { $0.contains(address) } },
-            affinitySeconds: service.affinitySeconds)
+            affinitySeconds: service.affinitySeconds,
+            maglevTableSize: outside.isEmpty || frontend.address.isLoopback ? nil : algorithm(of: service).tableSize)
+    }
+
+    /// A Service's own word, else the node's.
+    private func algorithm(of service: ServiceDefinition) -> SelectionAlgorithm {
+        switch service.algorithm {
+        case "random": .random
+        case "maglev": .maglev(tableSize: maglevTableSize)
+        default: algorithm
+        }
+    }
+
+    private static func faultOfAlgorithm(of service: ServiceDefinition) -> [ServiceProblem] {
+        guard let algorithm = service.algorithm, !["random", "maglev"].contains(algorithm) else { return [] }
+        let reason = "annotation \(SelectionAlgorithm.annotation): \"\(algorithm)\" is neither random nor maglev"
+        return [ServiceProblem(object: "Service \(service.name)", reason: reason)]
     }
 
     /// The clients of a load balancer, of its address's family; of one without any, all may come.

@@ -63,10 +63,13 @@ public struct ServiceProgram: Sendable, Equatable {
     public let admitsNode: Bool
     /// For how many seconds after its last new connection a client keeps its backend, on all ports; nil: it keeps none.
     public let affinitySeconds: UInt32?
+    /// The places of the table by which clients from outside are led to backends; nil: chance leads them.
+    public let maglevTableSize: Int?
 
     public init(
         service: ServiceName, portName: String, kind: FrontendKind = .clusterIP, backends: [Backend],
-        outside: [Backend] = [], sourceRanges: Set<CIDR> = [], admitsNode: Bool = true, affinitySeconds: UInt32? = nil
+        outside: [Backend] = [], sourceRanges: Set<CIDR> = [], admitsNode: Bool = true,
+        affinitySeconds: UInt32? = nil, maglevTableSize: Int? = nil
     ) {
         self.service = service
         self.portName = portName
@@ -76,6 +79,7 @@ public struct ServiceProgram: Sendable, Equatable {
         self.sourceRanges = sourceRanges
         self.admitsNode = admitsNode
         self.affinitySeconds = affinitySeconds
+        self.maglevTableSize = maglevTableSize
     }
 }
 

@@ -22,6 +22,16 @@ extension TrafficTests {
             }
         }
 
+        @Test func byATableEveryFrontendLeadsToPodsOfAllNodes() async throws {
+            let maglev = ["--load-balancer-algorithm", "maglev", "--maglev-table-size", "251"]
+            try await withOutside(options: maglev + ["--map-size-slots", "16384"]) { world in
+                for question in world.questions { try await world.expect(question, OutsideWorld.pods) }
+                let shown = try await world.agent.apus("service", "get", "default/echo").output
+                #expect(shown.contains("maglev (251 places)"), "\(shown)")
+                #expect(try await world.agent.apus("verify").succeeded)
+            }
+        }
+
         @Test func withExternalTrafficPolicyLocalTheClientIsKnownAndOtherNodesAreLeftOut() async throws {
             try await withOutside(more: "externalTrafficPolicy: Local") { world in
                 for question in world.questions { try await world.expect(question, ["web-1", "web-2"]) }

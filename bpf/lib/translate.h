@@ -164,6 +164,23 @@ COLD int refuses_port(const struct flow *flow)
 	return service && !is_not_for_sender(flow, service);
 }
 
+ALWAYS_INLINE __u64 mix_in(__u64 hash, __u64 word)
+{
+	hash = (hash ^ word) * 0x9e3779b97f4a7c15ull;
+	return hash ^ hash >> 32;
+}
+
+// A number that is the same on every node for a client's connection to a frontend.
+ALWAYS_INLINE __u32 connection_hash(const struct flow *flow)
+{
+	const struct packet *packet = &flow->packet;
+	__u64 hash = mix_in(packet->protocol, packet->source.high);
+
+	hash = mix_in(mix_in(hash, packet->source.low), flow->frontend.high);
+	hash = mix_in(hash, flow->frontend.low);
+	return mix_in(hash, (__u64)packet->source_port << 16 | flow->frontend_port);
+}
+
 // Tries backends until one is found towards which the client's port is free and which is not the client itself: a pod
 // that is its Service's only backend has none, but a pod of another node meets this node instead of itself. One with
 // which the packet's own connection is live is the packet's, too: the record of its translation was evicted. The one of
@@ -172,7 +189,7 @@ ALWAYS_INLINE enum apus_reason search_backend(struct flow *flow, const struct ap
 					      struct picked_backend picked)
 {
 	enum apus_reason reason = APUS_REASON_NO_BACKEND;
-	__u32 number = bpf_get_prandom_u32();
+	__u32 number = is_from_outside(flow) && service->table_size ? connection_hash(flow) : bpf_get_prandom_u32();
 
 	for (int i = 0; i < BACKEND_TRIES; i++) {
 		if (i || !picked.backend)
