@@ -135,6 +135,19 @@ extension TrafficTests {
             }
         }
 
+        @Test func datagramsFromOnePortLeaveAnEndpointThatIsGone() async throws {
+            try await withOutside(backends: ["web-1"]) { world in
+                for backend in ["web-1", "web-2", "web-3"] {
+                    try await world.setBackends([backend], more: "externalTrafficPolicy: Cluster")
+                    for address in OutsideWorld.balancers {
+                        try await eventually("\(backend) to answer from \(address)") {
+                            try await world.askFromOnePort(address) == backend
+                        }
+                    }
+                }
+            }
+        }
+
         /// As after an upgrade from a version that had no program for what leaves.
         @Test func anUplinkGetsTheProgramForAnswersBackBeforeItServes() async throws {
             try await withOutside(options: ["--map-size-slots", "1024"]) { world in
@@ -242,6 +255,21 @@ private struct OutsideWorld {
     ) async throws -> AskOutcome {
         let (address, port) = destination(question)
         return try await (client ?? outside).ask(address, port, over: question.ipProtocol, within: bound)
+    }
+
+    /// Who answers one datagram, which is always sent from the same port; empty when nobody does.
+    func askFromOnePort(_ address: IPAddress) async throws -> String {
+        let script = """
+            import socket, sys
+            family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+            client = socket.socket(family, socket.SOCK_DGRAM)
+            client.bind(("", 40555))
+            client.settimeout(1)
+            client.sendto(b"?", (sys.argv[1], int(sys.argv[2])))
+            print(client.recv(100).split(b"\\n")[0].decode())
+            """
+        let command = ["python3", "-c", script, "\(address)", "\(Echo.udpPort)"]
+        return try await outside.run(command).output.filter { !$0.isNewline }
     }
 
     /// Whether exactly these pods answer.

@@ -97,6 +97,18 @@ ALWAYS_INLINE enum translation_state forget_translation(struct flow *flow, const
 	return TRANSLATION_NONE;
 }
 
+// Whether the packet is a datagram that was led to what is no Service's backend any more. It can go to another one:
+// nothing tells it from the first of a client.
+ALWAYS_INLINE _Bool is_cut_off(const struct flow *flow, const struct apus_translation *known)
+{
+	const struct apus_backend *backend;
+
+	if (flow->packet.protocol != IPPROTO_UDP || !known->backend_index)
+		return 0;
+	backend = backend_at(known->backend_index);
+	return !backend || backend->port != known->backend_port || !address_equal(&backend->address, &known->backend);
+}
+
 // Whether the packet goes on to the backend that its ports were translated to before.
 ALWAYS_INLINE enum translation_state follow_known(struct flow *flow, const struct apus_translation_key *key,
 						  const struct apus_translation *known)
@@ -105,7 +117,8 @@ ALWAYS_INLINE enum translation_state follow_known(struct flow *flow, const struc
 	flow->frontend_port = key->frontend_port;
 	aim_at(flow, &known->backend, known->backend_port);
 	// A closed one has stragglers: they go where the connection was, not to another backend.
-	if (is_own(flow) && (flow->service || !is_from_outside(flow) || outlives_service(flow)))
+	if (is_own(flow) && !is_cut_off(flow, known) &&
+	    (flow->service || !is_from_outside(flow) || outlives_service(flow)))
 		return TRANSLATION_KNOWN;
 	if (is_answer_to_node(flow))
 		return TRANSLATION_ANSWER;
@@ -186,8 +199,9 @@ ALWAYS_INLINE __u32 connection_hash(const struct flow *flow)
 // which the packet's own connection is live is the packet's, too: the record of its translation was evicted. The one of
 // a client with affinity comes first, and its port being taken is no reason for another: that would be a wrong one.
 ALWAYS_INLINE enum apus_reason search_backend(struct flow *flow, const struct apus_service *service,
-					      struct picked_backend picked)
+					      struct picked_backend *choice)
 {
+	struct picked_backend picked = *choice;
 	enum apus_reason reason = APUS_REASON_NO_BACKEND;
 	__u32 number = is_from_outside(flow) && service->table_size ? connection_hash(flow) : bpf_get_prandom_u32();
 
@@ -199,8 +213,10 @@ ALWAYS_INLINE enum apus_reason search_backend(struct flow *flow, const struct ap
 		aim_at(flow, &picked.backend->address, picked.backend->port);
 		if (!is_from_outside(flow) && address_equal(&flow->packet.source, &flow->packet.destination))
 			continue;
-		if (is_own(flow) || !is_live(flow))
+		if (is_own(flow) || !is_live(flow)) {
+			*choice = picked;
 			return APUS_REASON_NONE;
+		}
 		reason = APUS_REASON_SOURCE_PORT;
 		if (service->affinity)
 			return reason;
@@ -224,11 +240,12 @@ COLD int open_translation(struct flow *flow, __u32 preferred)
 	flow->packet.destination = flow->frontend;
 	flow->packet.destination_port = flow->frontend_port;
 	translation_key(&flow->packet, &key);
-	reason = search_backend(flow, flow->service, picked);
+	reason = search_backend(flow, flow->service, &picked);
 	if (reason)
 		return reason;
 	fresh.backend = flow->packet.destination;
 	fresh.backend_port = flow->packet.destination_port;
+	fresh.backend_index = picked.index;
 	return translation_record(&key, &fresh) < 0 ? APUS_REASON_CONNECTION_FAILED : APUS_REASON_NONE;
 }
 
