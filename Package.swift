@@ -138,7 +138,9 @@ let package = Package(
             swiftSettings: strict),
         .executableTarget(
             name: "apusd",
-            dependencies: ["Agent", "CNIInstallation", "HTTPEndpoint", "HubbleServer", argumentParser, logging],
+            dependencies: [
+                "Agent", "CNIInstallation", "HTTPEndpoint", "HubbleServer", "LoadBalancing", argumentParser, logging,
+            ],
             swiftSettings: strict),
         .target(
             name: "ApusCLI",

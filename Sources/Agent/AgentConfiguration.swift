@@ -4,6 +4,7 @@ public import CNIInstallation
 internal import Datapath
 public import HTTPEndpoint
 public import HubbleServer
+public import LoadBalancing
 
 /// Everything that is set from outside when the agent starts.
 public struct AgentConfiguration: Sendable {
@@ -24,6 +25,10 @@ public struct AgentConfiguration: Sendable {
     public var nodePortBlocks: Set<CIDR>
     /// The node's ports for clients from outside whose backend is on another node.
     public var sourcePorts: ClosedRange<UInt16>
+    /// How backends are chosen for clients from outside where a Service does not say it.
+    public var algorithm: SelectionAlgorithm
+    /// The places of the table of a Service that asks for one, a prime.
+    public var maglevTableSize: Int
     /// Where the CLI finds the agent.
     public var socket: String
     /// Whether packets go straight into local pods, without the host's stack.
@@ -121,6 +126,8 @@ public struct AgentConfiguration: Sendable {
         uplinks = []
         nodePortBlocks = []
         sourcePorts = DatapathOptions.defaultSourcePorts
+        algorithm = .random
+        maglevTableSize = MaglevTable.defaultSize
         socket = "/run/apus/apus.sock"
         redirectsToPeer = true
         keepsConnections = false

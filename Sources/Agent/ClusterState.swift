@@ -31,17 +31,23 @@ struct ClusterState: Sendable {
     /// This node's object; nil while there is none.
     private(set) var ownNode: Node?
     private var known: Set<ObjectKey> = []
+    /// The addresses of this node's interfaces, and those that Node objects name.
+    private(set) var localAddresses: Set<IPAddress> = []
+    private var addressesOfNodes: [String: Set<IPAddress>] = [:]
     /// The incarnations of Services and policies; those of pods of this node are with them.
     private var uids: [ObjectKey: String] = [:]
     private var policyInputs = PolicyInputs()
     /// The resolvers of the cluster.
     private(set) var resolvers = ClusterResolvers()
 
-    init(node: String, nodePorts: NodePortAddresses = NodePortAddresses()) {
+    init(
+        node: String, nodePorts: NodePortAddresses = NodePortAddresses(), algorithm: SelectionAlgorithm = .random,
+        maglevTableSize: Int = MaglevTable.defaultSize
+    ) {
         self.node = node
         self.nodePorts = nodePorts
         policies = PolicyCompiler(node: node)
-        services = ServiceBalancer(node: node)
+        services = ServiceBalancer(node: node, algorithm: algorithm, maglevTableSize: maglevTableSize)
     }
 
     /// What a batch of changes means.
@@ -68,6 +74,7 @@ struct ClusterState: Sendable {
                 if let input = ServiceInput(deleted: key, on: node) { serviceInputs.append(input) }
             }
         }
+        if noteNodes(changes) { serviceInputs.append(.addressesOfNodes(allAddressesOfNodes)) }
         let changed = policyInputs.apply(changes)
         for input in changed { keep(input) }
         let owners = owners(changes)
@@ -96,9 +103,33 @@ struct ClusterState: Sendable {
 
     /// Takes in the addresses of this node's own interfaces.
     mutating func setLocalAddresses(_ addresses: Set<IPAddress>) -> [DatapathEdit] {
-        policies.apply(.localAddresses(addresses)).map(DatapathEdit.policy)
-            + services.apply(.nodeAddresses(nodePorts.addresses(of: addresses))).map(DatapathEdit.service)
+        localAddresses = addresses
+        let inputs: [ServiceInput] = [
+            .nodeAddresses(nodePorts.addresses(of: addresses)), .addressesOfNodes(allAddressesOfNodes),
+        ]
+        return policies.apply(.localAddresses(addresses)).map(DatapathEdit.policy)
+            + services.apply(inputs).map(DatapathEdit.service)
     }
+
+    private var allAddressesOfNodes: Set<IPAddress> {
+        addressesOfNodes.values.reduce(into: localAddresses) { $0.formUnion($1) }
+    }
+
+    /// Takes in the addresses of nodes; true when they are others than before.
+    private mutating func noteNodes(_ changes: [ObjectChange]) -> Bool {
+        let before = addressesOfNodes
+        for change in changes where change.key.kind == .node {
+            if case .upsert(.node(let object)) = change {
+                addressesOfNodes[change.key.name] = Set(object.addresses.map(\.address))
+            } else {
+                addressesOfNodes[change.key.name] = nil
+            }
+        }
+        return addressesOfNodes != before
+    }
+
+    /// Those of this node's addresses that Services have on every node.
+    var localVirtualAddresses: Set<IPAddress> { localAddresses.filter(services.isVirtual) }
 
     /// Takes in the addresses that this node's own connections come from.
     mutating func setSourceAddresses(_ addresses: Set<IPAddress>) -> [DatapathEdit] {

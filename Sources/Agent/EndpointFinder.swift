@@ -188,23 +188,40 @@ struct EndpointFinder: ~Copyable {
         return interface.address != nil
     }
 
-    /// What the node sends from by each of these uplinks: its first global address of a family, that of another uplink
-    /// where it has none.
-    mutating func uplinkAddresses(_ uplinks: Set<UInt32>) throws(KernelError) -> [UInt32: UplinkAddresses] {
-        let all = try netlink.addresses().filter { uplinks.contains($0.interfaceIndex) && $0.scope == .global }
-        func first(_ index: UInt32, isIPv4: Bool) -> IPAddress? {
-            let ofFamily = all.filter { $0.address.isIPv4 == isIPv4 }
-            return (ofFamily.first { $0.interfaceIndex == index } ?? ofFamily.first)?.address
-        }
-        return Dictionary(
-            uniqueKeysWithValues: uplinks.map {
-                ($0, UplinkAddresses(v4: first($0, isIPv4: true), v6: first($0, isIPv4: false)))
-            })
+    /// What the node sends from by each of these uplinks, of those besides Services' addresses.
+    mutating func uplinkAddresses(
+        _ uplinks: Set<UInt32>, besides virtual: Set<IPAddress>
+    ) throws(KernelError) -> [UInt32: UplinkAddresses] {
+        UplinkAddresses.choose(for: uplinks, from: try netlink.addresses(), besides: virtual)
     }
 
     /// The node's own addresses, those of loopback included.
     mutating func localAddresses() throws(KernelError) -> Set<IPAddress> {
         Set(try netlink.addresses().map(\.address))
+    }
+}
+
+extension UplinkAddresses {
+    /// What a node sends from by each of these uplinks: its first global address of a family, that of another uplink
+    /// where it has none. One that may turn out to be another host's is left out, and one that Services have, which may
+    /// move to another node, comes last.
+    static func choose(
+        for uplinks: Set<UInt32>, from addresses: [InterfaceAddress], besides virtual: Set<IPAddress>
+    ) -> [UInt32: UplinkAddresses] {
+        let usable = addresses.filter {
+            uplinks.contains($0.interfaceIndex) && $0.scope == .global && !$0.isTentative
+        }
+        func first(_ index: UInt32, isIPv4: Bool) -> IPAddress? {
+            let ofFamily = usable.filter { $0.address.isIPv4 == isIPv4 }
+            let own = ofFamily.filter { !virtual.contains($0.address) }
+            return [own, ofFamily].lazy.compactMap { candidates in
+                candidates.first { $0.interfaceIndex == index } ?? candidates.first
+            }.first?.address
+        }
+        return Dictionary(
+            uniqueKeysWithValues: uplinks.map {
+                ($0, UplinkAddresses(v4: first($0, isIPv4: true), v6: first($0, isIPv4: false)))
+            })
     }
 }
 

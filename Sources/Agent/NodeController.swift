@@ -39,8 +39,10 @@ actor NodeController {
     var rules = PodInterfaceRules()
     /// The indexes of the uplinks that programs are on.
     var attachedUplinks: Set<UInt32> = []
-    /// Those that they are to be on.
+    /// Those by which clients outside may be served, as their answers find the way back.
     var servedUplinks: Set<UInt32> = []
+    /// The addresses of this node that are no source of its own, as Services have them.
+    var virtualAddresses: Set<IPAddress> = []
     var uplinkProblems = AttachmentProblems()
     var podProblems = AttachmentProblems()
     /// Of the programs at sockets, and of those of this build that should take over.
@@ -69,7 +71,8 @@ actor NodeController {
         self.monitor = monitor
         latency = ProgrammingLatency(start: startedAt)
         state = ClusterState(
-            node: configuration.node, nodePorts: NodePortAddresses(blocks: configuration.nodePortBlocks))
+            node: configuration.node, nodePorts: NodePortAddresses(blocks: configuration.nodePortBlocks),
+            algorithm: configuration.algorithm, maglevTableSize: configuration.maglevTableSize)
         names = try NameKeeping(kernel)
         var tables = DatapathTables(
             node: configuration.node, startedAt: KernelClock.realtime(), capacities: kernel.capacities)
@@ -113,6 +116,7 @@ actor NodeController {
         tables.setResolvers(state.resolvers.prefixes.union(configuration.dnsServers))
         locate(outcome.changedPods)
         programming.startAnew()
+        if state.localVirtualAddresses != virtualAddresses { _ = refreshUplinkAddresses() }
         // Before the first sync nothing is measured: what is read then has waited for the agent's start.
         guard isSynced else { return }
         latency.note(changes)
@@ -122,6 +126,8 @@ actor NodeController {
     /// The view is full: what was taken over and nobody asked for can go, and programs may be attached.
     private func finishFirstSync() {
         guard !isSynced else { return }
+        // The first pass writes by which uplinks clients outside are served.
+        prepareUplinks()
         // Without the node's own addresses the first pass would take back what lets the node into its pods.
         refreshLocalAddresses()
         isSynced = true

@@ -1,3 +1,4 @@
+internal import Addressing
 internal import Datapath
 internal import LinuxKernel
 internal import Logging
@@ -27,6 +28,7 @@ extension NodeController {
                 attachedUplinks.insert(index)
             } catch {
                 problems[name] = "programs could not be attached: \(error)"
+                servedUplinks.remove(index)
             }
         }
         for name in uplinkProblems.note(problems, at: KernelClock.monotonic()) {
@@ -36,10 +38,24 @@ extension NodeController {
         if refreshUplinkAddresses(), isSynced { program() }
     }
 
+    /// Puts the programs for what leaves on the uplinks. Those of this build serve clients outside as soon as they take
+    /// over from others, of an earlier version maybe, which had none for their answers.
+    func prepareUplinks() {
+        for index in servedUplinks {
+            do {
+                if try finder.hasEthernetHeader(index) { try kernel.attachUplinkEgress(index) }
+            } catch {
+                // Told of when the rest is attached.
+                servedUplinks.remove(index)
+            }
+        }
+    }
+
     /// Looks up what the node sends from by its uplinks; true when that is news.
     func refreshUplinkAddresses() -> Bool {
         do {
-            let addresses = try finder.uplinkAddresses(servedUplinks)
+            virtualAddresses = state.localVirtualAddresses
+            let addresses = try finder.uplinkAddresses(servedUplinks, besides: virtualAddresses)
             guard tables.setUplinks(addresses) else { return false }
             tables.apply(state.setSourceAddresses(Set(addresses.values.flatMap { [$0.v4, $0.v6] }.compactMap { $0 })))
             return true

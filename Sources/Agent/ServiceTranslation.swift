@@ -37,7 +37,8 @@ extension ServiceDefinition {
             proxyName: service.proxyName, isInternalTrafficLocal: service.internalTrafficPolicy == .local,
             isExternalTrafficLocal: service.externalTrafficPolicy == .local,
             healthCheckNodePort: service.healthCheckNodePort,
-            affinitySeconds: service.sessionAffinity.seconds)
+            affinitySeconds: service.sessionAffinity.seconds,
+            algorithm: service.meta.annotations[SelectionAlgorithm.annotation])
     }
 }
 

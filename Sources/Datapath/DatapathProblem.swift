@@ -6,6 +6,8 @@ public struct DatapathProblem: Error, Sendable, Hashable, CustomStringConvertibl
         case slotsExhausted
         /// More different backends than `backends` holds.
         case backendsExhausted
+        /// More Services with limits than `names` has ids for.
+        case namesExhausted
         /// More pods on this node than `endpoints` holds.
         case endpointsExhausted
         /// The kernel refused a write; it is tried again with each pass.
@@ -44,6 +46,7 @@ public struct DatapathProblem: Error, Sendable, Hashable, CustomStringConvertibl
         switch reason {
         case .slotsExhausted: DatapathTable.slots.rawValue
         case .backendsExhausted: DatapathTable.backends.rawValue
+        case .namesExhausted: DatapathTable.names.rawValue
         case .endpointsExhausted: DatapathTable.endpoints.rawValue
         case .refused(let table, _), .waiting(let table): table.rawValue
         case .closed: DatapathTable.policyPages.rawValue
@@ -57,6 +60,7 @@ extension DatapathProblem.Reason: CustomStringConvertible {
         switch self {
         case .slotsExhausted: "no room in map slots for its backends" + DatapathTable.slots.sizeHint
         case .backendsExhausted: "map backends is full" + DatapathTable.backends.sizeHint
+        case .namesExhausted: "map names has no id for its source ranges" + DatapathTable.names.sizeHint
         case .endpointsExhausted: "map endpoints is full" + DatapathTable.endpoints.sizeHint
         case .refused(let table, let error) where error.saysFull: "map \(table.rawValue) is full" + table.sizeHint
         case .refused(let table, let error): "map \(table.rawValue): \(error)"

@@ -4,9 +4,9 @@ internal import LoadBalancing
 /// What a frontend refers to by number.
 struct ServiceIDs: Sendable, Equatable {
     /// Its Service port.
-    var port: UInt32
+    var port: UInt32 = 0
     /// Its Service where clients keep their backend on all ports, else 0.
-    var affinity: UInt32
+    var affinity: UInt32 = 0
     /// Its Service where not all clients may connect, else 0.
     var sourceRanges: UInt32 = 0
 

@@ -26,9 +26,10 @@ extension apus_service {
         if !program.admitsNode { flags |= APUS_SERVICE_NODE_DENIED.rawValue }
         self.init(
             first_slot: UInt32(ranges.inside.lowerBound), slot_count: UInt32(ranges.inside.count),
-            outside_first_slot: UInt32(ranges.outside.lowerBound), outside_slot_count: UInt32(ranges.outside.count),
+            outside_first_slot: UInt32(ranges.outside.lowerBound),
+            outside_slot_count: UInt32(ranges.outsideBackends.count),
             service: ids.port, kind: UInt8(apus_service_kind(program.kind).rawValue), flags: UInt8(flags),
-            padding: (0, 0), affinity: ids.affinity,
+            table_size: UInt16(ranges.tableSize), affinity: ids.affinity,
             affinity_seconds: ids.affinity == 0 ? 0 : program.affinitySeconds ?? 0, source_ranges: ids.sourceRanges)
     }
 

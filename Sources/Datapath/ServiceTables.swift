@@ -6,6 +6,11 @@ internal import LoadBalancing
 struct SlotRanges: Sendable, Equatable {
     var inside: Range<Int> = 0..<0
     var outside: Range<Int> = 0..<0
+    /// How many slots at the end of those for clients outside are the table of places instead of one for each backend.
+    var tableSize = 0
+
+    /// The slots of the backends for clients outside, each once and in order.
+    var outsideBackends: Range<Int> { outside.lowerBound..<outside.upperBound - tableSize }
 
     /// The ranges that hold anything, each once.
     var all: [Range<Int>] { (inside == outside ? [inside] : [inside, outside]).filter { !$0.isEmpty } }
@@ -27,7 +32,7 @@ struct ServiceTables: Sendable {
     var sourceRanges = SourceRangeTable()
     /// Whether there is, or was, a frontend for clients outside.
     private(set) var isExposed = false
-    /// Programs for which there was no room: the frontend keeps what it had, or refuses.
+    /// Programs for which there was no room: the frontend keeps the backends that it had, or refuses.
     private(set) var waiting: [Frontend: (program: ServiceProgram, reason: DatapathProblem.Reason)] = [:]
 
     private var programmed: [Frontend: Programmed] = [:]
@@ -59,21 +64,36 @@ struct ServiceTables: Sendable {
     private mutating func set(_ frontend: Frontend, _ program: ServiceProgram, names: inout HashTable) {
         waiting[frontend] = nil
         let old = programmed[frontend]
-        let fresh = ids.acquire(program, names: &names)
-        var ranges = SlotRanges()
-        switch place(program, at: frontend, reusing: old) {
-        case .success(let placed): ranges = placed
-        case .failure(let full):
-            waiting[frontend] = (program, full.reason)
-            if old != nil { return ids.release(fresh, names: &names) }
-        }
+        let fresh = frontend.isRest ? ServiceIDs() : ids.acquire(program, names: &names)
+        let (ranges, placed) = placeOrKeep(program, fresh, at: frontend, old)
         isExposed = isExposed || program.kind != .clusterIP
         sourceRanges.acquire(program.sourceRanges, of: fresh.sourceRanges)
-        programmed[frontend] = Programmed(
-            ids: fresh, ranges: ranges, program: waiting[frontend] == nil ? program : program.withoutBackends)
+        programmed[frontend] = Programmed(ids: fresh, ranges: ranges, program: placed)
         let value = apus_service(ranges, fresh, program, at: frontend)
         change(frontend, to: Bytes(of: value), leaving: (old?.ranges.all ?? []).filter { !ranges.all.contains($0) })
         if let old { release(old, names: &names) }
+    }
+
+    /// Where a program's backends are. Where there is no room it waits for some, and meanwhile the Service port keeps
+    /// the backends that it had, under all else of the new program: who may not come any more is kept out at once.
+    private mutating func placeOrKeep(
+        _ program: ServiceProgram, _ ids: ServiceIDs, at frontend: Frontend, _ old: Programmed?
+    ) -> (SlotRanges, ServiceProgram) {
+        // Without an id of its own a Service would be for all.
+        if !program.sourceRanges.isEmpty, ids.sourceRanges == 0 {
+            waiting[frontend] = (program, .namesExhausted)
+            return (SlotRanges(), program.with(backends: [], outside: []))
+        }
+        switch place(program, at: frontend, reusing: old) {
+        case .success(let ranges): return (ranges, program)
+        case .failure(let full):
+            waiting[frontend] = (program, full.reason)
+            guard let old, old.ids.port == ids.port else { break }
+            let inside = backends(of: old, \.inside, \.backends, at: frontend) ?? []
+            let outside = backends(of: old, \.outsideBackends, \.outside, at: frontend) ?? []
+            return (old.ranges, program.with(backends: inside, outside: outside))
+        }
+        return (SlotRanges(), program.with(backends: [], outside: []))
     }
 
     private mutating func release(_ old: Programmed, names: inout HashTable) {
@@ -110,11 +130,18 @@ struct ServiceTables: Sendable {
             }
         }
         if program.outside.isEmpty { return .success(SlotRanges(inside: inside)) }
-        if program.outside == program.backends { return .success(SlotRanges(inside: inside, outside: inside)) }
-        if let old, backends(of: old, \.outside, \.outside, at: frontend) == program.outside {
-            return .success(SlotRanges(inside: inside, outside: old.ranges.outside))
+        let size = program.maglevTableSize ?? 0
+        if size == 0, program.outside == program.backends {
+            return .success(SlotRanges(inside: inside, outside: inside))
         }
-        return place(program.outside, frontend.ipProtocol).map { SlotRanges(inside: inside, outside: $0) }.mapError {
+        if let old, old.ranges.tableSize == size,
+            backends(of: old, \.outsideBackends, \.outside, at: frontend) == program.outside
+        {
+            return .success(SlotRanges(inside: inside, outside: old.ranges.outside, tableSize: size))
+        }
+        return place(program.outside, frontend.ipProtocol, tableSize: size).map {
+            SlotRanges(inside: inside, outside: $0, tableSize: size)
+        }.mapError {
             if !isKept { free(inside) }
             return $0
         }
@@ -133,11 +160,14 @@ struct ServiceTables: Sendable {
         ranges.release(range)
     }
 
-    /// Writes fresh slots for the backends.
+    /// Writes fresh slots for the backends, and behind them for their table.
     private mutating func place(
-        _ wanted: [Backend], _ ipProtocol: IPProtocol
+        _ wanted: [Backend], _ ipProtocol: IPProtocol, tableSize: Int = 0
     ) -> Result<Range<Int>, DatapathProblem.Full> {
-        guard let range = ranges.allocate(wanted.count) else { return .failure(.init(reason: .slotsExhausted)) }
+        guard let range = ranges.allocate(wanted.count + tableSize) else {
+            return .failure(.init(reason: .slotsExhausted))
+        }
+        var indexes: [Int] = []
         for (slot, backend) in zip(range, wanted) {
             guard let index = directory.acquire(backend.address, ipProtocol) else {
                 for taken in range.lowerBound..<slot { releaseBackend(ofSlot: taken) }
@@ -146,6 +176,12 @@ struct ServiceTables: Sendable {
             }
             backends.set(index, apus_backend(backend.address, ipProtocol))
             slots.set(slot, UInt32(index))
+            indexes.append(index)
+        }
+        guard tableSize > 0 else { return .success(range) }
+        for (slot, place) in zip(range.dropFirst(wanted.count), MaglevTable(wanted, size: tableSize).places) {
+            directory.retain(indexes[place])
+            slots.set(slot, UInt32(indexes[place]))
         }
         return .success(range)
     }
@@ -164,10 +200,10 @@ struct ServiceTables: Sendable {
 
     // MARK: Programming
 
-    /// Whether everything that a value of `services` leads to is in the kernel.
+    /// Whether everything that a value of `services` leads to is in the kernel. Ranges of clients that could not be
+    /// written hold nothing up: without them their clients are kept out, and with the former value others would come in.
     func isReady(_ value: Bytes) -> Bool {
         guard let service = value.load(apus_service.self) else { return true }
-        if service.source_ranges != 0, !sourceRanges.isReady(service.source_ranges) { return false }
         guard slots.hasDirty || backends.hasDirty else { return true }
         return service.ranges.all.joined().allSatisfy { slot in
             !slots.isDirty(slot) && slots.load(UInt32.self, at: slot).map { !backends.isDirty(Int($0)) } ?? false
@@ -250,8 +286,9 @@ struct ServiceTables: Sendable {
         let isShared = service.ranges.outside == service.ranges.inside
         let outside = isShared ? inside : take(service.ranges.outside, of: frontend)
         ids.retain(service.ids)
-        programmed[frontend] = Programmed(
-            ids: service.ids, ranges: SlotRanges(inside: inside, outside: outside), program: nil)
+        let ranges = SlotRanges(
+            inside: inside, outside: outside, tableSize: outside.isEmpty ? 0 : service.ranges.tableSize)
+        programmed[frontend] = Programmed(ids: service.ids, ranges: ranges, program: nil)
     }
 
     /// Takes over a range of slots; an empty one where it is impossible.
@@ -279,16 +316,21 @@ extension apus_service {
     /// The ranges as the value has them, possible or not.
     var ranges: SlotRanges {
         func range(_ first: UInt32, _ count: UInt32) -> Range<Int> { Int(first)..<Int(first) + Int(count) }
+        // A table without a backend is no table.
+        let table = outside_slot_count == 0 ? 0 : UInt32(table_size)
         return SlotRanges(
-            inside: range(first_slot, slot_count), outside: range(outside_first_slot, outside_slot_count))
+            inside: range(first_slot, slot_count),
+            outside: range(outside_first_slot, outside_slot_count.addingReportingOverflow(table).partialValue),
+            tableSize: Int(table))
     }
 }
 
 extension ServiceProgram {
-    /// The same Service, refusing.
-    var withoutBackends: ServiceProgram {
+    /// The same Service with other backends.
+    fileprivate func with(backends: [Backend], outside: [Backend]) -> ServiceProgram {
         ServiceProgram(
-            service: service, portName: portName, kind: kind, backends: [], sourceRanges: sourceRanges,
-            admitsNode: admitsNode, affinitySeconds: affinitySeconds)
+            service: service, portName: portName, kind: kind, backends: backends, outside: outside,
+            sourceRanges: sourceRanges, admitsNode: admitsNode, affinitySeconds: affinitySeconds,
+            maglevTableSize: maglevTableSize)
     }
 }

@@ -46,18 +46,15 @@ struct SourceRangeTable: Sendable {
         for key in keys(ranges, service) {
             guard let count = holders[key] else { continue }
             holders[key] = count > 1 ? count - 1 : nil
-            if count == 1 { table.retire(key) }
+            // One that found no room must not come when there is some.
+            if count == 1 { if table.isMissing(key) { table.remove(key) } else { table.retire(key) } }
         }
-    }
-
-    /// Whether the kernel holds all ranges of a Service: until then its frontends wait.
-    func isReady(_ service: UInt32) -> Bool {
-        !table.pendingPuts.contains { SourceRange(key: $0)?.service == service }
     }
 
     mutating func adopt(_ entry: TableEntry) { table.adopt(entry) }
 
+    /// Id 0 is of Services that are for all.
     private func keys(_ ranges: Set<CIDR>, _ service: UInt32) -> [Bytes] {
-        ranges.map { SourceRange(service: service, range: $0).key }
+        service == 0 ? [] : ranges.map { SourceRange(service: service, range: $0).key }
     }
 }

@@ -158,6 +158,7 @@ extension apus_service {
         if outside_slot_count == 0 { return frontendKind == .clusterIP ? "" : " none outside" }
         if (outside_first_slot, outside_slot_count) == (first_slot, slot_count) { return "" }
         return " outside \(outside_first_slot)-\(UInt64(outside_first_slot) + UInt64(outside_slot_count) - 1)"
+            + (table_size == 0 ? "" : " by a table of \(table_size)")
     }
 }
 

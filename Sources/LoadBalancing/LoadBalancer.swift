@@ -1,4 +1,4 @@
-internal import Addressing
+public import Addressing
 
 /// The compiler from Services and EndpointSlices to frontends and their backends.
 ///
@@ -34,12 +34,18 @@ public struct LoadBalancer: Sendable {
     /// What every frontend must do now.
     public private(set) var programs: [Frontend: ServiceProgram] = [:]
 
+    /// What refuses the ports of Services' addresses that no Service has.
+    public private(set) var refusals: [Frontend: ServiceProgram] = [:]
+
     /// What load balancers are told that look for nodes with endpoints of a Service.
     public private(set) var healthChecks: [ServiceName: HealthCheck] = [:]
 
+    private let algorithm: SelectionAlgorithm
+    private let maglevTableSize: Int
     private var place: NodePlace
     private var nodeAddresses: Set<IPAddress> = []
     private var nodeSources: Set<IPAddress> = []
+    private var addressesOfNodes: Set<IPAddress> = []
     private var services: [ServiceName: ServiceDefinition] = [:]
     private var slices: [SliceName: EndpointSliceDefinition] = [:]
     private var slicesOfService: [ServiceName: Set<SliceName>] = [:]
@@ -51,8 +57,17 @@ public struct LoadBalancer: Sendable {
 
     /// A load balancer without any Service.
     ///
-    /// - Parameter node: this node's name, needed for Services whose traffic stays on the node.
-    public init(node: String? = nil) { place = NodePlace(node: node) }
+    /// - Parameters:
+    ///   - node: this node's name, needed for Services whose traffic stays on the node.
+    ///   - algorithm: how backends are chosen for clients from outside where a Service does not say it.
+    ///   - maglevTableSize: the places of the table of a Service that asks for one, a prime.
+    public init(
+        node: String? = nil, algorithm: SelectionAlgorithm = .random, maglevTableSize: Int = MaglevTable.defaultSize
+    ) {
+        place = NodePlace(node: node)
+        self.algorithm = algorithm
+        self.maglevTableSize = algorithm.tableSize ?? maglevTableSize
+    }
 
     /// Takes in one change and answers what the data path must change, sorted by frontend.
     public mutating func apply(_ input: ServiceInput) -> [ServiceEdit] { apply([input]) }
@@ -69,6 +84,7 @@ public struct LoadBalancer: Sendable {
             case .nodeZone(let zone): move(to: zone, &changes)
             case .nodeAddresses(let addresses): move(to: addresses, &changes)
             case .nodeSources(let addresses): send(from: addresses, &changes)
+            case .addressesOfNodes(let addresses): leave(addresses, &changes)
             }
         }
         return edits(for: changes)
@@ -137,21 +153,35 @@ public struct LoadBalancer: Sendable {
         changes.services.formUnion(services.values.lazy.filter { !$0.sourceRanges.isEmpty }.map(\.name))
     }
 
+    /// Other addresses are nodes': of those that are Services', too, nothing else is refused.
+    private mutating func leave(_ addresses: Set<IPAddress>, _ changes: inout Changes) {
+        changes.frontends.formUnion(addressesOfNodes.symmetricDifference(addresses).map(Frontend.rest(of:)))
+        addressesOfNodes = addresses
+    }
+
     // MARK: Frontends
 
     private mutating func take(
         _ wanted: WantedFrontends, for service: ServiceDefinition, _ changes: inout Changes
     ) {
-        faultsOfServices[service.name] = wanted.problems.isEmpty ? nil : wanted.problems
+        let problems = wanted.problems + (wanted.purposes.isEmpty ? [] : Self.faultOfAlgorithm(of: service))
+        faultsOfServices[service.name] = problems.isEmpty ? nil : problems
         for (frontend, purpose) in wanted.purposes {
             let claim = Claim(service: service.name, creationTimestamp: service.creationTimestamp, purpose: purpose)
             take(frontend, claim, &changes)
+        }
+        for (address, kind) in wanted.virtualAddresses {
+            let claim = Claim(
+                service: service.name, creationTimestamp: service.creationTimestamp,
+                purpose: WantedFrontends.Purpose(kind: kind, portName: ""))
+            take(.rest(of: address), claim, &changes)
         }
     }
 
     private mutating func release(_ wanted: WantedFrontends, of service: ServiceName, _ changes: inout Changes) {
         faultsOfServices[service] = nil
         for frontend in wanted.purposes.keys { release(frontend, of: service, &changes) }
+        for address in wanted.virtualAddresses.keys { release(.rest(of: address), of: service, &changes) }
     }
 
     private func wantedFrontends(of service: ServiceDefinition) -> WantedFrontends {
@@ -170,7 +200,7 @@ public struct LoadBalancer: Sendable {
 
     private mutating func settle(_ frontend: Frontend, _ present: [Claim], _ changes: inout Changes) {
         claims[frontend] = present.isEmpty ? nil : present
-        if present.count > 1 { contested.insert(frontend) } else { contested.remove(frontend) }
+        if present.count > 1, !frontend.isRest { contested.insert(frontend) } else { contested.remove(frontend) }
         changes.frontends.insert(frontend)
     }
 
@@ -198,6 +228,7 @@ public struct LoadBalancer: Sendable {
 
     /// Computes one frontend anew; nil when nothing changed.
     private mutating func update(_ frontend: Frontend) -> ServiceEdit? {
+        if frontend.isRest { return updateRefusal(frontend) }
         guard let (service, purpose) = holder(of: frontend) else {
             return programs.removeValue(forKey: frontend) == nil ? nil : .remove(frontend)
         }
@@ -206,6 +237,18 @@ public struct LoadBalancer: Sendable {
         programs[frontend] = program
         return .set(frontend, program)
     }
+
+    private mutating func updateRefusal(_ frontend: Frontend) -> ServiceEdit? {
+        guard !addressesOfNodes.contains(frontend.address), let (service, purpose) = holder(of: frontend) else {
+            return refusals.removeValue(forKey: frontend) == nil ? nil : .remove(frontend)
+        }
+        let program = ServiceProgram(service: service.name, portName: "", kind: purpose.kind, backends: [])
+        guard refusals.updateValue(program, forKey: frontend) != program else { return nil }
+        return .set(frontend, program)
+    }
+
+    /// Whether Services have the address on every node.
+    public func isVirtual(_ address: IPAddress) -> Bool { claims[.rest(of: address)] != nil }
 
     private func program(
         of service: ServiceDefinition, for frontend: Frontend, _ purpose: WantedFrontends.Purpose
@@ -221,7 +264,23 @@ public struct LoadBalancer: Sendable {
             service: service.name, portName: purpose.portName, kind: purpose.kind, backends: inside, outside: outside,
             sourceRanges: ranges,
             admitsNode: ranges.isEmpty || nodeSources.contains { address in ranges.contains { $0.contains(address) } },
-            affinitySeconds: service.affinitySeconds)
+            affinitySeconds: service.affinitySeconds,
+            maglevTableSize: outside.isEmpty || frontend.address.isLoopback ? nil : algorithm(of: service).tableSize)
+    }
+
+    /// A Service's own word, else the node's.
+    private func algorithm(of service: ServiceDefinition) -> SelectionAlgorithm {
+        switch service.algorithm {
+        case "random": .random
+        case "maglev": .maglev(tableSize: maglevTableSize)
+        default: algorithm
+        }
+    }
+
+    private static func faultOfAlgorithm(of service: ServiceDefinition) -> [ServiceProblem] {
+        guard let algorithm = service.algorithm, !["random", "maglev"].contains(algorithm) else { return [] }
+        let reason = "annotation \(SelectionAlgorithm.annotation): \"\(algorithm)\" is neither random nor maglev"
+        return [ServiceProblem(object: "Service \(service.name)", reason: reason)]
     }
 
     /// The clients of a load balancer, of its address's family; of one without any, all may come.

@@ -71,13 +71,15 @@ public struct ServiceDefinition: Sendable, Equatable {
     public var healthCheckNodePort: Addressing.Port?
     /// For how many seconds after its last new connection a client keeps its backend, on all ports; nil: it keeps none.
     public var affinitySeconds: UInt32?
+    /// The annotation `apus.dev/load-balancer-algorithm`, as it is written.
+    public var algorithm: String?
 
     public init(
         name: ServiceName, uid: String? = nil, creationTimestamp: String? = nil, kind: Kind = .clusterIP,
         clusterIPs: [IPAddress] = [], externalIPs: [IPAddress] = [], loadBalancerIPs: [IPAddress] = [],
         sourceRanges: [CIDR] = [], ports: [Port] = [], proxyName: String? = nil,
         isInternalTrafficLocal: Bool = false, isExternalTrafficLocal: Bool = false,
-        healthCheckNodePort: Addressing.Port? = nil, affinitySeconds: UInt32? = nil
+        healthCheckNodePort: Addressing.Port? = nil, affinitySeconds: UInt32? = nil, algorithm: String? = nil
     ) {
         self.name = name
         self.uid = uid
@@ -93,5 +95,6 @@ public struct ServiceDefinition: Sendable, Equatable {
         self.isExternalTrafficLocal = isExternalTrafficLocal
         self.healthCheckNodePort = healthCheckNodePort
         self.affinitySeconds = affinitySeconds
+        self.algorithm = algorithm
     }
 }

@@ -12,8 +12,18 @@ public struct Frontend: Sendable, Hashable, Comparable, CustomStringConvertible 
         self.ipProtocol = ipProtocol
     }
 
+    /// All that no Service has of a Service's address: connections to it are refused.
+    public static func rest(of address: IPAddress) -> Frontend {
+        Frontend(address: address, port: 0, ipProtocol: IPProtocol(rawValue: 0))
+    }
+
+    /// Whether it stands for all that no Service has of its address.
+    public var isRest: Bool { port == 0 }
+
     /// `TCP 10.96.0.10:80`.
-    public var description: String { "\(ipProtocol) \(SocketAddress(address, port))" }
+    public var description: String {
+        isRest ? "other ports of \(address)" : "\(ipProtocol) \(SocketAddress(address, port))"
+    }
 
     public static func < (left: Frontend, right: Frontend) -> Bool {
         (left.address, left.port, left.ipProtocol) < (right.address, right.port, right.ipProtocol)
@@ -53,10 +63,13 @@ public struct ServiceProgram: Sendable, Equatable {
     public let admitsNode: Bool
     /// For how many seconds after its last new connection a client keeps its backend, on all ports; nil: it keeps none.
     public let affinitySeconds: UInt32?
+    /// The places of the table by which clients from outside are led to backends; nil: chance leads them.
+    public let maglevTableSize: Int?
 
     public init(
         service: ServiceName, portName: String, kind: FrontendKind = .clusterIP, backends: [Backend],
-        outside: [Backend] = [], sourceRanges: Set<CIDR> = [], admitsNode: Bool = true, affinitySeconds: UInt32? = nil
+        outside: [Backend] = [], sourceRanges: Set<CIDR> = [], admitsNode: Bool = true,
+        affinitySeconds: UInt32? = nil, maglevTableSize: Int? = nil
     ) {
         self.service = service
         self.portName = portName
@@ -66,6 +79,7 @@ public struct ServiceProgram: Sendable, Equatable {
         self.sourceRanges = sourceRanges
         self.admitsNode = admitsNode
         self.affinitySeconds = affinitySeconds
+        self.maglevTableSize = maglevTableSize
     }
 }
 
@@ -81,6 +95,8 @@ public enum ServiceInput: Sendable, Equatable {
     case nodeAddresses(Set<IPAddress>)
     /// The addresses that connections of this node's own processes come from.
     case nodeSources(Set<IPAddress>)
+    /// The addresses of all nodes: what no Service has of one is the node's, also where a Service has the address.
+    case addressesOfNodes(Set<IPAddress>)
 }
 
 /// A change of what the data path must do; each frontend occurs at most once in one answer.

@@ -9,6 +9,8 @@ struct WantedFrontends {
     }
 
     private(set) var purposes: [Frontend: Purpose] = [:]
+    /// The addresses that are the Service's on every node, and what makes them so.
+    private(set) var virtualAddresses: [IPAddress: FrontendKind] = [:]
     private(set) var problems: [ServiceProblem] = []
 
     /// As kube-proxy has it, a Service is served in the families of its ClusterIPs only.
@@ -33,6 +35,7 @@ struct WantedFrontends {
     ) {
         for address in addresses {
             for port in service.ports where number(port) != 0 && port.ipProtocol.hasPorts {
+                if kind != .nodePort, virtualAddresses[address] == nil { virtualAddresses[address] = kind }
                 let frontend = Frontend(address: address, port: number(port), ipProtocol: port.ipProtocol)
                 guard let first = purposes[frontend] else {
                     purposes[frontend] = Purpose(kind: kind, portName: port.name)

@@ -99,7 +99,7 @@ import Testing
             """
         }
         let first = state.apply(changes(in: manifests.joined(separator: "---\n")))
-        #expect(first.edits.count == 200)
+        #expect(first.edits.count == 400)  // each frontend, and the other ports of each address
         let moved = manifests[7].replacing("10.1.0.8]", with: "10.1.1.8]")
         #expect(state.apply(changes(in: moved)).edits.count == 1)
         #expect(state.apply(changes(in: moved)).edits.isEmpty)
@@ -113,7 +113,8 @@ import Testing
         }
         func backends(_ changes: [ObjectChange]) -> [String] {
             state.apply(changes).edits.compactMap { edit in
-                if case .service(.set(_, let program)) = edit { program.backends.map { "\($0)" }.joined() } else { nil }
+                guard case .service(.set(let frontend, let program)) = edit, !frontend.isRest else { return nil }
+                return program.backends.map { "\($0)" }.joined()
             }
         }
         let service = """

@@ -26,6 +26,8 @@ struct KubeProxyModel {
     var node: String
     /// Those that node ports are on.
     var nodeAddresses: Set<IPAddress> = []
+    /// Those that its interfaces have.
+    var localAddresses: Set<IPAddress> = []
     /// Those that the node's own connections come from.
     var nodeSources: Set<IPAddress> = []
     var nodes: [String: Node] = [:]
@@ -59,6 +61,21 @@ struct KubeProxyModel {
             }
         }
         return offers
+    }
+
+    /// The addresses of Services of which everything is refused that no Service has, and whether that is for clients
+    /// inside only. An address of a node stays the node's.
+    var refusals: [IPAddress: Bool] {
+        var refusals: [IPAddress: Bool] = [:]
+        let ofNodes = localAddresses.union(nodes.values.flatMap { $0.addresses.map(\.address) })
+        for service in services.values.filter(isServed) {
+            let own = service.clusterIPs
+            for address in own + Self.balancers(service) + service.externalIPs
+            where isOfFamilies(address, service) && !ofNodes.contains(address) {
+                refusals[address] = refusals[address] ?? false || own.contains(address)
+            }
+        }
+        return refusals
     }
 
     private func inside(_ all: [Candidate], _ kind: Kind, _ service: Service) -> Answer {

@@ -30,7 +30,8 @@ struct RandomServices {
     mutating func node(_ name: String) -> Node {
         var labels = ["kubernetes.io/hostname": name]
         if chance(85) { labels["topology.kubernetes.io/zone"] = pick(Self.zones) }
-        return Node(meta: ObjectMeta(name: name, namespace: "", labels: labels))
+        let shared = chance(30) ? [NodeAddress(.externalIP, IPAddress("192.0.2.1")!)] : []
+        return Node(meta: ObjectMeta(name: name, namespace: "", labels: labels), addresses: shared)
     }
 
     mutating func service(_ number: Int) -> Service {

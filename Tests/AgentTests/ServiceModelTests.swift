@@ -35,7 +35,9 @@ struct ServiceModelTests {
         print("  by kind: \(FrontendKind.allCases.map { "\($0) \(compared.kinds[$0] ?? 0)" }.joined(separator: ", "))")
         // Most of it would be trivial if hardly anything were served, refused or chosen by hints.
         if Self.clusters < 1000 { return }
-        #expect(compared.refused > 0 && compared.answers > compared.refused && compared.byHints > 0)
+        #expect(
+            compared.refusing > 0 && compared.refused > 0 && compared.answers > compared.refused && compared.byHints > 0
+        )
         #expect(compared.kinds.count == FrontendKind.allCases.count)
         #expect(compared.apart > 0 && compared.dropped > 0 && compared.limited > 0 && compared.shutOut > 0)
     }
@@ -44,6 +46,8 @@ struct ServiceModelTests {
 private struct Comparison {
     var answers = 0
     var refused = 0
+    /// Addresses of which everything else is refused.
+    var refusing = 0
     var byHints = 0
     /// Frontends where clients outside get others, or nothing; that are for some clients; and not for the node.
     var apart = 0
@@ -84,7 +88,8 @@ private struct RandomCluster {
     private mutating func putAddresses() {
         let addresses = random.nodeAddresses()
         model.nodeAddresses = addresses
-        _ = state.setLocalAddresses(addresses.union([IPAddress("fe80::1")!]))
+        model.localAddresses = addresses.union([IPAddress("fe80::1")!])
+        _ = state.setLocalAddresses(model.localAddresses)
         model.nodeSources = Set(
             ["192.0.2.9", "198.51.100.9", "2001:db8::9"].shuffled(using: &random.random).prefix(2)
                 .compactMap { IPAddress($0) })
@@ -154,6 +159,12 @@ private struct RandomCluster {
             compared.note(offer, program)
         }
         try #require(programs.count == expected.count, failure)
+        let refusals = state.services.refusals
+        for (frontend, program) in refusals {
+            try #require(model.refusals[frontend.address] == (program.kind == .clusterIP), "\(failure): \(frontend)")
+            compared.refusing += 1
+        }
+        try #require(refusals.count == model.refusals.count, failure)
         if compared.byHints == 0, expected != model.withoutHints.offers { compared.byHints += 1 }
     }
 }

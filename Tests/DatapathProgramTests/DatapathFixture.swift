@@ -10,8 +10,10 @@ enum Hook {
     case fromPod(Pod)
     /// The host's stack sends it to the pod.
     case toPod(Pod)
-    /// It comes in on an uplink.
+    /// It comes in on an uplink, for this node.
     case fromNetwork
+    /// It comes by an uplink, for the host whose hardware address the frame has.
+    case overheard
     /// It leaves by an uplink. To the program every packet of a test run is one of a process of the node.
     case toNetwork
 }
@@ -75,6 +77,8 @@ struct Pod: Hashable {
 /// the packet is for, so nothing is attached anywhere.
 final class DatapathFixture {
     private static let loopback: UInt32 = 1
+    /// Its hardware address: a frame for another one is for another host.
+    private static let ownMAC = [UInt8](repeating: 0, count: 6)
 
     let loaded: LoadedDatapath
     var maps: DatapathMaps { loaded.maps }
@@ -140,8 +144,13 @@ extension DatapathFixture {
 
     /// The return value alone, for many packets.
     func verdict(_ frame: [UInt8], on hook: Hook) throws -> UInt32 {
-        let run = try testRun(frame, on: hook)
-        output = run.packet
+        guard case .fromNetwork = hook else {
+            let run = try testRun(frame, on: hook)
+            output = run.packet
+            return run.returnValue
+        }
+        let run = try testRun(frame.addressed(to: Self.ownMAC), on: hook)
+        output = run.packet.naming(frame.prefix(6), insteadOf: Self.ownMAC)
         return run.returnValue
     }
 
@@ -158,7 +167,7 @@ extension DatapathFixture {
         case .toPod(let pod):
             try letInterfaceBe(pod.slot)
             return try loaded.toPod.testRun(packet: frame, repeat: count)
-        case .fromNetwork:
+        case .fromNetwork, .overheard:
             return try loaded.fromNetwork.testRun(packet: frame, repeat: count)
         case .toNetwork:
             return try loaded.toNetwork.testRun(packet: frame, repeat: count)
@@ -179,6 +188,18 @@ extension DatapathFixture {
 
     /// The packet of the last run, read back.
     var outputView: PacketView? { PacketView(output) }
+}
+
+extension [UInt8] {
+    /// The frame for a host on the link; one for many hosts stays so.
+    fileprivate func addressed(to host: [UInt8]) -> [UInt8] { self[0] & 1 == 1 ? self : host + dropFirst(6) }
+
+    /// The frame with another hardware address wherever it has this one.
+    fileprivate func naming(_ name: ArraySlice<UInt8>, insteadOf host: [UInt8]) -> [UInt8] {
+        var copy = self
+        for place in [0..<6, 6..<12] where copy[place].elementsEqual(host) { copy.replaceSubrange(place, with: name) }
+        return copy
+    }
 }
 
 /// What a classifier returns.

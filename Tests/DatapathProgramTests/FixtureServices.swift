@@ -27,15 +27,17 @@ extension DatapathFixture {
     ///   - affinity: The id of the Service on all of whose ports a client keeps its backend; 0: it keeps none.
     ///   - local: Which of the backends clients from outside get; nil: all.
     ///   - limits: The clients that may connect; empty: all may.
+    ///   - table: The position of the backend of each place by which clients from outside are led; empty: there is none.
     @discardableResult
     func addService(
         _ frontend: SocketAddress, _ ipProtocol: IPProtocol = .tcp, to backends: [SocketAddress],
         kind: apus_service_kind = .APUS_SERVICE_CLUSTER_IP, flags: apus_service_flag? = nil,
-        affinity: UInt32 = 0, seconds: UInt32 = 600, local: Range<Int>? = nil, limits: [CIDR] = []
+        affinity: UInt32 = 0, seconds: UInt32 = 600, local: Range<Int>? = nil, limits: [CIDR] = [],
+        table: [Int] = []
     ) throws -> Service {
         let local = local ?? 0..<backends.count
         let first = UInt32(serviceSlots + 1)
-        serviceSlots += backends.count
+        serviceSlots += backends.count + table.count
         for (offset, end) in backends.enumerated() {
             let index = first + UInt32(offset)
             let backend = apus_backend(
@@ -44,12 +46,16 @@ extension DatapathFixture {
             try maps.backends.update(index, backend)
             try maps.slots.update(index, index)
         }
+        for (offset, place) in table.enumerated() {
+            try maps.slots.update(first + UInt32(backends.count + offset), first + UInt32(place))
+        }
         let service = Service(
             id: first, frontend: frontend, ipProtocol: ipProtocol, backends: first..<first + UInt32(backends.count))
         let value = apus_service(
             first_slot: first, slot_count: UInt32(backends.count), outside_first_slot: first + UInt32(local.lowerBound),
             outside_slot_count: UInt32(local.count), service: first, kind: UInt8(kind.rawValue),
-            flags: UInt8(flags?.rawValue ?? 0), padding: (0, 0), affinity: affinity, affinity_seconds: seconds,
+            flags: UInt8(flags?.rawValue ?? 0), table_size: UInt16(table.count), affinity: affinity,
+            affinity_seconds: seconds,
             source_ranges: limits.isEmpty ? 0 : first)
         for range in limits {
             let prefix = apus_prefix_key(range)
@@ -60,6 +66,15 @@ extension DatapathFixture {
         }
         try maps.services.update(service.key, value)
         return service
+    }
+
+    /// Refuses what no Service has of an address.
+    func refuseRest(of address: IPAddress, kind: apus_service_kind = .APUS_SERVICE_CLUSTER_IP) throws {
+        let service = Service(
+            id: 0, frontend: SocketAddress(address, 0), ipProtocol: IPProtocol(rawValue: 0), backends: 0..<0)
+        var value = apus_service()
+        value.kind = UInt8(kind.rawValue)
+        try maps.services.update(service.key, value)
     }
 
     func remove(_ service: Service) throws { try maps.services.delete(service.key) }

@@ -102,6 +102,28 @@ struct OutsideTests {
         #expect(try edge.datapath.connectionCount() == 0)
     }
 
+    @Test(
+        "What no Service has of a Service's address is refused, not of a ClusterIP or of the uplink's own",
+        arguments: Family.allCases, Transport.allCases)
+    func otherPorts(_ family: Family, _ transport: Transport) throws {
+        let edge = try Edge(family, transport)
+        let balancer = family == .v4 ? ip("203.0.113.80") : ip("2001:db8:113::80")
+        try edge.datapath.refuseRest(of: balancer, kind: .APUS_SERVICE_LOAD_BALANCER)
+        try edge.datapath.refuseRest(of: family.virtual, kind: .APUS_SERVICE_CLUSTER_IP)
+        try edge.datapath.refuseRest(of: edge.node, kind: .APUS_SERVICE_EXTERNAL_IP)
+        let request = edge.arriving(from: nil, Edge.clientPort, to: balancer, 81)
+        #expect(try edge.datapath.run(request, on: .fromNetwork) == .delivered)
+        let answer = try #require(edge.datapath.outputView)
+        #expect(answer.source == balancer && answer.destination == edge.client)
+        let refused = DropKey(reason: .noBackend, direction: .APUS_DIRECTION_INGRESS)
+        #expect(try edge.datapath.drops()[refused]?.packets == 1)
+        for address in [family.virtual, edge.node] {
+            let packet = edge.arriving(from: nil, Edge.clientPort, to: address, 81)
+            #expect(try edge.datapath.run(packet, on: .fromNetwork) == .passed)
+            #expect(edge.datapath.output == packet.bytes)
+        }
+    }
+
     @Test("Nobody else's packets are touched", arguments: Family.allCases)
     func untouched(_ family: Family) throws {
         let edge = try Edge(family)
@@ -197,17 +219,52 @@ struct OutsideTests {
 
     @Test("A client that opens a connection to the node's own process meets no Service", arguments: Family.allCases)
     func ownProcess(_ family: Family) throws {
-        let edge = try Edge(family)
-        // The backend is a process of this node.
-        try edge.expose([edge.node])
-        #expect(try edge.datapath.run(edge.arriving(), on: .fromNetwork) == .passed)
-        #expect(edge.datapath.outputView?.destinationPort == 8080)
-        #expect(try edge.datapath.run(edge.leaving(from: edge.node, 8080), on: .toNetwork) == .passed)
-        #expect(edge.datapath.output == edge.leaving(from: edge.node, Edge.nodePort).bytes)
-        let direct = edge.arriving(from: nil, Edge.clientPort, to: nil, 8080)
-        #expect(try edge.datapath.run(direct, on: .fromNetwork) == .passed)
+        let edge = try Edge.withOwnProcess(family)
+        // The former connection is over.
+        #expect(try edge.datapath.run(edge.arriving(Edge.clientPort, .rst), on: .fromNetwork) == .passed)
+        #expect(try edge.datapath.run(edge.direct(.syn), on: .fromNetwork) == .passed)
+        #expect(edge.datapath.output == edge.direct(.syn).bytes)
         #expect(try edge.datapath.run(edge.leaving(from: edge.node, 8080), on: .toNetwork) == .passed)
         #expect(edge.datapath.output == edge.leaving(from: edge.node, 8080).bytes)
+    }
+
+    @Test("… but a SYN, which anyone can write, does not end what the Service leads there", arguments: Family.allCases)
+    func forgedOpening(_ family: Family) throws {
+        let edge = try Edge.withOwnProcess(family)
+        #expect(try edge.datapath.run(edge.direct(.syn), on: .fromNetwork) == .passed)
+        #expect(edge.datapath.output == edge.direct(.syn).bytes)
+        // What the process says to it, as to all else, comes from the node port: a client that knows it not resets it.
+        #expect(try edge.datapath.run(edge.leaving(from: edge.node, 8080), on: .toNetwork) == .passed)
+        #expect(edge.datapath.output == edge.leaving(from: edge.node, Edge.nodePort).bytes)
+        #expect(try edge.datapath.run(edge.arriving(Edge.clientPort, .ack), on: .fromNetwork) == .passed)
+        #expect(edge.datapath.outputView?.destinationPort == 8080)
+    }
+
+    @Test("Datagrams of the node's process do not keep what its client has left", arguments: Family.allCases)
+    func answersKeepNothing(_ family: Family) throws {
+        let edge = try Edge.withOwnProcess(family, .udp)
+        let answer = edge.leaving(from: edge.node, 8080)
+        let asked = try #require(try edge.datapath.connection(of: answer)).entry
+        edge.datapath.passTime()
+        #expect(try edge.datapath.run(answer, on: .toNetwork) == .passed)
+        let answered = try #require(try edge.datapath.connection(of: answer)).entry
+        #expect(answered.last_seen_ns == asked.last_seen_ns)
+        #expect(answered.responderSide.packets == asked.responderSide.packets + 1)
+    }
+
+    @Test("A frame that the uplink hears for another host is left alone", arguments: Family.allCases)
+    func overheard(_ family: Family) throws {
+        let edge = try Edge(family)
+        let server = try edge.datapath.addPod()
+        try edge.expose([server[family]])
+        let toPod = edge.arriving(from: nil, 40000, to: server[family], 8080)
+        for packet in [edge.arriving(), toPod] {
+            #expect(try edge.datapath.run(packet, on: .overheard) == .passed)
+            #expect(edge.datapath.output == packet.bytes)
+            #expect(try edge.datapath.connectionCount() == 0)
+            #expect(try edge.datapath.run(packet, on: .fromNetwork) == .delivered)
+            try edge.datapath.forgetConnections()
+        }
     }
 }
 
@@ -218,4 +275,20 @@ extension Edge {
     }
 
     fileprivate func arriving(_ port: Port) -> Packet { arriving(port, .syn) }
+
+    /// A packet of the client to the process behind the node port.
+    fileprivate func direct(_ flags: TCPFlags) -> Packet {
+        arriving(from: nil, Self.clientPort, to: nil, 8080, flags)
+    }
+
+    /// A node whose own process is behind the node port, and has answered the client there.
+    fileprivate static func withOwnProcess(_ family: Family, _ transport: Transport = .tcp) throws -> Edge {
+        let edge = try Edge(family, transport)
+        try edge.expose([edge.node])
+        #expect(try edge.datapath.run(edge.arriving(), on: .fromNetwork) == .passed)
+        #expect(edge.datapath.outputView?.destinationPort == 8080)
+        #expect(try edge.datapath.run(edge.leaving(from: edge.node, 8080), on: .toNetwork) == .passed)
+        #expect(edge.datapath.output == edge.leaving(from: edge.node, nodePort).bytes)
+        return edge
+    }
 }

@@ -228,7 +228,7 @@ struct RandomPacketTests {
                     switch hook {
                     case .fromPod: judge.objection(leaving: frame, verdict)
                     case .toPod: judge.objection(entering: frame)
-                    case .fromNetwork: judge.objection(arriving: frame, verdict)
+                    case .fromNetwork, .overheard: judge.objection(arriving: frame, verdict)
                     case .toNetwork: nil
                     }
                 if let objection {

@@ -40,6 +40,25 @@ struct RefusalTests {
         #expect(datapath.output == reset.bytes)
     }
 
+    @Test("So is what no Service has of a Service's address", arguments: Family.allCases)
+    func otherPorts(_ family: Family) throws {
+        let (datapath, client) = try Self.datapath(.tcp)
+        try datapath.refuseRest(of: family.virtual)
+        let packets = [Transport.tcp, .udp].map { transport in
+            transport.header(on: client.sends(to: family.virtual), from: 40000, to: 81, .syn).payload("text")
+        }
+        for packet in packets {
+            #expect(try datapath.run(packet, on: .fromPod(client)) == .delivered)
+            #expect(datapath.outputView?.source == family.virtual)
+        }
+        let dropped = DropKey(reason: .noBackend, direction: .APUS_DIRECTION_EGRESS)
+        #expect(try datapath.drops()[dropped]?.packets == 2)
+        #expect(datapath.events().allSatisfy { $0.destinationEnd == SocketAddress(family.virtual, 81) })
+        #expect(try datapath.connectionCount() == 0)
+        let elsewhere = client.sends(to: family.outside).tcp(from: 40000, to: 81, flags: .syn)
+        #expect(try datapath.run(elsewhere, on: .fromPod(client)) == .passed)
+    }
+
     @Test("A reset acknowledges what the packet carries, or takes the place that it names", arguments: Family.allCases)
     func sequenceNumbers(_ family: Family) throws {
         let (datapath, client) = try Self.datapath(.tcp)

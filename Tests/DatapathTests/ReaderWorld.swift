@@ -60,7 +60,7 @@ final class ReaderWorld {
     private func service(first: UInt32, count: UInt32, id: UInt32, affinity: UInt32 = 0) -> apus_service {
         apus_service(
             first_slot: first, slot_count: count, outside_first_slot: 0, outside_slot_count: 0, service: id, kind: 0,
-            flags: 0, padding: (0, 0), affinity: affinity, affinity_seconds: affinity == 0 ? 0 : 600, source_ranges: 0)
+            flags: 0, table_size: 0, affinity: affinity, affinity_seconds: affinity == 0 ? 0 : 600, source_ranges: 0)
     }
 
     private func key(_ text: String) -> apus_service_key {

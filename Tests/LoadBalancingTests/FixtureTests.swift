@@ -17,7 +17,8 @@ import Testing
         var balancer = LoadBalancer(node: "node-a")
         var actual = ""
         for (line, input) in script.commands {
-            actual += "> \(line)\n" + balancer.apply(input).map { Rendering.text($0) + "\n" }.joined()
+            let edits = balancer.apply(input).filter { !$0.frontend.isRest }
+            actual += "> \(line)\n" + edits.map { Rendering.text($0) + "\n" }.joined()
         }
         actual += Rendering.state(balancer)
         let file = folder.appending(path: "expected.txt")

@@ -32,6 +32,7 @@ struct Script {
     private static func input(_ line: String) -> ServiceInput? {
         let words = line.split(separator: " ").map(String.init)
         if words.first == "addresses" { return .nodeAddresses(Set(words.dropFirst().compactMap { IPAddress($0) })) }
+        if words.first == "nodes" { return .addressesOfNodes(Set(words.dropFirst().compactMap { IPAddress($0) })) }
         if words.first == "sources" { return .nodeSources(Set(words.dropFirst().compactMap { IPAddress($0) })) }
         if words.first == "zone" { return .nodeZone(words.count > 1 ? words[1] : nil) }
         guard words.count >= 2 else { return nil }

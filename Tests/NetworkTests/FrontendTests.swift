@@ -41,6 +41,25 @@ extension TrafficTests {
             }
         }
 
+        @Test func portsThatNoServiceHasAreRefused() async throws {
+            try await withExposed { echo in
+                let closed = ExposedFrontend.all(of: echo).filter { !$0.isNodePort }
+                for frontend in closed + [ExposedFrontend("ClusterIP", Echo.addresses)] {
+                    for path in EchoPath.all {
+                        let outcome = try await echo.client.ask(
+                            frontend.addresses[path.family], 9, over: path.ipProtocol, options: path.options,
+                            within: path.patience, covered: path.covered)
+                        #expect(outcome == path.refusal, "\(frontend), \(path)")
+                        guard path.covered else { continue }
+                        let ofNode = try await echo.agent.node.ask(
+                            frontend.addresses[path.family], 9, over: path.ipProtocol, options: path.options,
+                            within: path.patience)
+                        #expect(ofNode == .refused, "\(frontend), \(path) from the node")
+                    }
+                }
+            }
+        }
+
         @Test func theLoopbackOfAPodIsItsOwn() async throws {
             try await withExposed { echo in
                 try await echo.client.serve(port: ExposedFrontend.tcpNodePort, id: "own")

@@ -1,6 +1,8 @@
 import Addressing
 import Datapath
 import Flows
+import class Foundation.FileManager
+import struct Foundation.URL
 import TestSupport
 import Testing
 
@@ -17,6 +19,16 @@ extension TrafficTests {
                 #expect(flow.service?.name == "echo", "\(flow)")
                 #expect(try await world.agent.apus("verify").succeeded)
                 try await world.expectTrace()
+            }
+        }
+
+        @Test func byATableEveryFrontendLeadsToPodsOfAllNodes() async throws {
+            let maglev = ["--load-balancer-algorithm", "maglev", "--maglev-table-size", "251"]
+            try await withOutside(options: maglev + ["--map-size-slots", "16384"]) { world in
+                for question in world.questions { try await world.expect(question, OutsideWorld.pods) }
+                let shown = try await world.agent.apus("service", "get", "default/echo").output
+                #expect(shown.contains("maglev (251 places)"), "\(shown)")
+                #expect(try await world.agent.apus("verify").succeeded)
             }
         }
 
@@ -105,6 +117,46 @@ extension TrafficTests {
                 try await world.expect(question, OutsideWorld.pods)
                 await world.agent.kill()
                 for question in world.questions { try await world.expect(question, OutsideWorld.pods) }
+                try world.agent.start()
+                try await world.agent.ready()
+                for question in world.questions { try await world.expect(question, OutsideWorld.pods) }
+                #expect(try await world.agent.apus("verify").succeeded)
+            }
+        }
+
+        @Test func portsThatNoServiceHasAreRefused() async throws {
+            try await withOutside { world in
+                for address in OutsideWorld.balancers + OutsideWorld.externals {
+                    for ipProtocol in [IPProtocol.tcp, .udp] {
+                        let outcome = try await world.outside.ask(address, 9, over: ipProtocol, within: .seconds(5))
+                        #expect(outcome == .refused, "\(ipProtocol) \(address)")
+                    }
+                }
+            }
+        }
+
+        @Test func datagramsFromOnePortLeaveAnEndpointThatIsGone() async throws {
+            try await withOutside(backends: ["web-1"]) { world in
+                for backend in ["web-1", "web-2", "web-3"] {
+                    try await world.setBackends([backend], more: "externalTrafficPolicy: Cluster")
+                    for address in OutsideWorld.balancers {
+                        try await eventually("\(backend) to answer from \(address)") {
+                            try await world.askFromOnePort(address) == backend
+                        }
+                    }
+                }
+            }
+        }
+
+        /// As after an upgrade from a version that had no program for what leaves.
+        @Test func anUplinkGetsTheProgramForAnswersBackBeforeItServes() async throws {
+            try await withOutside(options: ["--map-size-slots", "1024"]) { world in
+                await world.agent.kill()
+                let links = URL(filePath: "\(world.agent.bpffs)/links")
+                let names = try FileManager.default.contentsOfDirectory(atPath: links.path)
+                    .filter { $0.hasPrefix("uplink-") && $0.hasSuffix("-to") }
+                #expect(!names.isEmpty)
+                for name in names { try FileManager.default.removeItem(at: links.appending(path: name)) }
                 try world.agent.start()
                 try await world.agent.ready()
                 for question in world.questions { try await world.expect(question, OutsideWorld.pods) }
@@ -203,6 +255,21 @@ private struct OutsideWorld {
     ) async throws -> AskOutcome {
         let (address, port) = destination(question)
         return try await (client ?? outside).ask(address, port, over: question.ipProtocol, within: bound)
+    }
+
+    /// Who answers one datagram, which is always sent from the same port; empty when nobody does.
+    func askFromOnePort(_ address: IPAddress) async throws -> String {
+        let script = """
+            import socket, sys
+            family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+            client = socket.socket(family, socket.SOCK_DGRAM)
+            client.bind(("", 40555))
+            client.settimeout(1)
+            client.sendto(b"?", (sys.argv[1], int(sys.argv[2])))
+            print(client.recv(100).split(b"\\n")[0].decode())
+            """
+        let command = ["python3", "-c", script, "\(address)", "\(Echo.udpPort)"]
+        return try await outside.run(command).output.filter { !$0.isNewline }
     }
 
     /// Whether exactly these pods answer.

@@ -72,7 +72,8 @@ struct apus_translation_key {
 struct apus_translation {
 	struct apus_address backend;
 	__u16 backend_port;
-	__u8 padding[6];
+	__u16 padding;
+	__u32 backend_index; // in `backends`, where it may have gone since; 0: not known, or no backend of a Service
 };
 
 _Static_assert(sizeof(struct apus_translation_key) == 40, "translation key layout");

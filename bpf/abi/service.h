@@ -4,7 +4,8 @@
 #include "address.h"
 #include "reason.h"
 
-// A frontend; the key of `services`.
+// A frontend; the key of `services`. Port and protocol 0: all that no other entry has of the address, where nobody has
+// a backend.
 struct apus_service_key {
 	struct apus_address address;
 	__u16 port; // network byte order
@@ -33,7 +34,9 @@ struct apus_service {
 	__u32 service; // id in `names`
 	__u8 kind; // enum apus_service_kind
 	__u8 flags; // enum apus_service_flag
-	__u8 padding[2];
+	// Slots behind those for clients from outside that are the table by which their connections are led (Maglev);
+	// 0: there is none, and chance leads them.
+	__u16 table_size;
 	__u32 affinity; // id of the whole Service in `names`: a client keeps its backend on all ports; 0: it keeps none
 	__u32 affinity_seconds; // for so long after its last new connection
 	__u32 source_ranges; // id of the whole Service in `names`, whose clients `source_ranges` has; 0: all may come

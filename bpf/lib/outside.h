@@ -33,15 +33,16 @@ ALWAYS_INLINE _Bool has_ports(struct flow *flow)
 	return is_translatable(&flow->packet);
 }
 
-// A client that opens a connection to the node itself may do so where one was that a Service had led there.
+// A client that opens a connection to the node itself may do so where one was that a Service had led there. While that
+// one lives its entry stays: anyone can write a SYN. The process answers one that does not fit its connection with what
+// the client resets that knows nothing of it, by the frontend (RFC 5961, section 4), and then the next SYN opens.
 COLD int forget_outside(struct flow *flow)
 {
-	const struct apus_connection *connection;
-
 	if (!flow)
 		return 0;
-	connection = connection_find(&flow->packet, &flow->key).connection;
-	if (!connection || !(connection->flags & APUS_CONNECTION_FROM_OUTSIDE))
+	flow->found = connection_find(&flow->packet, &flow->key);
+	if (!flow->found.connection || !(flow->found.connection->flags & APUS_CONNECTION_FROM_OUTSIDE) ||
+	    continues(flow))
 		return 0;
 	bpf_map_delete_elem(&connections, &flow->key);
 	bpf_map_delete_elem(&half_open, &flow->key);
@@ -71,9 +72,19 @@ ALWAYS_INLINE int drop_spoofed(struct flow *flow)
 	return drop_flow(flow, APUS_REASON_INVALID_SOURCE, APUS_DIRECTION_INGRESS);
 }
 
+// Whether the packet asks for a port of a Service's address that no Service has. The node's own addresses are no
+// Service's alone, so most of what the node gets is not looked up.
+ALWAYS_INLINE _Bool is_refused(const struct flow *flow, const struct apus_uplink *uplink)
+{
+	if (address_equal(&flow->packet.destination, &uplink->v4) ||
+	    address_equal(&flow->packet.destination, &uplink->v6))
+		return 0;
+	return refuses_port(flow);
+}
+
 // What comes in for no pod of this node: to a Service, or an answer that a backend elsewhere has sent to the node.
 // Returns whether it was translated, and goes the way of its connection; otherwise it is done with, into `result`.
-ALWAYS_INLINE _Bool take_in(struct __sk_buff *skb, struct flow *flow, int *result)
+ALWAYS_INLINE _Bool take_in(struct __sk_buff *skb, struct flow *flow, const struct apus_uplink *uplink, int *result)
 {
 	enum apus_reason reason;
 	int state;
@@ -85,7 +96,8 @@ ALWAYS_INLINE _Bool take_in(struct __sk_buff *skb, struct flow *flow, int *resul
 	if (state == TRANSLATION_NONE) {
 		if (unlikely(is_connection_opening(&flow->packet)))
 			forget_outside(flow);
-		return 0;
+		if (likely(!is_refused(flow, uplink)))
+			return 0;
 	}
 	if (unlikely(claims_local_source(flow))) {
 		*result = drop_spoofed(flow);
@@ -94,7 +106,7 @@ ALWAYS_INLINE _Bool take_in(struct __sk_buff *skb, struct flow *flow, int *resul
 	if (state == TRANSLATION_ANSWER && flow->found.connection &&
 	    flow->found.connection->flags & APUS_CONNECTION_UNANSWERED && !(flow->packet.tcp_flags & TCP_RST))
 		source_port_answered(flow);
-	reason = translate_found(skb, flow, state);
+	reason = state == TRANSLATION_NONE ? APUS_REASON_NO_BACKEND : translate_found(skb, flow, state);
 	if (likely(!reason)) {
 		flow->destination = endpoint_of_address(&flow->packet.destination);
 		return 1;
@@ -125,11 +137,14 @@ ALWAYS_INLINE int send_in_own_name(struct __sk_buff *skb, struct flow *flow, con
 }
 
 // An answer leaves for the client: it comes from the Service again. One of a process of this node, which no program has
-// met before, is a packet of its connection that counts here.
+// met before, is a packet of its connection that counts here. Datagrams of the process don't keep the connection: the
+// same ports may have gone on without the Service, and only the client's packets tell.
 ALWAYS_INLINE int send_answer(struct __sk_buff *skb, struct flow *flow)
 {
 	flow->frontend = flow->found.connection->frontend;
 	flow->frontend_port = flow->found.connection->frontend_port;
+	if (flow->packet.protocol == IPPROTO_UDP)
+		flow->now = flow->found.connection->last_seen_ns;
 	if (skb->sk)
 		follow_connection(flow);
 	if (reverse_translate(skb, flow) < 0)

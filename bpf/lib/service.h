@@ -39,6 +39,15 @@ ALWAYS_INLINE const struct apus_service *service_find(const struct apus_address 
 	return bpf_map_lookup_elem(&services, &key);
 }
 
+// What refuses the ports of a Service's address that no Service has: the entry of the address alone, without slots.
+// NULL: the address is no Service's, or a node's, too.
+ALWAYS_INLINE const struct apus_service *service_of_address(const struct apus_address *address)
+{
+	struct apus_service_key key = {.address = *address};
+
+	return bpf_map_lookup_elem(&services, &key);
+}
+
 ALWAYS_INLINE __u32 first_slot_of(const struct apus_service *service, _Bool outside)
 {
 	return outside ? service->outside_first_slot : service->first_slot;
@@ -56,22 +65,27 @@ ALWAYS_INLINE const struct apus_backend *backend_at(__u32 index)
 	return backend && backend->in_use ? backend : NULL;
 }
 
-// Any number picks a backend; random ones spread evenly. `next` goes on from there, to others where there are others.
-// `outside`: for a client that came in by an uplink.
+// Any number picks a backend; random ones spread evenly, and where there is a table the same number picks the same one
+// on every node, and mostly also when other backends have gone or come. `next` goes on from there, to others where
+// there are others. `outside`: for a client that came in by an uplink.
 ALWAYS_INLINE struct picked_backend service_pick(const struct apus_service *service, _Bool outside, __u32 number,
 						 __u32 next)
 {
 	struct picked_backend picked = {};
-	__u32 count = slot_count_of(service, outside), slot;
+	__u32 first = first_slot_of(service, outside), count = slot_count_of(service, outside), slot;
 	const __u32 *index;
 
 	if (!count)
 		return picked;
+	if (outside && service->table_size) {
+		first += count;
+		count = service->table_size;
+	}
 	// Multiply and shift maps 32 random bits to a slot without a division.
 	slot = (__u32)(((__u64)number * count) >> 32);
 	if (next)
 		slot = (slot + next) % count;
-	slot += first_slot_of(service, outside);
+	slot += first;
 	index = bpf_map_lookup_elem(&slots, &slot);
 	if (!index)
 		return picked;

@@ -197,6 +197,17 @@ ALWAYS_INLINE enum socket_result socket_check_client(struct bpf_sock_addr *conte
 	return service->flags & APUS_SERVICE_NODE_DENIED && service->slot_count ? SOCKET_DENIED : SOCKET_TRANSLATED;
 }
 
+// Whether a call is refused where its destination is a Service's address with a port that no Service has. A pod's
+// connected datagram socket is not: resolvers connect one to each address of a name, with any port, only to learn which
+// source address it would have, and take a refusal for an address that can't be reached. Its packets are refused.
+ALWAYS_INLINE _Bool refuses_ports(struct bpf_sock_addr *context, _Bool connects)
+{
+	if (context->protocol == IPPROTO_TCP)
+		return 1;
+	return context->protocol == IPPROTO_UDP &&
+	       (!connects || bpf_get_netns_cookie(context) == config.node_namespace);
+}
+
 // Replaces a frontend in `destination` by one of its backends and notes it in the socket's storage.
 ALWAYS_INLINE enum socket_result socket_translate(struct bpf_sock_addr *context, struct socket_destination *destination,
 						  _Bool connects)
@@ -207,6 +218,8 @@ ALWAYS_INLINE enum socket_result socket_translate(struct bpf_sock_addr *context,
 	enum socket_result admitted;
 
 	service = service_find(&destination->address, destination->port, context->protocol);
+	if (!service && refuses_ports(context, connects))
+		service = service_of_address(&destination->address);
 	if (service && unlikely(service->flags & APUS_SERVICE_NODE_ONLY) &&
 	    bpf_get_netns_cookie(context) != config.node_namespace)
 		service = NULL;

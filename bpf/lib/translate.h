@@ -10,7 +10,7 @@ enum translation_state {
 	TRANSLATION_NONE, // the packet is not to a Service
 	TRANSLATION_KNOWN, // it continues a connection to one
 	TRANSLATION_FRESH, // it opens one to flow->service
-	TRANSLATION_GONE, // it continues none, and its Service is gone
+	TRANSLATION_GONE, // a pod's that continues none, and its Service is gone
 	TRANSLATION_ANSWER, // it answers one whose client the node has sent in its own name
 };
 
@@ -76,6 +76,39 @@ ALWAYS_INLINE _Bool is_answer_to_node(const struct flow *flow)
 	       flow->found.connection->flags & APUS_CONNECTION_FROM_OUTSIDE && continues(flow);
 }
 
+// Whether the found connection lives on although the Service is gone that it was opened through. That of TCP does, as
+// kube-proxy has it, once it was answered: a SYN alone does not end it, but goes where the connection is, whose answer
+// its client resets if it knows nothing of it any more (RFC 5961, section 4). A datagram belongs to nothing but what
+// its address stands for now.
+ALWAYS_INLINE _Bool outlives_service(const struct flow *flow)
+{
+	return flow->packet.protocol == IPPROTO_TCP &&
+	       (!is_connection_opening(&flow->packet) ||
+		!(flow->found.connection->flags & (APUS_CONNECTION_UNANSWERED | APUS_CONNECTION_CLOSED)));
+}
+
+// The ports of somebody outside lead nowhere any more: whoever has the address now gets the packet as it is.
+ALWAYS_INLINE enum translation_state forget_translation(struct flow *flow, const struct apus_translation_key *key)
+{
+	bpf_map_delete_elem(&translations, key);
+	bpf_map_delete_elem(&disposable_translations, key);
+	flow->packet.destination = key->frontend;
+	flow->packet.destination_port = key->frontend_port;
+	return TRANSLATION_NONE;
+}
+
+// Whether the packet is a datagram that was led to what is no Service's backend any more. It can go to another one:
+// nothing tells it from the first of a client.
+ALWAYS_INLINE _Bool is_cut_off(const struct flow *flow, const struct apus_translation *known)
+{
+	const struct apus_backend *backend;
+
+	if (flow->packet.protocol != IPPROTO_UDP || !known->backend_index)
+		return 0;
+	backend = backend_at(known->backend_index);
+	return !backend || backend->port != known->backend_port || !address_equal(&backend->address, &known->backend);
+}
+
 // Whether the packet goes on to the backend that its ports were translated to before.
 ALWAYS_INLINE enum translation_state follow_known(struct flow *flow, const struct apus_translation_key *key,
 						  const struct apus_translation *known)
@@ -84,12 +117,13 @@ ALWAYS_INLINE enum translation_state follow_known(struct flow *flow, const struc
 	flow->frontend_port = key->frontend_port;
 	aim_at(flow, &known->backend, known->backend_port);
 	// A closed one has stragglers: they go where the connection was, not to another backend.
-	if (is_own(flow))
+	if (is_own(flow) && !is_cut_off(flow, known) &&
+	    (flow->service || !is_from_outside(flow) || outlives_service(flow)))
 		return TRANSLATION_KNOWN;
 	if (is_answer_to_node(flow))
 		return TRANSLATION_ANSWER;
 	if (!flow->service)
-		return TRANSLATION_GONE;
+		return is_from_outside(flow) ? forget_translation(flow, key) : TRANSLATION_GONE;
 	// Its entry was evicted: another backend knows nothing of it.
 	if (!flow->found.connection && flow->packet.protocol == IPPROTO_TCP && !is_connection_opening(&flow->packet))
 		return TRANSLATION_KNOWN;
@@ -118,8 +152,9 @@ COLD int find_translation(struct flow *flow)
 	flow->service = service_find(&key.frontend, key.frontend_port, key.protocol);
 	if (flow->service && is_not_for_sender(flow, flow->service))
 		flow->service = NULL;
-	// A connection outlives its Service, but no connection opens without one.
-	if (!flow->service && is_connection_opening(&flow->packet))
+	// A connection outlives its Service, but no connection opens without one. Those outside may meet a process that
+	// has taken the port over.
+	if (!flow->service && is_connection_opening(&flow->packet) && !is_from_outside(flow))
 		return TRANSLATION_NONE;
 	known = translation_find(&key);
 	if (known)
@@ -131,15 +166,44 @@ COLD int find_translation(struct flow *flow)
 	return TRANSLATION_FRESH;
 }
 
+// Whether the packet, which is to no frontend, asks for a port of a Service's address that no Service has.
+COLD int refuses_port(const struct flow *flow)
+{
+	const struct apus_service *service;
+
+	if (!flow)
+		return 0;
+	service = service_of_address(&flow->packet.destination);
+	return service && !is_not_for_sender(flow, service);
+}
+
+ALWAYS_INLINE __u64 mix_in(__u64 hash, __u64 word)
+{
+	hash = (hash ^ word) * 0x9e3779b97f4a7c15ull;
+	return hash ^ hash >> 32;
+}
+
+// A number that is the same on every node for a client's connection to a frontend.
+ALWAYS_INLINE __u32 connection_hash(const struct flow *flow)
+{
+	const struct packet *packet = &flow->packet;
+	__u64 hash = mix_in(packet->protocol, packet->source.high);
+
+	hash = mix_in(mix_in(hash, packet->source.low), flow->frontend.high);
+	hash = mix_in(hash, flow->frontend.low);
+	return mix_in(hash, (__u64)packet->source_port << 16 | flow->frontend_port);
+}
+
 // Tries backends until one is found towards which the client's port is free and which is not the client itself: a pod
 // that is its Service's only backend has none, but a pod of another node meets this node instead of itself. One with
 // which the packet's own connection is live is the packet's, too: the record of its translation was evicted. The one of
 // a client with affinity comes first, and its port being taken is no reason for another: that would be a wrong one.
 ALWAYS_INLINE enum apus_reason search_backend(struct flow *flow, const struct apus_service *service,
-					      struct picked_backend picked)
+					      struct picked_backend *choice)
 {
+	struct picked_backend picked = *choice;
 	enum apus_reason reason = APUS_REASON_NO_BACKEND;
-	__u32 number = bpf_get_prandom_u32();
+	__u32 number = is_from_outside(flow) && service->table_size ? connection_hash(flow) : bpf_get_prandom_u32();
 
 	for (int i = 0; i < BACKEND_TRIES; i++) {
 		if (i || !picked.backend)
@@ -149,8 +213,10 @@ ALWAYS_INLINE enum apus_reason search_backend(struct flow *flow, const struct ap
 		aim_at(flow, &picked.backend->address, picked.backend->port);
 		if (!is_from_outside(flow) && address_equal(&flow->packet.source, &flow->packet.destination))
 			continue;
-		if (is_own(flow) || !is_live(flow))
+		if (is_own(flow) || !is_live(flow)) {
+			*choice = picked;
 			return APUS_REASON_NONE;
+		}
 		reason = APUS_REASON_SOURCE_PORT;
 		if (service->affinity)
 			return reason;
@@ -174,11 +240,12 @@ COLD int open_translation(struct flow *flow, __u32 preferred)
 	flow->packet.destination = flow->frontend;
 	flow->packet.destination_port = flow->frontend_port;
 	translation_key(&flow->packet, &key);
-	reason = search_backend(flow, flow->service, picked);
+	reason = search_backend(flow, flow->service, &picked);
 	if (reason)
 		return reason;
 	fresh.backend = flow->packet.destination;
 	fresh.backend_port = flow->packet.destination_port;
+	fresh.backend_index = picked.index;
 	return translation_record(&key, &fresh) < 0 ? APUS_REASON_CONNECTION_FAILED : APUS_REASON_NONE;
 }
 
@@ -247,10 +314,13 @@ ALWAYS_INLINE enum apus_reason translate_found(struct __sk_buff *skb, struct flo
 	return follow_translation(skb, flow);
 }
 
-// Translates a packet if it is to a Service; flow->connection_flags says whether it was. Anything else stays as it is.
+// Translates a packet if it is to a Service; flow->connection_flags says whether it was. Anything else stays as it is,
+// but for what no Service has of a Service's address: that is refused.
 ALWAYS_INLINE enum apus_reason translate_packet(struct __sk_buff *skb, struct flow *flow)
 {
 	int state = find_translation(flow);
 
-	return state == TRANSLATION_NONE ? APUS_REASON_NONE : translate_found(skb, flow, state);
+	if (state == TRANSLATION_NONE)
+		return refuses_port(flow) ? APUS_REASON_NO_BACKEND : APUS_REASON_NONE;
+	return translate_found(skb, flow, state);
 }

@@ -57,10 +57,14 @@ COLD int translation_answered(const struct apus_connection_key *connection_key,
 {
 	struct apus_translation_key key;
 	struct apus_translation translation;
+	const struct apus_translation *recorded;
 
 	if (!connection_key || !connection)
 		return 0;
 	translation_of(connection_key, connection, &key, &translation);
+	recorded = bpf_map_lookup_elem(&disposable_translations, &key);
+	if (recorded)
+		translation.backend_index = recorded->backend_index;
 	if (!bpf_map_update_elem(&translations, &key, &translation, BPF_ANY))
 		bpf_map_delete_elem(&disposable_translations, &key);
 	return 0;

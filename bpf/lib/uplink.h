@@ -3,6 +3,8 @@
 
 #include "outside.h"
 
+#include <linux/if_packet.h>
+
 // What comes in for a pod. Returns whether it goes the way of its connection; otherwise it is done with, into `result`.
 ALWAYS_INLINE _Bool take_to_pod(struct __sk_buff *skb, struct flow *flow, int *result)
 {
@@ -31,8 +33,12 @@ ALWAYS_INLINE int handle_from_network(struct __sk_buff *skb, __u64 now)
 {
 	struct flow flow = {.now = now, .counts = 1, .direction = APUS_DIRECTION_INGRESS};
 	int parsed = parse_packet(skb, &flow.packet);
+	const struct apus_uplink *uplink;
 	int result;
 
+	// A frame for another host, heard as the link is listened to: the stack drops it.
+	if (unlikely(skb->pkt_type == PACKET_OTHERHOST))
+		return TCX_NEXT_PROGRAM;
 	if (parsed == PARSE_PASS || address_is_zero(&flow.packet.destination))
 		return TCX_NEXT_PROGRAM;
 	flow.destination = endpoint_of_address(&flow.packet.destination);
@@ -42,9 +48,10 @@ ALWAYS_INLINE int handle_from_network(struct __sk_buff *skb, __u64 now)
 		if (!take_to_pod(skb, &flow, &result))
 			return result;
 	} else {
-		if (parsed != PARSE_PACKET || !uplink_of(skb))
+		uplink = parsed == PARSE_PACKET ? uplink_of(skb) : NULL;
+		if (!uplink)
 			return TCX_NEXT_PROGRAM;
-		if (!take_in(skb, &flow, &result))
+		if (!take_in(skb, &flow, uplink, &result))
 			return result;
 	}
 	if (unlikely(track(&flow)))

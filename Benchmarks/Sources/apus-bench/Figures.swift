@@ -18,7 +18,7 @@ struct Figures {
         }
         guard let peer = peers.first(where: { $0.kind == .apusFew }), let agent = peer.agent else { return figures }
         figures.append(try await cpuPerConnection(peer, agent))
-        figures += try programming(bpffs: agent.bpffs + "-cost") + policyChanges
+        figures += try programming(bpffs: agent.bpffs + "-cost") + policyChanges + maglevTables
         figures += try await EstablishedPackets(peer: peer, agent: agent).figures()
         figures += try await PolicyRules(peer: peer, agent: agent).figures()
         return try await figures + NameFigures(settings: settings).all()
@@ -46,6 +46,14 @@ struct Figures {
                 Report.Figure("\(change), pods and addresses looked at", Double(cost.lookedAt), ""),
                 Report.Figure("\(change), selectors asked", Double(cost.asked), ""),
             ]
+        }
+    }
+
+    private var maglevTables: [Report.Figure] {
+        [10, 40, 200].map { count in
+            Report.Figure(
+                "make a Maglev table of \(MaglevCost.size) places for \(count) endpoints",
+                MaglevCost.measure(backends: count) / .microseconds(1), "µs")
         }
     }
 

@@ -141,7 +141,7 @@ extension ObjectProblem {
         let reason: Reason
         var topic: String?
         switch problem.reason {
-        case .slotsExhausted, .backendsExhausted, .endpointsExhausted: reason = .mapFull
+        case .slotsExhausted, .backendsExhausted, .endpointsExhausted, .namesExhausted: reason = .mapFull
         case .refused(_, let error): reason = error.saysFull ? .mapFull : .refused
         case .waiting: reason = .refused
         case .closed(let direction, _): (reason, topic) = (.closed, direction.text)

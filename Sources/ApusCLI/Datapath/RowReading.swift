@@ -44,7 +44,8 @@ extension ServiceRow {
             ipProtocol: "\(service.ipProtocol)", kind: service.kind.map { ServiceTrace.Kind($0) },
             backends: service.backends.map { Backend($0, names) },
             outside: service.outside.map { $0.map { Backend($0, names) } },
-            sourceRanges: service.sourceRanges.map(\.description), affinitySeconds: service.affinitySeconds)
+            sourceRanges: service.sourceRanges.map(\.description), affinitySeconds: service.affinitySeconds,
+            maglevTableSize: service.maglevTableSize)
     }
 }
 

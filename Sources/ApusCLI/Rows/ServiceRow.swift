@@ -8,6 +8,7 @@ package struct ServiceRow: TableRow, Codable, Equatable {
         case sourceRanges = "source_ranges"
         case portName = "port_name"
         case affinitySeconds = "affinity_seconds"
+        case maglevTableSize = "maglev_table_size"
         case ipProtocol = "protocol"
     }
 
@@ -42,12 +43,15 @@ package struct ServiceRow: TableRow, Codable, Equatable {
     package var sourceRanges: [String]
     /// For how many seconds after its last new connection a client keeps its backend; nil: it keeps none.
     package var affinitySeconds: UInt32?
+    /// The places of the table by which clients from outside are led to backends; nil: chance leads them.
+    package var maglevTableSize: Int?
 
     package init(
         namespace: String?, service: String?, portName: String?, address: String, port: UInt16, ipProtocol: String,
         kind: ServiceTrace.Kind? = .clusterIP, backends: [Backend], outside: [Backend]? = nil,
-        sourceRanges: [String] = [], affinitySeconds: UInt32? = nil
+        sourceRanges: [String] = [], affinitySeconds: UInt32? = nil, maglevTableSize: Int? = nil
     ) {
+        self.maglevTableSize = maglevTableSize
         self.outside = outside
         self.sourceRanges = sourceRanges
         self.namespace = namespace
@@ -70,10 +74,16 @@ package struct ServiceRow: TableRow, Codable, Equatable {
     var details: String {
         let affinity = affinitySeconds.map { "clients keep their backend for \($0) s" }
         let ranges = sourceRanges.isEmpty ? nil : "for \(sourceRanges.joined(separator: ", ")) only"
-        let head = [name, "\(EndText.text(address, port))/\(ipProtocol)", kind?.text, affinity, ranges]
+        let head = [name, "\(EndText.text(address, port))/\(ipProtocol)", kind?.text, algorithm, affinity, ranges]
         let inside = [head.compactMap { $0 }.joined(separator: "  ")] + lines(backends, ifNone: "none: refuses")
         let apart = outside.map { ["  from outside of the node:"] + lines($0, ifNone: noneOutside).map { "  " + $0 } }
         return (inside + (apart ?? [])).map { $0 + "\n" }.joined()
+    }
+
+    /// How clients from outside get their backend.
+    private var algorithm: String? {
+        guard let kind, kind != .clusterIP else { return nil }
+        return maglevTableSize.map { "maglev (\($0) places)" } ?? "random"
     }
 
     private func lines(_ backends: [Backend], ifNone text: String) -> [String] {

@@ -84,9 +84,13 @@ extension DatapathKernel {
     /// Puts the programs on both sides of an uplink.
     public func attachUplink(_ index: UInt32) throws {
         // What comes in may need what is done to its answers.
-        try attach(.toNetwork(index))
+        try attachUplinkEgress(index)
         try attach(.fromNetwork(index))
     }
+
+    /// Puts the program on an uplink that what leaves by it needs. Until the programs of this build take over it meets
+    /// nothing that it has to change.
+    public func attachUplinkEgress(_ index: UInt32) throws { try attach(.toNetwork(index)) }
 
     /// Translates Services at the sockets of every process in a cgroup and below.
     public func attachSockets(cgroup path: String) throws {

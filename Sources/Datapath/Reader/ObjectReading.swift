@@ -41,17 +41,17 @@ extension DatapathReader {
         let sourceRanges = try sourceRanges()
         var found: [ServiceReading] = []
         for entry in try entries(of: .services) {
-            guard let frontend = Frontend(key: entry.key), let raw = entry.value.load(apus_service.self) else {
-                continue
-            }
+            guard let frontend = Frontend(key: entry.key), !frontend.isRest,
+                let raw = entry.value.load(apus_service.self)
+            else { continue }
             let ranges = raw.ranges
             let addresses = try reading(.slots) { () throws(BPFError) in
                 try (
                     Self.backends(in: ranges.inside, frontend.ipProtocol, slots, backends),
-                    Self.backends(in: ranges.outside, frontend.ipProtocol, slots, backends)
+                    Self.backends(in: ranges.outsideBackends, frontend.ipProtocol, slots, backends)
                 )
             }
-            let isApart = raw.frontendKind != .clusterIP && ranges.outside != ranges.inside
+            let isApart = raw.frontendKind != .clusterIP && addresses.0 != addresses.1
             found.append(
                 ServiceReading(
                     frontend: SocketAddress(frontend.address, frontend.port), ipProtocol: frontend.ipProtocol,
@@ -60,7 +60,8 @@ extension DatapathReader {
                     sourceRanges: (sourceRanges[raw.source_ranges] ?? []).filter {
                         $0.address.isIPv4 == frontend.address.isIPv4
                     },
-                    affinitySeconds: raw.affinity == 0 ? nil : raw.affinity_seconds))
+                    affinitySeconds: raw.affinity == 0 ? nil : raw.affinity_seconds,
+                    maglevTableSize: ranges.tableSize == 0 ? nil : ranges.tableSize))
         }
         return found.sorted { ($0.frontend, $0.ipProtocol) < ($1.frontend, $1.ipProtocol) }
     }

@@ -105,12 +105,15 @@ public struct ServiceReading: Sendable, Hashable {
     public var sourceRanges: [CIDR]
     /// For how many seconds after its last new connection a client keeps its backend; nil: it keeps none.
     public var affinitySeconds: UInt32?
+    /// The places of the table by which clients from outside are led to backends; nil: chance leads them.
+    public var maglevTableSize: Int?
 
     public init(
         frontend: SocketAddress, ipProtocol: IPProtocol, name: ServicePortName? = nil,
         kind: FrontendKind? = .clusterIP, backends: [SocketAddress], outside: [SocketAddress]? = nil,
-        sourceRanges: [CIDR] = [], affinitySeconds: UInt32? = nil
+        sourceRanges: [CIDR] = [], affinitySeconds: UInt32? = nil, maglevTableSize: Int? = nil
     ) {
+        self.maglevTableSize = maglevTableSize
         self.outside = outside
         self.sourceRanges = sourceRanges
         self.frontend = frontend

@@ -18,12 +18,18 @@ public struct InterfaceAddress: Sendable, Hashable {
     /// The length of the prefix that the interface reaches directly.
     public var prefixLength: Int
     public var scope: Scope
+    /// Whether another host may turn out to have it, or has it already (duplicate address detection, RFC 4862).
+    public var isTentative: Bool
 
-    public init(interfaceIndex: UInt32, address: IPAddress, prefixLength: Int, scope: Scope = .global) {
+    public init(
+        interfaceIndex: UInt32, address: IPAddress, prefixLength: Int, scope: Scope = .global,
+        isTentative: Bool = false
+    ) {
         self.interfaceIndex = interfaceIndex
         self.address = address
         self.prefixLength = prefixLength
         self.scope = scope
+        self.isTentative = isTentative
     }
 }
 
@@ -31,18 +37,22 @@ extension InterfaceAddress {
     /// IFA_ADDRESS and IFA_LOCAL: on a point-to-point interface the first is the other end's.
     private static let addressAttribute: UInt16 = 1
     private static let localAttribute: UInt16 = 2
+    /// IFA_F_DADFAILED and IFA_F_TENTATIVE; both are in the header's eight bits of flags.
+    private static let tentativeFlags: UInt8 = 0x08 | 0x40
 
     /// Decodes RTM_NEWADDR and RTM_DELADDR (`struct ifaddrmsg`); nil for families other than IPv4 and IPv6.
     init?(_ message: NetlinkMessage) {
         var cursor = ByteCursor(message.payload)
         guard let family = cursor.take(UInt8.self), family == Family.ipv4 || family == Family.ipv6,
-            let length = cursor.take(UInt8.self), cursor.take(UInt8.self) != nil, let scope = cursor.take(UInt8.self),
-            let index = cursor.take(UInt32.self)
+            let length = cursor.take(UInt8.self), let flags = cursor.take(UInt8.self),
+            let scope = cursor.take(UInt8.self), let index = cursor.take(UInt32.self)
         else { return nil }
         let attributes = NetlinkAttributes(cursor.rest)
         guard let bytes = attributes.bytes(Self.localAttribute) ?? attributes.bytes(Self.addressAttribute),
             let address = IPAddress(bytes: bytes)
         else { return nil }
-        self.init(interfaceIndex: index, address: address, prefixLength: Int(length), scope: Scope(rawValue: scope))
+        self.init(
+            interfaceIndex: index, address: address, prefixLength: Int(length), scope: Scope(rawValue: scope),
+            isTentative: flags & Self.tentativeFlags != 0)
     }
 }

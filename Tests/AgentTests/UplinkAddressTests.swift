@@ -1,0 +1,45 @@
+import Addressing
+import Datapath
+import LinuxKernel
+import Testing
+
+@testable import Agent
+
+@Suite("What the node sends from by an uplink")
+struct UplinkAddressTests {
+    private static func address(
+        _ text: String, on index: UInt32 = 2, _ scope: InterfaceAddress.Scope = .global, isTentative: Bool = false
+    ) -> InterfaceAddress {
+        InterfaceAddress(
+            interfaceIndex: index, address: IPAddress(text)!, prefixLength: 24, scope: scope, isTentative: isTentative)
+    }
+
+    private static func chosen(_ addresses: [InterfaceAddress], besides virtual: [String] = []) -> UplinkAddresses? {
+        UplinkAddresses.choose(for: [2, 3], from: addresses, besides: Set(virtual.map { IPAddress($0)! }))[2]
+    }
+
+    @Test("Its first global address of a family, or that of another uplink")
+    func first() {
+        let addresses = [
+            Self.address("fe80::1", .link), Self.address("10.0.0.1"), Self.address("10.0.0.2"),
+            Self.address("2001:db8::1", on: 3), Self.address("2001:db8::2", on: 9),
+        ]
+        #expect(Self.chosen(addresses) == UplinkAddresses(v4: IPAddress("10.0.0.1"), v6: IPAddress("2001:db8::1")))
+        #expect(Self.chosen([]) == UplinkAddresses())
+    }
+
+    @Test("None that may turn out to be another host's")
+    func tentative() {
+        let addresses = [Self.address("2001:db8::1", isTentative: true), Self.address("2001:db8::2")]
+        #expect(Self.chosen(addresses)?.v6 == IPAddress("2001:db8::2"))
+        #expect(Self.chosen(Array(addresses.prefix(1)))?.v6 == nil)
+    }
+
+    @Test("A Service's address comes last")
+    func virtual() {
+        let addresses = [Self.address("10.0.0.9"), Self.address("10.0.0.1"), Self.address("10.0.0.2", on: 3)]
+        #expect(Self.chosen(addresses, besides: ["10.0.0.9"])?.v4 == IPAddress("10.0.0.1"))
+        #expect(Self.chosen(addresses, besides: ["10.0.0.9", "10.0.0.1"])?.v4 == IPAddress("10.0.0.2"))
+        #expect(Self.chosen(addresses, besides: ["10.0.0.9", "10.0.0.1", "10.0.0.2"])?.v4 == IPAddress("10.0.0.9"))
+    }
+}
