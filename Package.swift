@@ -85,6 +85,7 @@ let package = Package(
         .target(name: "Flows", dependencies: ["Addressing"], swiftSettings: strict),
         .target(name: "DomainNames", dependencies: ["Addressing"], swiftSettings: hot),
         .target(name: "Wire", dependencies: ["Addressing"], swiftSettings: hot),
+        .target(name: "NodeRouting", dependencies: ["Addressing"], swiftSettings: strict),
         .target(name: "PrometheusText", swiftSettings: strict),
         .target(name: "JSONText", swiftSettings: strict),
 
@@ -132,13 +133,15 @@ let package = Package(
             dependencies: [
                 "Addressing", "AgentAPI", "BPF", "CNIInstallation", "Datapath", "FlowExport", "Flows", "HTTPEndpoint",
                 "HubbleServer",
-                "Kubernetes", "KubernetesAPI", "LinuxKernel", "LoadBalancing", "NetworkPolicy", "PolicyTranslation",
-                "PrometheusText", logging,
+                "Kubernetes", "KubernetesAPI", "LinuxKernel", "LoadBalancing", "NetworkPolicy", "NodeRouting",
+                "PolicyTranslation", "PrometheusText", logging,
             ] + lifecycle,
             swiftSettings: strict),
         .executableTarget(
             name: "apusd",
-            dependencies: ["Agent", "CNIInstallation", "HTTPEndpoint", "HubbleServer", argumentParser, logging],
+            dependencies: [
+                "Agent", "CNIInstallation", "HTTPEndpoint", "HubbleServer", "NodeRouting", argumentParser, logging,
+            ],
             swiftSettings: strict),
         .target(
             name: "ApusCLI",
@@ -200,6 +203,8 @@ let package = Package(
         .testTarget(
             name: "DomainNamesTests", dependencies: ["Addressing", "DomainNames", "PolicyGenerators"],
             swiftSettings: strict),
+        .testTarget(
+            name: "NodeRoutingTests", dependencies: ["Addressing", "NodeRouting"], swiftSettings: strict),
         .testTarget(
             name: "WireTests", dependencies: ["Addressing", "DNSMessages", "Wire"], swiftSettings: strict),
         .testTarget(

@@ -4,6 +4,7 @@ public import CNIInstallation
 internal import Datapath
 public import HTTPEndpoint
 public import HubbleServer
+public import NodeRouting
 
 /// Everything that is set from outside when the agent starts.
 public struct AgentConfiguration: Sendable {
@@ -24,6 +25,9 @@ public struct AgentConfiguration: Sendable {
     public var nodePortBlocks: Set<CIDR>
     /// The node's ports for clients from outside whose backend is on another node.
     public var sourcePorts: ClosedRange<UInt16>
+    /// How packets get to the pods of other nodes, and by which device where that is an overlay.
+    public var routing = RoutingMode.native
+    public var overlay = OverlaySettings()
     /// Where the CLI finds the agent.
     public var socket: String
     /// Whether packets go straight into local pods, without the host's stack.

@@ -175,11 +175,14 @@ struct EndpointFinder: ~Copyable {
     /// The largest packet that every default route's interface takes; nil where there is none.
     mutating func uplinkMTU() -> UInt32? {
         guard let uplinks = try? defaultUplinks() else { return nil }
+        return mtus(uplinks).min()
+    }
+
+    /// The largest packet that each of some interfaces takes.
+    mutating func mtus(_ indexes: Set<UInt32>) -> [UInt32] {
         var sizes: [UInt32] = []
-        for index in uplinks {
-            if let link = try? netlink.interface(index: index) { sizes.append(link.mtu) }
-        }
-        return sizes.min()
+        for index in indexes { if let link = try? netlink.interface(index: index) { sizes.append(link.mtu) } }
+        return sizes
     }
 
     /// Whether the frames of an interface have Ethernet headers, which programs at uplinks read.

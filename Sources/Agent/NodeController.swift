@@ -23,6 +23,8 @@ actor NodeController {
     /// Where answers go that were read here.
     let answers: AnswerQueue
     var finder: EndpointFinder
+    /// What keeps the routes to the pods of other nodes.
+    var routes: NodeRoutes
 
     /// What CNI plugins handed over, and where that is kept.
     var attachments: PodAttachments
@@ -71,6 +73,8 @@ actor NodeController {
         state = ClusterState(
             node: configuration.node, nodePorts: NodePortAddresses(blocks: configuration.nodePortBlocks))
         names = try NameKeeping(kernel)
+        routes = try NodeRoutes(
+            configuration.routing, node: configuration.node, overlay: configuration.overlay)
         var tables = DatapathTables(
             node: configuration.node, startedAt: KernelClock.realtime(), capacities: kernel.capacities)
         try kernel.adopt(into: &tables)
@@ -112,6 +116,7 @@ actor NodeController {
         tables.apply(outcome.edits)
         tables.setResolvers(state.resolvers.prefixes.union(configuration.dnsServers))
         locate(outcome.changedPods)
+        if routes.apply(changes) { route() }
         programming.startAnew()
         // Before the first sync nothing is measured: what is read then has waited for the agent's start.
         guard isSynced else { return }
@@ -135,6 +140,8 @@ actor NodeController {
         } else {
             tables.removeStale()
         }
+        routes.start(removes: keeping == nil)
+        route()
         program()
         attachEverything()
         log.info("All objects have been read once", metadata: ["endpoints": "\(interfaces.count)"])
@@ -201,6 +208,7 @@ actor NodeController {
         if programming.isDue(at: now) { program() }
         if keeping?.isOver(at: now, viewIsFull: !diagnostics.hidesObjects) ?? false { letGoOfStale() }
         keepNames(at: now)
+        if routes.isDue(at: now) { route() }
         if uplinkProblems.isDue(at: now) { attachUplinks() }
         if nodeProblems.isDue(at: now) { attachEverything() } else if podProblems.isDue(at: now) { attachPods() }
         if let interval = configuration.driftInterval, programming.driftIsDue(at: now, interval: interval) { repair() }
@@ -209,6 +217,8 @@ actor NodeController {
     private func letGoOfStale() {
         keeping = nil
         tables.removeStale()
+        routes.start(removes: true)
+        route()
         program()
         attachEverything()
         log.info("All objects can be read: what nobody asks for any more has been removed")
@@ -216,6 +226,8 @@ actor NodeController {
 
     private func repair() {
         repairPins()
+        routes.lookAgain()
+        route()
         let links = checkLinks()
         for name in links.missing {
             log.warning("A program was not attached any more; repaired", metadata: ["link": "\(name)"])

@@ -35,6 +35,7 @@ extension NodeController {
         status.applying.lastDurationNanoseconds = programming.lastDuration
         status.applying.lastError = programming.problems.first?.description
         status.applying.pendingRetries = programming.problems.count
+        status.routing = routingStatus
         status.diagnostics = allDiagnostics()
         return status
     }
@@ -82,7 +83,7 @@ extension NodeController {
         }
         let judging = closed.judging.map { AgentDiagnostic(object: "\($0.policy)", message: $0.problem.message) }
         return kept + cni + heldPeers() + diagnostics.told + policies + services + pods + strangers + unchecked
-            + uncovered + writes + overlong + judging
+            + uncovered + routingDiagnostics + writes + overlong + judging
     }
 
     private func heldPeers() -> [AgentDiagnostic] {
@@ -111,9 +112,12 @@ extension NodeController {
             AgentAPI.DriftItem(table: "links", key: name, kind: .missing, desired: "attached")
         }
         let pins = kernel.checkPins()
-        let others = [("links", links.count), ("pins", pins.count)].map(VerifyReport.Table.init(name:checked:))
+        let routing = try routingDrift()
+        let counts = [("links", links.count), ("pins", pins.count), ("routing", routes.wantedCount)]
+        let others = counts.map(VerifyReport.Table.init(name:checked:))
         return VerifyReport(
-            tables: checked + others, drift: drift + unwritten + missing + pins.wrong.map(AgentAPI.DriftItem.init))
+            tables: checked + others,
+            drift: drift + unwritten + missing + pins.wrong.map(AgentAPI.DriftItem.init) + routing)
     }
 }
 

@@ -50,6 +50,7 @@ import Logging
             "source-ports", "FIRST-LAST: the node's ports for clients of Services whose backend is on another node.",
             default: "61000-65535"))
     var sourcePorts: PortRange?
+    @OptionGroup var routing: RoutingOptions
     @OptionGroup var socket: SocketOptions
     @Option(help: .flag("log-level", "From what on is logged.", default: "info"))
     var logLevel: LogLevel?
@@ -100,6 +101,8 @@ import Logging
         configuration.sourcePorts = try Environment.value(
             "source-ports", sourcePorts, default: PortRange(ports: configuration.sourcePorts)
         ).ports
+        configuration.routing = try routing.mode()
+        configuration.overlay = try routing.overlay()
         configuration.socket = try socket.path()
         configuration.redirectsToPeer = try Environment.value("redirect-peer", redirectPeer, default: .on) == .on
         configuration.keepsConnections =

@@ -73,7 +73,7 @@ extension NodeController {
     var isReady: Bool { isSynced && isActive }
 
     /// Where pods of this node get their addresses, and the largest packet that all ways out of the node take.
-    func podNetwork() -> (ranges: [CIDR], mtu: UInt32?) { (state.ownNode?.podCIDRs ?? [], finder.uplinkMTU()) }
+    func podNetwork() -> (ranges: [CIDR], mtu: UInt32?) { (state.ownNode?.podCIDRs ?? [], podMTU) }
 
     /// Takes in what keeps the CNI configuration from being as it should.
     func note(cniProblem problem: String?) {

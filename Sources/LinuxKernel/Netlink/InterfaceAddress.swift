@@ -29,8 +29,8 @@ public struct InterfaceAddress: Sendable, Hashable {
 
 extension InterfaceAddress {
     /// IFA_ADDRESS and IFA_LOCAL: on a point-to-point interface the first is the other end's.
-    private static let addressAttribute: UInt16 = 1
-    private static let localAttribute: UInt16 = 2
+    static let addressAttribute: UInt16 = 1
+    static let localAttribute: UInt16 = 2
 
     /// Decodes RTM_NEWADDR and RTM_DELADDR (`struct ifaddrmsg`); nil for families other than IPv4 and IPv6.
     init?(_ message: NetlinkMessage) {
