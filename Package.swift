@@ -147,7 +147,7 @@ let package = Package(
             name: "ApusCLI",
             dependencies: [
                 "Addressing", "AgentAPI", "BPF", "Datapath", "Flows", "LinuxKernel", "LoadBalancing", "ManifestLint",
-                "NetworkPolicy", argumentParser, yams,
+                "NetworkPolicy", "NodeRouting", argumentParser, yams,
             ],
             swiftSettings: strict),
         .executableTarget(name: "apus", dependencies: ["ApusCLI"], swiftSettings: strict),

@@ -17,6 +17,9 @@ public struct OverlaySettings: Sendable, Hashable {
 
 /// The VXLAN device that this node should have.
 public struct OverlayDevice: Sendable, Hashable {
+    /// The note on a device that says whose it is.
+    public static let mark = "Apus: pods of other nodes"
+
     public var settings: OverlaySettings
     /// The address of this node that packets between nodes come from.
     public var local: IPAddress

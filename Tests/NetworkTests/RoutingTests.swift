@@ -55,7 +55,7 @@ extension AgentLifeTests {
 
         /// A route that somebody removed is made again, as soon as the kernel tells of it.
         private func expectRepair(_ cluster: ThreeNodes, _ destination: String, _ family: String) async throws {
-            _ = try await cluster.ip("node-a", family, "route", "del", destination, "proto", "97")
+            _ = try await cluster.showIP("node-a", family, "route", "del", destination, "proto", "97")
             try await eventually("the route to \(destination) to be there again") {
                 try await cluster.routes("node-a").contains(destination)
             }
@@ -64,17 +64,17 @@ extension AgentLifeTests {
 
         /// So are the neighbours and the device itself.
         private func expectRepairedOverlay(_ cluster: ThreeNodes) async throws {
-            let before = try await cluster.ip("node-a", "neigh", "show", "dev", "apus-vxlan", "nud", "permanent")
+            let before = try await cluster.showIP("node-a", "neigh", "show", "dev", "apus-vxlan", "nud", "permanent")
             #expect(before.contains("10.244.2.0 lladdr 02:61:ac:1f:00:0c"), "\(before)")
-            _ = try await cluster.ip("node-a", "neigh", "del", "10.244.2.0", "dev", "apus-vxlan")
+            _ = try await cluster.showIP("node-a", "neigh", "del", "10.244.2.0", "dev", "apus-vxlan")
             _ = try await cluster.lab.node("node-a").output(
                 ["bridge", "fdb", "del", "02:61:ac:1f:00:0d", "dev", "apus-vxlan"])
             try await cluster.expectVerified()
             try await cluster.expect(cluster.client, reaches: "web-b")
             try await cluster.expect(cluster.client, reaches: "web-c")
-            _ = try await cluster.ip("node-a", "link", "del", "apus-vxlan")
+            _ = try await cluster.showIP("node-a", "link", "del", "apus-vxlan")
             try await eventually("the device to be there again") {
-                try await cluster.ip("node-a", "-o", "link").contains("apus-vxlan")
+                try await cluster.showIP("node-a", "-o", "link").contains("apus-vxlan")
             }
             try await cluster.expectCluster()
             try await cluster.expectVerified()
@@ -126,13 +126,13 @@ extension AgentLifeTests {
         /// Packets need no agent, and an agent that comes back keeps the device.
         private func expectAdoption(_ cluster: ThreeNodes) async throws {
             let agent = cluster.agent("node-a")
-            let before = try await cluster.ip("node-a", "-o", "link", "show", "apus-vxlan")
+            let before = try await cluster.showIP("node-a", "-o", "link", "show", "apus-vxlan")
             await agent.kill()
             try await cluster.expect(cluster.client, reaches: "web-b")
             try agent.start()
             try await agent.ready()
             try await cluster.expectVerified()
-            let after = try await cluster.ip("node-a", "-o", "link", "show", "apus-vxlan")
+            let after = try await cluster.showIP("node-a", "-o", "link", "show", "apus-vxlan")
             #expect(before == after)
             try await cluster.expectCluster()
         }
@@ -143,7 +143,7 @@ extension AgentLifeTests {
             let result = try await agent.cleanUp()
             #expect(result.succeeded && result.output.contains("routes to other nodes"), "\(result)")
             #expect(try await cluster.routes("node-a") == "")
-            #expect(try await !cluster.ip("node-a", "-o", "link").contains("apus-vxlan"))
+            #expect(try await !cluster.showIP("node-a", "-o", "link").contains("apus-vxlan"))
         }
     }
 }

@@ -82,8 +82,8 @@ struct NodeRoutes: ~Copyable {
     }
 
     private mutating func observe(_ neighbour: Neighbour, isThere: Bool) {
-        guard neighbour.interfaceIndex == overlayIndex, let entry = RoutingKernel.entry(neighbour) else { return }
-        _ = table.observed(entry.key, isThere ? entry : nil)
+        guard neighbour.interfaceIndex == overlayIndex, let key = RoutingKernel.key(neighbour) else { return }
+        _ = table.observed(key, isThere ? RoutingKernel.entry(neighbour) : nil)
     }
 
     /// Looks at all again with the next pass.

@@ -8,8 +8,6 @@ struct RoutingKernel: RoutingWriter, ~Copyable {
     /// lose in IPv6, and nobody else's route is changed for ours.
     static let origin = Route.Origin(rawValue: 97)
     static let priority: UInt32 = 97
-    /// The note on our device.
-    static let mark = "Apus: pods of other nodes"
 
     private var netlink: Netlink
     /// Destinations of others' routes with our metric: a write would change these.
@@ -45,6 +43,14 @@ struct RoutingKernel: RoutingWriter, ~Copyable {
         else { return nil }
         return .route(
             PlannedRoute(destination: route.destination, gateway: gateway, interface: index, mtu: route.mtu))
+    }
+
+    /// What a neighbour is the entry of; one that goes does not say its hardware address any more.
+    static func key(_ neighbour: Neighbour) -> RoutingEntry.Key? {
+        switch neighbour.table {
+        case .addresses: neighbour.address.map { .neighbour($0) }
+        case .forwarding: neighbour.hardware.map { .forwarding($0) }
+        }
     }
 
     static func entry(_ neighbour: Neighbour) -> RoutingEntry? {
@@ -127,7 +133,7 @@ struct RoutingKernel: RoutingWriter, ~Copyable {
             settings?.port = found.port
         }
         return PresentOverlay(
-            index: interface.index, isMarked: interface.alias == Self.mark, settings: settings,
+            index: interface.index, isMarked: interface.alias == OverlayDevice.mark, settings: settings,
             local: interface.vxlan?.local, learns: interface.vxlan?.learns ?? false, mtu: interface.mtu,
             hardware: interface.address, isUp: interface.isUp, addresses: Set(addresses.map(\.address)))
     }
@@ -145,7 +151,7 @@ struct RoutingKernel: RoutingWriter, ~Copyable {
         switch step {
         case .create: break
         case .remove: try netlink.removeInterface(index)
-        case .mark: try netlink.setInterface(index, alias: Self.mark)
+        case .mark: try netlink.setInterface(index, alias: OverlayDevice.mark)
         case .setMTU(let mtu): try netlink.setInterface(index, mtu: mtu)
         case .setHardware(let hardware): try netlink.setInterface(index, address: hardware)
         case .bringUp: try netlink.setInterface(index, isUp: true)
@@ -160,7 +166,9 @@ struct RoutingKernel: RoutingWriter, ~Copyable {
 
     /// Removes our devices of other names. Returns their names.
     mutating func removeOverlays(except name: String?) throws(KernelError) -> [String] {
-        let old = try netlink.interfaces().filter { $0.vxlan != nil && $0.alias == Self.mark && $0.name != name }
+        let old = try netlink.interfaces().filter {
+            $0.vxlan != nil && $0.alias == OverlayDevice.mark && $0.name != name
+        }
         for interface in old { try netlink.removeInterface(interface.index) }
         return old.map(\.name)
     }

@@ -31,6 +31,7 @@ enum Manifest {
     /// A running pod of `node-a`, or another node.
     static func pod(
         _ name: String, namespace: String = "default", uid: String? = nil, labels: [String: String] = [:],
+        node: String = "node-a",
         addresses: [IPAddress]
     ) -> String {
         """

@@ -184,12 +184,12 @@ extension ThreeNodes {
     }
 
     /// What `ip` shows on a node.
-    func ip(_ node: String, _ arguments: String...) async throws -> String {
+    func showIP(_ node: String, _ arguments: String...) async throws -> String {
         try await lab.node(node).output(["ip"] + arguments)
     }
 
     /// Our routes of a node.
     func routes(_ node: String) async throws -> String {
-        try await ip(node, "route", "show", "proto", "97") + ip(node, "-6", "route", "show", "proto", "97")
+        try await showIP(node, "route", "show", "proto", "97") + showIP(node, "-6", "route", "show", "proto", "97")
     }
 }
