@@ -143,10 +143,15 @@ struct EndpointFinder: ~Copyable {
         do { return try netlink.interface(index: index) == nil } catch { return false }
     }
 
-    /// Whether an interface that was seen before is still there.
-    mutating func isSame(_ seen: HeldAttachment.Interface) -> Bool {
-        guard let link = try? netlink.interface(index: seen.index) else { return false }
-        return link.address.map { "\($0)" == seen.address } ?? false
+    /// Whether an interface that was seen before is gone, or another one has its number; false where the kernel does not
+    /// say.
+    mutating func isAnother(_ seen: HeldAttachment.Interface) -> Bool {
+        do {
+            guard let link = try netlink.interface(index: seen.index) else { return true }
+            return link.address.map { "\($0)" != seen.address } ?? true
+        } catch {
+            return false
+        }
     }
 
     /// The interface behind which an address is directly; nil without a route to it.

@@ -29,6 +29,8 @@ actor NodeController {
     /// What CNI plugins handed over, and where that is kept.
     var attachments: PodAttachments
     let attachmentStore: AttachmentStore
+    /// The notes of an earlier start that can't be read.
+    let attachmentProblems: [String]
     /// What keeps the CNI configuration from being as it should.
     var cniProblem: String?
 
@@ -84,12 +86,18 @@ actor NodeController {
         rules.uplinks = try finder.defaultUplinks()
         attachmentStore = AttachmentStore(socket: configuration.socket)
         attachments = PodAttachments(node: configuration.node)
-        for held in attachmentStore.load() {
-            if finder.isSame(held.interface) {
-                _ = attachments.add(held)
-            } else {
+        let notes = attachmentStore.load()
+        attachmentProblems = notes.problems
+        for held in notes.held {
+            // Where the kernel does not say, it counts as there: without it the pod would have no addresses.
+            if finder.isAnother(held.interface) {
                 attachmentStore.remove(held.key)
+            } else {
+                _ = attachments.add(held)
             }
+        }
+        for problem in attachmentProblems {
+            log.error("What was noted of an attached pod can't be read", metadata: ["problem": "\(problem)"])
         }
         self.finder = finder
     }

@@ -76,7 +76,11 @@ extension NodeController {
                     message: "not every object can be read: pods, Services and policies from before the start are kept "
                         + "until they can, and its pods are judged as before")
             ]
-        let cni = cniProblem.map { [AgentDiagnostic(object: "CNI configuration", message: $0)] } ?? []
+        let cni =
+            [cniProblem].compactMap { $0 }.map { AgentDiagnostic(object: "CNI configuration", message: $0) }
+            + attachmentProblems.map {
+                AgentDiagnostic(object: "CNI attachment", message: "what was noted of it can't be read: \($0)")
+            }
         let closed = closedPods
         let overlong = closed.overlong.map {
             AgentDiagnostic(object: "endpoint \($0.pod)", message: $0.problem.message)

@@ -129,9 +129,19 @@ extension AgentLifeTests {
             let before = try await cluster.showIP("node-a", "-o", "link", "show", "apus-vxlan")
             await agent.kill()
             try await cluster.expect(cluster.client, reaches: "web-b")
+            let places = "\(cluster.lab.directory)/net.d"
+            agent.use(
+                options: [
+                    "--routing", "vxlan", "--hubble-socket", "", "--cni", "on", "--cni-conf-dir", places,
+                    "--cni-bin-dir", "\(cluster.lab.directory)/cni-bin",
+                ])
             try agent.start()
             try await agent.ready()
             try await cluster.expectVerified()
+            try await eventually("a CNI configuration with the overlay's MTU") {
+                let path = "\(places)/00-apus.conflist"
+                return try String(contentsOfFile: path, encoding: .utf8).contains("\"mtu\": 1450")
+            }
             let after = try await cluster.showIP("node-a", "-o", "link", "show", "apus-vxlan")
             #expect(before == after)
             try await cluster.expectCluster()
