@@ -161,10 +161,6 @@ import Testing
             first.send(attach + "\n")
             second.send(attach + "\n")
             try await eventually("two wait") { agent.running.value == 2 }
-            let late = try RawClient(path)
-            late.send(attach + "\n")
-            #expect(late.receive().contains(#""code":"busy""#), "it is told to come back")
-            #expect(agent.running.value == 2)
             try await expectAnswer(at: path)
             _ = consume first
             _ = consume second
