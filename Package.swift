@@ -85,6 +85,7 @@ let package = Package(
         .target(name: "Flows", dependencies: ["Addressing"], swiftSettings: strict),
         .target(name: "DomainNames", dependencies: ["Addressing"], swiftSettings: hot),
         .target(name: "Wire", dependencies: ["Addressing"], swiftSettings: hot),
+        .target(name: "NodeRouting", dependencies: ["Addressing"], swiftSettings: strict),
         .target(name: "PrometheusText", swiftSettings: strict),
         .target(name: "JSONText", swiftSettings: strict),
 
@@ -132,21 +133,22 @@ let package = Package(
             dependencies: [
                 "Addressing", "AgentAPI", "BPF", "CNIInstallation", "Datapath", "FlowExport", "Flows", "HTTPEndpoint",
                 "HubbleServer",
-                "Kubernetes", "KubernetesAPI", "LinuxKernel", "LoadBalancing", "NetworkPolicy", "PolicyTranslation",
-                "PrometheusText", logging,
+                "Kubernetes", "KubernetesAPI", "LinuxKernel", "LoadBalancing", "NetworkPolicy", "NodeRouting",
+                "PolicyTranslation", "PrometheusText", logging,
             ] + lifecycle,
             swiftSettings: strict),
         .executableTarget(
             name: "apusd",
             dependencies: [
-                "Agent", "CNIInstallation", "HTTPEndpoint", "HubbleServer", "LoadBalancing", argumentParser, logging,
+                "Agent", "CNIInstallation", "HTTPEndpoint", "HubbleServer", "LoadBalancing", "NodeRouting", argumentParser,
+                logging,
             ],
             swiftSettings: strict),
         .target(
             name: "ApusCLI",
             dependencies: [
                 "Addressing", "AgentAPI", "BPF", "Datapath", "Flows", "LinuxKernel", "LoadBalancing", "ManifestLint",
-                "NetworkPolicy", argumentParser, yams,
+                "NetworkPolicy", "NodeRouting", argumentParser, yams,
             ],
             swiftSettings: strict),
         .executableTarget(name: "apus", dependencies: ["ApusCLI"], swiftSettings: strict),
@@ -202,6 +204,8 @@ let package = Package(
         .testTarget(
             name: "DomainNamesTests", dependencies: ["Addressing", "DomainNames", "PolicyGenerators"],
             swiftSettings: strict),
+        .testTarget(
+            name: "NodeRoutingTests", dependencies: ["Addressing", "NodeRouting"], swiftSettings: strict),
         .testTarget(
             name: "WireTests", dependencies: ["Addressing", "DNSMessages", "Wire"], swiftSettings: strict),
         .testTarget(

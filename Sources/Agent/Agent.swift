@@ -7,6 +7,7 @@ internal import Kubernetes
 internal import KubernetesAPI
 internal import LinuxKernel
 public import Logging
+public import NodeRouting
 internal import ServiceLifecycle
 internal import UnixSignals
 
@@ -54,7 +55,7 @@ public struct Agent: Sendable {
         options.nodeNamespace = try NetworkNamespace.cookie()
         let kernel = try DatapathKernel(options)
         // Watches come before the first look, so that no change falls between them.
-        let links = try NetlinkEvents()
+        let links = try NetlinkEvents(neighbours: configuration.routing == .vxlan)
         let source = try openSource()
         let controller = try NodeController(
             configuration: configuration, kernel: kernel, directory: parts.directory, answers: parts.answers,
@@ -159,25 +160,33 @@ public struct Agent: Sendable {
         ]
     }
 
-    /// The largest packet that all ways out of this node take; nil where there is none.
-    public static func uplinkMTU() -> UInt32? {
-        guard var finder = try? EndpointFinder() else { return nil }
-        return finder.uplinkMTU()
+    /// The largest packet that pods of this node may send; nil where there is no way out of it.
+    ///
+    /// Before there is a device of an overlay, it is not known what its packets are carried in: room is left for IPv6.
+    public static func podMTU(_ mode: RoutingMode, _ overlay: OverlaySettings) -> UInt32? {
+        guard var finder = try? EndpointFinder(), let uplinks = finder.uplinkMTU() else { return nil }
+        guard mode == .vxlan else { return uplinks }
+        let index = (try? finder.index(ofInterface: overlay.device)) ?? nil
+        let overhead = OverlaySettings.overhead(underIPv4: false)
+        return min(uplinks, index.flatMap { finder.mtus([$0]).first } ?? uplinks - min(uplinks, overhead))
     }
 
     /// Removes everything that Apus made on the node, the socket of a dead agent included. Fails while an agent works
     /// with the pins, and keeps one that starts meanwhile from loading anything.
     ///
     /// - Parameter sockets: of the CLI first, and of Hubble's clients.
-    /// - Returns: the pins and the sockets that it removed.
-    public static func cleanUp(bpffs: String, sockets: [String]) throws -> (pins: [String], sockets: [String]) {
+    /// - Returns: what it removed.
+    public static func cleanUp(bpffs: String, sockets: [String]) throws -> CleanedUp {
         try Requirements.checkUser()
-        guard FileManager.default.fileExists(atPath: bpffs) else { return ([], removeRunFiles(sockets)) }
+        guard FileManager.default.fileExists(atPath: bpffs) else {
+            return try CleanedUp(sockets: removeRunFiles(sockets)).withRouting()
+        }
         let lock = try AgentLock(directory: bpffs)
-        let removed = try DatapathKernel.removeAll(bpffs: bpffs)
-        let gone = removeRunFiles(sockets)
+        var removed = CleanedUp(pins: try DatapathKernel.removeAll(bpffs: bpffs))
+        removed.sockets = removeRunFiles(sockets)
+        removed = try removed.withRouting()
         _ = consume lock
-        return (removed, gone)
+        return removed
     }
 
     /// Removes a dead agent's sockets and what it noted of attached pods; returns the sockets that there were.

@@ -5,6 +5,7 @@ internal import Datapath
 public import HTTPEndpoint
 public import HubbleServer
 public import LoadBalancing
+public import NodeRouting
 
 /// Everything that is set from outside when the agent starts.
 public struct AgentConfiguration: Sendable {
@@ -29,6 +30,9 @@ public struct AgentConfiguration: Sendable {
     public var algorithm: SelectionAlgorithm
     /// The places of the table of a Service that asks for one, a prime.
     public var maglevTableSize: Int
+    /// How packets get to the pods of other nodes, and by which device where that is an overlay.
+    public var routing = RoutingMode.native
+    public var overlay = OverlaySettings()
     /// Where the CLI finds the agent.
     public var socket: String
     /// Whether packets go straight into local pods, without the host's stack.

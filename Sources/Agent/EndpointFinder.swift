@@ -143,10 +143,15 @@ struct EndpointFinder: ~Copyable {
         do { return try netlink.interface(index: index) == nil } catch { return false }
     }
 
-    /// Whether an interface that was seen before is still there.
-    mutating func isSame(_ seen: HeldAttachment.Interface) -> Bool {
-        guard let link = try? netlink.interface(index: seen.index) else { return false }
-        return link.address.map { "\($0)" == seen.address } ?? false
+    /// Whether an interface that was seen before is gone, or another one has its number; false where the kernel does not
+    /// say.
+    mutating func isAnother(_ seen: HeldAttachment.Interface) -> Bool {
+        do {
+            guard let link = try netlink.interface(index: seen.index) else { return true }
+            return link.address.map { "\($0)" != seen.address } ?? true
+        } catch {
+            return false
+        }
     }
 
     /// The interface behind which an address is directly; nil without a route to it.
@@ -175,11 +180,14 @@ struct EndpointFinder: ~Copyable {
     /// The largest packet that every default route's interface takes; nil where there is none.
     mutating func uplinkMTU() -> UInt32? {
         guard let uplinks = try? defaultUplinks() else { return nil }
+        return mtus(uplinks).min()
+    }
+
+    /// The largest packet that each of some interfaces takes.
+    mutating func mtus(_ indexes: Set<UInt32>) -> [UInt32] {
         var sizes: [UInt32] = []
-        for index in uplinks {
-            if let link = try? netlink.interface(index: index) { sizes.append(link.mtu) }
-        }
-        return sizes.min()
+        for index in indexes { if let link = try? netlink.interface(index: index) { sizes.append(link.mtu) } }
+        return sizes
     }
 
     /// Whether the frames of an interface have Ethernet headers, which programs at uplinks read.

@@ -23,10 +23,14 @@ actor NodeController {
     /// Where answers go that were read here.
     let answers: AnswerQueue
     var finder: EndpointFinder
+    /// What keeps the routes to the pods of other nodes.
+    var routes: NodeRoutes
 
     /// What CNI plugins handed over, and where that is kept.
     var attachments: PodAttachments
     let attachmentStore: AttachmentStore
+    /// The notes of an earlier start that can't be read.
+    let attachmentProblems: [String]
     /// What keeps the CNI configuration from being as it should.
     var cniProblem: String?
 
@@ -74,6 +78,8 @@ actor NodeController {
             node: configuration.node, nodePorts: NodePortAddresses(blocks: configuration.nodePortBlocks),
             algorithm: configuration.algorithm, maglevTableSize: configuration.maglevTableSize)
         names = try NameKeeping(kernel)
+        routes = try NodeRoutes(
+            configuration.routing, node: configuration.node, overlay: configuration.overlay)
         var tables = DatapathTables(
             node: configuration.node, startedAt: KernelClock.realtime(), capacities: kernel.capacities)
         try kernel.adopt(into: &tables)
@@ -83,12 +89,18 @@ actor NodeController {
         rules.uplinks = try finder.defaultUplinks()
         attachmentStore = AttachmentStore(socket: configuration.socket)
         attachments = PodAttachments(node: configuration.node)
-        for held in attachmentStore.load() {
-            if finder.isSame(held.interface) {
-                _ = attachments.add(held)
-            } else {
+        let notes = attachmentStore.load()
+        attachmentProblems = notes.problems
+        for held in notes.held {
+            // Where the kernel does not say, it counts as there: without it the pod would have no addresses.
+            if finder.isAnother(held.interface) {
                 attachmentStore.remove(held.key)
+            } else {
+                _ = attachments.add(held)
             }
+        }
+        for problem in attachmentProblems {
+            log.error("What was noted of an attached pod can't be read", metadata: ["problem": "\(problem)"])
         }
         self.finder = finder
     }
@@ -115,6 +127,7 @@ actor NodeController {
         tables.apply(outcome.edits)
         tables.setResolvers(state.resolvers.prefixes.union(configuration.dnsServers))
         locate(outcome.changedPods)
+        if routes.apply(changes) { route() }
         programming.startAnew()
         if state.localVirtualAddresses != virtualAddresses { _ = refreshUplinkAddresses() }
         // Before the first sync nothing is measured: what is read then has waited for the agent's start.
@@ -141,6 +154,8 @@ actor NodeController {
         } else {
             tables.removeStale()
         }
+        routes.start(removes: keeping == nil)
+        route()
         program()
         attachEverything()
         log.info("All objects have been read once", metadata: ["endpoints": "\(interfaces.count)"])
@@ -207,6 +222,7 @@ actor NodeController {
         if programming.isDue(at: now) { program() }
         if keeping?.isOver(at: now, viewIsFull: !diagnostics.hidesObjects) ?? false { letGoOfStale() }
         keepNames(at: now)
+        if routes.isDue(at: now) { route() }
         if uplinkProblems.isDue(at: now) { attachUplinks() }
         if nodeProblems.isDue(at: now) { attachEverything() } else if podProblems.isDue(at: now) { attachPods() }
         if let interval = configuration.driftInterval, programming.driftIsDue(at: now, interval: interval) { repair() }
@@ -215,6 +231,8 @@ actor NodeController {
     private func letGoOfStale() {
         keeping = nil
         tables.removeStale()
+        routes.start(removes: true)
+        route()
         program()
         attachEverything()
         log.info("All objects can be read: what nobody asks for any more has been removed")
@@ -222,6 +240,8 @@ actor NodeController {
 
     private func repair() {
         repairPins()
+        routes.lookAgain()
+        route()
         let links = checkLinks()
         for name in links.missing {
             log.warning("A program was not attached any more; repaired", metadata: ["link": "\(name)"])

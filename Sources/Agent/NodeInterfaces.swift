@@ -8,6 +8,7 @@ internal import NetworkPolicy
 extension NodeController {
     /// Takes in a change of the node's interfaces, addresses or routes.
     func handle(_ event: NetlinkEvent) {
+        if routes.note(event) { route() }
         switch event {
         case .interfaceRemoved(let interface): lose(interface.index)
         case .interfaceChanged(let interface):
@@ -18,6 +19,7 @@ extension NodeController {
             relocate(
                 state.localPods.values.filter { $0.addresses.contains(where: route.destination.contains) }.map(\.key))
         case .addressAdded, .addressRemoved: refreshLocalAddresses()
+        case .neighbourChanged, .neighbourRemoved: break
         case .overrun:
             log.warning("Changes of interfaces were missed; everything is looked up again")
             lookUpEverything()

@@ -35,6 +35,7 @@ extension NodeController {
         status.applying.lastDurationNanoseconds = programming.lastDuration
         status.applying.lastError = programming.problems.first?.description
         status.applying.pendingRetries = programming.problems.count
+        status.routing = routingStatus
         status.diagnostics = allDiagnostics()
         return status
     }
@@ -75,14 +76,18 @@ extension NodeController {
                     message: "not every object can be read: pods, Services and policies from before the start are kept "
                         + "until they can, and its pods are judged as before")
             ]
-        let cni = cniProblem.map { [AgentDiagnostic(object: "CNI configuration", message: $0)] } ?? []
+        let cni =
+            [cniProblem].compactMap { $0 }.map { AgentDiagnostic(object: "CNI configuration", message: $0) }
+            + attachmentProblems.map {
+                AgentDiagnostic(object: "CNI attachment", message: "what was noted of it can't be read: \($0)")
+            }
         let closed = closedPods
         let overlong = closed.overlong.map {
             AgentDiagnostic(object: "endpoint \($0.pod)", message: $0.problem.message)
         }
         let judging = closed.judging.map { AgentDiagnostic(object: "\($0.policy)", message: $0.problem.message) }
         return kept + cni + heldPeers() + diagnostics.told + policies + services + pods + strangers + unchecked
-            + uncovered + writes + overlong + judging
+            + uncovered + routingDiagnostics + writes + overlong + judging
     }
 
     private func heldPeers() -> [AgentDiagnostic] {
@@ -111,9 +116,12 @@ extension NodeController {
             AgentAPI.DriftItem(table: "links", key: name, kind: .missing, desired: "attached")
         }
         let pins = kernel.checkPins()
-        let others = [("links", links.count), ("pins", pins.count)].map(VerifyReport.Table.init(name:checked:))
+        let routing = try routingDrift()
+        let counts = [("links", links.count), ("pins", pins.count), ("routing", routes.wantedCount)]
+        let others = counts.map(VerifyReport.Table.init(name:checked:))
         return VerifyReport(
-            tables: checked + others, drift: drift + unwritten + missing + pins.wrong.map(AgentAPI.DriftItem.init))
+            tables: checked + others,
+            drift: drift + unwritten + missing + pins.wrong.map(AgentAPI.DriftItem.init) + routing)
     }
 }
 

@@ -84,8 +84,11 @@ extension NodeController {
                         "there is no such interface (--uplink \(name)); programs are attached when it comes"
                 }
             }
-            rules.uplinks = defaults.union(named.map(\.index))
-            return configuration.uplinks.isEmpty ? defaults.sorted().map { ("interface \($0)", $0) } : named
+            let others = routes.uplinks
+            rules.uplinks = defaults.union(named.map(\.index)).union(others)
+            let unnamed = (configuration.uplinks.isEmpty ? defaults.union(others) : others).subtracting(
+                named.map(\.index))
+            return named + unnamed.sorted().map { ("interface \($0)", $0) }
         } catch {
             problems["uplinks"] = "the routes out of this node can't be listed: \(error)"
             return []

@@ -27,12 +27,17 @@ struct SourceDiagnostics: Sendable {
     var hidesObjects: Bool { contains { $0.problem != .duplicate && !$0.isClosing } }
 
     /// Whether a policy, or what policies select by, may be missing.
-    var hidesPolicies: Bool {
-        contains { entry in
-            switch entry.problem {
-            case .duplicate, .unknownField, .closedPart, .ignoredKind, .ignoredField: false
-            case .unreadable, .syntax: true
-            case .invalidObject: entry.key.map { ![.service, .endpointSlice].contains($0.kind) } ?? true
+    var hidesPolicies: Bool { contains(\.hidesPolicies) }
+
+    /// What may keep a policy from a pod, or what is to judge it: the first of it. The policies of another namespace, and
+    /// another pod's object, are none of that.
+    func hidingPolicies(ofPod name: String, in namespace: String) -> SourceDiagnostic? {
+        all.first { entry in
+            guard entry.hidesPolicies, let key = entry.key else { return entry.hidesPolicies }
+            return switch key.kind {
+            case .networkPolicy, .fqdnNetworkPolicy: key.namespace == namespace
+            case .pod: key.namespace == namespace && key.name == name
+            default: true
             }
         }
     }
@@ -79,6 +84,15 @@ struct SourceDiagnostics: Sendable {
 }
 
 extension SourceDiagnostic {
+    /// Whether a policy, or what policies select by, may be missing.
+    fileprivate var hidesPolicies: Bool {
+        switch problem {
+        case .duplicate, .unknownField, .closedPart, .ignoredKind, .ignoredField: false
+        case .unreadable, .syntax: true
+        case .invalidObject: key.map { ![.service, .endpointSlice].contains($0.kind) } ?? true
+        }
+    }
+
     /// Whether it is about an object that another file has too: reading one of the two anew does not mend that.
     fileprivate var isOfTwoFiles: Bool { problem == .duplicate && document == nil }
 }

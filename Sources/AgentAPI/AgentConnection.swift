@@ -5,6 +5,7 @@ internal import NIOCore
 struct AgentConnection: Sendable {
     let channel: any Channel
     let handler: any AgentHandler
+    let attachments: AttachmentShare
     let writeTime: Duration
 
     /// Answers a request and closes the connection.
@@ -85,7 +86,7 @@ struct AgentConnection: Sendable {
     /// What a CNI plugin asks: the end of the answer is all that it says.
     private func serveAttachments(_ request: AgentRequest) async throws {
         switch (request.kind, request.attachment, request.key, request.collection) {
-        case (.attach, let attachment?, _, _): try await handler.attach(attachment)
+        case (.attach, let attachment?, _, _): try await attachments.hold { try await handler.attach(attachment) }
         case (.check, let attachment?, _, _): try await handler.check(attachment)
         case (.detach, _, let key?, _): try await handler.detach(key)
         case (.collect, _, _, let collection?): try await handler.collect(collection)

@@ -50,7 +50,10 @@ public protocol AgentHandler: Sendable {
 /// The bounds that keep clients from hurting the agent.
 public struct AgentServerLimits: Sendable {
     /// How many clients are served at once; as many again are told that the agent is busy, the rest is cut off.
-    public var connections = 64
+    public var connections = 128
+    /// How many of them may be CNI plugins that wait for a policy; the others are left for those who look what they
+    /// wait for, and for plugins whose pods end. A plugin beyond is told that the agent is busy, and asks again.
+    public var waitingAttachments = 96
     /// The longest request, in bytes.
     public var requestBytes = 64 * 1024
     /// How long a client may take to send its request.
@@ -67,6 +70,7 @@ public final class AgentServer: Sendable {
     private let handler: any AgentHandler
     private let limits: AgentServerLimits
     private let connections = Atomic<Int>(0)
+    private let attachments: AttachmentShare
 
     /// A server that does not listen yet.
     ///
@@ -75,6 +79,7 @@ public final class AgentServer: Sendable {
         file = SocketFile(path: path)
         self.handler = handler
         self.limits = limits
+        attachments = AttachmentShare(limits.waitingAttachments)
     }
 
     /// How many clients are connected now.
@@ -141,7 +146,8 @@ public final class AgentServer: Sendable {
     /// Serves one client, the `order`th of those that are connected; ends when the answer is out, when the client
     /// leaves, or when the server stops.
     private func serve(_ client: Client, order: Int) async {
-        let connection = AgentConnection(channel: client.channel, handler: handler, writeTime: limits.writeTime)
+        let connection = AgentConnection(
+            channel: client.channel, handler: handler, attachments: attachments, writeTime: limits.writeTime)
         await withTaskCancellationHandler {
             // What breaks here is the client's connection: nobody is left to tell.
             try? await client.executeThenClose { events in

@@ -103,8 +103,33 @@ public struct AgentStatus: Sendable, Equatable, Codable {
         public init() {}
     }
 
+    /// How packets get to the pods of other nodes.
+    public struct Routing: Sendable, Equatable, Codable {
+        /// `native`, `direct` or `vxlan`.
+        public var mode: String
+        /// Other nodes, and those of them whose pods are routed to.
+        public var nodes: Int
+        public var routed: Int
+        /// Routes, neighbours and forwarding entries that there should be.
+        public var entries: Int
+        /// The device of an overlay, and the largest packet that it takes; nil without one.
+        public var device: String?
+        public var mtu: UInt32?
+
+        public init(
+            mode: String, nodes: Int, routed: Int, entries: Int, device: String? = nil, mtu: UInt32? = nil
+        ) {
+            self.mode = mode
+            self.nodes = nodes
+            self.routed = routed
+            self.entries = entries
+            self.device = device
+            self.mtu = mtu
+        }
+    }
+
     private enum CodingKeys: String, CodingKey {
-        case version, node, started, origin, sources, programmed, applying, evidence, diagnostics
+        case version, node, started, origin, sources, programmed, applying, routing, evidence, diagnostics
         case redirectMode = "redirect_mode"
     }
 
@@ -119,6 +144,8 @@ public struct AgentStatus: Sendable, Equatable, Codable {
     public var sources: [Source] = []
     public var programmed = Programmed()
     public var applying = Applying()
+    /// nil from an agent that does not say.
+    public var routing: Routing?
     public var evidence = Evidence()
     public var diagnostics: [AgentDiagnostic] = []
 

@@ -25,11 +25,14 @@ public struct CNIInstaller: Sendable {
     /// - Parameters:
     ///   - ranges: where pods of this node get addresses, should no other plugin connect them.
     ///   - mtu: that of their links then; nil: the kernel's default.
-    public func install(ranges: [CIDR], mtu: UInt32?) throws(CNIInstallationError) -> Outcome {
+    ///   - known: what an earlier call found of the plugin and its copy, so that they need not be read again.
+    public func install(
+        ranges: [CIDR], mtu: UInt32?, known: inout InstalledProgram?
+    ) throws(CNIInstallationError) -> Outcome {
         var outcome = Outcome()
         let plan = try InstallationPlan.make(files(), ranges: ranges, mtu: mtu, settings)
         // Never a configuration without its plugin.
-        if try installProgram() { outcome.changed.append(program) }
+        if try installProgram(&known) { outcome.changed.append(program) }
         switch plan {
         case .write(let bytes, let chainedTo):
             outcome.chainedTo = chainedTo
@@ -62,12 +65,25 @@ public struct CNIInstaller: Sendable {
 
     private var program: String { "\(settings.binaryDirectory)/\(CNIConfiguration.type)" }
 
-    private func installProgram() throws(CNIInstallationError) -> Bool {
+    /// The same, without anything known from before.
+    public func install(ranges: [CIDR], mtu: UInt32?) throws(CNIInstallationError) -> Outcome {
+        var known: InstalledProgram?
+        return try install(ranges: ranges, mtu: mtu, known: &known)
+    }
+
+    private func installProgram(_ known: inout InstalledProgram?) throws(CNIInstallationError) -> Bool {
+        // Taken first: what changes while the files are read is another one the next time.
+        let seen = InstalledProgram(program: settings.program, copy: program)
+        if let seen, seen == known { return false }
+        known = nil
         guard let bytes = contents(settings.program) else {
             throw CNIInstallationError(
                 "\(settings.program), the plugin to install, can't be read: name it with --cni-plugin")
         }
-        guard contents(program) != bytes else { return false }
+        guard contents(program) != bytes else {
+            known = seen
+            return false
+        }
         try makeDirectory(settings.binaryDirectory)
         try AtomicFile.write(bytes, to: program, mode: 0o755)
         return true

@@ -10,6 +10,7 @@ public struct Errno: RawRepresentable, Sendable, Hashable {
 
     public static let notPermitted = Errno(rawValue: EPERM)
     public static let noEntry = Errno(rawValue: ENOENT)
+    public static let noProcess = Errno(rawValue: ESRCH)
     public static let interrupted = Errno(rawValue: EINTR)
     public static let tooBig = Errno(rawValue: E2BIG)
     public static let wouldBlock = Errno(rawValue: EAGAIN)
@@ -28,6 +29,7 @@ public struct Errno: RawRepresentable, Sendable, Hashable {
     public static let timedOut = Errno(rawValue: ETIMEDOUT)
     public static let cancelled = Errno(rawValue: ECANCELED)
     public static let stale = Errno(rawValue: ESTALE)
+    public static let addressNotAvailable = Errno(rawValue: EADDRNOTAVAIL)
     public static let networkUnreachable = Errno(rawValue: ENETUNREACH)
     public static let hostUnreachable = Errno(rawValue: EHOSTUNREACH)
     /// `ENOTSUPP` (include/linux/errno.h): leaks from the kernel to user space though it has no name there.

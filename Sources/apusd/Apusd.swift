@@ -51,6 +51,7 @@ import Logging
             default: "61000-65535"))
     var sourcePorts: PortRange?
     @OptionGroup var selection: SelectionOptions
+    @OptionGroup var routing: RoutingOptions
     @OptionGroup var socket: SocketOptions
     @Option(help: .flag("log-level", "From what on is logged.", default: "info"))
     var logLevel: LogLevel?
@@ -102,6 +103,8 @@ import Logging
             "source-ports", sourcePorts, default: PortRange(ports: configuration.sourcePorts)
         ).ports
         try selection.apply(to: &configuration)
+        configuration.routing = try routing.mode()
+        configuration.overlay = try routing.overlay()
         configuration.socket = try socket.path()
         configuration.redirectsToPeer = try Environment.value("redirect-peer", redirectPeer, default: .on) == .on
         configuration.keepsConnections =

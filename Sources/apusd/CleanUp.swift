@@ -26,6 +26,8 @@ struct CleanUp: ParsableCommand {
         let removed = try Agent.cleanUp(bpffs: path, sockets: sockets)
         let pinned = removed.pins.count
         print(pinned == 0 ? "nothing of Apus was pinned under \(path)" : "removed \(pinned) pins under \(path)")
+        if removed.routes > 0 { print("removed \(removed.routes) routes to other nodes") }
+        for overlay in removed.overlays { print("removed the interface \(overlay)") }
         for file in try installer.remove() { print("removed \(file)") }
         for socket in removed.sockets { print("removed the socket \(socket) of an agent that is gone") }
     }

@@ -24,6 +24,7 @@ struct InstallCNI: ParsableCommand {
     )
     var podCIDR: [String] = []
     @OptionGroup var cni: CNIOptions
+    @OptionGroup var routing: RoutingOptions
     @OptionGroup var socket: SocketOptions
 
     func run() throws {
@@ -35,7 +36,8 @@ struct InstallCNI: ParsableCommand {
             return
         }
         let ranges = try Environment.values("pod-cidr", podCIDR).map { try Environment.block("pod-cidr", $0) }
-        let outcome = try installer.install(ranges: ranges, mtu: Agent.uplinkMTU())
+        let outcome = try installer.install(
+            ranges: ranges, mtu: Agent.podMTU(try routing.mode(), try routing.overlay()))
         for path in outcome.changed { print("wrote \(path)") }
         if let obstacle = outcome.obstacle { throw ValidationError("\(obstacle) (--pod-cidr)") }
         if outcome.changed.isEmpty { print("all is up to date") }

@@ -146,6 +146,27 @@ import Testing
         }
     }
 
+    @Test func waitingPluginsLeaveRoomForOthers() async throws {
+        let agent = FakeAgent()
+        var limits = AgentServerLimits()
+        limits.connections = 4
+        limits.waitingAttachments = 2
+        try await withServer(agent, limits: limits) { _, path in
+            let attach = [
+                #"{"protocol":1,"request":"attach","attachment":{"key":{"network":"n","container":"c","interface":"eth0"},"#,
+                #""addresses":["10.0.0.1"],"host_interfaces":[],"wait_ms":1}}"#,
+            ].joined()
+            let first = try RawClient(path)
+            let second = try RawClient(path)
+            first.send(attach + "\n")
+            second.send(attach + "\n")
+            try await eventually("two wait") { agent.running.value == 2 }
+            try await expectAnswer(at: path)
+            _ = consume first
+            _ = consume second
+        }
+    }
+
     @Test func manyClientsAtOnceAreServed() async throws {
         let agent = FakeAgent()
         agent.produce(100)

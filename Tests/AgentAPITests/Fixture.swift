@@ -78,7 +78,12 @@ final class FakeAgent: AgentHandler {
             service: "shop/cart:http", choice: .sameZone, node: "node-a", zone: "north", endpoints: [endpoint])
     }
 
-    func attach(_ attachment: PodAttachment) async throws {}
+    /// Waits until it is cancelled.
+    func attach(_ attachment: PodAttachment) async throws {
+        running.increment()
+        defer { running.decrement() }
+        try await Task.sleep(for: .seconds(3600))
+    }
 
     func check(_ attachment: PodAttachment) async throws {}
 

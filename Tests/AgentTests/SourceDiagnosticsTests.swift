@@ -18,6 +18,21 @@ import Testing
         #expect(diagnostics.total == 2)
     }
 
+    @Test(arguments: [
+        (ObjectKind.networkPolicy, "shop", true), (.networkPolicy, "other", false), (.fqdnNetworkPolicy, "shop", true),
+        (.fqdnNetworkPolicy, "other", false), (.clusterNetworkPolicy, "", true), (.namespace, "", true),
+        (.node, "", true), (.pod, "shop", true), (.pod, "other", false), (.service, "shop", false),
+        (.endpointSlice, "shop", false),
+    ])
+    func aPodWaitsForWhatMayBeItsPolicyAlone(kind: ObjectKind, namespace: String, waits: Bool) {
+        var diagnostics = SourceDiagnostics()
+        let key = ObjectKey(kind, namespace: namespace, name: "web")
+        diagnostics.note(SourceDiagnostic(.invalidObject, source: "a.yaml", key: key, message: "wrong"))
+        #expect((diagnostics.hidingPolicies(ofPod: "web", in: "shop") != nil) == waits)
+        diagnostics.note(broken)
+        #expect(diagnostics.hidingPolicies(ofPod: "web", in: "shop") != nil, "a document that may be anything")
+    }
+
     @Test func noticesAreCountedAndNotKept() {
         var diagnostics = SourceDiagnostics()
         diagnostics.note(SourceDiagnostic(.ignoredKind, source: "a.yaml", subject: "Deployment", message: "not read"))

@@ -21,6 +21,7 @@ import Testing
                       services:   1 with 2 frontends, 3 backends
                       policies:   1
                       delivery:   peer
+                      routing:    vxlan by apus-vxlan (MTU 1450), 2 of 3 other nodes with 10 entries
                       writes:     40, 0 failed, 0 to be tried again
                       flows:      9001 seen, 0 stored, 0 lost in the kernel, 0 by slow followers
                       diagnostics:

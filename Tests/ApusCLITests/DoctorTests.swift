@@ -39,6 +39,18 @@ import Testing
         #expect(outcome.output.hasSuffix("Apus can't run here: 3 checks failed, 0 warnings\n"))
     }
 
+    @Test func `what keeps packets from other nodes is told`() async {
+        var facts = Self.good
+        #expect(!(await run("doctor", facts: facts)).output.contains("reverse paths"))
+        facts.overlays = ["apus-vxlan"]
+        #expect((await run("doctor", facts: facts)).output.contains("not filtered strictly"))
+        facts.strictInterfaces = ["eth0"]
+        facts.forwards = (true, false)
+        let output = (await run("doctor", facts: facts)).output
+        #expect(output.contains("filtered strictly on eth0") && output.contains("off for IPv6"))
+        #expect(output.hasSuffix("\nApus can run here, 2 warnings\n"))
+    }
+
     struct Requirement: Sendable, CustomTestStringConvertible {
         let testDescription: String
         let break_: @Sendable (inout NodeFacts) -> Void

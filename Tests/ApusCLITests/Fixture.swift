@@ -271,6 +271,8 @@ final class FakeAgent: AgentHandler {
         status.programmed.backends = 3
         status.programmed.policies = 1
         status.applying.edits = 40
+        status.routing = AgentStatus.Routing(
+            mode: "vxlan", nodes: 3, routed: 2, entries: 10, device: "apus-vxlan", mtu: 1450)
         status.evidence.records = 9001
         status.diagnostics = [
             AgentDiagnostic(object: "Service shop/cart", location: "a.yaml, document 2", message: "port is missing")

@@ -53,6 +53,30 @@ import Testing
           ], "disableCheck" : true }
         """
 
+    @Test func thePluginIsReadAgainWhenItOrItsCopyMayHaveChanged() throws {
+        let node = try Node()
+        try node.write("10-primary.conflist", list)
+        let copy = "\(node.settings.binaryDirectory)/apus-cni"
+        var known: InstalledProgram?
+        func install() throws -> [String] {
+            try CNIInstaller(node.settings).install(ranges: [], mtu: nil, known: &known).changed
+        }
+        #expect(try install().first == copy)
+        #expect(known == nil, "it was not compared yet")
+        #expect(try install() == [])
+        let before = try #require(known)
+        #expect(try install() == [] && known == before)
+        // Of the same size.
+        try Data("the other!".utf8).write(to: URL(filePath: node.settings.program))
+        #expect(try install() == [copy])
+        #expect(try install() == [])
+        try Data("spoilt".utf8).write(to: URL(filePath: copy))
+        #expect(try install() == [copy])
+        try FileManager.default.removeItem(atPath: copy)
+        #expect(try install() == [copy])
+        #expect(try Data(contentsOf: URL(filePath: copy)) == Data("the other!".utf8))
+    }
+
     @Test func oursIsACopyOfTheFirstListWithThePluginAtItsEnd() throws {
         let node = try Node()
         try node.write("10-primary.conflist", list)

@@ -12,18 +12,28 @@ struct AttachmentStore: Sendable {
         directory = (socket.hasSuffix(".sock") ? String(socket.dropLast(5)) : socket) + ".attachments"
     }
 
-    /// Everything that is kept. What can't be read is of no use and goes.
-    func load() -> [HeldAttachment] {
-        names.compactMap { name in
-            let path = "\(directory)/\(name)"
-            guard let data = try? Data(contentsOf: URL(filePath: path)),
-                let held = try? JSONDecoder().decode(HeldAttachment.self, from: data)
-            else {
-                try? FileManager.default.removeItem(atPath: path)
-                return nil
+    /// What is kept, and what of it can't be read. Only what is not there is nothing: a note that can't be read now stays,
+    /// as it may be read by the next start.
+    func load() -> (held: [HeldAttachment], problems: [String]) {
+        var problems: [String] = []
+        var held: [HeldAttachment] = []
+        do {
+            for name in try names() {
+                do { if let note = try read("\(directory)/\(name)") { held.append(note) } } catch {
+                    problems.append("\(directory)/\(name): \(error)")
+                }
             }
-            return held
+        } catch { problems.append("\(directory): \(error)") }
+        return (held, problems)
+    }
+
+    /// nil where there is none.
+    private func read(_ path: String) throws -> HeldAttachment? {
+        let data: Data
+        do { data = try Data(contentsOf: URL(filePath: path)) } catch let error as CocoaError where error.isAbsence {
+            return nil
         }
+        return try JSONDecoder().decode(HeldAttachment.self, from: data)
     }
 
     /// Keeps an attachment.
@@ -38,15 +48,24 @@ struct AttachmentStore: Sendable {
     /// Removes all of them with the directory.
     func removeAll() { try? FileManager.default.removeItem(atPath: directory) }
 
-    private var names: [String] {
-        let all = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
-        return all.filter { $0.hasSuffix(Self.suffix) }.sorted()
+    private func names() throws -> [String] {
+        do {
+            let all = try FileManager.default.contentsOfDirectory(atPath: directory)
+            return all.filter { $0.hasSuffix(Self.suffix) }.sorted()
+        } catch let error as CocoaError where error.isAbsence {
+            return []
+        }
     }
 
     /// None of the parts has a slash: they are checked when they come in.
     private func path(of key: AttachmentKey) -> String {
         "\(directory)/\(key.network)+\(key.container)+\(key.interface)\(Self.suffix)"
     }
+}
+
+extension CocoaError {
+    /// Whether there is no such file.
+    fileprivate var isAbsence: Bool { code == .fileReadNoSuchFile || code == .fileNoSuchFile }
 }
 
 extension AttachmentKey {

@@ -23,7 +23,8 @@ struct CNIKeeper: ServiceLifecycle.Service {
             await withTaskGroup(of: Void.self) { group in
                 group.addTask { try? await Self.tick(waker) }
                 group.addTask { try? await watch(waker) }
-                for await _ in wakes { await pass() }
+                var known: InstalledProgram?
+                for await _ in wakes { await pass(&known) }
                 group.cancelAll()
             }
         }
@@ -51,11 +52,11 @@ struct CNIKeeper: ServiceLifecycle.Service {
         }
     }
 
-    private func pass() async {
+    private func pass(_ known: inout InstalledProgram?) async {
         let (ranges, mtu) = await controller.podNetwork()
         var problem: String?
         do {
-            let outcome = try CNIInstaller(settings).install(ranges: ranges, mtu: mtu)
+            let outcome = try CNIInstaller(settings).install(ranges: ranges, mtu: mtu, known: &known)
             problem = outcome.obstacle
             for path in outcome.changed {
                 log.info(
@@ -73,7 +74,7 @@ extension NodeController {
     var isReady: Bool { isSynced && isActive }
 
     /// Where pods of this node get their addresses, and the largest packet that all ways out of the node take.
-    func podNetwork() -> (ranges: [CIDR], mtu: UInt32?) { (state.ownNode?.podCIDRs ?? [], finder.uplinkMTU()) }
+    func podNetwork() -> (ranges: [CIDR], mtu: UInt32?) { (state.ownNode?.podCIDRs ?? [], podMTU) }
 
     /// Takes in what keeps the CNI configuration from being as it should.
     func note(cniProblem problem: String?) {

@@ -140,6 +140,9 @@ extension NodeController {
             let uid = held.pod.uid.map { " with UID \($0)" } ?? ""
             return "there is no object of it\(uid) on node \(configuration.node) yet"
         }
+        if let hidden = diagnostics.hidingPolicies(ofPod: pod.name, in: pod.namespace) {
+            return "what may be a policy of it can't be read: \(hidden)"
+        }
         guard state.localPods[pod] != nil else { return "it has ended" }
         if let problem = unlocated[pod] { return problem.description }
         guard interfaces[pod]?.index == held.interface.index else {

@@ -21,7 +21,7 @@ struct AgentMetrics: Sendable {
 
     var families: [MetricFamily] {
         agentFamilies + mapFamilies + objectFamilies + programmingFamilies + requestFamilies + evidenceFamilies
-            + packetFamilies + nameFamilies
+            + packetFamilies + nameFamilies + controller.routing.families
     }
 
     private var agentFamilies: [MetricFamily] {

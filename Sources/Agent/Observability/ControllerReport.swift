@@ -49,6 +49,7 @@ struct ControllerReport: Sendable {
     var healthChecks = HealthChecks.Counts()
     /// Names of addresses that were not copied, as maps were full.
     var uncopied: UInt64
+    var routing = RoutingCounts()
 }
 
 extension NodeController {
@@ -63,7 +64,7 @@ extension NodeController {
             handedOverInterfaces: (attachments.held.count, attachments.strangers.count),
             frontends: state.services.programs.count, learned: names.keeper.counts,
             handedOver: names.learner.counts, unanswered: names.questions.unanswered,
-            healthChecks: monitor.checks.counts, uncopied: kernel.uncopiedNames)
+            healthChecks: monitor.checks.counts, uncopied: kernel.uncopiedNames, routing: routes.counts)
     }
 
     private func mapReports() -> [ControllerReport.Map] {

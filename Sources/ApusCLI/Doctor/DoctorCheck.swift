@@ -43,7 +43,7 @@ package struct DoctorCheck: TableRow, Codable, Equatable {
 extension NodeFacts {
     /// The judgement: requirements first, then what may get in the way.
     package var checks: [DoctorCheck] {
-        [privilege, kernel] + features.map(check) + [cgroup, pins, compiler, uplink]
+        [privilege, kernel] + features.map(check) + [cgroup, pins, compiler, uplink, forwarding] + reversePaths
             + conflicts + gaps.map { .warning("coverage", $0, "run apus doctor where this can be seen") }
     }
 
@@ -104,6 +104,26 @@ extension NodeFacts {
         uplinks.isEmpty
             ? .warning("uplinks", "none: no default route", "name them with --uplink, here and for apusd")
             : .ok("uplinks", uplinks.joined(separator: ", "))
+    }
+
+    private var forwarding: DoctorCheck {
+        let off = [("IPv4", forwards.v4), ("IPv6", forwards.v6)].filter { $0.1 == false }.map(\.0)
+        if off.isEmpty { return .ok("forwarding", "on") }
+        return .warning(
+            "forwarding", "off for \(off.joined(separator: " and "))",
+            "packets of pods to other nodes and outside need it: sysctl -w net.ipv4.ip_forward=1 "
+                + "net.ipv6.conf.all.forwarding=1")
+    }
+
+    /// Answers of other nodes to pods come by another interface than the question left by.
+    private var reversePaths: [DoctorCheck] {
+        guard !overlays.isEmpty else { return [] }
+        if strictInterfaces.isEmpty { return [.ok("reverse paths", "not filtered strictly")] }
+        return [
+            .warning(
+                "reverse paths", "filtered strictly on " + Quantity.few(strictInterfaces, 3),
+                "packets between nodes and pods of other nodes are dropped: set net.ipv4.conf.*.rp_filter to 0 or 2")
+        ]
     }
 
     private var conflicts: [DoctorCheck] {

@@ -2,6 +2,7 @@ internal import BPF
 internal import Foundation
 internal import Glibc
 internal import LinuxKernel
+internal import NodeRouting
 
 /// Looks at this machine.
 package struct HostProbe: NodeProbe {
@@ -11,12 +12,28 @@ package struct HostProbe: NodeProbe {
         let links = (try? Self.interfaces()) ?? []
         let uplinks = uplinks.isEmpty ? Self.defaultUplinks(links) : uplinks
         let tables = FirewallTables.read()
-        return NodeFacts(
+        var facts = NodeFacts(
             isRoot: geteuid() == 0, kernelRelease: (try? KernelVersion.runningRelease()) ?? "unknown",
             features: FeatureProbe.all(), cgroup2Path: (try? MountTable.current())?.cgroup2Path,
             directory: directory, pinDirectory: Self.pinDirectory(directory), compilesPrograms: Self.compilesPrograms(),
             uplinks: uplinks, foreignPrograms: ForeignPrograms.find(links, uplinks, directory),
             traces: Self.traces(links, tables), gaps: tables.gaps)
+        facts.forwards = (Self.setting("ipv4/ip_forward") != 0, Self.setting("ipv6/conf/all/forwarding") != 0)
+        facts.overlays = links.filter { $0.vxlan != nil && $0.alias == OverlayDevice.mark }.map(\.name)
+        facts.strictInterfaces = Self.strictInterfaces(uplinks + facts.overlays)
+        return facts
+    }
+
+    /// Of each interface and of all, the larger value counts (Documentation/networking/ip-sysctl.rst).
+    private static func strictInterfaces(_ names: [String]) -> [String] {
+        let all = setting("ipv4/conf/all/rp_filter") ?? 0
+        return names.filter { max(all, setting("ipv4/conf/\($0)/rp_filter") ?? 0) == 1 }
+    }
+
+    /// A number below /proc/sys/net; nil where there is none.
+    private static func setting(_ path: String) -> Int? {
+        let text = try? String(contentsOfFile: "/proc/sys/net/\(path)", encoding: .utf8)
+        return text.flatMap { Int($0.trimmingCharacters(in: .whitespacesAndNewlines)) }
     }
 
     private static func interfaces() throws(KernelError) -> [NetworkInterface] {

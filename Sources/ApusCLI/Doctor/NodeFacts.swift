@@ -53,6 +53,12 @@ package struct NodeFacts: Sendable {
     package var compilesPrograms: Bool?
     /// Interfaces that lead out of the node.
     package var uplinks: [String]
+    /// Whether the node forwards packets of IPv4 and IPv6; nil where the kernel does not say.
+    package var forwards: (v4: Bool?, v6: Bool?) = (nil, nil)
+    /// Interfaces that take a packet only from where they would send its answer to (rp_filter 1).
+    package var strictInterfaces: [String] = []
+    /// Devices of Apus that lead to the pods of other nodes.
+    package var overlays: [String] = []
     package var foreignPrograms: [ForeignProgram]
     package var traces: [Trace]
     /// What could not be looked at, and why.

@@ -43,6 +43,7 @@ struct StatusText {
                     + Quantity.count(programmed.backends, "backend")
             ),
             ("policies", "\(programmed.policies)"), ("delivery", status.redirectMode),
+            ("routing", status.routing.map(routing) ?? "unknown"),
             (
                 "writes",
                 "\(applying.edits), \(applying.errors) failed, \(applying.pendingRetries) to be tried again" + writes
@@ -60,6 +61,13 @@ struct StatusText {
         let connected = origin.connected == true ? ", connected" : ""
         let kept = origin.synced ? "" : "; not all read yet, what an earlier start left in force stays"
         return origin.name + (problem ?? connected) + kept
+    }
+
+    private static func routing(_ routing: AgentStatus.Routing) -> String {
+        if routing.mode == "native" { return routing.mode }
+        let device = routing.device.map { " by \($0)" + (routing.mtu.map { " (MTU \($0))" } ?? "") } ?? ""
+        let nodes = "\(routing.routed) of \(Quantity.count(routing.nodes, "other node"))"
+        return "\(routing.mode)\(device), \(nodes) with \(routing.entries) entries"
     }
 
     private static func source(_ source: AgentStatus.Source) -> String {

@@ -35,8 +35,8 @@ public struct InterfaceAddress: Sendable, Hashable {
 
 extension InterfaceAddress {
     /// IFA_ADDRESS and IFA_LOCAL: on a point-to-point interface the first is the other end's.
-    private static let addressAttribute: UInt16 = 1
-    private static let localAttribute: UInt16 = 2
+    static let addressAttribute: UInt16 = 1
+    static let localAttribute: UInt16 = 2
     /// IFA_F_DADFAILED and IFA_F_TENTATIVE; both are in the header's eight bits of flags.
     private static let tentativeFlags: UInt8 = 0x08 | 0x40
 

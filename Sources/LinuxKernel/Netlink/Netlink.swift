@@ -4,7 +4,7 @@ public import Addressing
 ///
 /// Calls block for the time the kernel takes, microseconds to a few milliseconds for large tables.
 public struct Netlink: ~Copyable, Sendable {
-    private var socket: NetlinkSocket
+    var socket: NetlinkSocket
 
     /// Asks about the namespace of this process.
     public init() throws(KernelError) {

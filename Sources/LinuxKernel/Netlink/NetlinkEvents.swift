@@ -10,6 +10,9 @@ public enum NetlinkEvent: Sendable, Hashable {
     case addressRemoved(InterfaceAddress)
     case routeAdded(Route)
     case routeRemoved(Route)
+    /// What is known of a neighbour; with those of an event sequence that follows them only.
+    case neighbourChanged(Neighbour)
+    case neighbourRemoved(Neighbour)
     /// The kernel had no room for events and dropped some: list everything again.
     case overrun
 }
@@ -24,6 +27,10 @@ extension NetlinkEvent {
             case NetlinkType.deleteAddress: InterfaceAddress(message).map { .addressRemoved($0) }
             case NetlinkType.newRoute: Route(message).map { .routeAdded($0) }
             case NetlinkType.deleteRoute: Route(message).map { .routeRemoved($0) }
+            // What comes and goes by itself is nobody's intent, and there is much of it.
+            case NetlinkType.newNeighbour:
+                Neighbour(message).flatMap { $0.isPermanent ? .neighbourChanged($0) : nil }
+            case NetlinkType.deleteNeighbour: Neighbour(message).map { .neighbourRemoved($0) }
             default: nil
             }
         guard let event else { return nil }
@@ -42,15 +49,22 @@ public struct NetlinkEvents: AsyncSequence, Sendable {
 
     /// RTNLGRP_LINK, IPV4_IFADDR, IPV4_ROUTE, IPV6_IFADDR, IPV6_ROUTE (include/uapi/linux/rtnetlink.h).
     private static let groups: [Int32] = [1, 5, 7, 9, 11]
+    /// RTNLGRP_NEIGH.
+    private static let neighbourGroup: Int32 = 3
     /// Room in the kernel for what a slow consumer has not read: about ten thousand changes.
     public static let defaultBufferSize = 8 << 20
 
     /// Follows the namespace of this process, or the one at a path.
-    public init(inNamespaceAt path: String? = nil, bufferSize: Int = defaultBufferSize) throws(KernelError) {
+    ///
+    /// - Parameter neighbours: whether permanent neighbours, and all that go, are followed too.
+    public init(
+        inNamespaceAt path: String? = nil, bufferSize: Int = defaultBufferSize, neighbours: Bool = false
+    ) throws(KernelError) {
         let descriptor = try NetlinkSocket.open(namespace: path)
         try check(clinux_netlink_bind(descriptor.number), "bind netlink socket")
         try check(clinux_set_receive_buffer(descriptor.number, Int32(clamping: bufferSize)), "size netlink buffer")
-        for group in Self.groups { try check(clinux_netlink_join(descriptor.number, group), "join netlink group") }
+        let groups = Self.groups + (neighbours ? [Self.neighbourGroup] : [])
+        for group in groups { try check(clinux_netlink_join(descriptor.number, group), "join netlink group") }
         source = SharedDescriptor(descriptor)
     }
 

@@ -1,3 +1,5 @@
+internal import Addressing
+
 /// Message types (include/uapi/linux/netlink.h, rtnetlink.h).
 enum NetlinkType {
     static let error: UInt16 = 2
@@ -11,20 +13,38 @@ enum NetlinkType {
     static let newRoute: UInt16 = 24
     static let deleteRoute: UInt16 = 25
     static let getRoute: UInt16 = 26
+    static let newNeighbour: UInt16 = 28
+    static let deleteNeighbour: UInt16 = 29
+    static let getNeighbour: UInt16 = 30
 }
 
 /// Flags of a message header (include/uapi/linux/netlink.h).
 enum NetlinkFlags {
     static let request: UInt16 = 0x1
+    /// Answer also when all went well.
+    static let acknowledge: UInt16 = 0x4
     /// The table changed while it was dumped.
     static let dumpInterrupted: UInt16 = 0x10
     static let dump: UInt16 = 0x300
+    /// Of what is new: take the place of an equal one, fail if there is one, make it if there is none.
+    static let replace: UInt16 = 0x100
+    static let exclusive: UInt16 = 0x200
+    static let create: UInt16 = 0x400
 }
 
 /// Address families that routes and addresses are taken of.
 enum Family {
     static let ipv4: UInt8 = 2
+    /// That of frames: tables of hardware addresses.
+    static let bridge: UInt8 = 7
     static let ipv6: UInt8 = 10
+
+    static func of(_ address: IPAddress) -> UInt8 { address.isIPv4 ? ipv4 : ipv6 }
+}
+
+extension IPAddress {
+    /// Its 4 or 16 bytes, as the kernel has them.
+    var wireBytes: [UInt8] { isIPv4 ? Array(bytes.suffix(4)) : bytes }
 }
 
 /// One message: its header's fields and the bytes behind the header.
@@ -59,12 +79,7 @@ struct NetlinkMessage {
         type: UInt16, flags: UInt16, sequence: UInt32, fixed: [UInt8], attributes: [(type: UInt16, bytes: [UInt8])] = []
     ) -> [UInt8] {
         var body = fixed
-        for attribute in attributes {
-            append(UInt16(attribute.bytes.count + 4), to: &body)
-            append(attribute.type, to: &body)
-            body += attribute.bytes
-            body += [UInt8](repeating: 0, count: padding(attribute.bytes.count))
-        }
+        append(attributes, to: &body)
         var message: [UInt8] = []
         append(UInt32(body.count + headerSize), to: &message)
         append(type, to: &message)
@@ -72,6 +87,27 @@ struct NetlinkMessage {
         append(sequence, to: &message)
         append(UInt32(0), to: &message)
         return message + body
+    }
+
+    /// The bytes of a number in host order.
+    static func bytes<Number: FixedWidthInteger>(_ number: Number) -> [UInt8] {
+        withUnsafeBytes(of: number) { Array($0) }
+    }
+
+    /// The bytes of an attribute that is made of others.
+    static func nested(_ attributes: [(type: UInt16, bytes: [UInt8])]) -> [UInt8] {
+        var bytes: [UInt8] = []
+        append(attributes, to: &bytes)
+        return bytes
+    }
+
+    private static func append(_ attributes: [(type: UInt16, bytes: [UInt8])], to body: inout [UInt8]) {
+        for attribute in attributes {
+            append(UInt16(attribute.bytes.count + 4), to: &body)
+            append(attribute.type, to: &body)
+            body += attribute.bytes
+            body += [UInt8](repeating: 0, count: padding(attribute.bytes.count))
+        }
     }
 
     /// Appends a number in host order.

@@ -19,11 +19,15 @@ public struct NetworkInterface: Sendable, Hashable {
     public var peerIndex: UInt32?
     /// The number that this namespace knows the peer's namespace by; nil when it is this one.
     public var peerNamespace: Int32?
+    /// A note that somebody left on it; nil without one.
+    public var alias: String?
+    /// What a VXLAN device is set to; nil for other kinds.
+    public var vxlan: VXLANSettings?
 
     public init(
         index: UInt32, name: String, address: MACAddress? = nil, kind: String? = nil, isUp: Bool = true,
         isLoopback: Bool = false, mtu: UInt32 = 1500, masterIndex: UInt32? = nil, peerIndex: UInt32? = nil,
-        peerNamespace: Int32? = nil
+        peerNamespace: Int32? = nil, alias: String? = nil, vxlan: VXLANSettings? = nil
     ) {
         self.index = index
         self.name = name
@@ -35,6 +39,8 @@ public struct NetworkInterface: Sendable, Hashable {
         self.masterIndex = masterIndex
         self.peerIndex = peerIndex
         self.peerNamespace = peerNamespace
+        self.alias = alias
+        self.vxlan = vxlan
     }
 }
 
@@ -46,9 +52,11 @@ enum LinkAttribute {
     static let link: UInt16 = 5
     static let master: UInt16 = 10
     static let info: UInt16 = 18
+    static let alias: UInt16 = 20
     static let linkNamespace: UInt16 = 37
     static let targetNamespace: UInt16 = 46
     static let infoKind: UInt16 = 1
+    static let infoData: UInt16 = 2
 }
 
 extension NetworkInterface {
@@ -74,6 +82,7 @@ extension NetworkInterface {
             kind: info?.text(LinkAttribute.infoKind), isUp: flags & 1 != 0, isLoopback: flags & 8 != 0,
             mtu: attributes.number(LinkAttribute.mtu) ?? 0, masterIndex: attributes.number(LinkAttribute.master),
             peerIndex: attributes.number(LinkAttribute.link),
-            peerNamespace: attributes.number(LinkAttribute.linkNamespace))
+            peerNamespace: attributes.number(LinkAttribute.linkNamespace), alias: attributes.text(LinkAttribute.alias),
+            vxlan: info.flatMap { VXLANSettings($0) })
     }
 }

@@ -18,6 +18,17 @@ public struct Route: Sendable, Hashable {
         public static let prohibit = Kind(rawValue: 8)
     }
 
+    /// Who made a route (RTPROT_*); the kernel lets anybody claim any.
+    public struct Origin: RawRepresentable, Sendable, Hashable {
+        public let rawValue: UInt8
+
+        public init(rawValue: UInt8) { self.rawValue = rawValue }
+
+        public static let unspecified = Origin(rawValue: 0)
+        public static let kernel = Origin(rawValue: 2)
+        public static let boot = Origin(rawValue: 3)
+    }
+
     /// The main table's number (RT_TABLE_MAIN).
     public static let mainTable: UInt32 = 254
 
@@ -33,10 +44,14 @@ public struct Route: Sendable, Hashable {
     public var kind: Kind
     /// The metric: of equal destinations the lowest wins.
     public var priority: UInt32
+    public var origin: Origin
+    /// The largest packet that it takes; nil: what the interface does.
+    public var mtu: UInt32?
 
     public init(
         destination: CIDR, interfaceIndex: UInt32?, gateway: IPAddress? = nil, preferredSource: IPAddress? = nil,
-        table: UInt32 = mainTable, kind: Kind = .unicast, priority: UInt32 = 0
+        table: UInt32 = mainTable, kind: Kind = .unicast, priority: UInt32 = 0, origin: Origin = .boot,
+        mtu: UInt32? = nil
     ) {
         self.destination = destination
         self.interfaceIndex = interfaceIndex
@@ -45,6 +60,8 @@ public struct Route: Sendable, Hashable {
         self.table = table
         self.kind = kind
         self.priority = priority
+        self.origin = origin
+        self.mtu = mtu
     }
 
     /// Whether it leads to every address of its family.
@@ -52,15 +69,18 @@ public struct Route: Sendable, Hashable {
 }
 
 /// RTA_* (include/uapi/linux/rtnetlink.h).
-private enum RouteAttribute {
+enum RouteAttribute {
     static let destination: UInt16 = 1
     static let outInterface: UInt16 = 4
     static let gateway: UInt16 = 5
     static let priority: UInt16 = 6
     static let preferredSource: UInt16 = 7
+    static let metrics: UInt16 = 8
     static let hops: UInt16 = 9
     static let table: UInt16 = 15
     static let via: UInt16 = 18
+    /// Among the metrics (RTAX_MTU).
+    static let mtu: UInt16 = 2
 }
 
 extension Route {
@@ -71,7 +91,7 @@ extension Route {
 
     /// The request's attribute for one destination.
     static func destinationAttribute(_ address: IPAddress) -> (type: UInt16, bytes: [UInt8]) {
-        (RouteAttribute.destination, address.isIPv4 ? Array(address.bytes.suffix(4)) : address.bytes)
+        (RouteAttribute.destination, address.wireBytes)
     }
 
     /// RTM_F_CLONED: not a route but what was learned for one destination.
@@ -82,8 +102,8 @@ extension Route {
         var cursor = ByteCursor(message.payload)
         guard let family = cursor.take(UInt8.self), family == Family.ipv4 || family == Family.ipv6,
             let length = cursor.take(UInt8.self), cursor.take(count: 2) != nil,
-            let shortTable = cursor.take(UInt8.self),
-            cursor.take(count: 2) != nil, let kind = cursor.take(UInt8.self), let flags = cursor.take(UInt32.self),
+            let shortTable = cursor.take(UInt8.self), let origin = cursor.take(UInt8.self),
+            cursor.take(UInt8.self) != nil, let kind = cursor.take(UInt8.self), let flags = cursor.take(UInt32.self),
             keepCloned || flags & Self.clonedFlag == 0
         else { return nil }
         let attributes = NetlinkAttributes(cursor.rest)
@@ -95,7 +115,10 @@ extension Route {
             destination: destination, interfaceIndex: hop.index, gateway: hop.gateway,
             preferredSource: attributes.bytes(RouteAttribute.preferredSource).flatMap { IPAddress(bytes: $0) },
             table: attributes.number(RouteAttribute.table) ?? UInt32(shortTable), kind: Kind(rawValue: kind),
-            priority: attributes.number(RouteAttribute.priority) ?? 0)
+            priority: attributes.number(RouteAttribute.priority) ?? 0, origin: Origin(rawValue: origin),
+            mtu: attributes.bytes(RouteAttribute.metrics).flatMap {
+                NetlinkAttributes($0).number(RouteAttribute.mtu)
+            })
     }
 
     private static func firstHop(_ attributes: NetlinkAttributes) -> (index: UInt32?, gateway: IPAddress?) {

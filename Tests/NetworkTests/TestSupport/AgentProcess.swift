@@ -34,9 +34,11 @@ final class AgentProcess: Sendable {
         source = apiServer.map { ["--kubeconfig", $0.kubeconfig] } ?? ["--manifests", manifests.path]
         self.node = lab.node(node)
         self.manifests = manifests
-        bpffs = "\(lab.bpffs)/apus"
-        socket = "\(lab.directory)/apus.sock"
-        log = "\(lab.directory)/apusd.log"
+        // The agents of one lab share its directory.
+        let name = node == "node-a" ? "" : "-\(node)"
+        bpffs = "\(lab.bpffs)/apus\(name)"
+        socket = "\(lab.directory)/apus\(name).sock"
+        log = "\(lab.directory)/apusd\(name).log"
         state = Mutex(State(options: options))
     }
 
@@ -138,6 +140,7 @@ extension AgentProcess {
     }
 
     /// Runs `apusd cleanup`.
+    @discardableResult
     func cleanUp() async throws -> ProcessResult {
         let command = [try BuiltProducts.path(of: "apusd"), "cleanup", "--bpffs", bpffs, "--socket", socket]
         return try await node.run(command, covered: false)

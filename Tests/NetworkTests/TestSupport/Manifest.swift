@@ -6,14 +6,32 @@ enum Manifest {
     /// A running pod of a lab host.
     static func pod(
         _ host: LabHost, namespace: String = "default", name: String? = nil, uid: String? = nil,
-        labels: [String: String] = [:]
+        labels: [String: String] = [:], node: String = "node-a"
     ) -> String {
-        pod(name ?? host.name, namespace: namespace, uid: uid, labels: labels, addresses: host.addresses)
+        pod(
+            name ?? host.name, namespace: namespace, uid: uid, labels: labels, node: node, addresses: host.addresses)
     }
 
-    /// A running pod of `node-a`.
+    /// A Node with the addresses and ranges that a lab's node has.
+    static func node(_ plan: NodePlan) -> String {
+        let addresses = plan.addresses.map { "{type: InternalIP, address: \"\($0)\"}" }
+        return """
+            apiVersion: v1
+            kind: Node
+            metadata: {name: \(plan.name), uid: uid-\(plan.name)}
+            spec:
+              podCIDR: "\(plan.podRanges[0])"
+              podCIDRs: [\(plan.podRanges.map { "\"\($0)\"" }.joined(separator: ", "))]
+            status:
+              addresses: [\(addresses.joined(separator: ", "))]
+
+            """
+    }
+
+    /// A running pod of `node-a`, or another node.
     static func pod(
         _ name: String, namespace: String = "default", uid: String? = nil, labels: [String: String] = [:],
+        node: String = "node-a",
         addresses: [IPAddress]
     ) -> String {
         """
@@ -25,7 +43,7 @@ enum Manifest {
           uid: \(uid ?? "uid-\(name)")
           labels: {\(labels.map { "\($0.key): \($0.value)" }.joined(separator: ", "))}
         spec:
-          nodeName: node-a
+          nodeName: \(node)
           containers: [{name: main, image: none}]
         status:
           phase: Running

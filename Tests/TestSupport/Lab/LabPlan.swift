@@ -8,11 +8,14 @@ public struct LabPlan: Sendable {
     public var outside: [HostPlan]
     /// Hosts in pairs joined by one bare veth, without a node, fabric or route: what a bench compares with.
     public var pairs: [PairPlan]
+    /// Whether the network between the nodes, and all hosts on it, know the way to each node's pods.
+    public var routesPods: Bool
 
-    public init(nodes: [NodePlan] = [], outside: [HostPlan] = [], pairs: [PairPlan] = []) {
+    public init(nodes: [NodePlan] = [], outside: [HostPlan] = [], pairs: [PairPlan] = [], routesPods: Bool = true) {
         self.nodes = nodes
         self.outside = outside
         self.pairs = pairs
+        self.routesPods = routesPods
     }
 
     /// One node, `node-a`, with pods numbered from 10.244.1.10 and fd00:10:244:1::a, and one outside host, `outside`.

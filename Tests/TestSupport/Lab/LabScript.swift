@@ -92,7 +92,9 @@ extension LabScript {
         for (index, uplink) in uplinks.enumerated() {
             connect(uplink.0, addresses: uplink.1, port: "port\(index)")
         }
-        for node in plan.nodes { route(node.podRanges.map(\.description), via: node.addresses, in: plan) }
+        for node in plan.nodes where plan.routesPods {
+            route(node.podRanges.map(\.description), via: node.addresses, in: plan)
+        }
         for host in plan.outside {
             guard !host.moreAddresses.isEmpty else { continue }
             add(in: host.name, host.moreAddresses.map { "address add \(CIDR(host: $0)) dev lo" })
