@@ -72,7 +72,8 @@ struct apus_translation_key {
 struct apus_translation {
 	struct apus_address backend;
 	__u16 backend_port;
-	__u8 padding[6];
+	__u16 padding;
+	__u32 backend_index; // where it was in `backends`; 0: not known, or of an answer's translation
 };
 
 _Static_assert(sizeof(struct apus_translation_key) == 40, "translation key layout");

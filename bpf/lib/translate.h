@@ -76,6 +76,24 @@ ALWAYS_INLINE _Bool is_answer_to_node(const struct flow *flow)
 	       flow->found.connection->flags & APUS_CONNECTION_FROM_OUTSIDE && continues(flow);
 }
 
+// Whether the backend of a translation is one no more. Another one may have its index by now.
+ALWAYS_INLINE _Bool has_left(const struct apus_translation *known, __u8 protocol)
+{
+	const struct apus_backend *backend = backend_at(known->backend_index);
+
+	return known->backend_index &&
+	       !(backend && backend->protocol == protocol && backend->port == known->backend_port &&
+		 address_equal(&backend->address, &known->backend));
+}
+
+// Whether a datagram goes to another backend than those before it, as theirs has left. A datagram begins anew at any
+// time, a TCP connection can't: its backend may still end it.
+ALWAYS_INLINE _Bool has_to_move(const struct flow *flow, const struct apus_translation *known)
+{
+	return flow->packet.protocol == IPPROTO_UDP && flow->service && !is_from_outside(flow) &&
+	       has_left(known, IPPROTO_UDP);
+}
+
 // Whether the packet goes on to the backend that its ports were translated to before.
 ALWAYS_INLINE enum translation_state follow_known(struct flow *flow, const struct apus_translation_key *key,
 						  const struct apus_translation *known)
@@ -84,7 +102,7 @@ ALWAYS_INLINE enum translation_state follow_known(struct flow *flow, const struc
 	flow->frontend_port = key->frontend_port;
 	aim_at(flow, &known->backend, known->backend_port);
 	// A closed one has stragglers: they go where the connection was, not to another backend.
-	if (is_own(flow))
+	if (is_own(flow) && likely(!has_to_move(flow, known)))
 		return TRANSLATION_KNOWN;
 	if (is_answer_to_node(flow))
 		return TRANSLATION_ANSWER;
@@ -136,17 +154,17 @@ COLD int find_translation(struct flow *flow)
 // which the packet's own connection is live is the packet's, too: the record of its translation was evicted. The one of
 // a client with affinity comes first, and its port being taken is no reason for another: that would be a wrong one.
 ALWAYS_INLINE enum apus_reason search_backend(struct flow *flow, const struct apus_service *service,
-					      struct picked_backend picked)
+					      struct picked_backend *picked)
 {
 	enum apus_reason reason = APUS_REASON_NO_BACKEND;
 	__u32 number = bpf_get_prandom_u32();
 
 	for (int i = 0; i < BACKEND_TRIES; i++) {
-		if (i || !picked.backend)
-			picked = service_pick(service, is_from_outside(flow), number, i);
-		if (!picked.backend)
+		if (i || !picked->backend)
+			*picked = service_pick(service, is_from_outside(flow), number, i);
+		if (!picked->backend)
 			return reason;
-		aim_at(flow, &picked.backend->address, picked.backend->port);
+		aim_at(flow, &picked->backend->address, picked->backend->port);
 		if (!is_from_outside(flow) && address_equal(&flow->packet.source, &flow->packet.destination))
 			continue;
 		if (is_own(flow) || !is_live(flow))
@@ -174,11 +192,12 @@ COLD int open_translation(struct flow *flow, __u32 preferred)
 	flow->packet.destination = flow->frontend;
 	flow->packet.destination_port = flow->frontend_port;
 	translation_key(&flow->packet, &key);
-	reason = search_backend(flow, flow->service, picked);
+	reason = search_backend(flow, flow->service, &picked);
 	if (reason)
 		return reason;
 	fresh.backend = flow->packet.destination;
 	fresh.backend_port = flow->packet.destination_port;
+	fresh.backend_index = picked.index;
 	return translation_record(&key, &fresh) < 0 ? APUS_REASON_CONNECTION_FAILED : APUS_REASON_NONE;
 }
 
