@@ -3,6 +3,7 @@ internal import Datapath
 internal import Flows
 internal import HubbleServer
 internal import FoundationEssentials
+internal import Glibc
 internal import Kubernetes
 internal import KubernetesAPI
 internal import LinuxKernel
@@ -133,10 +134,7 @@ public struct Agent: Sendable {
 
     /// Makes the directory of the CLI's socket.
     private func makeSocketDirectory() throws {
-        guard let slash = configuration.socket.lastIndex(of: "/"), slash != configuration.socket.startIndex else {
-            return
-        }
-        let directory = String(configuration.socket[..<slash])
+        guard let directory = Self.directory(of: configuration.socket) else { return }
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
     }
 
@@ -192,7 +190,21 @@ public struct Agent: Sendable {
     /// Removes a dead agent's sockets and what it noted of attached pods; returns the sockets that there were.
     private static func removeRunFiles(_ sockets: [String]) -> [String] {
         if let socket = sockets.first { AttachmentStore(socket: socket).removeAll() }
-        return sockets.filter(StaleSocket.remove)
+        let removed = sockets.filter(StaleSocket.remove)
+        if let socket = sockets.first { removeSocketDirectory(socket) }
+        return removed
+    }
+
+    /// Removes the directory that agents make for their sockets, once nothing is in it any more. It is ours by its name
+    /// only: no other directory that a socket was put into is removed.
+    static func removeSocketDirectory(_ socket: String) {
+        guard let directory = directory(of: socket), directory.hasSuffix("/apus") else { return }
+        rmdir(directory)
+    }
+
+    private static func directory(of socket: String) -> String? {
+        guard let slash = socket.lastIndex(of: "/"), slash != socket.startIndex else { return nil }
+        return String(socket[..<slash])
     }
 }
 

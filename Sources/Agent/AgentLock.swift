@@ -1,20 +1,21 @@
-internal import Glibc
+internal import LinuxKernel
 
-/// Keeps a second agent, or a cleanup, off the same pins: two writers would undo each other's work. The kernel lets go of the lock with
-/// the process, however that ends.
+/// Keeps a second agent, or a cleanup, off the same pins: two writers would undo each other's work. The kernel lets go of
+/// the lock with the process, however that ends.
 struct AgentLock: ~Copyable {
-    private let descriptor: Int32
+    private let directory: FileDescriptor
 
     /// Takes the lock of a directory; fails where an agent holds it.
-    init(directory: String) throws(AgentFailure) {
-        let descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw AgentFailure("\(directory) can't be opened") }
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            close(descriptor)
-            throw AgentFailure("an agent works with \(directory): stop it first, or name another --bpffs")
+    init(directory path: String) throws(AgentFailure) {
+        let isFree: Bool
+        do throws(KernelError) {
+            directory = try FileDescriptor.openDirectory(path)
+            isFree = try directory.lock()
+        } catch {
+            throw AgentFailure("\(path) can't be opened: \(error)")
         }
-        self.descriptor = descriptor
+        guard isFree else {
+            throw AgentFailure("an agent works with \(path): stop it first, or name another --bpffs")
+        }
     }
-
-    deinit { close(descriptor) }
 }

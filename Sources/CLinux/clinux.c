@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -37,6 +38,11 @@ int clinux_close(int fd)
 int clinux_duplicate(int fd)
 {
 	return RESULT(fcntl(fd, F_DUPFD_CLOEXEC, 3));
+}
+
+int clinux_lock(int fd)
+{
+	return RESULT(flock(fd, LOCK_EX | LOCK_NB));
 }
 
 ssize_t clinux_read(int fd, void *buffer, size_t size)

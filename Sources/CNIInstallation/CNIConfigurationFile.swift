@@ -39,5 +39,12 @@ struct CNIConfigurationText: Sendable, Hashable {
     var isLoopback: Bool { plugins == nil && text["type"]?.string == "loopback" }
 
     /// Whether our plugin is in it.
-    var hasOurs: Bool { (plugins ?? [text]).contains { $0["type"]?.string == CNIConfiguration.type } }
+    var hasOurs: Bool { !ours.isEmpty }
+
+    /// Whether our plugin in it asks the agent at a socket.
+    func asks(_ socket: String) -> Bool {
+        ours.contains { ($0["socket"]?.string ?? CNIConfiguration.defaultSocket) == socket }
+    }
+
+    private var ours: [JSONText] { (plugins ?? [text]).filter { $0["type"]?.string == CNIConfiguration.type } }
 }

@@ -48,7 +48,16 @@ public struct CNIInstaller: Sendable {
         return outcome
     }
 
-    /// Takes configuration and plugin away. Returns what it removed.
+    /// Takes configuration and plugin away if the configuration leads to the agent at the settings' socket: another
+    /// agent's are not touched, and neither is a plugin without a configuration, which may be anybody's. Returns what
+    /// it removed.
+    public func removeOwn() throws(CNIInstallationError) -> [String] {
+        let own = files().first { $0.name == settings.configurationName }
+        guard own?.content?.asks(settings.socket) ?? false else { return [] }
+        return try remove()
+    }
+
+    /// Takes configuration and plugin away, whichever agent they are for. Returns what it removed.
     ///
     /// The plugin stays where another file has it in its list: pods could not come up any more.
     public func remove() throws(CNIInstallationError) -> [String] {

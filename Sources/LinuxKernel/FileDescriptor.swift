@@ -16,6 +16,14 @@ public struct FileDescriptor: ~Copyable, Sendable {
         try LinuxKernel.duplicate(number)
     }
 
+    /// Takes the lock of the open file (flock) until it is closed. Returns whether nobody else has it.
+    public func lock() throws(KernelError) -> Bool {
+        let result = clinux_lock(number)
+        if result == -EWOULDBLOCK { return false }
+        try check(result, "lock")
+        return true
+    }
+
     /// Opens a file for reading.
     public static func openFile(_ path: String) throws(KernelError) -> FileDescriptor {
         FileDescriptor(owning: try check(clinux_open(path, O_RDONLY, 0), "open", path))

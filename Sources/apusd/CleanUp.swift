@@ -8,7 +8,7 @@ struct CleanUp: ParsableCommand {
         commandName: "cleanup",
         abstract: "Remove everything that Apus made on this node, and only that.",
         discussion: """
-            Run it when the agent is stopped; while one works with the pins, nothing is removed. Packets go on as the host's stack and other programs see fit. The sockets of an agent that died are removed too, unless somebody listens there, and so is the CNI plugin with its configuration.
+            Run it when the agent is stopped; while one works with the pins, nothing is removed. Packets go on as the host's stack and other programs see fit. The sockets of an agent that died are removed too, unless somebody listens there, and so is the CNI plugin with its configuration where that names this --socket. What belongs to an agent with other pins and another socket stays.
 
             Example:
               apusd cleanup --bpffs /sys/fs/bpf/apus
@@ -28,7 +28,7 @@ struct CleanUp: ParsableCommand {
         print(pinned == 0 ? "nothing of Apus was pinned under \(path)" : "removed \(pinned) pins under \(path)")
         if removed.routes > 0 { print("removed \(removed.routes) routes to other nodes") }
         for overlay in removed.overlays { print("removed the interface \(overlay)") }
-        for file in try installer.remove() { print("removed \(file)") }
+        for file in try installer.removeOwn() { print("removed \(file)") }
         for socket in removed.sockets { print("removed the socket \(socket) of an agent that is gone") }
     }
 }

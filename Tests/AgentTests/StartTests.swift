@@ -29,6 +29,21 @@ import Testing
         _ = consume second
     }
 
+    @Test func theDirectoryOfSocketsGoesWhenItIsOursAndEmpty() throws {
+        let root = FileManager.default.temporaryDirectory.appendingPathComponent("apus-run-\(UUID())").path
+        defer { try? FileManager.default.removeItem(atPath: root) }
+        for name in ["apus", "others"] {
+            try FileManager.default.createDirectory(atPath: "\(root)/\(name)", withIntermediateDirectories: true)
+        }
+        func isThere(_ name: String) -> Bool { FileManager.default.fileExists(atPath: "\(root)/\(name)") }
+        try Data().write(to: URL(filePath: "\(root)/apus/notes"))
+        for socket in ["apus/apus.sock", "others/apus.sock"] { Agent.removeSocketDirectory("\(root)/\(socket)") }
+        #expect(isThere("apus") && isThere("others"))
+        try FileManager.default.removeItem(atPath: "\(root)/apus/notes")
+        Agent.removeSocketDirectory("\(root)/apus/apus.sock")
+        #expect(!isThere("apus") && isThere("others"))
+    }
+
     @Test func withoutRootItSaysThatRootIsNeeded() throws {
         let error = #expect(throws: AgentFailure.self) { try Requirements.checkUser(isRoot: false) }
         #expect(error?.description.hasPrefix("apusd needs root") == true)

@@ -167,6 +167,24 @@ import Testing
         #expect(try CNIInstaller(node.settings).remove().isEmpty)
     }
 
+    @Test func anotherAgentsStaysWhenThisOneIsCleanedAway() throws {
+        let node = try Node()
+        try node.write("10-primary.conflist", list)
+        _ = try node.install()
+        let before = node.everything
+        var other = node.settings
+        other.socket = "/run/other/apus.sock"
+        #expect(try CNIInstaller(other).removeOwn().isEmpty)
+        #expect(node.everything == before)
+        #expect(try CNIInstaller(node.settings).removeOwn().count == 2)
+        #expect(node.everything == ["bin", "net.d", "net.d/10-primary.conflist"])
+        // A plugin alone says nothing of whose it is.
+        _ = try node.install()
+        try FileManager.default.removeItem(atPath: node.settings.configuration)
+        #expect(try CNIInstaller(node.settings).removeOwn().isEmpty)
+        #expect(node.everything.contains("bin/apus-cni"))
+    }
+
     @Test func whatOthersMadeIsNeverOverwritten() throws {
         let node = try Node()
         try node.write("00-apus.conflist", list)

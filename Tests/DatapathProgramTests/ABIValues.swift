@@ -60,6 +60,7 @@ extension apus_reason {
     static let noLocalBackend = APUS_REASON_NO_LOCAL_BACKEND
     static let noSource = APUS_REASON_NO_SOURCE
     static let sourceRange = APUS_REASON_SOURCE_RANGE
+    static let invalidDestination = APUS_REASON_INVALID_DESTINATION
     static let connectionFailed = APUS_REASON_CONNECTION_FAILED
 }
 

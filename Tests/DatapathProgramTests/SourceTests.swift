@@ -17,6 +17,16 @@ struct SourceCase: Sendable, CustomTestStringConvertible {
 private let stranger = mac("02:00:00:00:00:99")
 private let linkLocal = ip("fe80::1")
 private let allNodes = ip("ff02::1")
+private let gateway = ip("10.244.1.254")
+private let nobody = mac("00:00:00:00:00:00")
+private let everybody = mac("ff:ff:ff:ff:ff:ff")
+
+extension Pod {
+    /// An ARP request to all on the link.
+    fileprivate func asks(_ sender: ARPPacket.End, _ target: ARPPacket.End) -> Packet {
+        Packet.ethernet(from: mac, to: everybody).arp(.request, from: sender, to: target)
+    }
+}
 
 @Suite("What a pod may send")
 struct SourceTests {
@@ -51,6 +61,78 @@ struct SourceTests {
         },
     ]
 
+    /// To everybody on the link; under an egress policy that lets nothing out.
+    static let resolutions: [SourceCase] = [
+        SourceCase("a question for the gateway", .passed) {
+            $0.asks(ARPPacket.End($0.mac, $0.v4), ARPPacket.End(nobody, gateway))
+        },
+        SourceCase("a probe of its own address", .passed) {
+            $0.asks(ARPPacket.End($0.mac, .unspecifiedIPv4), ARPPacket.End(nobody, $0.v4))
+        },
+        SourceCase("its own address announced", .passed) {
+            $0.asks(ARPPacket.End($0.mac, $0.v4), ARPPacket.End(nobody, $0.v4))
+        },
+        SourceCase("an answer", .passed) {
+            $0.frame().arp(.reply, from: ARPPacket.End($0.mac, $0.v4), to: ARPPacket.End($0.hostMAC, gateway))
+        },
+        SourceCase("the gateway's address announced", .dropped(leaving: .invalidSource)) {
+            $0.asks(ARPPacket.End($0.mac, gateway), ARPPacket.End(nobody, gateway))
+        },
+        SourceCase("the gateway's address as an answer", .dropped(leaving: .invalidSource)) {
+            $0.frame().arp(.reply, from: ARPPacket.End($0.mac, gateway), to: ARPPacket.End($0.hostMAC, gateway))
+        },
+        SourceCase("its own address at another hardware address", .dropped(leaving: .invalidSourceMAC)) {
+            $0.asks(ARPPacket.End(stranger, $0.v4), ARPPacket.End(nobody, gateway))
+        },
+        SourceCase("from another hardware address", .dropped(leaving: .invalidSourceMAC)) {
+            Packet.ethernet(from: stranger, to: everybody)
+                .arp(.request, from: ARPPacket.End($0.mac, $0.v4), to: ARPPacket.End(nobody, gateway))
+        },
+    ]
+
+    @Test("A pod answers for its own addresses only", arguments: resolutions)
+    func resolution(_ row: SourceCase) throws {
+        let datapath = try DatapathFixture()
+        try datapath.set(.denyAll)
+        let pod = try datapath.addPod(egress: HandMadePolicy.denyAll.id)
+        #expect(try datapath.run(row.packet(pod), on: .fromPod(pod)) == row.fate)
+        // What the host says is its own.
+        #expect(try datapath.run(row.packet(pod), on: .toPod(pod)) == .passed)
+    }
+
+    @Test("ARP that is cut off or of other networks is dropped")
+    func brokenResolution() throws {
+        let datapath = try DatapathFixture()
+        let pod = try datapath.addPod()
+        let whole = pod.asks(ARPPacket.End(pod.mac, pod.v4), ARPPacket.End(nobody, gateway)).bytes
+        for length in 14..<42 {
+            #expect(try datapath.run(Array(whole[..<length]), on: .fromPod(pod)) == .dropped(leaving: .truncated))
+        }
+        for (place, value) in [(15, 6), (16, 0x86), (18, 8), (19, 16)] as [(Int, UInt8)] {
+            var other = whole
+            other[place] = value
+            #expect(try datapath.run(other, on: .fromPod(pod)) == .dropped(leaving: .malformed))
+        }
+        try datapath.remove(pod)
+        #expect(try datapath.run(whole, on: .fromPod(pod)) == .dropped(leaving: .unknownEndpoint))
+    }
+
+    @Test("What a bridge floods is dropped, what is for all or for the pod's link is not", arguments: Family.allCases)
+    func flooded(_ family: Family) throws {
+        let datapath = try DatapathFixture()
+        let (pod, other) = (try datapath.addPod(), try datapath.addPod())
+        let frame = Packet.ethernet(from: pod.hostMAC, to: other.mac)
+        let flooded = frame.ip(from: family.outside, to: other[family]).udp(from: 1, to: 2)
+        #expect(try datapath.run(flooded, on: .toPod(pod)) == .dropped(entering: .invalidDestination))
+        let group = family == .v4 ? ip("224.0.0.251") : ip("ff02::fb")
+        let toGroup = frame.ip(from: family.outside, to: group).udp(from: 1, to: 2)
+        #expect(try datapath.run(toGroup, on: .toPod(pod)) == .passed)
+        let toAll = Packet.ethernet(from: pod.hostMAC, to: everybody).ip(from: family.outside, to: other[family])
+        #expect(try datapath.run(toAll.udp(from: 1, to: 2), on: .toPod(pod)) == .passed)
+        let toLink = frame.ip(from: linkLocal, to: ip("fe80::9")).echo()
+        #expect(try datapath.run(toLink, on: .toPod(pod)) == .passed)
+    }
+
     /// Under an egress policy that lets nothing out.
     static let neighbours: [SourceCase] = [
         SourceCase("a solicitation during duplicate address detection", .passed) {
@@ -62,6 +144,19 @@ struct SourceTests {
         },
         SourceCase("an advertisement to a link-local address", .passed) {
             $0.sends(to: linkLocal, ttl: 255).neighbourAdvertisement(of: $0.v6, at: $0.mac)
+        },
+        SourceCase("an advertisement of its link-local address", .passed) {
+            $0.frame().ip(from: linkLocal, to: allNodes, ttl: 255).neighbourAdvertisement(of: linkLocal, at: $0.mac)
+        },
+        SourceCase("an advertisement of another's address, from its own", .dropped(leaving: .invalidSource)) {
+            $0.sends(to: linkLocal, ttl: 255).neighbourAdvertisement(of: ip("fd00::77"), at: $0.mac)
+        },
+        SourceCase("an advertisement of another's address, from link-local", .dropped(leaving: .invalidSource)) {
+            $0.frame().ip(from: linkLocal, to: allNodes, ttl: 255)
+                .neighbourAdvertisement(of: ip("fd00::77"), at: $0.mac)
+        },
+        SourceCase("an advertisement without a target", .dropped(leaving: .truncated)) {
+            $0.sends(to: linkLocal, ttl: 255).icmp(type: 136)
         },
         SourceCase("a router solicitation", .passed) {
             $0.frame().ip(from: linkLocal, to: ip("ff02::2"), ttl: 255).icmp(type: 133)

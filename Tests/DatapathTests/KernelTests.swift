@@ -83,6 +83,35 @@ import Testing
         #expect(try kernel.verify(tables).isEmpty)
     }
 
+    @Test("A start that ends in the middle of the switch has switched: the next one goes on with the new maps")
+    func interruptedSwitch() throws {
+        let node = try KernelNode()
+        let cgroup = try TestCgroup()
+        try node.start().kernel.attachSockets(cgroup: cgroup.path)
+        try node.writeConnections(10)
+        let ids = try node.mapIDs()
+        var options = node.options
+        options.capacities.slots = 512
+        options.capacities.connections = 2048
+        do {
+            let kernel = try DatapathKernel(options)
+            var tables = node.emptyTables(options)
+            try kernel.adopt(into: &tables)
+            try node.want(&tables)
+            #expect(kernel.program(&tables, now: 1 << 40).isComplete)
+            try kernel.switchMaps()
+        }
+        let switched = try node.mapIDs()
+        #expect(switched["connections"] != ids["connections"])
+        #expect(node.pins.names(in: node.pins.nextMaps).isEmpty)
+        // The programs run on the new maps already: what they see is kept.
+        try node.writeConnections(12)
+        let (kernel, tables) = try node.start(options)
+        #expect(try node.mapIDs() == switched)
+        #expect(try node.connectionCount() == 12)
+        #expect(try kernel.verify(tables).isEmpty)
+    }
+
     @Test("Maps of another ABI version are not read, and replaced")
     func otherABI() throws {
         let node = try KernelNode()
@@ -150,12 +179,12 @@ import Testing
         let kernel = try DatapathKernel(node.options)
         try hold("198.51.100.1", [(1, 100)])
         try hold("198.51.100.2", [(1, 900)])
-        try kernel.copyLearnedFromPrevious()
+        try kernel.copyLearnedFromFormer()
         // Renewed, learned under another name, renewed for less, and new.
         try hold("198.51.100.1", [(1, 200), (2, 300)])
         try hold("198.51.100.2", [(1, 800)])
         try hold("198.51.100.3", [(2, 400)])
-        try kernel.copyLearnedFromPrevious()
+        try kernel.copyLearnedFromFormer()
         let held = try kernel.box("learned_addresses").map.learnedAddresses().map {
             $0.value.learned.map(\.end_ns).sorted()
         }

@@ -20,6 +20,7 @@ enum KeptLabs {
               sudo env PATH="\(NodeAgent.binaries):$PATH" \\
                 APUS_BPFFS=\(agent.bpffs) \\
                 APUS_SOCKET=\(agent.socket) \\
+                APUS_CNI_CONF_DIR=\(lab.directory)/net.d APUS_CNI_BIN_DIR=\(lab.directory)/cni-bin \\
                 nsenter --net=/run/netns/\(node) --wd=\(lab.directory) bash
 
             In that shell:

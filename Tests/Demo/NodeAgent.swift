@@ -23,10 +23,13 @@ final class NodeAgent: Sendable {
     /// The process id; nil before the first start.
     var pid: Int32? { running.withLock { $0?.pid } }
 
-    /// What makes `apus` find this agent instead of the machine's own.
+    /// What makes `apus` and `apusd` find this agent and its directories instead of the machine's own.
     var environment: [String: String] {
         let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin"
-        return ["APUS_BPFFS": bpffs, "APUS_SOCKET": socket, "PATH": "\(Self.binaries):\(path)"]
+        return [
+            "APUS_BPFFS": bpffs, "APUS_SOCKET": socket, "APUS_CNI_CONF_DIR": "\(lab.directory)/net.d",
+            "APUS_CNI_BIN_DIR": "\(lab.directory)/cni-bin", "PATH": "\(Self.binaries):\(path)",
+        ]
     }
 
     /// The directory of `apusd` and `apus`.
@@ -40,7 +43,8 @@ final class NodeAgent: Sendable {
 
     /// The whole command line, for a shell in the lab's directory that has the environment.
     var restartCommand: String {
-        "apusd --node \(Shop.node) --manifests manifests --cgroup \(lab.node(Shop.node).cgroup) >>apusd.log 2>&1"
+        "apusd --node \(Shop.node) --manifests manifests --cgroup \(lab.node(Shop.node).cgroup) "
+            + "--uplink \(lab.node(Shop.node).interface) >>apusd.log 2>&1"
     }
 
     /// Starts it and waits until the kernel holds what the manifests say.

@@ -177,11 +177,10 @@ struct DirectorySourceTests {
         #expect(await harness.afterSignal() == ["+a2"])
     }
 
-    @Test("a file that can't be read is told, and keeps what it had; a link to nothing is no file")
+    @Test("a file that can't be read is told, and keeps what it had")
     func unreadable() async throws {
         let directory = try TemporaryDirectory()
         try directory.write("a.yaml", Self.pod("a"))
-        try directory.link("dangling.yaml", to: "nowhere")
         var harness = Harness(directory)
         #expect(await harness.untilSynced() == ["+a1"])
         try directory.remove("a.yaml")
@@ -194,6 +193,25 @@ struct DirectorySourceTests {
         try directory.write("a.yaml", Self.pod("a", 2))
         #expect(await harness.afterSignal() == ["forgiven a.yaml"])
         #expect(await harness.next() == ["+a2"])
+    }
+
+    @Test("a link whose file is gone is told, and keeps what it had; a link that is removed takes it along")
+    func danglingLink() async throws {
+        let directory = try TemporaryDirectory()
+        try directory.write(".pod", Self.pod("a"))
+        try directory.link("a.yaml", to: ".pod")
+        var harness = Harness(directory)
+        #expect(await harness.untilSynced() == ["+a1"])
+        try directory.remove(".pod")
+        #expect(
+            await harness.afterSignal() == [
+                "a.yaml: is a link to .pod, which is not there (the last good version stays in force)"
+            ])
+        try directory.write(".pod", Self.pod("a", 2))
+        #expect(await harness.afterSignal() == ["forgiven a.yaml"])
+        #expect(await harness.next() == ["+a2"])
+        try directory.remove("a.yaml")
+        #expect(await harness.afterSignal() == ["-a"])
     }
 
     @Test("a directory that is missing is told, and not taken for an empty one; that is forgiven when it is back")

@@ -105,6 +105,14 @@ extension AgentLifeTests {
                 }
                 for pod in pods { try await runtime.del(pod) }
                 await agent.kill()
+                // Of an agent with other pins and another socket, what is here is not.
+                let elsewhere = try await apusd(
+                    agent.node,
+                    ["cleanup", "--bpffs", agent.bpffs + "-other", "--socket", agent.socket + ".other"]
+                        + places.directories)
+                #expect(elsewhere.succeeded && !elsewhere.output.contains("removed"), "\(elsewhere)")
+                #expect(places.names == ["00-apus.conflist"])
+                #expect(FileManager.default.fileExists(atPath: "\(places.programs)/apus-cni"))
                 let cleaned = try await apusd(
                     agent.node,
                     ["cleanup", "--bpffs", agent.bpffs, "--socket", agent.socket] + places.directories)

@@ -25,6 +25,7 @@ enum APUS_CLOSED_ENUM apus_reason {
 	APUS_REASON_NO_LOCAL_BACKEND, // the Service serves clients from outside on nodes with an endpoint only
 	APUS_REASON_NO_SOURCE, // the node has no address or no free port to send to the backend from
 	APUS_REASON_SOURCE_RANGE, // the Service's load balancer is not for this client
+	APUS_REASON_INVALID_DESTINATION, // to a pod's interface, for an address that is not the pod's
 	APUS_REASON_COUNT,
 };
 

@@ -1,6 +1,7 @@
 // What happens at a pod's host-side interface.
 #pragma once
 
+#include "arp.h"
 #include "ask.h"
 #include "path.h"
 #include "refuse.h"
@@ -21,6 +22,21 @@ ALWAYS_INLINE enum apus_reason prepare_opening(struct __sk_buff *skb, struct flo
 	if (!flow->frontend_port)
 		note_socket_frontend(skb, flow);
 	return APUS_REASON_NONE;
+}
+
+// Whether what the packet would go on with, without an answer so far, was opened when its destination was no Service's
+// yet. Segments of a connection whose opening is not seen again can't begin one with a backend.
+COLD int is_older_than_service(struct flow *flow)
+{
+	const struct apus_service *service;
+
+	if (!flow || !flow->found.connection || flow->found.connection->flags & APUS_CONNECTION_TRANSLATED)
+		return 0;
+	if (!is_from_opener(&flow->found) ||
+	    !(flow->packet.protocol == IPPROTO_UDP || is_connection_opening(&flow->packet)))
+		return 0;
+	service = service_find(&flow->packet.destination, flow->packet.destination_port, flow->packet.protocol);
+	return service && !is_not_for_sender(flow, service);
 }
 
 // The pod that sends. The connection mostly names it, and saves a look-up. Its slot may have gone to another pod since,
@@ -52,8 +68,10 @@ ALWAYS_INLINE int handle_from_pod(struct __sk_buff *skb, __u64 now)
 	int parsed = parse_packet(skb, &flow.packet);
 	int result;
 
-	if (parsed == PARSE_PASS)
-		return TCX_NEXT_PROGRAM;
+	if (unlikely(parsed == PARSE_PASS)) {
+		reason = check_arp(skb);
+		return reason ? drop_unparsed(skb, PARSE_DROP(reason), APUS_DIRECTION_EGRESS) : TCX_NEXT_PROGRAM;
+	}
 	if (unlikely(parsed != PARSE_PACKET))
 		return drop_unparsed(skb, parsed, APUS_DIRECTION_EGRESS);
 	if (likely(!is_special(&flow.packet)))
@@ -65,10 +83,16 @@ ALWAYS_INLINE int handle_from_pod(struct __sk_buff *skb, __u64 now)
 	if (unlikely(reason))
 		return drop_flow(&flow, reason, APUS_DIRECTION_EGRESS);
 	if (unlikely(is_special(&flow.packet))) {
+		reason = check_advertisement(skb, &flow.packet, flow.source.endpoint);
+		if (reason)
+			return drop_flow(&flow, reason, APUS_DIRECTION_EGRESS);
 		if (handle_special(skb, &flow, &result))
 			return result;
 		find_connection_of_special(&flow);
 	}
+	if (flow.found.connection && unlikely(flow.found.connection->flags & APUS_CONNECTION_UNANSWERED) &&
+	    is_older_than_service(&flow))
+		leave_connection(&flow);
 	if (!flow.found.connection) {
 		reason = prepare_opening(skb, &flow);
 		if (unlikely(reason)) {
@@ -99,6 +123,9 @@ ALWAYS_INLINE int handle_to_pod(struct __sk_buff *skb, __u64 now)
 	flow.destination = endpoint_of_interface(skb->ifindex);
 	if (unlikely(!flow.destination.endpoint))
 		return drop_flow(&flow, APUS_REASON_UNKNOWN_ENDPOINT, APUS_DIRECTION_INGRESS);
+	if (unlikely(!endpoint_owns(flow.destination.endpoint, &flow.packet.destination)) &&
+	    !is_for_link(skb, &flow.packet))
+		return drop_flow(&flow, APUS_REASON_INVALID_DESTINATION, APUS_DIRECTION_INGRESS);
 	if (handle_special(skb, &flow, &result))
 		return result;
 	find_connection(&flow);

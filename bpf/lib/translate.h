@@ -106,7 +106,8 @@ ALWAYS_INLINE _Bool is_cut_off(const struct flow *flow, const struct apus_transl
 	if (flow->packet.protocol != IPPROTO_UDP || !known->backend_index)
 		return 0;
 	backend = backend_at(known->backend_index);
-	return !backend || backend->port != known->backend_port || !address_equal(&backend->address, &known->backend);
+	return !backend || backend->protocol != IPPROTO_UDP || backend->port != known->backend_port ||
+	       !address_equal(&backend->address, &known->backend);
 }
 
 // Whether the packet goes on to the backend that its ports were translated to before.

@@ -51,20 +51,25 @@ ALWAYS_INLINE void translation_of(const struct apus_connection_key *connection_k
 	translation->backend_port = high ? connection_key->low_port : connection_key->high_port;
 }
 
-// The connection is answered. Where there is no room its translation stays disposable, which harms nothing else.
+// The connection is answered. Where there is no room its translation stays disposable, which harms nothing else. What
+// has been led elsewhere since stays so: the answer comes from a backend that the client had before.
 COLD int translation_answered(const struct apus_connection_key *connection_key,
 			      const struct apus_connection *connection)
 {
 	struct apus_translation_key key;
 	struct apus_translation translation;
-	const struct apus_translation *recorded;
+	const struct apus_translation *known;
 
 	if (!connection_key || !connection)
 		return 0;
 	translation_of(connection_key, connection, &key, &translation);
-	recorded = bpf_map_lookup_elem(&disposable_translations, &key);
-	if (recorded)
-		translation.backend_index = recorded->backend_index;
+	known = translation_find(&key);
+	if (known) {
+		if (known->backend_port != translation.backend_port ||
+		    !address_equal(&known->backend, &translation.backend))
+			return 0;
+		translation.backend_index = known->backend_index;
+	}
 	if (!bpf_map_update_elem(&translations, &key, &translation, BPF_ANY))
 		bpf_map_delete_elem(&disposable_translations, &key);
 	return 0;

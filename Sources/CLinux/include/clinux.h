@@ -10,6 +10,8 @@
 int clinux_open(const char *path, int flags, unsigned int mode);
 int clinux_close(int fd);
 int clinux_duplicate(int fd);
+/* -EWOULDBLOCK: somebody else has the lock. */
+int clinux_lock(int fd);
 ssize_t clinux_read(int fd, void *buffer, size_t size);
 int clinux_unlink(const char *path);
 ssize_t clinux_read_link(const char *path, char *buffer, size_t size);

@@ -18,6 +18,7 @@ public enum DropReason: UInt8, Sendable, Hashable, CaseIterable {
     case noLocalBackend
     case noSource
     case sourceRange
+    case invalidDestination
 
     /// The reason of the ABI; nil for the one that says that nothing was dropped.
     init?(_ reason: apus_reason) {
@@ -40,6 +41,7 @@ public enum DropReason: UInt8, Sendable, Hashable, CaseIterable {
         case .APUS_REASON_NO_LOCAL_BACKEND: self = .noLocalBackend
         case .APUS_REASON_NO_SOURCE: self = .noSource
         case .APUS_REASON_SOURCE_RANGE: self = .sourceRange
+        case .APUS_REASON_INVALID_DESTINATION: self = .invalidDestination
         }
     }
 
@@ -62,6 +64,7 @@ public enum DropReason: UInt8, Sendable, Hashable, CaseIterable {
         case .noLocalBackend: "no_local_backend"
         case .noSource: "no_source"
         case .sourceRange: "source_range"
+        case .invalidDestination: "invalid_destination"
         }
     }
 
@@ -84,6 +87,7 @@ public enum DropReason: UInt8, Sendable, Hashable, CaseIterable {
         case .noLocalBackend: "The Service's traffic from outside stays on nodes with an endpoint, and this is none."
         case .noSource: "The node has no address or no free port to send to the backend from."
         case .sourceRange: "The Service's load balancer is not for this client (loadBalancerSourceRanges)."
+        case .invalidDestination: "The packet came to a pod's interface and is for an address that is not the pod's."
         }
     }
 }

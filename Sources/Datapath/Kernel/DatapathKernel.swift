@@ -24,10 +24,9 @@ public final class DatapathKernel {
     var domainProgram: DomainProgram?
     /// Names of addresses that were not copied for another policy or to other maps, as those were full.
     public internal(set) var uncopiedNames: UInt64 = 0
-    /// Whether what was learned is copied from there as well.
-    private let copiesLearned: Bool
-    /// The data path's maps that are copied from those that are pinned when new ones take their place.
-    private let copied: [String]
+    /// The data path's own maps in whose place others are made, as far as those can hold what is in them. They are kept
+    /// open: their pins go before all of it is copied.
+    private(set) var former: [String: MapBox] = [:]
     /// Whether there are maps beside the ones in use.
     public private(set) var isBeside: Bool
     let programs: Programs
@@ -64,11 +63,13 @@ public final class DatapathKernel {
         maps = loader.maps
         isBeside = !pinned.isComplete
         previous = isBeside && pinned.isReadable ? PinnedTables(pins) : nil
-        copied = pinned.isReadable ? Self.connectionMaps : []
-        copiesLearned = pinned.hasLearned
         slots = try MappedArray(try Self.box("slots", in: loader.maps).map)
         backends = try MappedArray(try Self.box("backends", in: loader.maps).map)
-        if isBeside { try loader.pinBeside() }
+        if isBeside {
+            if pinned.isReadable { keepFormer(Self.connectionMaps) }
+            if pinned.hasLearned { keepFormer(Self.learnedMaps) }
+            try loader.pinBeside()
+        }
         try seedNames()
     }
 
@@ -103,35 +104,51 @@ public final class DatapathKernel {
     ///
     /// With new maps, call it when they hold what is wanted: packets are judged by them from here on.
     public func activate() throws {
-        if isBeside {
-            copyEntries()
-            if copiesLearned { try copyLearnedFromPrevious() }
-            try updateLinks()
-            // Those that came while the first copy ran.
-            copyEntries(onlyNew: true)
-            // The new programs run already, so this must not keep their maps from being adopted.
-            if copiesLearned { do { try copyLearnedFromPrevious() } catch { uncopiedNames += 1 } }
-            try pins.adoptNextMaps()
-            isBeside = false
-        } else {
-            try updateLinks()
-        }
+        guard isBeside else { return try updateLinks() }
+        try switchMaps()
+        finishCopies()
+    }
+
+    /// The programs and pins of an activation with new maps. From the first program that runs on them until their pins
+    /// are in place, the next start would throw them away with all that they have seen: nothing is done in between.
+    func switchMaps() throws {
+        copyEntries()
+        try copyLearnedFromFormer()
+        try updateLinks()
+        try pins.adoptNextMaps()
+        isBeside = false
+    }
+
+    /// Copies what came to the maps before these while the first copy ran.
+    private func finishCopies() {
+        copyEntries(onlyNew: true)
+        // The new programs run already: a failure must not look like one of the switch.
+        do { try copyLearnedFromFormer() } catch { uncopiedNames += 1 }
+        former = [:]
     }
 
     private static let connectionMaps = [
         "connections", "half_open", "translations", "disposable_translations", "affinities", "network_namespaces",
         "dns_questions",
     ]
+    private static let learnedMaps = ["learned_addresses", "learned_names"]
 
-    /// Live connections keep their state, and clients their backends, when only the size of a map changed.
-    private func copyEntries(onlyNew: Bool = false) {
-        let rule: BPFUpdateRule = onlyNew ? .onlyNew : .any
-        for name in copied {
+    private func keepFormer(_ names: [String]) {
+        for name in names {
             guard let old = try? BPFMap.open(pinned: pins.map(name)), let new = maps[name],
                 old.info.id != new.map.info.id, old.shape.keySize == new.map.shape.keySize,
                 old.shape.valueSize == new.map.shape.valueSize
             else { continue }
-            try? old.forEachEntry { key, value in try? new.map.update(key, value, rule: rule) }
+            former[name] = MapBox(old)
+        }
+    }
+
+    /// Live connections keep their state, and clients their backends, when only the size of a map changed.
+    private func copyEntries(onlyNew: Bool = false) {
+        let rule: BPFUpdateRule = onlyNew ? .onlyNew : .any
+        for name in Self.connectionMaps {
+            guard let old = former[name], let new = maps[name] else { continue }
+            try? old.map.forEachEntry { key, value in try? new.map.update(key, value, rule: rule) }
         }
     }
 

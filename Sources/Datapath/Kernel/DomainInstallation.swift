@@ -82,12 +82,9 @@ extension DatapathKernel {
 
     /// Takes over what the maps before these hold. Twice at an upgrade, as the old programs learn until they are
     /// replaced: the later end of each name counts.
-    func copyLearnedFromPrevious() throws {
-        guard let addresses = try? BPFMap.open(pinned: pins.map("learned_addresses")),
-            let names = try? BPFMap.open(pinned: pins.map("learned_names")),
-            addresses.info.id != (try box("learned_addresses").map.info.id)
-        else { return }
-        let missed = try learn(try addresses.learnedAddresses(), try names.learnedNames(), policy: { $0 })
+    func copyLearnedFromFormer() throws {
+        guard let addresses = former["learned_addresses"], let names = former["learned_names"] else { return }
+        let missed = try learn(try addresses.map.learnedAddresses(), try names.map.learnedNames(), policy: { $0 })
         uncopiedNames += UInt64(missed)
     }
 

@@ -73,7 +73,11 @@ struct DirectoryScanner {
     }
 
     private mutating func failed(_ name: String, _ code: Int32) -> Look? {
-        if code == ENOENT { return nil }
+        if code == ENOENT {
+            guard let target = FileStamp.linkTarget(directory + "/" + name) else { return nil }
+            known[name] = .unknown
+            return .changed(.unreadable(name: name, reason: "is a link to \(target), which is not there"))
+        }
         known[name] = .unknown
         return .changed(.unreadable(name: name, reason: FileStamp.reason(errno: code)))
     }

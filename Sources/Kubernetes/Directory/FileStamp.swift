@@ -36,6 +36,13 @@ struct FileStamp: Sendable, Hashable {
         return .success(stamp)
     }
 
+    /// Where a symbolic link leads, as it says itself; nil for anything else.
+    static func linkTarget(_ path: String) -> String? {
+        var bytes = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let count = readlink(path, &bytes, bytes.count)
+        return count < 0 ? nil : String(decoding: bytes[..<count].map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }
+
     /// Whether the two are of the same file in the same state, as far as the stamps go.
     func isSameFile(as other: FileStamp) -> Bool {
         device == other.device && inode == other.inode && size == other.size && modified == other.modified

@@ -139,10 +139,18 @@ extension AgentProcess {
         return try await node.run(command, covered: false)
     }
 
-    /// Runs `apusd cleanup`.
+    /// Where a container runtime of the lab would look for CNI configurations.
+    var cniConfigurations: String { "\(lab.directory)/net.d" }
+    /// And for plugins.
+    var cniPrograms: String { "\(lab.directory)/cni-bin" }
+
+    /// Runs `apusd cleanup`, away from the machine's own CNI configuration.
     @discardableResult
     func cleanUp() async throws -> ProcessResult {
-        let command = [try BuiltProducts.path(of: "apusd"), "cleanup", "--bpffs", bpffs, "--socket", socket]
+        let command = [
+            try BuiltProducts.path(of: "apusd"), "cleanup", "--bpffs", bpffs, "--socket", socket,
+            "--cni-conf-dir", cniConfigurations, "--cni-bin-dir", cniPrograms,
+        ]
         return try await node.run(command, covered: false)
     }
 
