@@ -41,6 +41,9 @@ public struct DatapathTables: Sendable {
     var heldEndpoints: [Int: Int] = [:]
     /// How many passes have left classes, or parts of policies in force, unwritten.
     var unsettledPasses = 0
+    /// How many entries of policies and peers passes have looked at: one change must cost what it touches, whatever the
+    /// size of the cluster.
+    package internal(set) var entriesLookedAt = 0
     /// Pods whose edits wait until their policies are known.
     var endpointEdits: [EndpointEdit] = []
 

@@ -18,13 +18,27 @@ package struct HashTable: Sendable {
     private var dirty: [Bytes: Actual] = [:]
     /// Entries that go when no packet can hold a pointer to them any more, with that time once it is known.
     private var leaving: [Bytes: UInt64?] = [:]
+    /// How many entries, wanted or in the kernel, have values that start with each number; nil: nobody asks.
+    private(set) var targets: Tally?
+    /// The same of keys: the lengths of prefixes.
+    private(set) var lengths: Tally?
 
     package init(_ table: DatapathTable) { self.table = table }
+
+    /// A table of pointers, which counts what they lead to.
+    init(pointers table: DatapathTable) {
+        self.table = table
+        targets = Tally()
+        lengths = table == .peerPrefixes ? Tally() : nil
+    }
 
     package subscript(key: Bytes) -> Bytes? { entries[key] }
 
     /// Whether the kernel holds something else for the key.
     func isDirty(_ key: Bytes) -> Bool { dirty[key] != nil }
+
+    /// Whether somebody else changed the entry since it was written.
+    func isDrift(_ key: Bytes) -> Bool { dirty[key]?.isDrift ?? false }
 
     /// Whether the key is wanted and the kernel holds nothing for it.
     func isMissing(_ key: Bytes) -> Bool { dirty[key].map { $0.value == nil } ?? false && entries[key] != nil }
@@ -76,23 +90,24 @@ package struct HashTable: Sendable {
     /// another value, or what somebody else had changed.
     @discardableResult
     mutating func confirm(_ key: Bytes) -> Bool {
-        guard let actual = dirty.removeValue(forKey: key) else { return false }
+        guard let actual = dirty[key] else { return false }
+        setDirty(key, nil)
         return actual.value != nil || actual.isDrift
     }
 
     /// The kernel was made to let go of a wanted entry: it is to be written again.
     mutating func evict(_ key: Bytes) {
-        if entries[key] != nil { dirty[key] = Actual(value: nil) }
+        if entries[key] != nil { setDirty(key, Actual(value: nil)) }
     }
 
     /// The kernel was seen to hold `value` for the key: it becomes dirty unless that is what is wanted.
     mutating func observe(_ key: Bytes, _ value: Bytes?) {
-        dirty[key] = entries[key] == value ? nil : Actual(value: value, isDrift: true)
+        setDirty(key, entries[key] == value ? nil : Actual(value: value, isDrift: true))
     }
 
     /// Takes over an entry that the kernel holds.
     mutating func adopt(_ entry: TableEntry) {
-        entries[entry.key] = entry.value
+        setWanted(entry.key, entry.value)
         unclaimed.insert(entry.key)
     }
 
@@ -122,7 +137,44 @@ package struct HashTable: Sendable {
 
     private mutating func change(_ key: Bytes, to value: Bytes?) {
         let actual = dirty[key].map(\.value) ?? entries[key]
+        let isDrift = self.isDrift(key)
+        setWanted(key, value)
+        setDirty(key, actual == value ? nil : Actual(value: actual, isDrift: isDrift))
+    }
+
+    private mutating func setWanted(_ key: Bytes, _ value: Bytes?) {
+        let old = entries[key]
         entries[key] = value
-        dirty[key] = actual == value ? nil : Actual(value: actual)
+        count(key, old, value)
+    }
+
+    private mutating func setDirty(_ key: Bytes, _ actual: Actual?) {
+        let old = dirty[key]
+        dirty[key] = actual
+        count(key, old?.value, actual?.value)
+    }
+
+    private mutating func count(_ key: Bytes, _ old: Bytes?, _ new: Bytes?) {
+        guard targets != nil else { return }
+        for (value, step) in [(old, -1), (new, 1)] {
+            guard let value else { continue }
+            targets?.change(value.load(UInt32.self) ?? 0, by: step)
+            lengths?.change(key.load(UInt32.self) ?? 0, by: step)
+        }
+    }
+}
+
+/// How often each number occurs.
+struct Tally: Sendable {
+    private var counts: [UInt32: Int] = [:]
+
+    /// The numbers that occur.
+    var numbers: [UInt32] { Array(counts.keys) }
+
+    func contains(_ number: UInt32) -> Bool { counts[number] != nil }
+
+    mutating func change(_ number: UInt32, by step: Int) {
+        let count = (counts[number] ?? 0) + step
+        counts[number] = count == 0 ? nil : count
     }
 }

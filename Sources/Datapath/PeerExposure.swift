@@ -22,7 +22,7 @@ extension PolicyTables {
     /// Classes that peers should have and have not, and those that they pass for instead.
     private var strayClasses: Set<UInt32> {
         if !classes.hasDirty, !prefixes.hasDirty { return [] }
-        let lengths = Set((prefixes.entries.keys + prefixes.dirtyKeys).compactMap { $0.load(UInt32.self) })
+        let lengths = prefixes.lengths?.numbers ?? []
         var found: Set<UInt32> = []
         for key in classes.dirtyKeys {
             found.formUnion(Self.classIDs([classes[key], classes.held(key)]))
@@ -33,7 +33,7 @@ extension PolicyTables {
     }
 
     /// The classes, wanted or in the kernel, of a prefix and of all that cover it.
-    private func classesCovering(_ key: Bytes, _ lengths: Set<UInt32>) -> [UInt32] {
+    private func classesCovering(_ key: Bytes, _ lengths: [UInt32]) -> [UInt32] {
         guard let own = key.load(UInt32.self), let address = IPAddress(bytes: key.dropFirst(4)) else { return [] }
         return lengths.filter { $0 <= own }.flatMap { length in
             let shorter = Bytes(of: length) + address.masked(to: Int(length)).bytes
@@ -65,7 +65,7 @@ extension DatapathTables {
 
 extension IPAddress {
     /// The first bits of the 16-byte form, and zeros.
-    fileprivate func masked(to length: Int) -> IPAddress {
+    func masked(to length: Int) -> IPAddress {
         IPAddress(
             high: length >= 64 ? high : high & ~(UInt64.max >> UInt64(length)),
             low: length <= 64 ? 0 : length >= 128 ? low : low & ~(UInt64.max >> UInt64(length - 64)))

@@ -9,8 +9,8 @@ struct PolicyTables: Sendable {
     /// Single ports, and ranges of them: the data path looks among the former first.
     var singlePorts = HashTable(.policySinglePorts)
     var ports = HashTable(.policyPorts)
-    var classes = HashTable(.peerClasses)
-    var prefixes = HashTable(.peerPrefixes)
+    var classes = HashTable(pointers: .peerClasses)
+    var prefixes = HashTable(pointers: .peerPrefixes)
     static var portTables: [WritableKeyPath<PolicyTables, HashTable>] { [\.singlePorts, \.ports] }
     /// Whether policies with names came since their pattern sets were written down.
     var hasChangedDomains = false
@@ -111,7 +111,7 @@ struct PolicyTables: Sendable {
         pagesOfPeers[key] = pages.isEmpty ? nil : pages
     }
 
-    private static func peersKey(_ policy: UInt32, _ classID: UInt32, page: Int) -> Bytes {
+    static func peersKey(_ policy: UInt32, _ classID: UInt32, page: Int) -> Bytes {
         Bytes(of: apus_policy_peers_key(policy: policy, class_id: classID, page: UInt32(page)))
     }
 
@@ -200,11 +200,8 @@ struct PolicyTables: Sendable {
         Set(pages.pendingPuts.filter { pages.isMissing($0) }.map { PolicyTables.policy(ofPage: $0) })
     }
 
-    /// Classes that something leads to, in the kernel or as it is wanted.
-    private var classesInUse: Set<UInt32> {
-        let wanted = Array(classes.entries.values) + Array(prefixes.entries.values)
-        return Set((wanted + classes.outdatedValues + prefixes.outdatedValues).compactMap { $0.load(UInt32.self) })
-    }
+    /// How many entries on their way out a pass looks at.
+    var leavingCount: Int { [pages, peers, singlePorts, ports].reduce(0) { $0 + $1.leavingCount } }
 
     /// Lets content go that nothing in the kernel leads to. What found no room until now must not take it any more.
     mutating func expireLeaving(now: UInt64, grace: UInt64, policiesInUse: Set<UInt32>) {
@@ -216,11 +213,11 @@ struct PolicyTables: Sendable {
                 policiesInUse.contains(PolicyTables.policy(ofPorts: $0))
             }
         }
-        if peers.leavingCount == 0 { return }
-        let classesInUse = self.classesInUse
+        // Classes that something leads to, in the kernel or as it is wanted.
+        let inUse = [classes.targets, prefixes.targets]
         peers.expireLeaving(now: now, grace: grace, dropsUnwritten: true) { key in
             let (policy, classID) = PolicyTables.owners(ofPeers: key)
-            return policiesInUse.contains(policy) && classesInUse.contains(classID)
+            return policiesInUse.contains(policy) && inUse.contains { $0?.contains(classID) ?? false }
         }
     }
 

@@ -97,6 +97,7 @@ extension DatapathTables {
         _ pass: inout ProgrammingPass<Writer>
     ) {
         let done = pass.put(policies[keyPath: table], keys)
+        entriesLookedAt += keys.count
         let repaired = done.filter { policies[keyPath: table].confirm($0) }
         guard !repaired.isEmpty else { return }
         let changed = Set(repaired.map { $0[keyPath: owner] })
@@ -156,8 +157,10 @@ extension DatapathTables {
         }
         let done = pass.put(peers, ready) + pass.delete(peers, peers.pendingDeletes)
         for key in waiting { pass.hold(peers.table, key) }
+        if done.isEmpty { return }
+        let change = PeerChange(of: done, in: peers, policies)
         for key in done { policies[keyPath: table].confirm(key) }
-        if !done.isEmpty { endpoints.requireGenerations() }
+        requireGenerations(for: change)
     }
 
     /// Writes endpoints whose policies are there. One that has waited too long is written all the same: the programs
@@ -228,6 +231,7 @@ extension DatapathTables {
         where pass.store(.endpoints, slot, Bytes(of: apus_endpoint())) {
             endpoints.release(slot)
         }
+        entriesLookedAt += policies.leavingCount
         policies.expireLeaving(now: now, grace: grace, policiesInUse: endpoints.policiesInUse)
         names.expireLeaving(now: now, grace: grace) { _ in false }
         services.sourceRanges.table.expireLeaving(now: now, grace: grace) { _ in false }

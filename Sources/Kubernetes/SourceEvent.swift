@@ -67,7 +67,8 @@ public struct SourceDiagnostic: Error, Sendable, Hashable {
         /// An API server's policy has a field that this version does not know; what the field is in is closed, and
         /// the rest in force.
         case unknownField
-        /// A part of an API server's policy is wrong; it is closed, and the rest in force.
+        /// A part of an API server's policy, or the annotation of a Namespace, is wrong; it is closed, and the rest in
+        /// force.
         case closedPart
         /// Objects of a kind that Apus does not read; told once for each kind.
         case ignoredKind

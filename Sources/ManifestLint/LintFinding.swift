@@ -2,7 +2,7 @@
 public enum LintCode: String, Sendable, Codable, CaseIterable {
     /// A file, document or object can't be read.
     case invalid
-    /// A policy is read, but can't be put in force: the pods that it selects are closed.
+    /// A policy has a domain name that can't be read: it would match nothing, and the rest be in force.
     case notEnforced = "not-enforced"
     /// An object is there twice: the first one counts.
     case duplicateObject = "duplicate-object"
@@ -10,7 +10,8 @@ public enum LintCode: String, Sendable, Codable, CaseIterable {
     case unknownField = "unknown-field"
     /// A rule is never asked, as an earlier one decides all that it matches.
     case unreachableRule = "unreachable-rule"
-    /// None of a policy's rules is ever asked, as a higher tier decides all that they match.
+    /// None of a policy's rules is ever asked, as others of a higher tier, or of the same one by priority, decide all
+    /// that they match.
     case shadowedPolicy = "shadowed-policy"
     /// A rule stands in the policy twice.
     case duplicateRule = "duplicate-rule"

@@ -76,8 +76,16 @@ public struct ManifestLint {
                 add(remark.code, object.key, remark.field, remark.message)
             }
         }
-        for remark in IdleRules(inputs).remarks { add(remark.code, remark.policy, remark.field, remark.message) }
+        for remark in IdleRules(inputs.filter(isProvable)).remarks {
+            add(remark.code, remark.policy, remark.field, remark.message)
+        }
         notes = world.notes(hasPolicies: ordered.contains { LintedPolicy($0) != nil })
+    }
+
+    /// Of a namespace that has pods and no object only the name is known: what is proved must hold with any labels.
+    private func isProvable(_ input: PolicyInput) -> Bool {
+        guard case .namespace(let name, _, _) = input else { return true }
+        return objects[ObjectKey(.namespace, namespace: "", name: name)] != nil
     }
 
     private mutating func add(_ code: LintCode, _ policy: PolicyName, _ field: String, _ message: String) {

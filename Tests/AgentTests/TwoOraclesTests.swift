@@ -42,32 +42,34 @@ private struct JudgedCluster {
 
 @Suite("The agent's oracle and that of the documentation")
 struct TwoOraclesTests {
-    /// Connections to compare; `APUS_ORACLE_CASES` sets another number.
+    /// Connections with a judged end to compare; `APUS_ORACLE_CASES` sets another number.
     private static let cases = ProcessInfo.processInfo.environment["APUS_ORACLE_CASES"].flatMap(Int.init) ?? 100_000
 
     @Test(
-        "They agree on both ends of 100,000 connections", .serialized,
+        "They agree on 100,000 connections, at each end that is judged", .serialized,
         arguments: [20_261_127, UInt64.random(in: .min ... .max)])
     func verdicts(seed: UInt64) throws {
         var seeds = RandomSource(seed: seed)
-        var (judged, denied) = (0, 0)
-        while judged < Self.cases / 2 {
+        var (connections, ends, denied) = (0, 0, 0)
+        while connections < Self.cases / 2 {
             let clusterSeed = seeds.next()
             var cluster = JudgedCluster(seed: clusterSeed)
             for step in 0..<120 {
                 if step % 30 == 29 { cluster.change(4) }
                 guard let flow = cluster.generator.opening() else { continue }
-                for (side, explanation) in cluster.explanations(flow) {
+                let explanations = cluster.explanations(flow)
+                if !explanations.isEmpty { connections += 1 }
+                for (side, explanation) in explanations {
                     let expected = cluster.documentation.judge(flow, at: side)
                     try #require(
                         explanation.isAllowed == expected.isAllowed,
                         "seed \(seed), cluster \(clusterSeed), \(side) of \(flow): \(explanation), \(expected)")
-                    judged += 1
+                    ends += 1
                     if !expected.isAllowed { denied += 1 }
                 }
             }
         }
         // Agreement would be worth nothing if nearly everything were allowed, or nearly nothing.
-        #expect((25...75).contains(denied * 100 / judged), "\(denied) of \(judged) are denied")
+        #expect((25...75).contains(denied * 100 / ends), "\(denied) of \(ends) ends are denied")
     }
 }

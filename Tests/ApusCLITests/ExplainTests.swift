@@ -112,7 +112,7 @@ import struct Datapath.VerdictQuestion
         let json = try await ask(agent: Self.isolated, maps: Self.allowed, "-o", "json")
         #expect(json.code == 1)
         let answer = try JSONDecoder().decode(PolicyExplanation.self, from: Data(json.output.utf8))
-        #expect(answer.allowed && answer.differs && answer.agent && answer.maps)
+        #expect(answer.allowed == true && answer.differs && answer.agent && answer.maps)
         let ingress = answer.paths.first?.ingress
         #expect(ingress?.agent == Self.isolated && ingress?.maps == Self.allowed)
         #expect(answer.paths.first?.egress?.differs == false)
@@ -169,8 +169,8 @@ import struct Datapath.VerdictQuestion
         // Those that are no pods of this node are explained together.
         #expect(
             outcome.output.contains(
-                "shop/front-7d9f (10.244.0.6) -> 10.244.0.8 TCP 8080 \(service): allowed\n"
-                    + "shop/front-7d9f (10.244.0.6) -> 10.244.0.9 TCP 8080 \(service): allowed\n"))
+                "shop/front-7d9f (10.244.0.6) -> 10.244.0.8 TCP 8080 \(service): not judged here\n"
+                    + "shop/front-7d9f (10.244.0.6) -> 10.244.0.9 TCP 8080 \(service): not judged here\n"))
         #expect(outcome.output.contains("  ingress: not judged here, the destination is no pod of this node\n"))
     }
 
@@ -217,7 +217,7 @@ import struct Datapath.VerdictQuestion
         let outcome = await run(arguments: command, datapath: datapath)
         #expect(outcome.code == 0, "\(outcome.notes)")
         for line in [
-            "shop/cart-0 (10.244.0.5) -> api.shop.test (198.51.100.1) TCP 443: allowed\n",
+            "shop/cart-0 (10.244.0.5) -> api.shop.test (198.51.100.1) TCP 443: allowed here\n",
             "    the name matches *.shop.test of FQDNNetworkPolicy shop/web egress[0]\n",
         ] {
             #expect(outcome.output.contains(line), "\(outcome.output)")
@@ -244,6 +244,50 @@ import struct Datapath.VerdictQuestion
         let answer = try JSONDecoder().decode(PolicyExplanation.self, from: Data(json.output.utf8))
         #expect(answer.paths.map(\.name) == [.init(name: "www.other.test", learned: false)])
         #expect(answer.paths.first?.egress?.maps?.patterns == [])
+    }
+
+    @Test func `what no pod of this node sends or gets is not judged, and no answer`() async throws {
+        let command = ["policy", "explain", "--from", "10.244.1.6", "--to", "198.51.100.1", "--port", "80"]
+        let outcome = await run(arguments: command, datapath: FakeDatapath())
+        #expect(outcome.code == 2)
+        #expect(
+            outcome.output == """
+                10.244.1.6 -> 198.51.100.1 TCP 80: not judged here
+                  egress: not judged here, the source is no pod of this node
+                  ingress: not judged here, the destination is no pod of this node
+
+                """)
+        let json = await run(arguments: command + ["-o", "json"], datapath: FakeDatapath())
+        let answer = try JSONDecoder().decode(PolicyExplanation.self, from: Data(json.output.utf8))
+        #expect(json.code == 2 && answer.allowed == nil && answer.paths.map(\.judged) == [[]])
+    }
+
+    @Test func `the directions that were judged are told`() async throws {
+        for (from, judged) in [("10.244.0.6", ["egress", "ingress"]), ("198.51.100.1", ["ingress"])] {
+            var datapath = try Self.maps(Self.allowed)
+            let (cart, peer) = (try #require(IPAddress("10.244.0.5")), try #require(IPAddress(from)))
+            let question = VerdictQuestion(
+                endpoint: cart, direction: .ingress, peer: peer, ipProtocol: .tcp, port: 8080)
+            datapath.judgements[question] = Self.allowed
+            let command = ["policy", "explain", "--from", from, "--to", "10.244.0.5", "--port", "8080", "-o", "json"]
+            let outcome = await run(arguments: command, datapath: datapath)
+            let answer = try JSONDecoder().decode(PolicyExplanation.self, from: Data(outcome.output.utf8))
+            #expect(outcome.code == 0 && answer.allowed == true && answer.paths.map(\.judged) == [judged])
+        }
+    }
+
+    @Test func `a way that nobody judges beside one that is denied is a denial`() async throws {
+        let way = Self.path(nil)
+        func path(_ side: PolicyExplanation.Side?) -> PolicyExplanation.Path { .init(way, egress: nil, ingress: side) }
+        func side(_ judgement: PolicyJudgement) -> PolicyExplanation.Side? {
+            PolicyExplanation.Side(agent: judgement, maps: nil, isCompared: false, peer: "front", port: "TCP 8080")
+        }
+        func verdict(_ paths: [PolicyExplanation.Path]) -> Bool? {
+            PolicyExplanation(paths, agent: true, maps: false).allowed
+        }
+        #expect(verdict([path(nil), path(side(Self.isolated))]) == false)
+        #expect(verdict([path(side(Self.allowed)), path(nil)]) == nil)
+        #expect(verdict([path(side(Self.allowed)), path(side(Self.allowed))]) == true)
     }
 
     @Test func `what the agent does not know is not asked of the maps`() async throws {

@@ -1,7 +1,6 @@
 internal import Addressing
 internal import Datapath
 internal import DatapathABI
-internal import FoundationEssentials
 internal import LinuxKernel
 internal import NetworkPolicy
 internal import Synchronization
@@ -79,24 +78,20 @@ private final class FlippedPolicy: @unchecked Sendable {
         if let problem = report.problems.first { throw problem }
     }
 
-    /// Changes the policy so often, 100 times a second.
-    func flip(_ count: Int) async throws {
+    /// Changes the policy as often as the schedule says.
+    func flip(_ schedule: FlipSchedule) async throws -> FlipCount {
         defer { isOver.store(true, ordering: .releasing) }
-        let clock = ContinuousClock()
-        let start = clock.now
-        for number in 1...count {
+        return try await schedule.run { number in
             changes.add(1, ordering: .sequentiallyConsistent)
             try apply([policy(admitsAll: number.isMultiple(of: 2))])
             changes.add(1, ordering: .sequentiallyConsistent)
-            try await clock.sleep(until: start + .milliseconds(10) * number)
         }
     }
 }
 
 @Suite("Live connections while policies change all the time")
 struct PolicySoakTests {
-    /// How often the policy changes: 100 times for each of 5 seconds, or of `APUS_SOAK_SECONDS`.
-    private static let flips = 100 * (ProcessInfo.processInfo.environment["APUS_SOAK_SECONDS"].flatMap(Int.init) ?? 5)
+    private static let schedule = FlipSchedule(seconds: 5)
 
     /// What became of packets, and what should not have.
     fileprivate struct Report {
@@ -110,16 +105,15 @@ struct PolicySoakTests {
     @Test("No packet of what stays allowed is dropped, and none of what is denied passes once the change is in force")
     func soak() async throws {
         let policy = try FlippedPolicy()
-        async let flipping: Void = policy.flip(Self.flips)
+        async let flipping = policy.flip(Self.schedule)
         let report = try Self.packets(policy)
-        try await flipping
-        let changes = policy.changes.load(ordering: .acquiring) / 2
+        let flips = try await flipping
         print(
-            "\(changes) changes; \(report.steady) packets of the steady pod; of the other one \(report.flippedPassed)"
+            "\(flips); \(report.steady) packets of the steady pod; of the other one \(report.flippedPassed)"
                 + " passed, \(report.flippedDropped) were dropped, \(report.betweenChanges) met a change being made")
         #expect(report.faults.isEmpty, "\(report.faults.prefix(5))")
         #expect(report.steady > 0 && report.flippedPassed > 0 && report.flippedDropped > 0)
-        #expect(changes == Self.flips)
+        #expect(flips.isOnTime && policy.changes.load(ordering: .acquiring) == 2 * flips.made, "\(flips)")
         for talk in policy.talks.prefix(FlippedPolicy.clientsPerPod) {
             #expect(try policy.datapath.connection(of: talk.fromClient(.ack)) != nil)
         }

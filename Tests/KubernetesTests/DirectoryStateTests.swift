@@ -50,6 +50,30 @@ struct DirectoryStateTests {
         #expect(Self.words(events) == ["+shop", "+a1", "+b1", "+c1"])
     }
 
+    @Test("a namespace whose audit mode is wrong is there from the first read on, with its labels, and told")
+    func closedNamespace() {
+        func namespace(_ value: String) -> FileChange {
+            let meta = "{name: shop, labels: {version: '1'}, annotations: {apus.dev/policy-audit: '\(value)'}}"
+            return Self.file("a.yaml", "{apiVersion: v1, kind: Namespace, metadata: \(meta)}\n")
+        }
+        var state = DirectoryState()
+        let words = Self.words(state.apply([namespace("yes")]))
+        #expect(words.contains("+shop1") && words.count == 2)
+        #expect(words.contains { $0.hasSuffix("what it denies is denied, not audited") }, "\(words)")
+        // What was in audit mode is not any more: nobody can tell whether it was meant to be.
+        _ = state.apply([namespace("true")])
+        let closed = state.apply([namespace("on")])
+        guard case .changes(let changes) = closed.first(where: { if case .changes = $0 { true } else { false } }) else {
+            Issue.record("no change: \(closed)")
+            return
+        }
+        guard case .upsert(let object) = changes.first else {
+            Issue.record("no namespace: \(changes)")
+            return
+        }
+        #expect(!object.meta.isPolicyAudited)
+    }
+
     @Test("the same text is no event, and its errors are not told again")
     func sameText() {
         let file = Self.file("a.yaml", Self.pod("a"), "oops\n")

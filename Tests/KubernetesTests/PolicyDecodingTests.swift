@@ -114,9 +114,31 @@ struct PolicyDecodingTests {
         }
         let wrong = manifest(annotated(kind, version, spec, audit: "yes"))
         let error = wrong.diagnostics.first
-        #expect(wrong.objects.isEmpty && wrong.diagnostics.count == 1)
+        #expect(wrong.objects.isEmpty == (kind != "Namespace") && wrong.diagnostics.count == 1)
         #expect(error?.fieldPath == #"metadata.annotations["apus.dev/policy-audit"]"#)
-        #expect(error?.message == #"expected "true" or "false", got "yes""#)
+        #expect(error?.message.hasPrefix(#"expected "true" or "false", got "yes""#) == true)
+    }
+
+    @Test(
+        "a namespace with another value is there with its labels and not in audit mode", arguments: [#""yes""#, "true"])
+    func closedAudit(value: String) throws {
+        let found = manifest(
+            "{apiVersion: v1, kind: Namespace, metadata: "
+                + "{name: web, labels: {zone: dmz}, annotations: {apus.dev/policy-audit: \(value)}}}")
+        let namespace = try #require(found.objects.first)
+        #expect(namespace.meta.labels == ["zone": "dmz"] && !namespace.meta.isPolicyAudited)
+        let told = try #require(found.diagnostics.first)
+        #expect(told.problem == .closedPart && told.isClosing && told.key == namespace.key)
+        #expect(told.fieldPath == #"metadata.annotations["apus.dev/policy-audit"]"#)
+        #expect(told.message.hasSuffix("what it denies is denied, not audited"))
+    }
+
+    @Test("a namespace with wrong labels is refused, whatever its annotation")
+    func refusedNamespace() {
+        let found = manifest(
+            "{apiVersion: v1, kind: Namespace, metadata: "
+                + "{name: web, labels: 5, annotations: {apus.dev/policy-audit: 'yes'}}}")
+        #expect(found.objects.isEmpty && found.diagnostics.contains { $0.fieldPath == "metadata.labels" })
     }
 
     @Test("selectors have labels and requirements")

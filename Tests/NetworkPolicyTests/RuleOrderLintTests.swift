@@ -12,8 +12,8 @@ struct RuleOrderLintTests {
         _ = generator.fill()
         for _ in 0..<150 {
             for _ in 0..<5 { _ = generator.change() }
-            let objects = Self.objects(generator)
-            let idle = Set(RuleOrderLint(objects).idleRules().map(\.origin))
+            let idle = Set(RuleOrderLint(generator.objects).idleRules().map(\.origin))
+            let objects = generator.objects + Self.unknownNamespaces(&generator)
             found += idle.count
             if idle.isEmpty { continue }
             var before = PolicyOracle(node: ClusterGenerator.node)
@@ -31,11 +31,34 @@ struct RuleOrderLintTests {
         #expect(found > 50, "a test without rules that have no effect proves nothing")
     }
 
-    /// The objects, and those of namespaces that have pods only: whoever reads manifests knows them by their names.
-    private static func objects(_ generator: ClusterGenerator) -> [PolicyInput] {
+    /// The namespaces that have pods and no object, with labels that whoever reads the manifests does not know of.
+    private static func unknownNamespaces(_ generator: inout ClusterGenerator) -> [PolicyInput] {
         let unknown = Set(generator.pods.keys.map(\.namespace)).subtracting(generator.namespaces.keys)
-        return generator.objects
-            + unknown.sorted().map { .namespace($0, labels: ["kubernetes.io/metadata.name": $0]) }
+        return unknown.sorted().map { name in
+            var labels = ["kubernetes.io/metadata.name": name]
+            for (key, values) in [("env", ["prod", "dev"]), ("team", ["red", "blue"])]
+            where Bool.random(using: &generator.random) {
+                labels[key] = values.randomElement(using: &generator.random)
+            }
+            return .namespace(name, labels: labels)
+        }
+    }
+
+    @Test("What only the labels of a namespace without an object would tell is not stated")
+    func unknownLabels() {
+        let labelled = PolicyPeer.pods(
+            namespaceSelector: LabelSelector(matchExpressions: [LabelRequirement("zone", .doesNotExist)]),
+            podSelector: nil)
+        func guarded(_ peer: PolicyPeer) -> PolicyInput {
+            .clusterPolicy(
+                ClusterPolicyObject(
+                    name: "guard", tier: .admin, priority: 1, ingress: [ClusterPolicyRule(action: .deny, peers: [peer])]
+                ))
+        }
+        let web = PolicyInput.policy(Shop.policy(ingress: [PolicyRule(peers: [Shop.pods(.everything)])]))
+        let known = PolicyInput.namespace("shop", labels: ["kubernetes.io/metadata.name": "shop"])
+        #expect(RuleOrderLint([guarded(labelled), web]).idleRules().isEmpty, "it may have the label zone")
+        #expect(RuleOrderLint([guarded(labelled), web, known]).idleRules().count == 1)
     }
 
     /// An object without some of its rules; what it isolates stays as it is.

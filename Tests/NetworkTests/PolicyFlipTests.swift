@@ -1,16 +1,13 @@
 import Addressing
 import Datapath
 import Flows
-import Foundation
 import TestSupport
 import Testing
 
 extension TrafficTests {
     /// Live connections with checked bytes, while the agent puts one change of a policy after the other in force.
     @Suite(.serialized) struct PolicyFlips {
-        /// How often the policy changes: 100 times for each of 3 seconds, or of `APUS_SOAK_SECONDS`.
-        private static let flips =
-            100 * (ProcessInfo.processInfo.environment["APUS_SOAK_SECONDS"].flatMap(Int.init) ?? 3)
+        private static let schedule = FlipSchedule(seconds: 3)
         private static let file = "policy-flip.yaml"
 
         /// Admits somebody beside the customers: the intruder, or nobody that there is.
@@ -43,10 +40,10 @@ extension TrafficTests {
                 #expect(try live(intruder, web, shop) == 2 * Self.connections)
                 let before = try endpoint(of: web, shop).generation
                 let report = try await flip(shop, intruder, web)
-                #expect(report.flips == Self.flips && report.passedWhileDenied == 0, "\(report)")
+                #expect(report.flips.isOnTime && report.passedWhileDenied == 0, "\(report)")
                 #expect(report.droppedWhileDenied > 0, "nothing was put to the test: \(report)")
                 let generations = try endpoint(of: web, shop).generation - before
-                #expect(generations >= Self.flips, "each change judges live connections anew")
+                #expect(generations >= report.flips.made, "each change judges live connections anew")
 
                 // Denied in the end: what comes from then on is dropped, every packet of it.
                 try await put(Self.denying, in: shop, for: web)
@@ -75,37 +72,32 @@ extension TrafficTests {
 
         /// What became of the flips.
         private struct FlipReport: CustomStringConvertible {
-            var flips = 0
+            var flips: FlipCount
             /// Packets of denied connections while the change that denies them was in force.
-            var passedWhileDenied: UInt64 = 0
-            var droppedWhileDenied: UInt64 = 0
-            var duration = Duration.zero
+            var passedWhileDenied: UInt64
+            var droppedWhileDenied: UInt64
 
             var description: String {
-                "\(flips) changes in force in \(duration), \(passedWhileDenied) packets passed and "
-                    + "\(droppedWhileDenied) were dropped while denied"
+                "\(flips); \(passedWhileDenied) packets passed and \(droppedWhileDenied) were dropped while denied"
             }
         }
 
-        /// Changes the policy a hundred times a second, and looks what passes in each second state.
+        /// Changes the policy a hundred times a second, and looks what passes while it denies. Reading all connections
+        /// takes as long as a change, so that the long form looks in every fourth such state.
         private func flip(_ shop: Shop, _ intruder: LabHost, _ web: LabHost) async throws -> FlipReport {
-            let clock = ContinuousClock()
-            let start = clock.now
-            var report = FlipReport()
+            var (passed, dropped): (UInt64, UInt64) = (0, 0)
             var denied: (packets: [FlowTuple: UInt64], dropped: UInt64)?
-            for number in 1...Self.flips {
+            let flips = try await Self.schedule.run { number in
                 if let denied {
-                    report.passedWhileDenied += try passed(of: intruder, since: denied.packets, shop)
-                    report.droppedWhileDenied += try shop.agent.drops(.policyIsolated) - denied.dropped
+                    passed += try self.passed(of: intruder, since: denied.packets, shop)
+                    dropped += try shop.agent.drops(.policyIsolated) - denied.dropped
                 }
                 let isDenying = !number.isMultiple(of: 2)
                 try await put(isDenying ? Self.denying : Self.admitting, in: shop, for: web)
-                report.flips += 1
-                denied = isDenying ? (try counts(of: intruder, shop), try shop.agent.drops(.policyIsolated)) : nil
-                try await clock.sleep(until: start + .milliseconds(10) * number)
+                let isLooking = number % (Self.schedule.isTimed ? 8 : 2) == 1
+                denied = isLooking ? (try counts(of: intruder, shop), try shop.agent.drops(.policyIsolated)) : nil
             }
-            report.duration = clock.now - start
-            return report
+            return FlipReport(flips: flips, passedWhileDenied: passed, droppedWhileDenied: dropped)
         }
 
         /// Writes a policy, and returns when it judges the pod.

@@ -1,4 +1,4 @@
-internal import Addressing
+public import Addressing
 public import NetworkPolicy
 
 /// A cluster of namespaces with 100 pods and two policies each; ten of the pods are on this node.
@@ -8,11 +8,12 @@ public struct TeamCluster {
 
     private var compiler = PolicyCompiler(node: "here")
 
-    public init(namespaces: Int) {
+    /// - Parameter role: What the pods are; as `client` each of them has a class.
+    public init(namespaces: Int, role: String = "other") {
         var inputs: [PolicyInput] = []
         for number in 0..<namespaces {
             inputs.append(.namespace("n\(number)", labels: ["team": "t\(number % 10)"]))
-            inputs += (0..<Self.podsOfNamespace).map { .pod(Self.pod(number, $0, role: "other")) }
+            inputs += (0..<Self.podsOfNamespace).map { .pod(Self.pod(number, $0, role: role)) }
             inputs += ["web", "db"].map { .policy(Self.policy(number, $0)) }
         }
         _ = compiler.apply(inputs)
@@ -38,10 +39,21 @@ public struct TeamCluster {
     /// Gives a pod on another node another role.
     ///
     /// - Parameter role: `client` makes it one that policies of this node admit.
-    /// - Returns: What that took, and how many edits come of it.
-    public mutating func change(role: String) -> (work: PolicyWork, edits: Int) {
+    /// - Returns: What that took, and the edits that come of it.
+    public mutating func change(role: String) -> (work: PolicyWork, edits: [PolicyEdit]) {
         let before = compiler.work
         let edits = compiler.apply(.pod(Self.pod(15, 7, role: role)))
-        return (compiler.work - before, edits.count)
+        return (compiler.work - before, edits)
+    }
+
+    /// The edits that lead to the cluster as it is.
+    public func everything() -> [PolicyEdit] { compiler.everything() }
+
+    /// The pods of this node.
+    public var localPods: [(key: PodKey, address: IPAddress)] {
+        (0..<10).compactMap { number in
+            let pod = Self.pod(number, 0, role: "")
+            return pod.addresses.first.map { (pod.key, $0) }
+        }
     }
 }

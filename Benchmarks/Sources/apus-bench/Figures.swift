@@ -45,6 +45,7 @@ struct Figures {
                 Report.Figure("\(change), to edits", cost.time / .microseconds(1), "µs"),
                 Report.Figure("\(change), pods and addresses looked at", Double(cost.lookedAt), ""),
                 Report.Figure("\(change), selectors asked", Double(cost.asked), ""),
+                Report.Figure("\(change), entries of maps looked at", Double(cost.entries), ""),
             ]
         }
     }

@@ -18,8 +18,8 @@ struct PolicyExplainCommand: AsyncParsableCommand {
             what an answer to the pod would bring: the pod may connect to that as soon as it sees the answer. A name \
             has a dot (registry. for one without).
 
-            Exit codes: 0 allowed on every way; 1 denied on one, or agent and maps differ; 2 no answer, as when an end \
-            is not known.
+            Exit codes: 0 allowed on every way, at the ends that are here; 1 denied on one, or agent and maps differ; \
+            2 no answer, as when an end is not known, or neither end of a way is a pod of this node.
 
             Examples:
               apus policy explain --from shop/web-1 --to shop/db-1 --port 5432
@@ -64,7 +64,8 @@ struct PolicyExplainCommand: AsyncParsableCommand {
             maps: datapath != nil)
         let text = PolicyExplanationText(console: options.console)
         try options.console.answer(explanation, as: options.output, table: text.text)
-        if !explanation.allowed || explanation.differs { throw ExitCode.checkFailed }
+        if explanation.allowed == false || explanation.differs { throw ExitCode.checkFailed }
+        if explanation.allowed == nil { throw ExitCode.unanswered }
     }
 
     /// The name that is asked about, as the maps know it; nil when it is none.

@@ -5,12 +5,14 @@ struct PolicyExplanation: Codable, Equatable {
     /// One way that the packet can take.
     struct Path: Codable, Equatable {
         enum CodingKeys: String, CodingKey {
-            case allowed, source, destination, name, port, service, egress, ingress
+            case allowed, judged, source, destination, name, port, service, egress, ingress
             case ipProtocol = "protocol"
         }
 
-        /// Whether the packet passes both ends, as far as they are on this node.
-        var allowed: Bool
+        /// Whether the packet passes both ends, as far as they are on this node; nil when neither is.
+        var allowed: Bool?
+        /// `egress` and `ingress`, as far as their ends are pods of this node.
+        var judged: [String]
         var source: PolicyPath.End
         var destination: PolicyPath.End
         /// Nil when the destination was not given as a name of the DNS.
@@ -40,7 +42,8 @@ struct PolicyExplanation: Codable, Equatable {
         var missing: String?
     }
 
-    var allowed: Bool
+    /// Whether every way is allowed; nil when none is denied and nobody judged one.
+    var allowed: Bool?
     var differs: Bool
     /// Whether the agent answered, and whether the maps could be read.
     var agent: Bool
@@ -48,7 +51,8 @@ struct PolicyExplanation: Codable, Equatable {
     var paths: [Path]
 
     init(_ paths: [Path], agent: Bool, maps: Bool) {
-        allowed = paths.allSatisfy(\.allowed)
+        let verdicts = paths.map(\.allowed)
+        allowed = verdicts.contains(false) ? false : verdicts.contains(nil) ? nil : true
         differs = paths.contains { $0.sides.contains(where: \.differs) }
         self.agent = agent
         self.maps = maps
@@ -58,7 +62,9 @@ struct PolicyExplanation: Codable, Equatable {
 
 extension PolicyExplanation.Path {
     init(_ path: PolicyPath, egress: PolicyExplanation.Side?, ingress: PolicyExplanation.Side?) {
-        allowed = (egress?.allowed ?? true) && (ingress?.allowed ?? true)
+        let sides = [("egress", egress), ("ingress", ingress)].filter { $0.1 != nil }
+        allowed = sides.isEmpty ? nil : sides.allSatisfy { $0.1?.allowed ?? false }
+        judged = sides.map(\.0)
         source = path.source
         destination = path.destination
         name = path.name

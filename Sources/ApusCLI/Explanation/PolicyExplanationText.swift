@@ -33,7 +33,7 @@ struct PolicyExplanationText {
             let service = path.service.map { " (service \($0))" } ?? ""
             let port = [path.ipProtocol, path.port.map(String.init)].compactMap { $0 }.joined(separator: " ")
             let target = path.name?.text(path.destination) ?? path.destination.text
-            return "\(path.source.text) -> \(target) \(port)\(service): \(verdict(path.allowed))\n"
+            return "\(path.source.text) -> \(target) \(port)\(service): \(verdict(path))\n"
         }
         guard let path = paths.first else { return "" }
         return heads.joined() + Self.unlearned(paths) + side("egress", "source", path.source, path.egress, isCompared)
@@ -89,6 +89,12 @@ struct PolicyExplanationText {
     private static func patterns(_ patterns: [PolicyJudgement.Pattern]) -> String {
         if patterns.isEmpty { return "    no rule of the pod's policies has the name: answers teach nothing\n" }
         return patterns.map { "    the name matches \($0.pattern) of \($0.rule)\n" }.joined()
+    }
+
+    /// An end elsewhere has policies of its own, or none: what passes here may still be denied there.
+    private func verdict(_ path: PolicyExplanation.Path) -> String {
+        guard let allowed = path.allowed else { return "not judged here" }
+        return verdict(allowed) + (allowed && path.sides.count == 1 ? " here" : "")
     }
 
     private func verdict(_ allowed: Bool) -> String {

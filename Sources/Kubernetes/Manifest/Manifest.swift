@@ -115,6 +115,9 @@ extension Manifest {
         do throws(FieldError) {
             object = try KubernetesObject(fields, kind: kind)
         } catch {
+            if let rest = closeAudit(error, of: fields.object, kind, at: place) {
+                return add(Fields(rest), kind: kind, at: place)
+            }
             let errors = ErrorCollector.errors(of: fields.object, first: error) { (value) throws(FieldError) in
                 _ = try KubernetesObject(try Fields(value), kind: kind)
             }
@@ -131,6 +134,22 @@ extension Manifest {
             objects.append(object)
             addUnknownFields(of: fields.object, kind, object.key, at: place)
         }
+    }
+
+    /// A Namespace without the annotation for audit mode that its error is about; nil: it is about something else.
+    ///
+    /// Without the Namespace nothing would have its labels, and what a policy denies by them it would deny nobody.
+    private mutating func closeAudit(
+        _ error: FieldError, of object: ManifestObject, _ kind: ObjectKind, at place: Place
+    ) -> ManifestObject? {
+        guard kind == .namespace, let closed = PolicyClosing(kind).close(error, in: .object(object)),
+            case .object(let rest) = closed.value
+        else { return nil }
+        diagnostics.append(
+            SourceDiagnostic(
+                .closedPart, source: source, document: place.document, key: ObjectKey(kind: kind, of: object),
+                fieldPath: error.path, message: "\(error.message): \(closed.consequence)"))
+        return rest
     }
 
     private mutating func addUnknownFields(

@@ -35,7 +35,8 @@ public struct RuleOrderLint {
     private let coverage: RuleCoverage
     private let auditedNamespaces: Set<String>
 
-    /// - Parameter inputs: all objects, each once.
+    /// - Parameter inputs: all objects, each once; of namespaces only those with an object, as the labels that are given
+    ///   count as all that there are.
     public init(_ inputs: some Sequence<PolicyInput>) {
         var sources: [PolicySource] = []
         var labels: [String: [String: String]] = [:]

@@ -46,6 +46,7 @@ extension LabelRequirement {
 
 /// The same for namespaces, of which the labels may be known.
 struct NamespaceCoverage {
+    /// All labels of each Namespace that there is. Of others nothing but the name is known, which is a label as well.
     let labels: [String: [String: String]]
 
     func covers(_ scope: NamespaceScope, _ other: NamespaceScope) -> Bool {
