@@ -89,7 +89,8 @@ let package = Package(
         .target(name: "JSONText", swiftSettings: strict),
 
         .target(
-            name: "FlowExport", dependencies: ["Addressing", "Flows", "PrometheusText"], swiftSettings: strict),
+            name: "FlowExport",
+            dependencies: ["Addressing", "Flows", "JSONText", "PrometheusText"], swiftSettings: strict),
 
         .target(
             name: "HubbleAPI",
@@ -217,7 +218,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "FlowExportTests",
-            dependencies: ["Addressing", "FlowExport", "Flows", "PrometheusText", "TestSupport"],
+            dependencies: ["Addressing", "FlowExport", "Flows", "JSONText", "PrometheusText", "TestSupport"],
             swiftSettings: strict),
         .testTarget(
             name: "HubbleServerTests",
