@@ -271,7 +271,7 @@ let package = Package(
         .testTarget(
             name: "AgentTests",
             dependencies: [
-                "Addressing", "Agent", "AgentAPI", "ApusCLI", "Datapath", "DocumentationOracle", "Flows",
+                "Addressing", "Agent", "AgentAPI", "ApusCLI", "Datapath", "DocumentationOracle", "FlowExport", "Flows",
                 "HTTPEndpoint", "Kubernetes", "KubernetesAPI", "LoadBalancing", "NetworkPolicy", "PolicyCases",
                 "PolicyGenerators", "PolicyTranslation", "PrometheusText", "TestSupport",
             ],
