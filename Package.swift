@@ -90,7 +90,8 @@ let package = Package(
         .target(name: "JSONText", swiftSettings: strict),
 
         .target(
-            name: "FlowExport", dependencies: ["Addressing", "Flows", "PrometheusText"], swiftSettings: strict),
+            name: "FlowExport",
+            dependencies: ["Addressing", "Flows", "JSONText", "PrometheusText"], swiftSettings: strict),
 
         .target(
             name: "HubbleAPI",
@@ -223,7 +224,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "FlowExportTests",
-            dependencies: ["Addressing", "FlowExport", "Flows", "PrometheusText", "TestSupport"],
+            dependencies: ["Addressing", "FlowExport", "Flows", "JSONText", "PrometheusText", "TestSupport"],
             swiftSettings: strict),
         .testTarget(
             name: "HubbleServerTests",
@@ -276,7 +277,7 @@ let package = Package(
         .testTarget(
             name: "AgentTests",
             dependencies: [
-                "Addressing", "Agent", "AgentAPI", "ApusCLI", "Datapath", "DocumentationOracle", "Flows",
+                "Addressing", "Agent", "AgentAPI", "ApusCLI", "Datapath", "DocumentationOracle", "FlowExport", "Flows",
                 "HTTPEndpoint", "Kubernetes", "KubernetesAPI", "LoadBalancing", "NetworkPolicy", "PolicyCases",
                 "PolicyGenerators", "PolicyTranslation", "PrometheusText", "TestSupport",
             ],

@@ -66,13 +66,16 @@ public struct Agent: Sendable {
                 access: access, userAgent: AgentConfiguration.userAgent, node: configuration.node,
                 controller: controller, counters: parts.reports, log: log)
         }
+        let exports = Exports(
+            configuration, hub: parts.hub, policyLog: parts.directory.policyLog, log: log)
         let metrics = MetricsSource(
             configuration: configuration, controller: controller, hub: parts.hub, evidence: parts.evidence,
-            counters: parts.counters, directory: parts.directory, hubble: parts.hubbleCounters,
+            counters: parts.counters, directory: parts.directory, hubble: parts.hubbleCounters, exports: exports,
             requests: source.statistics,
             reports: reporter == nil ? nil : parts.reports)
         return ServiceGroup(
-            services: services(controller, parts, links, source.follow(controller))
+            // The last ones are stopped first, so what exports sees all that the collector found.
+            services: exports.services + services(controller, parts, links, source.follow(controller))
                 + [HubbleService(server: hubble, log: log)]
                 + [reporter].compactMap { $0 }
                 + [configuration.cni].compactMap { $0 }.map {

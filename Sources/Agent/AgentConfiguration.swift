@@ -65,6 +65,22 @@ public struct AgentConfiguration: Sendable {
     public var addresses: Addresses
     /// Where Hubble's clients find flows.
     public var hubble: HubbleServer.Configuration
+    /// Where decisions of policies are logged if the cluster asks for that; nil: nowhere.
+    public var policyLog: PolicyLog?
+
+    /// The policy log.
+    public struct PolicyLog: Sendable, Hashable {
+        /// Bytes after which the file is put aside, and how many of those are kept: as on GKE.
+        static let size = 10 << 20
+        static let kept = 5
+
+        /// Where readers that know GKE's look for it.
+        public var path = "/var/log/network/policy_action.log"
+        /// Records a second.
+        public var rate = 500
+
+        public init() {}
+    }
 
     /// Where the agent answers HTTP; nil: not at all.
     public struct Addresses: Sendable, Hashable {
@@ -145,5 +161,6 @@ public struct AgentConfiguration: Sendable {
         minimumNameLifetime = .seconds(5)
         nameGrace = .seconds(5)
         hubble = HubbleServer.Configuration()
+        policyLog = PolicyLog()
     }
 }

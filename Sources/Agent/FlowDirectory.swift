@@ -9,9 +9,12 @@ final class FlowDirectory: Sendable {
     private let peers = Mutex(PeerDirectory())
     /// The nodes, for those who ask whom else to ask.
     let nodes = HubblePeers()
+    /// Which decisions of policies the cluster wants to be logged.
+    let policyLog = PolicyLogSettings()
 
     /// Takes in changes of objects.
     func apply(_ changes: [ObjectChange]) {
+        policyLog.apply(changes)
         peers.withLock { peers in
             for change in changes {
                 switch change {
@@ -47,7 +50,8 @@ extension PeerDirectory {
         case .node(let node):
             upsertNode(named: node.meta.name, addresses: node.addresses.map(\.address), labels: node.meta.labels)
         case .service(let service): upsert(ServicePeer(service))
-        case .namespace, .endpointSlice, .networkPolicy, .clusterNetworkPolicy, .fqdnNetworkPolicy: break
+        case .namespace, .endpointSlice, .networkPolicy, .clusterNetworkPolicy, .fqdnNetworkPolicy, .networkLogging:
+            break
         }
     }
 }
@@ -58,7 +62,8 @@ extension PeerOwner {
         case .pod: self.init(kind: .pod, namespace: key.namespace, name: key.name)
         case .node: self.init(kind: .node, name: key.name)
         case .service: self.init(kind: .service, namespace: key.namespace, name: key.name)
-        case .namespace, .endpointSlice, .networkPolicy, .clusterNetworkPolicy, .fqdnNetworkPolicy: return nil
+        case .namespace, .endpointSlice, .networkPolicy, .clusterNetworkPolicy, .fqdnNetworkPolicy, .networkLogging:
+            return nil
         }
     }
 }

@@ -111,7 +111,9 @@ actor NodeController {
     func handle(_ event: SourceEvent) {
         switch event {
         case .changes(let changes): take(attachments.apply(changes))
-        case .synced: finishFirstSync()
+        case .synced:
+            directory.policyLog.noteSynced()
+            finishFirstSync()
         case .diagnostic(let diagnostic): note(diagnostic)
         case .forgiven(let source): diagnostics.forgive(source)
         case .resolved(let diagnostic): diagnostics.resolve(diagnostic)

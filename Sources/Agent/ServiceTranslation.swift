@@ -9,7 +9,8 @@ extension ServiceInput {
         case .service(let service): self = .upsertService(ServiceDefinition(service))
         case .endpointSlice(let slice): self = .upsertSlice(EndpointSliceDefinition(slice))
         case .node(let object) where object.meta.name == node: self = .nodeZone(object.zone)
-        case .namespace, .node, .pod, .networkPolicy, .clusterNetworkPolicy, .fqdnNetworkPolicy: return nil
+        case .namespace, .node, .pod, .networkPolicy, .clusterNetworkPolicy, .fqdnNetworkPolicy, .networkLogging:
+            return nil
         }
     }
 
@@ -19,7 +20,8 @@ extension ServiceInput {
         case .service: self = .removeService(ServiceName(namespace: key.namespace, name: key.name))
         case .endpointSlice: self = .removeSlice(SliceName(namespace: key.namespace, name: key.name))
         case .node where key.name == node: self = .nodeZone(nil)
-        case .namespace, .node, .pod, .networkPolicy, .clusterNetworkPolicy, .fqdnNetworkPolicy: return nil
+        case .namespace, .node, .pod, .networkPolicy, .clusterNetworkPolicy, .fqdnNetworkPolicy, .networkLogging:
+            return nil
         }
     }
 }

@@ -10,7 +10,7 @@ extension PolicyInput {
         case .pod(let pod): self = .pod(PolicyPod(pod))
         case .networkPolicy(let policy): self = .policy(NetworkPolicyObject(policy))
         case .fqdnNetworkPolicy(let policy): self = .fqdnPolicy(FQDNPolicyObject(policy))
-        case .namespace, .clusterNetworkPolicy, .service, .endpointSlice: return nil
+        case .namespace, .clusterNetworkPolicy, .service, .endpointSlice, .networkLogging: return nil
         }
     }
 
@@ -22,7 +22,7 @@ extension PolicyInput {
         case .networkPolicy: self = .policyRemoved(namespace: key.namespace, name: key.name)
         case .clusterNetworkPolicy: self = .clusterPolicyRemoved(key.name)
         case .fqdnNetworkPolicy: self = .fqdnPolicyRemoved(namespace: key.namespace, name: key.name)
-        case .namespace, .service, .endpointSlice: return nil
+        case .namespace, .service, .endpointSlice, .networkLogging: return nil
         }
     }
 }

@@ -71,6 +71,7 @@ import Logging
     @OptionGroup var addresses: AddressOptions
     @OptionGroup var hubbleSocket: HubbleSocketOptions
     @OptionGroup var hubble: HubbleOptions
+    @OptionGroup var exports: ExportOptions
     @OptionGroup var intervals: IntervalOptions
     @Option(
         help: .flag(
@@ -115,6 +116,7 @@ import Logging
         try names.apply(to: &configuration)
         try addresses.apply(to: &configuration.addresses)
         configuration.hubble = try hubble.configuration(socket: hubbleSocket.path(beside: configuration.socket))
+        try exports.apply(to: &configuration)
         try intervals.apply(to: &configuration)
         if try Environment.value("cni", cni, default: .off) == .on {
             configuration.cni = try cniOptions.settings(socket: configuration.socket)

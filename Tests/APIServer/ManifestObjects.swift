@@ -20,6 +20,7 @@ struct ManifestObjects {
         "NetworkPolicy": "/apis/networking.k8s.io/v1/networkpolicies",
         "ClusterNetworkPolicy": "/apis/policy.networking.k8s.io/v1alpha2/clusternetworkpolicies",
         "FQDNNetworkPolicy": "/apis/networking.gke.io/v1alpha1/fqdnnetworkpolicies",
+        "NetworkLogging": "/apis/networking.gke.io/v1alpha1/networkloggings",
     ]
 
     /// Reads all of them.
@@ -38,7 +39,7 @@ struct ManifestObjects {
             let name = meta["name"] as? String
         else { return [] }
         var object = object
-        let isNamespaced = !["Namespace", "Node", "ClusterNetworkPolicy"].contains(kind)
+        let isNamespaced = !["Namespace", "Node", "ClusterNetworkPolicy", "NetworkLogging"].contains(kind)
         let namespace = isNamespaced ? meta["namespace"] as? String ?? "default" : ""
         if isNamespaced { meta["namespace"] = namespace }
         object["metadata"] = meta.mapValues(jsonValue)

@@ -81,6 +81,13 @@ import Testing
         #expect(try Deploy.text("deploy/Containerfile").contains("/out/apus-cni /usr/local/bin/"))
     }
 
+    @Test func thePolicyLogIsWhereReadersOfTheHostLookForIt() throws {
+        let mount = try pod()["containers"][0]["volumeMounts"].list.first { $0["name"].text == "policy-log" }
+        let volume = try pod()["volumes"].list.first { $0["name"].text == "policy-log" }
+        #expect(mount?["mountPath"].text == "/var/log/network" && mount?["readOnly"].flag != true)
+        #expect(volume?["hostPath"]["path"].text == "/var/log/network")
+    }
+
     @Test func theImageIsTheOneThatTheContainerfileSaysHowToBuild() throws {
         let pod = try pod()
         let images = [pod["initContainers"][0], pod["containers"][0]].compactMap { $0["image"].text }

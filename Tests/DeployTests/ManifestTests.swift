@@ -47,6 +47,21 @@ import Testing
         #expect(documented["rules"].canonical == (try Deploy.manifest("clusterrole"))["rules"].canonical)
     }
 
+    /// What nodes of other clusters than GKE's need to know NetworkLogging by.
+    @Test func theDefinitionOfNetworkLoggingIsOfTheKindThatIsRead() throws {
+        let definition = Tree(try Deploy.object("deploy/crds/networklogging.yaml"))
+        let (spec, kind) = (definition["spec"], ObjectKind.networkLogging)
+        #expect(definition["metadata"]["name"].text == "\(kind.plural).\(spec["group"].text ?? "")")
+        #expect(spec["names"]["kind"].text == kind.rawValue && spec["names"]["plural"].text == kind.plural)
+        #expect(spec["scope"].text == (kind.isNamespaced ? "Namespaced" : "Cluster"))
+        #expect("\(spec["group"].text ?? "")/\(spec["versions"][0]["name"].text ?? "")" == kind.apiVersion)
+        let schema = spec["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["cluster"]
+        #expect(schema["properties"].keys == ["allow", "deny"])
+        for choice in ["allow", "deny"] {
+            #expect(schema["properties"][choice]["properties"].keys == ["delegate", "log"])
+        }
+    }
+
     @Test func theRoleIsGivenToTheAgentsAccountAndNobodyElse() throws {
         let binding = try Deploy.manifest("clusterrolebinding")
         let account = try Deploy.manifest("serviceaccount")["metadata"]

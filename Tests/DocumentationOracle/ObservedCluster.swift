@@ -26,7 +26,7 @@ package struct ObservedCluster: Sendable {
             case .networkPolicy(let policy): networkPolicies.append(policy)
             case .clusterNetworkPolicy(let policy): clusterPolicies.append(policy)
             case .fqdnNetworkPolicy: break
-            case .service, .endpointSlice: break
+            case .service, .endpointSlice, .networkLogging: break
             }
         }
         for pod in pods {

@@ -14,6 +14,7 @@ struct MetricsSource: Sendable {
     let counters: FlowCounters
     let directory: FlowDirectory
     let hubble: HubbleCounters
+    let exports: Exports
     let requests: APIStatistics?
     /// nil where nothing is written to the API server.
     let reports: ReportCounters?
@@ -28,7 +29,7 @@ struct MetricsSource: Sendable {
         let metrics = AgentMetrics(
             node: configuration.node, controller: await controller.report(), requests: requests, hub: hub.statistics,
             evidence: evidence.counts, drops: drops, events: events, names: nameOutcomes())
-        return metrics.families + hubble.families + (reports?.families ?? []) + counters.families(directory)
+        return metrics.families + hubble.families + exports.families + (reports?.families ?? []) + counters.families(directory)
     }
 
     private func nameOutcomes() -> [NameOutcome: UInt64]? {

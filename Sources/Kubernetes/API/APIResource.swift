@@ -3,7 +3,7 @@ extension ObjectKind {
     package var plural: String {
         switch self {
         case .networkPolicy, .clusterNetworkPolicy, .fqdnNetworkPolicy: "\(rawValue.lowercased().dropLast())ies"
-        case .namespace, .node, .service, .endpointSlice, .pod: "\(rawValue.lowercased())s"
+        case .namespace, .node, .service, .endpointSlice, .pod, .networkLogging: "\(rawValue.lowercased())s"
         }
     }
 

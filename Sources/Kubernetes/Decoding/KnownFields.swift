@@ -38,6 +38,7 @@ extension KnownFields {
     private static func whole(_ kind: ObjectKind) -> KnownFields {
         switch kind {
         case .namespace, .networkPolicy, .clusterNetworkPolicy, .fqdnNetworkPolicy: whole("spec status")
+        case .networkLogging: whole("status", read: ["spec": loggingSpec])
         case .node: whole(read: ["spec": nodeSpec, "status": nodeStatus])
         case .pod: whole(read: ["spec": podSpec, "status": podStatus])
         case .service: whole(read: ["spec": serviceSpec, "status": serviceStatus])
@@ -55,6 +56,9 @@ extension KnownFields {
         deletionGracePeriodSeconds labels annotations finalizers managedFields
         """,
         read: ["ownerReferences": .list(.object("apiVersion kind name uid controller blockOwnerDeletion"))])
+
+    private static let loggingSpec = object(
+        "", read: ["cluster": .object("", read: ["allow": .object("log delegate"), "deny": .object("log delegate")])])
 
     private static let nodeSpec = object("configSource externalID podCIDR podCIDRs providerID taints unschedulable")
 

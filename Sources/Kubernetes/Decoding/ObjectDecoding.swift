@@ -16,6 +16,7 @@ extension KubernetesObject {
         case .clusterNetworkPolicy:
             self = .clusterNetworkPolicy(try ClusterNetworkPolicy(fields, meta: meta))
         case .fqdnNetworkPolicy: self = .fqdnNetworkPolicy(try FQDNNetworkPolicy(fields, meta: meta))
+        case .networkLogging: self = .networkLogging(try NetworkLogging(fields, meta: meta))
         }
     }
 }
@@ -24,7 +25,7 @@ extension ObjectKind {
     fileprivate var hasAuditMode: Bool {
         switch self {
         case .namespace, .networkPolicy, .clusterNetworkPolicy, .fqdnNetworkPolicy: true
-        case .node, .service, .endpointSlice, .pod: false
+        case .node, .service, .endpointSlice, .pod, .networkLogging: false
         }
     }
 }

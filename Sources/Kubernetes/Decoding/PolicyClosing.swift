@@ -31,7 +31,7 @@ struct PolicyClosing {
             case .fqdnNetworkPolicy: Shape(peers: ["egress": "matches"], ports: "ports")
             case .clusterNetworkPolicy:
                 Shape(peers: ["ingress": "from", "egress": "to"], ports: "protocols", hasActions: true)
-            case .namespace, .node, .pod, .service, .endpointSlice: nil
+            case .namespace, .node, .pod, .service, .endpointSlice, .networkLogging: nil
             }
     }
 

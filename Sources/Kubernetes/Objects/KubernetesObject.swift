@@ -8,6 +8,7 @@ public enum ObjectKind: String, Sendable, Hashable, CaseIterable {
     case networkPolicy = "NetworkPolicy"
     case clusterNetworkPolicy = "ClusterNetworkPolicy"
     case fqdnNetworkPolicy = "FQDNNetworkPolicy"
+    case networkLogging = "NetworkLogging"
 
     /// The group and version that the kind is read in.
     public var apiVersion: String {
@@ -16,12 +17,17 @@ public enum ObjectKind: String, Sendable, Hashable, CaseIterable {
         case .endpointSlice: "discovery.k8s.io/v1"
         case .networkPolicy: "networking.k8s.io/v1"
         case .clusterNetworkPolicy: "policy.networking.k8s.io/v1alpha2"
-        case .fqdnNetworkPolicy: "networking.gke.io/v1alpha1"
+        case .fqdnNetworkPolicy, .networkLogging: "networking.gke.io/v1alpha1"
         }
     }
 
     /// Whether objects of the kind live in a namespace.
-    public var isNamespaced: Bool { self != .namespace && self != .node && self != .clusterNetworkPolicy }
+    public var isNamespaced: Bool {
+        switch self {
+        case .namespace, .node, .clusterNetworkPolicy, .networkLogging: false
+        case .service, .endpointSlice, .pod, .networkPolicy, .fqdnNetworkPolicy: true
+        }
+    }
 
     /// The kind with this name in this version, nil when Apus does not read it.
     public init?(_ name: String, apiVersion: String) {
@@ -75,6 +81,7 @@ public enum KubernetesObject: Sendable, Hashable {
     case networkPolicy(NetworkPolicy)
     case clusterNetworkPolicy(ClusterNetworkPolicy)
     case fqdnNetworkPolicy(FQDNNetworkPolicy)
+    case networkLogging(NetworkLogging)
 
     /// The object's metadata.
     public var meta: ObjectMeta {
@@ -87,6 +94,7 @@ public enum KubernetesObject: Sendable, Hashable {
         case .networkPolicy(let object): object.meta
         case .clusterNetworkPolicy(let object): object.meta
         case .fqdnNetworkPolicy(let object): object.meta
+        case .networkLogging(let object): object.meta
         }
     }
 
@@ -101,6 +109,7 @@ public enum KubernetesObject: Sendable, Hashable {
         case .networkPolicy: .networkPolicy
         case .clusterNetworkPolicy: .clusterNetworkPolicy
         case .fqdnNetworkPolicy: .fqdnNetworkPolicy
+        case .networkLogging: .networkLogging
         }
     }
 
