@@ -83,7 +83,7 @@ public final class DatapathKernel {
     /// Takes over what the kernel holds from the start before this one; see `DatapathTables.adopt`.
     public func adopt(into tables: inout DatapathTables) throws {
         if let previous { try tables.adopt(previous) } else if !isBeside { try tables.adopt(self) }
-        if isBeside, copiesLearned { try keepAutomaton() }
+        if isBeside { try keepAutomaton() }
         // New maps are empty: all that was taken over is missing in them, and is written with the next pass.
         if isBeside { _ = try tables.repair(self) }
     }
@@ -131,7 +131,7 @@ public final class DatapathKernel {
         "connections", "half_open", "translations", "disposable_translations", "affinities", "network_namespaces",
         "dns_questions",
     ]
-    private static let learnedMaps = ["learned_addresses", "learned_names"]
+    private static let learnedMaps = ["learned_addresses", "learned_names", "domain_automaton"]
 
     private func keepFormer(_ names: [String]) {
         for name in names {

@@ -31,8 +31,7 @@ extension DatapathKernel {
     func keepAutomaton() throws {
         let first = UInt32(0)
         let automaton = try box("domain_automaton")
-        guard let before = try? BPFMap.open(pinned: pins.map("domain_automaton")),
-            before.info.id != automaton.map.info.id, let id = try? before.lookup(first, as: UInt32.self),
+        guard let before = former["domain_automaton"], let id = try? before.map.lookup(first, as: UInt32.self),
             let rows = try? BPFMap.open(id: id), rows.shape.valueSize == MemoryLayout<apus_domain_state>.size
         else { return }
         try automaton.map.update(first, toMap: rows)
