@@ -125,6 +125,34 @@ struct FlowExporterTests {
         #expect(sink.texts == [] && counters.current.dropped[.refused] == 5 && counters.current.isFailing)
     }
 
+    @Test("what wants no flows leaves them unread, and gets those from then on when it does")
+    func idle() async throws {
+        let (hub, sink, counters) = (FlowHub(capacity: 50), TestSink(), Self.counters())
+        let choice = Mutex(PolicyLogChoice())
+        let asked = Mutex(0)
+        let format = PolicyLogFormat {
+            asked.withLock { $0 += 1 }
+            return choice.withLock { $0 }
+        }
+        var settings = Self.settings()
+        settings.pause = .milliseconds(1)
+        let exporter = FlowExporter(hub, format: format, sink: sink, counters: counters, settings: settings)
+        let allowed = flow(.opened, Self.front, Self.front) {
+            $0.egressRule = RuleReference("NetworkPolicy/shop/out/egress/0")
+        }
+        for _ in 0..<200 { hub.append(allowed) }
+        let running = Task { await exporter.run() }
+        try await eventually("it to find nothing wanted") { asked.withLock { $0 } >= 2 }
+        choice.withLock { $0.allow = .all }
+        try await eventually("the log to be written") {
+            hub.append(allowed)
+            return !sink.texts.isEmpty
+        }
+        running.cancel()
+        await running.value
+        #expect(counters.current.dropped[.overwritten] == 0)
+    }
+
     @Test("one that is stopped delivers what was there, and the next one goes on in the same file")
     func restart() async throws {
         let path = "\(FileManager.default.temporaryDirectory.path)/apus-restart-\(UUID().uuidString.prefix(8))"

@@ -27,7 +27,9 @@ public struct FlowExporter<Format: FlowFormat, Sink: FlowSink>: Sendable {
         var sequence: UInt64 = 1
         var goesOn = true
         while goesOn, !Task.isCancelled {
-            guard format.begin() else {
+            let isReady = format.begin()
+            if isReady, format.isIdle { sequence = hub.nextSequence }
+            guard isReady, !format.isIdle else {
                 try? await Task.sleep(for: settings.pause)
                 continue
             }
@@ -96,7 +98,7 @@ public struct FlowExporter<Format: FlowFormat, Sink: FlowSink>: Sendable {
 
     /// What came before the end, and what waits to be told.
     private func finish(_ format: inout Format, _ sequence: inout UInt64) async {
-        guard format.begin() else { return }
+        guard format.begin(), !format.isIdle else { return }
         var isBehind = true
         while isBehind {
             var output = ExportOutput()
@@ -117,7 +119,7 @@ public struct ExportSettings: Sendable {
     public var random: @Sendable () -> Double = { Double.random(in: 0..<1) }
     /// Flows taken at once: the store is locked meanwhile.
     public var batch = 256
-    /// How often it is asked whether it is known by now which flows are wanted.
+    /// How often a format is asked whether it wants flows by now.
     public var pause: Duration = .milliseconds(100)
     /// The pause after the first failure; it doubles with each up to the longest.
     public var firstRetry: Duration = .milliseconds(500)

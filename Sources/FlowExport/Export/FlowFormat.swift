@@ -8,6 +8,9 @@ public protocol FlowFormat: Sendable {
     /// Prepares for some flows. While it is not known yet which are wanted, it returns false, and flows wait.
     mutating func begin() -> Bool
 
+    /// Whether it wants no flows at all now: then they are not even read.
+    var isIdle: Bool { get }
+
     /// Takes in a flow.
     ///
     /// - Parameter now: nanoseconds of a clock that does not jump.
@@ -25,6 +28,7 @@ public protocol FlowFormat: Sendable {
 
 extension FlowFormat {
     public mutating func begin() -> Bool { true }
+    public var isIdle: Bool { false }
     public mutating func ripen(now: UInt64, into output: inout ExportOutput) {}
     public mutating func finish(into output: inout ExportOutput) {}
     public var due: UInt64? { nil }

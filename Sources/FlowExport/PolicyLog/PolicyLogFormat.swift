@@ -28,6 +28,8 @@ public struct PolicyLogFormat: FlowFormat {
 
     public var due: UInt64? { denials.due }
 
+    public var isIdle: Bool { choice.allow == .none && choice.deny == .none && denials.due == nil }
+
     public mutating func begin() -> Bool {
         guard let choice = currentChoice() else { return false }
         self.choice = choice

@@ -58,7 +58,12 @@ extension KnownFields {
         read: ["ownerReferences": .list(.object("apiVersion kind name uid controller blockOwnerDeletion"))])
 
     private static let loggingSpec = object(
-        "", read: ["cluster": .object("", read: ["allow": .object("log delegate"), "deny": .object("log delegate")])])
+        "node",
+        read: [
+            "cluster": .object(
+                "flow flowAggregationSeconds",
+                read: ["allow": .object("log delegate"), "deny": .object("log delegate")])
+        ])
 
     private static let nodeSpec = object("configSource externalID podCIDR podCIDRs providerID taints unschedulable")
 
