@@ -7,15 +7,16 @@ struct AgentLock: ~Copyable {
 
     /// Takes the lock of a directory; fails where an agent holds it.
     init(directory path: String) throws(AgentFailure) {
-        let isFree: Bool
+        directory = try Self.locked(path)
+    }
+
+    private static func locked(_ path: String) throws(AgentFailure) -> FileDescriptor {
         do throws(KernelError) {
-            directory = try FileDescriptor.openDirectory(path)
-            isFree = try directory.lock()
+            let directory = try FileDescriptor.openDirectory(path)
+            if try directory.lock() { return directory }
         } catch {
             throw AgentFailure("\(path) can't be opened: \(error)")
         }
-        guard isFree else {
-            throw AgentFailure("an agent works with \(path): stop it first, or name another --bpffs")
-        }
+        throw AgentFailure("an agent works with \(path): stop it first, or name another --bpffs")
     }
 }
