@@ -141,7 +141,8 @@ let package = Package(
         .executableTarget(
             name: "apusd",
             dependencies: [
-                "Agent", "CNIInstallation", "HTTPEndpoint", "HubbleServer", "LoadBalancing", "NodeRouting", argumentParser,
+                "Agent", "CNIInstallation", "HTTPEndpoint", "HubbleServer", "LoadBalancing", "NodeRouting",
+                argumentParser,
                 logging,
             ],
             swiftSettings: strict),

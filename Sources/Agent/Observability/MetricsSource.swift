@@ -29,7 +29,8 @@ struct MetricsSource: Sendable {
         let metrics = AgentMetrics(
             node: configuration.node, controller: await controller.report(), requests: requests, hub: hub.statistics,
             evidence: evidence.counts, drops: drops, events: events, names: nameOutcomes())
-        return metrics.families + hubble.families + exports.families + (reports?.families ?? []) + counters.families(directory)
+        return metrics.families + hubble.families + exports.families + (reports?.families ?? [])
+            + counters.families(directory)
     }
 
     private func nameOutcomes() -> [NameOutcome: UInt64]? {
