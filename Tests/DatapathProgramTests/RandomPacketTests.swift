@@ -202,8 +202,10 @@ private struct Judge {
         // one counts (RFC 8200 §4.5).
         if let fragment = view.fragment, fragment.offset > 0 {
             let firsts = fragmented(view).flatMap { firstFragments[$0] } ?? []
-            let isRight = firsts.contains { known.contains($0) || isAllowed($0, port, toBackend: toBackend) }
-            return isRight ? nil : "a fragment of what is not allowed"
+            let right = firsts.filter { known.contains($0) || isAllowed($0, port, toBackend: toBackend) }
+            // One may open a connection, too.
+            for tuple in right { known.formUnion([tuple, tuple.reversed]) }
+            return right.isEmpty ? "a fragment of what is not allowed" : nil
         }
         guard view.ipProtocol == .tcp, let tuple = view.connectionTuple else { return "not TCP" }
         if known.contains(tuple) { return nil }
