@@ -6,6 +6,7 @@ internal import Testing
 /// The addresses and the frame of a packet between a pod and the outside, in the direction that a hook sees.
 struct Journey: Sendable {
     let frame: Packet
+    let sender: MACAddress
     let source: (v4: IPAddress, v6: IPAddress)
     let destination: (v4: IPAddress, v6: IPAddress)
 
@@ -15,12 +16,13 @@ struct Journey: Sendable {
     static let outside = (v4: ip("203.0.113.9"), v6: ip("2001:db8::9"))
 
     static func leaving(_ pod: Pod) -> Journey {
-        Journey(frame: pod.frame(), source: (pod.v4, pod.v6), destination: outside)
+        Journey(frame: pod.frame(), sender: pod.mac, source: (pod.v4, pod.v6), destination: outside)
     }
 
     static func entering(_ pod: Pod) -> Journey {
         Journey(
-            frame: .ethernet(from: pod.hostMAC, to: pod.mac), source: outside, destination: (pod.v4, pod.v6))
+            frame: .ethernet(from: pod.hostMAC, to: pod.mac), sender: pod.hostMAC, source: outside,
+            destination: (pod.v4, pod.v6))
     }
 }
 
@@ -67,7 +69,7 @@ struct ParseTests {
     static let link: [ParseCase] = [
         ParseCase("an ARP request", .aside) {
             let ends = (
-                ARPPacket.End(mac("02:00:00:00:00:01"), $0.source.v4),
+                ARPPacket.End($0.sender, $0.source.v4),
                 ARPPacket.End(mac("00:00:00:00:00:00"), $0.destination.v4)
             )
             return $0.frame.arp(.request, from: ends.0, to: ends.1).bytes

@@ -108,7 +108,7 @@ private func decode(_ bytes: Bytes) throws(RecordError) -> DatapathEvent {
         }
         #expect(error { _ in } == nil)
         #expect(error { $0.kind = 4 }?.reason == .unknown(field: .kind, 4))
-        #expect(error { $0.reason = 17 }?.reason == .unknown(field: .reason, 17))
+        #expect(error { $0.reason = 200 }?.reason == .unknown(field: .reason, 200))
         #expect(error { $0.direction = 2 }?.reason == .unknown(field: .direction, 2))
         #expect(error { $0.ending = 255 }?.description == "a record with unknown ending 255")
         #expect(throws: RecordError(.length(151, expected: 152))) { try decode(Bytes(zeros: 151)) }
