@@ -57,7 +57,7 @@ extension AgentLifeTests {
         @Test func anAddressThatIsTakenKeepsASecondAgentOutAndTheFirstGoesOn() async throws {
             try await withShop { shop in
                 let other = "\(shop.lab.bpffs)/other"
-                let second = try await shop.agent.runSecond(options: ["--bpffs", other])
+                let second = try await shop.agent.runSecond(options: ["--bpffs", other, "--hubble-socket", ""])
                 #expect(!second.succeeded)
                 #expect(
                     second.errors.contains("can't listen on :9990: ") && second.errors.contains("--metrics-address"),
