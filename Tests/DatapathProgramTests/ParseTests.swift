@@ -270,7 +270,8 @@ struct ParseTests {
         let datapath = try DatapathFixture()
         try datapath.addPod()
         let elsewhere = Journey(
-            frame: .ethernet(from: mac("02:00:00:00:00:01"), to: mac("02:00:00:00:00:02")), source: Journey.outside,
+            frame: .ethernet(from: mac("02:00:00:00:00:01"), to: mac("02:00:00:00:00:02")),
+            sender: mac("02:00:00:00:00:01"), source: Journey.outside,
             destination: (ip("192.0.2.7"), ip("2001:db8:7::7")))
         #expect(try datapath.run(row.frame(elsewhere), on: .fromNetwork) == .passed)
         #expect(try datapath.connectionCount() == 0)
