@@ -29,6 +29,7 @@ public struct Agent: Sendable {
         try Requirements.checkUser()
         try Requirements.check()
         try makeSocketDirectory()
+        try await AgentServer.expectFree(path: configuration.socket)
         try DatapathKernel.prepare(bpffs: configuration.bpffs)
         // Before the programs are loaded: that makes pins beside those in use, and another agent may be at it.
         let lock = try AgentLock(directory: configuration.bpffs)
@@ -52,12 +53,13 @@ public struct Agent: Sendable {
 
     /// Loads the data path and builds the parts around it.
     private func makeGroup(_ endpoints: HTTPEndpoints, _ parts: Parts, _ hubble: HubbleServer) throws -> ServiceGroup {
+        // Watches come before the first look, so that no change falls between them; a source that is not there is known
+        // before anything is pinned.
+        let links = try NetlinkEvents(neighbours: configuration.routing == .vxlan)
+        let source = try openSource()
         var options = configuration.datapathOptions
         options.nodeNamespace = try NetworkNamespace.cookie()
         let kernel = try DatapathKernel(options)
-        // Watches come before the first look, so that no change falls between them.
-        let links = try NetlinkEvents(neighbours: configuration.routing == .vxlan)
-        let source = try openSource()
         let controller = try NodeController(
             configuration: configuration, kernel: kernel, directory: parts.directory, answers: parts.answers,
             monitor: parts.health, log: log)
@@ -138,7 +140,13 @@ public struct Agent: Sendable {
     /// Makes the directory of the CLI's socket.
     private func makeSocketDirectory() throws {
         guard let directory = Self.directory(of: configuration.socket) else { return }
-        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        do {
+            try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        } catch {
+            let reason = String(cString: strerror(errno))
+            throw AgentFailure(
+                "the directory \(directory) can't be made for the socket: \(reason); name another path with --socket")
+        }
     }
 
     private func services(
@@ -173,19 +181,25 @@ public struct Agent: Sendable {
     }
 
     /// Removes everything that Apus made on the node, the socket of a dead agent included. Fails while an agent works
-    /// with the pins, and keeps one that starts meanwhile from loading anything.
+    /// with the pins or listens on the socket, and keeps one that starts meanwhile from loading anything.
+    ///
+    /// Routes and overlays carry no sign of whose agent made them. So they go only with its pins, or where both places
+    /// are those of an agent that was told of no others.
     ///
     /// - Parameter sockets: of the CLI first, and of Hubble's clients.
     /// - Returns: what it removed.
-    public static func cleanUp(bpffs: String, sockets: [String]) throws -> CleanedUp {
+    public static func cleanUp(bpffs: String, sockets: [String]) async throws -> CleanedUp {
         try Requirements.checkUser()
+        for socket in sockets.prefix(1) { try await AgentServer.expectDeserted(path: socket) }
+        let isUsual = bpffs == AgentConfiguration.usualBPFFS && sockets.first == AgentConfiguration.usualSocket
         guard FileManager.default.fileExists(atPath: bpffs) else {
-            return try CleanedUp(sockets: removeRunFiles(sockets)).withRouting()
+            let removed = CleanedUp(sockets: removeRunFiles(sockets))
+            return isUsual ? try removed.withRouting() : removed
         }
         let lock = try AgentLock(directory: bpffs)
         var removed = CleanedUp(pins: try DatapathKernel.removeAll(bpffs: bpffs))
         removed.sockets = removeRunFiles(sockets)
-        removed = try removed.withRouting()
+        if isUsual || !removed.pins.isEmpty { removed = try removed.withRouting() }
         _ = consume lock
         return removed
     }

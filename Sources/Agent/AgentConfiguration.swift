@@ -138,17 +138,22 @@ public struct AgentConfiguration: Sendable {
         public init() {}
     }
 
+    /// Where maps and programs are pinned unless an agent is told otherwise.
+    public static let usualBPFFS = "/sys/fs/bpf/apus"
+    /// Where the CLI finds the agent, likewise.
+    public static let usualSocket = "/run/apus/apus.sock"
+
     public init(node: String, source: ObjectOrigin) {
         self.node = node
         self.source = source
         addresses = Addresses(source)
-        bpffs = "/sys/fs/bpf/apus"
+        bpffs = Self.usualBPFFS
         uplinks = []
         nodePortBlocks = []
         sourcePorts = DatapathOptions.defaultSourcePorts
         algorithm = .random
         maglevTableSize = MaglevTable.defaultSize
-        socket = "/run/apus/apus.sock"
+        socket = Self.usualSocket
         redirectsToPeer = true
         keepsConnections = false
         reportsFlows = true

@@ -12,6 +12,11 @@ struct PodInterface: Sendable, Hashable {
     var hostAddress: MACAddress
     /// Whether it is a veth, so that packets can be handed to its peer.
     var isVeth: Bool
+    /// Whether it is of a kind that leads to one network namespace or machine.
+    var isMadeForOne: Bool
+
+    /// The kinds that runtimes make for a pod.
+    static let kindsForOne: Set<String> = ["veth", "netkit", "tun", "ipvtap", "macvtap"]
 }
 
 /// Why a pod's interface is not known.
@@ -20,6 +25,8 @@ enum PodInterfaceProblem: Error, Sendable, Hashable, CustomStringConvertible {
     case differentInterfaces([IPAddress])
     /// The interface leads out of the node.
     case uplink(String)
+    /// The interface leads to a subnet, and is none that is made for a pod.
+    case subnet(String, route: CIDR)
     /// The interface leads to more than one host.
     case shared(String, kind: String)
     /// Another pod is behind the interface.
@@ -35,6 +42,9 @@ enum PodInterfaceProblem: Error, Sendable, Hashable, CustomStringConvertible {
         case .differentInterfaces(let addresses): "the routes to \(Self.list(addresses)) lead to different interfaces"
         case .uplink(let name):
             "its addresses are routed to \(name), which leads out of the node: a pod needs an interface of its own"
+        case .subnet(let name, let route):
+            "its addresses are routed to \(name) only as a part of \(route): a pod's interface is a veth, or has a route "
+                + "of its own; if \(name) leads out of the node, name it with --uplink"
         case .shared(let name, let kind):
             "its addresses are routed to \(name), a \(kind) that others share: a pod needs an interface of its own"
         case .taken(let name, let other): "its addresses are routed to \(name), behind which pod \(other) is already"
@@ -47,7 +57,7 @@ enum PodInterfaceProblem: Error, Sendable, Hashable, CustomStringConvertible {
     /// Whether the interface may not have a pod's programs at all, rather than that none is known.
     var isRefusal: Bool {
         switch self {
-        case .uplink, .shared: true
+        case .uplink, .subnet, .shared: true
         case .noRoute, .differentInterfaces, .taken, .ambiguous, .kernel: false
         }
     }
@@ -86,12 +96,30 @@ struct EndpointFinder: ~Copyable {
         for pod: LocalPod, _ rules: PodInterfaceRules
     ) throws(PodInterfaceProblem) -> PodInterface {
         var found: Set<UInt32> = []
+        var routed: [IPAddress] = []
         for address in pod.addresses {
-            if let index = try interface(to: address) { found.insert(index) }
+            guard let index = try interface(to: address) else { continue }
+            found.insert(index)
+            routed.append(address)
         }
         guard let index = found.first else { throw .noRoute(pod.addresses) }
         guard found.count == 1 else { throw .differentInterfaces(pod.addresses) }
-        return try interface(index, for: pod.key, rules)
+        let interface = try interface(index, for: pod.key, rules)
+        if !interface.isMadeForOne {
+            for address in routed { try expectRouteOfItsOwn(address, by: interface.name) }
+        }
+        return interface
+    }
+
+    /// A network card that a subnet with the pod's address is on leads to other hosts, too: to all of them, where the
+    /// pod's own interface is gone.
+    private mutating func expectRouteOfItsOwn(
+        _ address: IPAddress, by interface: String
+    ) throws(PodInterfaceProblem) {
+        let entry: Route?
+        do throws(KernelError) { entry = try netlink.tableEntry(for: address) } catch { throw .kernel(error) }
+        guard let entry, entry.destination.length < (address.isIPv4 ? 32 : 128) else { return }
+        throw .subnet(interface, route: entry.destination)
     }
 
     /// The interface of a number, if a pod may be behind it.
@@ -104,7 +132,8 @@ struct EndpointFinder: ~Copyable {
             let peer = try netlink.peerAddress(ofInterface: index)
             guard let address = link.address else { throw KernelError.gone(index) }
             return PodInterface(
-                index: index, name: link.name, podAddress: peer, hostAddress: address, isVeth: link.kind == "veth")
+                index: index, name: link.name, podAddress: peer, hostAddress: address, isVeth: link.kind == "veth",
+                isMadeForOne: link.kind.map(PodInterface.kindsForOne.contains) ?? false)
         } catch {
             throw .kernel(error)
         }

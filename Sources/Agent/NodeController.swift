@@ -58,6 +58,9 @@ actor NodeController {
     var isActive = false
     /// Set while what was taken over stays although nobody asked for it, as the view of the cluster has gaps.
     var keeping: KeptState?
+    /// Set while programs of another ABI version go on by their own maps, as the view of the cluster has gaps: nothing of
+    /// theirs can be taken over, so what can't be read would be in force no more.
+    var awaiting: KeptState?
     var programming = ProgrammingState()
     let startedAt = KernelClock.realtime()
     var latency: ProgrammingLatency
@@ -141,6 +144,7 @@ actor NodeController {
     /// The view is full: what was taken over and nobody asked for can go, and programs may be attached.
     private func finishFirstSync() {
         guard !isSynced else { return }
+        if kernel.replacesForeign, diagnostics.hidesObjects { return awaitFullView() }
         // The first pass writes by which uplinks clients outside are served.
         prepareUplinks()
         // Without the node's own addresses the first pass would take back what lets the node into its pods.
@@ -161,6 +165,14 @@ actor NodeController {
         program()
         attachEverything()
         log.info("All objects have been read once", metadata: ["endpoints": "\(interfaces.count)"])
+    }
+
+    private func awaitFullView() {
+        guard awaiting == nil else { return }
+        awaiting = KeptState()
+        log.error(
+            "Not every object can be read, and what is in force is of another version: it goes on as it is until all can",
+            metadata: ["first": "\(diagnostics.shown.first.first.map { "\($0)" } ?? "none")"])
     }
 
     private func note(_ diagnostic: SourceDiagnostic) {
@@ -220,6 +232,10 @@ actor NodeController {
     func maintain() {
         let now = KernelClock.monotonic()
         noteHealth()
+        if awaiting?.isOver(at: now, viewIsFull: !diagnostics.hidesObjects) ?? false {
+            awaiting = nil
+            finishFirstSync()
+        }
         guard isSynced else { return }
         if programming.isDue(at: now) { program() }
         if keeping?.isOver(at: now, viewIsFull: !diagnostics.hidesObjects) ?? false { letGoOfStale() }

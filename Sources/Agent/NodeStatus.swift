@@ -67,15 +67,9 @@ extension NodeController {
             }
         }
         let writes = programming.problems.map { AgentDiagnostic(object: $0.object, message: $0.reason.description) }
-        let kept =
-            keeping == nil
-            ? []
-            : [
-                AgentDiagnostic(
-                    object: "Node \(configuration.node)",
-                    message: "not every object can be read: pods, Services and policies from before the start are kept "
-                        + "until they can, and its pods are judged as before")
-            ]
+        let kept = [keptText].compactMap { $0 }.map {
+            AgentDiagnostic(object: "Node \(configuration.node)", message: "not every object can be read: \($0)")
+        }
         let cni =
             [cniProblem].compactMap { $0 }.map { AgentDiagnostic(object: "CNI configuration", message: $0) }
             + attachmentProblems.map {
@@ -88,6 +82,17 @@ extension NodeController {
         let judging = closed.judging.map { AgentDiagnostic(object: "\($0.policy)", message: $0.problem.message) }
         return kept + cni + heldPeers() + diagnostics.told + policies + services + pods + strangers + unchecked
             + uncovered + routingDiagnostics + writes + overlong + judging
+    }
+
+    /// What a view with gaps has stopped.
+    private var keptText: String? {
+        if awaiting != nil {
+            return "what is in force is of another version of Apus, which goes on by what it has until all can be read; "
+                + "no pod is attached and nothing changes meanwhile"
+        }
+        guard keeping != nil else { return nil }
+        return "pods, Services and policies from before the start are kept until they can, and its pods are judged as "
+            + "before"
     }
 
     private func heldPeers() -> [AgentDiagnostic] {

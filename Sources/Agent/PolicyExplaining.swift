@@ -166,7 +166,7 @@ extension PolicyFrontend {
         self.init(
             namespace: program.service.namespace, service: program.service.name, portName: program.portName,
             address: SocketAddress(frontend.address, frontend.port), ipProtocol: frontend.ipProtocol,
-            backends: program.backends.map(\.address))
+            backends: program.backends.map(\.address), isOfNode: program.kind == .nodePort)
     }
 }
 

@@ -82,6 +82,20 @@ public final class AgentServer: Sendable {
         attachments = AttachmentShare(limits.waitingAttachments)
     }
 
+    /// Fails when a server could not listen on a path, as far as that can be told before it does.
+    ///
+    /// - Throws: ``AgentError`` when somebody else listens there, or when it is no socket's.
+    public static func expectFree(path: String) async throws(AgentError) {
+        try await SocketFile(path: path).makeFree(MultiThreadedEventLoopGroup.singleton)
+    }
+
+    /// Fails when somebody listens on a path.
+    ///
+    /// - Throws: ``AgentError``.
+    public static func expectDeserted(path: String) async throws(AgentError) {
+        try await SocketFile(path: path).expectDeserted(MultiThreadedEventLoopGroup.singleton)
+    }
+
     /// How many clients are connected now.
     public var openConnections: Int { connections.load(ordering: .relaxed) }
 

@@ -9,10 +9,12 @@ public struct PolicyFrontend: Sendable, Hashable {
     public var address: SocketAddress
     public var ipProtocol: IPProtocol
     public var backends: [SocketAddress]
+    /// Whether the address is a node's, which has other ports besides those of Services.
+    public var isOfNode: Bool
 
     public init(
         namespace: String, service: String, portName: String, address: SocketAddress, ipProtocol: IPProtocol,
-        backends: [SocketAddress]
+        backends: [SocketAddress], isOfNode: Bool = false
     ) {
         self.namespace = namespace
         self.service = service
@@ -20,6 +22,7 @@ public struct PolicyFrontend: Sendable, Hashable {
         self.address = address
         self.ipProtocol = ipProtocol
         self.backends = backends
+        self.isOfNode = isOfNode
     }
 
     /// For people: `shop/web:http 10.96.0.10:80`.
@@ -101,12 +104,13 @@ extension PolicyQuestion {
         case .address(let address): return try targets(behind: address, names)
         case .domain: return []
         case .named(let namespace, let name):
+            let frontends = names.frontends(of: namespace, name)
             if let addresses = names.addresses(ofPod: namespace, name) {
+                guard frontends.isEmpty else { throw twofold(addresses, frontends) }
                 var targets: [Target] = []
                 for address in addresses { targets += try self.targets(at: address, names) }
                 return targets
             }
-            let frontends = names.frontends(of: namespace, name)
             if !frontends.isEmpty { return try backends(frontends) }
             throw AgentError(.notFound, "there is neither a pod nor a Service \(destination) \(names.reach)")
         }
@@ -115,7 +119,20 @@ extension PolicyQuestion {
     /// The address itself, or what a Service with the address leads to.
     func targets(behind address: IPAddress, _ names: some PolicyNames) throws(AgentError) -> [Target] {
         let frontends = names.frontends(at: address)
-        return frontends.isEmpty ? try targets(at: address, names) : try backends(frontends)
+        let isLeft = frontends.allSatisfy(\.isOfNode) && !frontends.contains(where: isAsked)
+        return isLeft ? try targets(at: address, names) : try backends(frontends)
+    }
+
+    /// A pod and a Service have the name that was given: one of them must not be taken for the other.
+    private func twofold(_ addresses: [IPAddress], _ frontends: [PolicyFrontend]) -> AgentError {
+        func list(_ addresses: [IPAddress]) -> String {
+            Set(addresses).sorted().map(\.description).joined(separator: ", ")
+        }
+        let service = list(frontends.map(\.address.address))
+        return AgentError(
+            .notFound,
+            "there are a pod and a Service \(destination): give an address of the pod (\(list(addresses))) or of the "
+                + "Service (\(service))")
     }
 
     private func targets(at address: IPAddress, _ names: some PolicyNames) throws(AgentError) -> [Target] {
@@ -135,14 +152,7 @@ extension PolicyQuestion {
 
     /// The backends of those frontends that are asked for.
     private func backends(_ frontends: [PolicyFrontend]) throws(AgentError) -> [Target] {
-        let asked = frontends.filter { frontend in
-            guard frontend.ipProtocol == ipProtocol else { return false }
-            switch port {
-            case nil: return false
-            case .number(let number): return frontend.address.port == number
-            case .name(let name): return frontend.portName == name
-            }
-        }
+        let asked = frontends.filter(isAsked)
         guard !asked.isEmpty else {
             let ports = Set(frontends.map { "\($0.ipProtocol) \($0.address.port)" }).sorted().joined(separator: ", ")
             let wanted = "\(ipProtocol)" + (port.map { " port \($0)" } ?? "")
@@ -155,6 +165,15 @@ extension PolicyQuestion {
             throw AgentError(.notFound, "Service \(Self.name(asked)) has no backends: it refuses every connection")
         }
         return targets
+    }
+
+    private func isAsked(_ frontend: PolicyFrontend) -> Bool {
+        guard frontend.ipProtocol == ipProtocol else { return false }
+        return switch port {
+        case nil: false
+        case .number(let number): frontend.address.port == number
+        case .name(let name): frontend.portName == name
+        }
     }
 
     private static func name(_ frontends: [PolicyFrontend]) -> String {

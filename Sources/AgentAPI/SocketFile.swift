@@ -27,10 +27,15 @@ struct SocketFile: Sendable {
         guard mode & S_IFMT == S_IFSOCK else {
             throw AgentError(.socket, "\(path) is no socket: remove it, or name another path with --socket")
         }
+        try await expectDeserted(group)
+    }
+
+    /// Fails when somebody listens on the path.
+    func expectDeserted(_ group: any EventLoopGroup) async throws(AgentError) {
         if let channel = try? await ClientBootstrap(group: group).connect(unixDomainSocketPath: path).get() {
             try? await channel.close()
             throw AgentError(
-                .socket, "another agent is running at \(path): stop it, or name another path with --socket")
+                .socket, "an agent is running at \(path): stop it first, or name another path with --socket")
         }
     }
 

@@ -239,7 +239,10 @@ public struct LoadBalancer: Sendable {
     }
 
     private mutating func updateRefusal(_ frontend: Frontend) -> ServiceEdit? {
-        guard !addressesOfNodes.contains(frontend.address), let (service, purpose) = holder(of: frontend) else {
+        // An external address may be a host's or a pod's that has ports besides.
+        guard !addressesOfNodes.contains(frontend.address), let (service, purpose) = holder(of: frontend),
+            purpose.kind != .externalIP
+        else {
             return refusals.removeValue(forKey: frontend) == nil ? nil : .remove(frontend)
         }
         let program = ServiceProgram(service: service.name, portName: "", kind: purpose.kind, backends: [])

@@ -39,18 +39,18 @@ struct PortRange: ExpressibleByArgument {
 
 /// Where the pins are.
 struct PinOptions: ParsableArguments {
-    @Option(help: .flag("bpffs", "The directory on a bpffs for pinned maps and links.", default: "/sys/fs/bpf/apus"))
+    @Option(help: .flag("bpffs", "The directory on a bpffs for pinned maps and links.", default: AgentConfiguration.usualBPFFS))
     var bpffs: String?
 
-    func path() throws -> String { try Environment.value("bpffs", bpffs, default: "/sys/fs/bpf/apus") }
+    func path() throws -> String { try Environment.value("bpffs", bpffs, default: AgentConfiguration.usualBPFFS) }
 }
 
 /// Where the CLI finds the agent. A group, because the parser shares groups between a command and its subcommands.
 struct SocketOptions: ParsableArguments {
-    @Option(help: .flag("socket", "The Unix socket for `apus`.", default: "/run/apus/apus.sock"))
+    @Option(help: .flag("socket", "The Unix socket for `apus`.", default: AgentConfiguration.usualSocket))
     var socket: String?
 
-    func path() throws -> String { try Environment.value("socket", socket, default: "/run/apus/apus.sock") }
+    func path() throws -> String { try Environment.value("socket", socket, default: AgentConfiguration.usualSocket) }
 }
 
 /// How often the agent does what it does again and again.

@@ -29,7 +29,7 @@ import Testing
             let error = await #expect(throws: AgentError.self) {
                 try await AgentServer(path: path, handler: FakeAgent()).run()
             }
-            #expect(error?.message.contains("another agent is running") == true)
+            #expect(error?.message.contains("an agent is running") == true)
             try await expectAnswer(at: path)
         }
     }

@@ -64,13 +64,13 @@ struct KubeProxyModel {
     }
 
     /// The addresses of Services of which everything is refused that no Service has, and whether that is for clients
-    /// inside only. An address of a node stays the node's.
+    /// inside only. An address of a node stays the node's, and an external one may be anybody's.
     var refusals: [IPAddress: Bool] {
         var refusals: [IPAddress: Bool] = [:]
         let ofNodes = localAddresses.union(nodes.values.flatMap { $0.addresses.map(\.address) })
         for service in services.values.filter(isServed) {
             let own = service.clusterIPs
-            for address in own + Self.balancers(service) + service.externalIPs
+            for address in own + Self.balancers(service)
             where isOfFamilies(address, service) && !ofNodes.contains(address) {
                 refusals[address] = refusals[address] ?? false || own.contains(address)
             }

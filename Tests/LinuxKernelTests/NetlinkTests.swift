@@ -82,6 +82,12 @@ import Testing
         for text in ["192.0.2.1", "10.9.1.1"] {
             #expect(try Self.route(to: text, &netlink) == nil)
         }
+        // By which entry of a table an address is reached, not what that comes to.
+        for (text, entry) in [("10.1.0.9", "10.1.0.0/24"), ("10.2.3.4", "10.2.0.0/16"), ("fd00:1::9", "fd00:1::/64")] {
+            let address = try #require(IPAddress(text))
+            #expect(try netlink.tableEntry(for: address)?.destination == CIDR(entry), "\(text)")
+        }
+        #expect(try netlink.tableEntry(for: try #require(IPAddress("192.0.2.1"))) == nil)
     }
 
     @Test("A dump of thousands of routes is complete")

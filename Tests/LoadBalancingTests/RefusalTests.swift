@@ -12,30 +12,30 @@ struct RefusalTests {
         Dictionary(uniqueKeysWithValues: balancer.refusals.map { ("\($0.key.address)", $0.value.kind) })
     }
 
-    @Test("They are refused at the addresses that Services have on every node, not at a node's")
+    @Test("They are refused at ClusterIPs and load balancers' addresses, not at external ones, which others may have, too")
     mutating func virtualAddresses() throws {
         try apply("addresses 10.0.0.1")
         try apply(
             "service shop/web type=LoadBalancer ips=10.96.0.10 external=192.0.2.7 balancer=203.0.113.1 ports=http:TCP:80:30080"
         )
-        #expect(refused == ["10.96.0.10": .clusterIP, "192.0.2.7": .externalIP, "203.0.113.1": .loadBalancer])
+        #expect(refused == ["10.96.0.10": .clusterIP, "203.0.113.1": .loadBalancer])
         #expect(balancer.refusals.values.allSatisfy { $0.backends.isEmpty && $0.outside.isEmpty })
         #expect(balancer.problems.isEmpty)
     }
 
     @Test("An address that is a node's, too, keeps its other ports")
     mutating func nodes() throws {
-        try apply("service shop/web ips=10.96.0.10 external=192.0.2.7 ports=http:TCP:80")
+        try apply("service shop/web type=LoadBalancer ips=10.96.0.10 balancer=192.0.2.7 ports=http:TCP:80")
         try apply("nodes 192.0.2.7 192.0.2.8")
         #expect(refused == ["10.96.0.10": .clusterIP])
         try apply("nodes 192.0.2.8")
-        #expect(refused == ["10.96.0.10": .clusterIP, "192.0.2.7": .externalIP])
+        #expect(refused == ["10.96.0.10": .clusterIP, "192.0.2.7": .loadBalancer])
     }
 
     @Test("An address of several Services is so until the last is gone")
     mutating func shared() throws {
-        try apply("service shop/a ips=10.96.0.10 external=192.0.2.7 ports=http:TCP:80")
-        try apply("service shop/b ips=10.96.0.11 external=192.0.2.7 ports=http:TCP:81")
+        try apply("service shop/a type=LoadBalancer ips=10.96.0.10 balancer=192.0.2.7 ports=http:TCP:80")
+        try apply("service shop/b type=LoadBalancer ips=10.96.0.11 balancer=192.0.2.7 ports=http:TCP:81")
         #expect(balancer.problems.isEmpty)
         for (gone, remain) in [("a", ["10.96.0.11", "192.0.2.7"]), ("b", [])] {
             try apply("delete service shop/\(gone)")

@@ -5,7 +5,7 @@ import JSONText
 import TestSupport
 import Testing
 
-extension AgentLifeTests {
+extension PodNetworkTests {
     /// The agent keeps the plugin and its configuration where a runtime looks for them.
     @Suite(.serialized) struct CNIInstallations {
         /// A node's directories.

@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-extension AgentLifeTests {
+extension PodNetworkTests {
     /// Many pods, and the same many times.
     @Suite(.serialized) struct CNIRounds {
         /// How often a pod comes up that must not send or get a packet.

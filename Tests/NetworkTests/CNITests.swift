@@ -53,7 +53,7 @@ func withCNINode(
     }
 }
 
-extension AgentLifeTests {
+extension PodNetworkTests {
     /// Pods are connected by real plugins, and covered when ADD returns.
     @Suite(.serialized) struct CNI {
         /// What `default-deny` selects.

@@ -5,3 +5,6 @@ import Testing
 
 /// What the agent does over its life: likewise one after the other, beside the others.
 @Suite(.serialized) enum AgentLifeTests {}
+
+/// How pods are connected, by CNI and between nodes: likewise.
+@Suite(.serialized) enum PodNetworkTests {}

@@ -5,7 +5,7 @@ import Foundation
 import TestSupport
 import Testing
 
-extension AgentLifeTests {
+extension PodNetworkTests {
     /// Pods that come and go under a running agent.
     @Suite(.serialized) struct Pods {
         @Test func aPodWhoseInterfaceComesLaterIsAttachedWhenItDoes() async throws {

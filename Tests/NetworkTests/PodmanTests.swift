@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-extension AgentLifeTests {
+extension PodNetworkTests {
     /// A real container runtime connects pods through the plugin.
     @Suite(.serialized) struct Podmen {
         /// Opens a TCP connection; ends with 0, or with 124 when nobody answers in time (timeout(1)).

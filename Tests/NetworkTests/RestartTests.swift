@@ -134,6 +134,43 @@ extension AgentLifeTests {
             }
         }
 
+        @Test func anUpgradeToOtherMapsWaitsForTheViewToBeFull() async throws {
+            try await withShop { shop in
+                let web = shop.lab.pod("web-1")
+                let good = try shop.agent.manifests.read("policy-web.yaml")
+                // Nothing but the policy that will be broken isolates the pods.
+                try shop.agent.manifests.remove("policy-default-deny.yaml")
+                try await eventually("one policy less") {
+                    try await !shop.agent.apus("policy list").output.contains("default-deny")
+                }
+                await shop.agent.terminate()
+                // The version is the first number of the only element.
+                let info = try BPFMap.open(pinned: "\(shop.agent.bpffs)/maps/datapath_info")
+                var value: [UInt8] = []
+                try info.forEachEntry { _, bytes in value = bytes.withUnsafeBytes { Array($0) } }
+                value[0] -= 1
+                try info.update([0, 0, 0, 0].span.bytes, value.span.bytes)
+                try shop.agent.manifests.write("policy-web.yaml", "{ unfinished: [\n")
+                try shop.agent.start()
+                try await eventually("word that it waits") {
+                    try await shop.agent.diagnostics().contains { $0.message.contains("of another version of Apus") }
+                }
+                for address in web.addresses {
+                    let denied = try await shop.lab.pod("intruder").ask(address, 8080, within: .milliseconds(500))
+                    #expect(denied == .timedOut)
+                    let admitted = try await shop.lab.pod("client").ask(address, 8080, within: .seconds(60))
+                    #expect(admitted == .answered("web-1"))
+                }
+
+                try shop.agent.manifests.write("policy-web.yaml", good)
+                try await shop.agent.ready()
+                try await eventually("a full view") { try await shop.agent.diagnostics().isEmpty }
+                let denied = try await shop.lab.pod("intruder").ask(web.ipv4, 8080, within: .milliseconds(500))
+                #expect(denied == .timedOut)
+                #expect(try await shop.agent.apus("verify").succeeded)
+            }
+        }
+
         @Test func aSecondAgentOnTheSamePinsIsRefusedAndTouchesNothing() async throws {
             try await withShop { shop in
                 // Of another size, so that it would make maps beside those in use.
@@ -154,6 +191,9 @@ extension AgentLifeTests {
                 #expect(try attachedPrograms(shop.agent.node) > 0)
                 let early = try await shop.agent.cleanUp()
                 #expect(!early.succeeded && early.errors.contains("stop it first"), "\(early.errors)")
+                // A slip in the pins' place takes nothing of the agent that listens.
+                let slip = try await shop.agent.cleanUp(bpffs: "\(shop.lab.bpffs)/nowhere")
+                #expect(!slip.succeeded && slip.errors.contains("stop it first"), "\(slip.errors)")
                 #expect(try await shop.agent.apus("verify").succeeded)
                 // Killed, it leaves its socket behind.
                 await shop.agent.kill()

@@ -4,7 +4,7 @@ import Foundation
 import TestSupport
 import Testing
 
-extension AgentLifeTests {
+extension PodNetworkTests {
     /// Three nodes with an agent each: pods of different nodes reach each other, whatever is between the nodes.
     @Suite(.serialized) struct Routing {
         @Test func nativeLeavesRoutesToOthers() async throws {

@@ -59,18 +59,24 @@ struct packet {
 	__u8 padding;
 };
 
+// Read anew each time: where the compiler keeps the number of an earlier look, the verifier takes it for no pointer.
+ALWAYS_INLINE const void *frame_end(const struct __sk_buff *skb)
+{
+	return (const void *)(long)*(const volatile __u32 *)&skb->data_end;
+}
+
 // A header at a constant offset, read where it lies; NULL when the frame is shorter. Headers lie in the linear part
 // almost always. What comes to lie elsewhere by it are the bytes of `skb->data`: earlier pointers are stale.
 ALWAYS_INLINE const void *header_at(struct __sk_buff *skb, __u32 offset, __u32 size)
 {
 	const void *start = (const void *)(long)skb->data;
 
-	if (likely(start + offset + size <= (const void *)(long)skb->data_end))
+	if (likely(start + offset + size <= frame_end(skb)))
 		return start + offset;
 	if (bpf_skb_pull_data(skb, offset + size) < 0)
 		return NULL;
 	start = (const void *)(long)skb->data;
-	return start + offset + size <= (const void *)(long)skb->data_end ? start + offset : NULL;
+	return start + offset + size <= frame_end(skb) ? start + offset : NULL;
 }
 
 ALWAYS_INLINE _Bool is_connection_opening(const struct packet *packet)

@@ -38,7 +38,7 @@ ALWAYS_INLINE int parse_ipv4(struct __sk_buff *skb, struct packet *packet, const
 		if (fragment & IPV4_OFFSET_MASK)
 			packet->flags |= PACKET_LATER_FRAGMENT;
 	}
-	return parse_l4(skb, packet, quoted);
+	return quoted ? parse_l4(skb, packet, 1) : parse_usual_l4(skb, packet, ETH_HLEN + sizeof(*header));
 }
 
 ALWAYS_INLINE _Bool is_ipv6_extension(__u8 next)
@@ -127,7 +127,7 @@ ALWAYS_INLINE int parse_ipv6(struct __sk_buff *skb, struct packet *packet, const
 		if (result)
 			return result;
 	}
-	return parse_l4(skb, packet, quoted);
+	return quoted ? parse_l4(skb, packet, 1) : parse_usual_l4(skb, packet, ETH_HLEN + sizeof(*header));
 }
 
 // Frames of a VLAN other than 0 belong to whoever made that VLAN. VLAN 0 only carries a priority: the kernel delivers

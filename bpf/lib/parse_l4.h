@@ -25,27 +25,34 @@ ALWAYS_INLINE _Bool holds_l4(const struct packet *packet, __u32 size)
 	return packet->l4_offset + size <= packet->end;
 }
 
-ALWAYS_INLINE int parse_tcp(struct __sk_buff *skb, struct packet *packet)
-{
-	struct {
-		__be16 source, destination;
-		__be32 sequence, acknowledged;
-		__u8 offset, flags;
-	} header;
-	__u32 length;
+struct tcp_start {
+	__be16 source, destination;
+	__be32 sequence, acknowledged;
+	__u8 offset, flags;
+};
 
-	if (!holds_l4(packet, TCP_HEADER) || bpf_skb_load_bytes(skb, packet->l4_offset, &header, 14) < 0)
-		return PARSE_DROP(APUS_REASON_TRUNCATED);
-	length = (header.offset >> 4) * 4;
+ALWAYS_INLINE int parse_tcp_start(const struct tcp_start *header, struct packet *packet)
+{
+	__u32 length = (header->offset >> 4) * 4;
+
 	if (length < TCP_HEADER)
 		return PARSE_DROP(APUS_REASON_MALFORMED);
 	// The options may continue in the next fragment.
 	if (!(packet->flags & PACKET_FRAGMENT) && !holds_l4(packet, length))
 		return PARSE_DROP(APUS_REASON_TRUNCATED);
-	packet->source_port = header.source;
-	packet->destination_port = header.destination;
-	packet->tcp_flags = header.flags;
+	packet->source_port = header->source;
+	packet->destination_port = header->destination;
+	packet->tcp_flags = header->flags;
 	return PARSE_PACKET;
+}
+
+ALWAYS_INLINE int parse_tcp(struct __sk_buff *skb, struct packet *packet)
+{
+	struct tcp_start header;
+
+	if (!holds_l4(packet, TCP_HEADER) || bpf_skb_load_bytes(skb, packet->l4_offset, &header, 14) < 0)
+		return PARSE_DROP(APUS_REASON_TRUNCATED);
+	return parse_tcp_start(&header, packet);
 }
 
 ALWAYS_INLINE int parse_ports(struct __sk_buff *skb, struct packet *packet, __u32 header)
@@ -153,4 +160,16 @@ ALWAYS_INLINE int parse_l4(struct __sk_buff *skb, struct packet *packet, _Bool q
 		return packet->flags & PACKET_V6 ? parse_icmpv6(skb, packet) : PARSE_PACKET;
 	}
 	return PARSE_PACKET;
+}
+
+// As parse_l4, for what follows a header of the usual length: TCP's is read where it lies then.
+ALWAYS_INLINE int parse_usual_l4(struct __sk_buff *skb, struct packet *packet, __u32 offset)
+{
+	const struct tcp_start *header;
+
+	if (unlikely(packet->protocol != IPPROTO_TCP || packet->l4_offset != offset ||
+		     packet->flags & PACKET_FRAGMENT || !holds_l4(packet, TCP_HEADER)))
+		return parse_l4(skb, packet, 0);
+	header = header_at(skb, offset, sizeof(*header));
+	return header ? parse_tcp_start(header, packet) : PARSE_DROP(APUS_REASON_TRUNCATED);
 }

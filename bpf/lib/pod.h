@@ -39,13 +39,14 @@ COLD int is_older_than_service(struct flow *flow)
 	return service && !is_not_for_sender(flow, service);
 }
 
-// The pod that sends. The connection mostly names it, and saves a look-up. Its slot may have gone to another pod since,
+// The pod that sends. The connection mostly names it, also one that this packet does not continue, and saves a look-up. Its slot may have gone to another pod since,
 // whose interface is another one.
 ALWAYS_INLINE void find_sender(const struct __sk_buff *skb, struct flow *flow)
 {
-	if (likely(flow->found.connection)) {
-		flow->source =
-			endpoint_of_slot(&connection_side(flow->found.connection, flow->found.from_high)->endpoint);
+	struct apus_connection *connection = flow->found.connection ? flow->found.connection : flow->ended;
+
+	if (likely(connection)) {
+		flow->source = endpoint_of_slot(&connection_side(connection, flow->found.from_high)->endpoint);
 		if (likely(flow->source.endpoint && flow->source.endpoint->ifindex == skb->ifindex &&
 			   endpoint_owns(flow->source.endpoint, &flow->packet.source)))
 			return;

@@ -51,6 +51,6 @@ extension PolicyFrontend {
             address: SocketAddress(address, row.port), ipProtocol: ipProtocol,
             backends: row.backends.compactMap { backend in
                 IPAddress(backend.address).map { SocketAddress($0, backend.port) }
-            })
+            }, isOfNode: row.kind == .nodePort)
     }
 }

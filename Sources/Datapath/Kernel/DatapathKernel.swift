@@ -27,6 +27,8 @@ public final class DatapathKernel {
     /// The data path's own maps in whose place others are made, as far as those can hold what is in them. They are kept
     /// open: their pins go before all of it is copied.
     private(set) var former: [String: MapBox] = [:]
+    /// Whether what is in force is of another ABI version: nothing but what was learned can be taken over.
+    public let replacesForeign: Bool
     /// Whether there are maps beside the ones in use.
     public private(set) var isBeside: Bool
     let programs: Programs
@@ -62,6 +64,7 @@ public final class DatapathKernel {
         programs = try Programs(pod: pod, uplink: uplink, socket: socket, names: names)
         maps = loader.maps
         isBeside = !pinned.isComplete
+        replacesForeign = pinned.isForeign
         previous = isBeside && pinned.isReadable ? PinnedTables(pins) : nil
         slots = try MappedArray(try Self.box("slots", in: loader.maps).map)
         backends = try MappedArray(try Self.box("backends", in: loader.maps).map)

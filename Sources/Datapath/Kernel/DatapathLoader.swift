@@ -8,6 +8,8 @@ struct PinnedShapes {
     private(set) var reusable: Set<String> = []
     /// Whether something is pinned that is of this ABI version.
     let isReadable: Bool
+    /// Whether something is pinned, but of another one.
+    let isForeign: Bool
     /// Whether what was learned is pinned as this ABI version has it, whatever the rest is.
     let hasLearned: Bool
     /// Whether nothing has to be made beside: what is pinned fits, or nothing is pinned.
@@ -23,6 +25,7 @@ struct PinnedShapes {
         let pinned = Set(pins.names(in: pins.maps))
         let version = Self.pinnedABI(pins) ?? 0
         isReadable = version == UInt32(APUS_ABI_VERSION)
+        isForeign = !pinned.isEmpty && !isReadable
         hasLearned = Self.learnedSince <= version && version <= UInt32(APUS_ABI_VERSION)
         var fitting: Set<String> = []
         var others: Set<String> = []

@@ -63,11 +63,20 @@ public struct Netlink: ~Copyable, Sendable {
 
     /// The route that a packet to an address takes; nil when the address can't be reached.
     public mutating func route(to address: IPAddress) throws(KernelError) -> Route? {
+        try lookUpRoute(to: address, matches: false)
+    }
+
+    /// The entry of a routing table by which packets to an address go; nil when there is none.
+    public mutating func tableEntry(for address: IPAddress) throws(KernelError) -> Route? {
+        try lookUpRoute(to: address, matches: true)
+    }
+
+    private mutating func lookUpRoute(to address: IPAddress, matches: Bool) throws(KernelError) -> Route? {
         let (family, bits): (UInt8, UInt8) = address.isIPv4 ? (Family.ipv4, 32) : (Family.ipv6, 128)
         do throws(KernelError) {
             let answer = try socket.ask(
                 "look up route to \(address)", type: NetlinkType.getRoute,
-                fixed: Route.header(family: family, destinationLength: bits),
+                fixed: Route.header(family: family, destinationLength: bits, matches: matches),
                 attributes: [Route.destinationAttribute(address)])
             return answer.first.flatMap { Route($0, keepCloned: true) }
         } catch  where Self.unreachable.contains(error.errno) {

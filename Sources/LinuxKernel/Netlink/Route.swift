@@ -85,8 +85,12 @@ enum RouteAttribute {
 
 extension Route {
     /// The fixed part of a request for routes (`struct rtmsg`).
-    static func header(family: UInt8 = 0, destinationLength: UInt8 = 0) -> [UInt8] {
-        [family, destinationLength] + [UInt8](repeating: 0, count: 10)
+    ///
+    /// - Parameter matches: ask for the table's entry that leads to an address, not for what it comes to for this one
+    ///   (RTM_F_FIB_MATCH).
+    static func header(family: UInt8 = 0, destinationLength: UInt8 = 0, matches: Bool = false) -> [UInt8] {
+        let flags: UInt32 = matches ? 0x2000 : 0
+        return [family, destinationLength] + [UInt8](repeating: 0, count: 6) + withUnsafeBytes(of: flags) { Array($0) }
     }
 
     /// The request's attribute for one destination.

@@ -1,3 +1,5 @@
+internal import Addressing
+
 /// A rule or policy that has no effect, whatever pods there are or will be.
 public struct IdleRule: Sendable, Hashable {
     /// Why it has none.
@@ -28,10 +30,15 @@ public struct IdleRule: Sendable, Hashable {
 public struct RuleOrderLint {
     private struct Candidate {
         let source: PolicySource
+        /// The rule with all that it may ever match.
         let rule: SourceRule
+        /// The rule with what it matches whatever nodes there are.
+        let certain: SourceRule
     }
 
     private let sources: [PolicySource]
+    /// The rules whose peers are nodes, without those: the addresses of today prove nothing.
+    private let certain: [RuleOrigin: SourceRule]
     private let coverage: RuleCoverage
     private let auditedNamespaces: Set<String>
 
@@ -41,10 +48,14 @@ public struct RuleOrderLint {
         var sources: [PolicySource] = []
         var labels: [String: [String: String]] = [:]
         var audited: Set<String> = []
+        var certain: [RuleOrigin: SourceRule] = [:]
         for input in inputs {
             switch input {
             case .policy(let object): sources.append(PolicySource(object))
-            case .clusterPolicy(let object): sources.append(PolicySource(object))
+            case .clusterPolicy(let object):
+                sources.append(PolicySource(object.replacingNodes(by: Self.anyAddress)))
+                let nodeless = PolicySource(object.replacingNodes(by: [.addresses([])]))
+                for rule in nodeless.rules where object.namesNodes(rule.origin) { certain[rule.origin] = rule }
             case .fqdnPolicy(let object): sources.append(PolicySource(object))
             case .namespace(let name, let own, let isAudited):
                 labels[name] = own
@@ -52,6 +63,7 @@ public struct RuleOrderLint {
             default: break
             }
         }
+        self.certain = certain
         self.sources = sources.filter(\.problems.isEmpty).sorted { $0.key < $1.key }
         coverage = RuleCoverage(namespaces: NamespaceCoverage(labels: labels))
         auditedNamespaces = audited
@@ -68,9 +80,9 @@ public struct RuleOrderLint {
 
     private func idleRules(_ direction: PolicyDirection) -> [IdleRule] {
         let all = sources.flatMap { source in
-            // One that matches nobody, as by nodes that are not there, is in nobody's way.
+            // One that matches nobody is in nobody's way.
             source.rulesInForce.filter { $0.origin.direction == direction && $0.peers?.isEmpty != true }.map {
-                Candidate(source: source, rule: $0)
+                Candidate(source: source, rule: $0, certain: certain[$0.origin] ?? $0)
             }
         }
         let tiers = Dictionary(grouping: all, by: \.source.key.tier)
@@ -95,7 +107,7 @@ public struct RuleOrderLint {
             if other.rule.origin == origin { return nil }
             guard covers(other, candidate) else { continue }
             let isSame = other.rule.origin.policy == origin.policy && other.rule.action == candidate.rule.action
-            return isSame && coverage.covers(candidate.rule, other.rule)
+            return isSame && coverage.covers(candidate.certain, other.rule)
                 ? .repeats(other.rule.origin) : .decidedBy(other.rule.origin)
         }
         return nil
@@ -116,12 +128,17 @@ public struct RuleOrderLint {
     private func redundant(_ tier: [Candidate], _ candidate: Candidate) -> IdleRule.Reason? {
         let origin = candidate.rule.origin
         for other in tier where other.rule.origin.policy == origin.policy && other.rule.origin != origin {
-            guard coverage.covers(other.rule, candidate.rule) else { continue }
-            let isEqual = coverage.covers(candidate.rule, other.rule)
+            guard coverage.covers(other.certain, candidate.rule) else { continue }
+            let isEqual = coverage.covers(candidate.certain, other.rule)
             if isEqual, other.rule.origin.index > origin.index { continue }
             return isEqual ? .repeats(other.rule.origin) : .within(other.rule.origin)
         }
         return nil
+    }
+
+    /// What the addresses of nodes that may come can be.
+    private static let anyAddress = ["0.0.0.0/0", "::/0"].compactMap { CIDR($0) }.map {
+        PolicyPeer.block($0, except: [])
     }
 
     private func isolated(_ direction: PolicyDirection, _ candidate: Candidate) -> IdleRule.Reason? {
@@ -135,7 +152,7 @@ public struct RuleOrderLint {
     private func covers(_ other: Candidate, _ candidate: Candidate) -> Bool {
         !(other.rule.action == .deny && mayBeAudited(other.source, candidate))
             && coverage.namespaces.covers(other.source.subject, candidate.source.subject)
-            && coverage.covers(other.rule, candidate.rule)
+            && coverage.covers(other.certain, candidate.rule)
     }
 
     /// Whether what a policy denies may be in audit mode for a pod that the candidate's policy selects: it is left to
@@ -148,5 +165,29 @@ public struct RuleOrderLint {
     private func mayMeet(_ other: Candidate, _ candidate: Candidate) -> Bool {
         !coverage.namespaces.excludes(other.source.subject, candidate.source.subject)
             && !coverage.excludes(other.rule, candidate.rule)
+    }
+}
+
+extension ClusterPolicyObject {
+    /// The policy with other peers where a rule has addresses of nodes.
+    fileprivate func replacingNodes(by peers: [PolicyPeer]) -> ClusterPolicyObject {
+        var copy = self
+        copy.egress = egress.map { rule in
+            var rule = rule
+            rule.peers = rule.peers.flatMap { $0.isNodes ? peers : [$0] }
+            return rule
+        }
+        return copy
+    }
+
+    fileprivate func namesNodes(_ origin: RuleOrigin) -> Bool {
+        origin.direction == .egress && egress.indices.contains(origin.index)
+            && egress[origin.index].peers.contains(where: \.isNodes)
+    }
+}
+
+extension PolicyPeer {
+    fileprivate var isNodes: Bool {
+        if case .addresses = self { true } else { false }
     }
 }

@@ -145,10 +145,12 @@ extension AgentProcess {
     var cniPrograms: String { "\(lab.directory)/cni-bin" }
 
     /// Runs `apusd cleanup`, away from the machine's own CNI configuration.
+    ///
+    /// - Parameter place: where it looks for pins; nil: where the agent has them.
     @discardableResult
-    func cleanUp() async throws -> ProcessResult {
+    func cleanUp(bpffs place: String? = nil) async throws -> ProcessResult {
         let command = [
-            try BuiltProducts.path(of: "apusd"), "cleanup", "--bpffs", bpffs, "--socket", socket,
+            try BuiltProducts.path(of: "apusd"), "cleanup", "--bpffs", place ?? bpffs, "--socket", socket,
             "--cni-conf-dir", cniConfigurations, "--cni-bin-dir", cniPrograms,
         ]
         return try await node.run(command, covered: false)
