@@ -1,5 +1,6 @@
 internal import Flows
 internal import HubbleAPI
+internal import HubbleFlows
 internal import SwiftProtobuf
 
 /// What a GetFlows request asks for, understood.

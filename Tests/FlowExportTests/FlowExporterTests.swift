@@ -1,7 +1,6 @@
 import Addressing
 import FlowExport
 import Flows
-import Foundation
 import Synchronization
 import TestSupport
 import Testing
@@ -151,24 +150,5 @@ struct FlowExporterTests {
         running.cancel()
         await running.value
         #expect(counters.current.dropped[.overwritten] == 0)
-    }
-
-    @Test("one that is stopped delivers what was there, and the next one goes on in the same file")
-    func restart() async throws {
-        let path = "\(FileManager.default.temporaryDirectory.path)/apus-restart-\(UUID().uuidString.prefix(8))"
-        defer { try? FileManager.default.removeItem(atPath: path) }
-        for life in 0..<3 {
-            let hub = FlowHub(capacity: 50)
-            let exporter = FlowExporter(
-                hub, format: PlainFormat(), sink: FileSink(path: path, size: 1 << 20, kept: 1),
-                counters: Self.counters(), settings: Self.settings())
-            hub.append(Self.flows([life * 2]))
-            let running = Task { await exporter.run() }
-            hub.append(Self.flows([life * 2 + 1]))
-            running.cancel()
-            await running.value
-        }
-        let lines = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n")
-        #expect(lines == (0..<6).map { "\($0) shop/front-1" }.map { $0[...] })
     }
 }

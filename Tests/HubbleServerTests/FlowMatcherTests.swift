@@ -1,6 +1,6 @@
 import Flows
 import HubbleAPI
-import HubbleServer
+import HubbleFlows
 import SwiftProtobuf
 import Testing
 

@@ -29,6 +29,7 @@ extension AgentLifeTests {
             let names = try Self.names(in: "alerts.yaml").union(try Self.names(in: "dashboard.json"))
             #expect(names.count >= 15, "\(names)")
             try await withShop { shop in
+                try await shop.agent.restart(options: ["--export-file", "\(shop.lab.directory)/flows.log"])
                 #expect(try await shop.lab.pod("client").ask(Shop.webAddresses[0], 80, within: .seconds(60)).isAnswered)
                 _ = try await shop.lab.pod("intruder").ask(
                     shop.lab.pod("web-1").ipv4, 8080, within: .milliseconds(400))

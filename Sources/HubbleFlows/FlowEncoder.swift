@@ -9,12 +9,12 @@ internal import SwiftProtobuf
 /// has what becomes of each field.
 package struct FlowEncoder: Sendable {
     /// The cluster's name in Hubble; Apus knows no other.
-    static let cluster = "default"
+    package static let cluster = "default"
 
-    let node: String
-    let version: String
+    package let node: String
+    package let version: String
     /// Tells flows of this agent's life from those of its others: nanoseconds since 1970.
-    let epoch: UInt64
+    package let epoch: UInt64
 
     package init(node: String, version: String, epoch: UInt64) {
         self.node = node

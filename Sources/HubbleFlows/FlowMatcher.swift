@@ -15,17 +15,26 @@ package struct FlowMatcher: Sendable {
     private let blacklist: [[Condition]]
 
     /// Fails where a filter can't be understood, or asks for what no flow of Apus has.
-    package init(whitelist: [HubbleFlowFilter], blacklist: [HubbleFlowFilter]) throws {
-        for (name, filters) in [("whitelist", whitelist), ("blacklist", blacklist)] where filters.count > Self.limit {
-            throw RequestError(name, "\(filters.count) filters, and at most \(Self.limit) are taken")
-        }
-        self.whitelist = try whitelist.enumerated().map { try Self.conditions($1, "whitelist[\($0)]") }
-        self.blacklist = try blacklist.enumerated().map { try Self.conditions($1, "blacklist[\($0)]") }
+    ///
+    /// - Parameter names: what errors call the two lists.
+    package init(
+        whitelist: [HubbleFlowFilter], blacklist: [HubbleFlowFilter],
+        names: (whitelist: String, blacklist: String) = ("whitelist", "blacklist")
+    ) throws {
+        self.whitelist = try Self.conditions(whitelist, names.whitelist)
+        self.blacklist = try Self.conditions(blacklist, names.blacklist)
     }
 
     package func matches(_ flow: HubbleFlow) -> Bool {
         func matches(_ filter: [Condition]) -> Bool { filter.allSatisfy { $0(flow) } }
         return (whitelist.isEmpty || whitelist.contains(where: matches)) && !blacklist.contains(where: matches)
+    }
+
+    private static func conditions(_ filters: [HubbleFlowFilter], _ name: String) throws -> [[Condition]] {
+        guard filters.count <= limit else {
+            throw RequestError(name, "\(filters.count) filters, and at most \(limit) are taken")
+        }
+        return try filters.enumerated().map { try conditions($1, "\(name)[\($0)]") }
     }
 
     private static func conditions(_ filter: HubbleFlowFilter, _ path: String) throws -> [Condition] {
