@@ -75,7 +75,8 @@ public struct Agent: Sendable {
             reports: reporter == nil ? nil : parts.reports)
         return ServiceGroup(
             // The last ones are stopped first, so what exports sees all that the collector found.
-            services: exports.services { await metrics.families() } + services(controller, parts, links, source.follow(controller))
+            services: exports.services { await metrics.families() }
+                + services(controller, parts, links, source.follow(controller))
                 + [HubbleService(server: hubble, log: log)]
                 + [reporter].compactMap { $0 }
                 + [configuration.cni].compactMap { $0 }.map {

@@ -34,17 +34,16 @@ package struct FlowSelection: Sendable {
 
     /// What is written of a record; nil: it isn't wanted. Records of loss always are: what is missing might have been.
     package func response(_ flow: Flow, _ encoder: FlowEncoder) -> HubbleGetFlowsResponse? {
+        guard wants(flow, encoder) else { return nil }
         var response = encoder.response(flow)
-        if flow.kind == .lost { return response }
-        if let matcher, !matcher.matches(response.flow) { return nil }
-        choice.apply(to: &response.flow)
+        if flow.kind != .lost { choice.apply(to: &response.flow) }
         return response
     }
 
     /// Whether a record is wanted.
     package func wants(_ flow: Flow, _ encoder: FlowEncoder) -> Bool {
         guard let matcher, flow.kind != .lost else { return true }
-        return matcher.matches(encoder.encode(flow))
+        return matcher.matches(flow, encoder)
     }
 
     /// The filters of a text: JSON objects, one after the other.
