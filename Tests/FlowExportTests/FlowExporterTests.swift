@@ -151,4 +151,20 @@ struct FlowExporterTests {
         await running.value
         #expect(counters.current.dropped[.overwritten] == 0)
     }
+
+    @Test("one that gathers delivers together what comes meanwhile, and does not hold it back at the end")
+    func gathering() async throws {
+        let (hub, sink, counters) = (FlowHub(capacity: 50), TestSink(), Self.counters())
+        var settings = Self.settings()
+        settings.gather = .seconds(3600)
+        hub.append(Self.flows([1]))
+        let exporter = FlowExporter(
+            hub, format: PlainFormat(), sink: sink, counters: counters, settings: settings)
+        let running = Task { await exporter.run() }
+        try await eventually("the first flow") { sink.texts.count == 1 }
+        for port in 2...5 { hub.append(Self.flows([port])) }
+        running.cancel()
+        await running.value
+        #expect(sink.texts == (1...5).map { "\($0) shop/front-1" } && sink.attempts == 2)
+    }
 }
