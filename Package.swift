@@ -91,8 +91,12 @@ let package = Package(
 
         .target(
             name: "FlowExport",
-            dependencies: ["Addressing", "Flows", "JSONText", "PrometheusText"], swiftSettings: strict),
+            dependencies: ["Addressing", "Flows", "HubbleFlows", "JSONText", "PrometheusText"],
+            swiftSettings: strict),
 
+        .target(
+            name: "OTLPClient", dependencies: ["FlowExport", "JSONText"] + httpClient,
+            swiftSettings: strict),
         .target(
             name: "HubbleAPI",
             dependencies: [
@@ -101,8 +105,12 @@ let package = Package(
             ],
             exclude: ["Protocol"], swiftSettings: strict),
         .target(
+            name: "HubbleFlows", dependencies: ["Addressing", "Flows", "HubbleAPI", "JSONText", protobuf],
+            swiftSettings: strict),
+        .target(
             name: "HubbleServer",
-            dependencies: ["Addressing", "Flows", "HTTPEndpoint", "HubbleAPI", protobuf, nioTLS] + grpcServer,
+            dependencies: ["Addressing", "Flows", "HTTPEndpoint", "HubbleAPI", "HubbleFlows", protobuf, nioTLS]
+                + grpcServer,
             swiftSettings: strict),
 
         // The seam between domains and kernel, and the outside world.
@@ -135,15 +143,15 @@ let package = Package(
                 "Addressing", "AgentAPI", "BPF", "CNIInstallation", "Datapath", "FlowExport", "Flows", "HTTPEndpoint",
                 "HubbleServer",
                 "Kubernetes", "KubernetesAPI", "LinuxKernel", "LoadBalancing", "NetworkPolicy", "NodeRouting",
-                "PolicyTranslation", "PrometheusText", logging,
+                "OTLPClient", "PolicyTranslation", "PrometheusText", logging,
             ] + lifecycle,
             swiftSettings: strict),
         .executableTarget(
             name: "apusd",
             dependencies: [
-                "Agent", "CNIInstallation", "HTTPEndpoint", "HubbleServer", "LoadBalancing", "NodeRouting",
-                argumentParser,
-                logging,
+                "Agent", "CNIInstallation", "FlowExport", "HTTPEndpoint", "HubbleServer", "LoadBalancing",
+                "NodeRouting",
+                "OTLPClient", argumentParser, logging,
             ],
             swiftSettings: strict),
         .target(
@@ -225,12 +233,17 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "FlowExportTests",
-            dependencies: ["Addressing", "FlowExport", "Flows", "JSONText", "PrometheusText", "TestSupport"],
+            dependencies: [
+                "APIServerSupport", "Addressing", "FlowExport", "Flows", "HubbleAPI", "HubbleServer", "JSONText",
+                "OTLPClient", "PrometheusText", "TestSupport", nioTLS, protobuf,
+            ] + grpcServer,
             swiftSettings: strict),
         .testTarget(
             name: "HubbleServerTests",
-            dependencies: ["Addressing", "Flows", "HTTPEndpoint", "HubbleAPI", "HubbleServer", "TestSupport", protobuf]
-                + grpcServer,
+            dependencies: [
+                "Addressing", "Flows", "HTTPEndpoint", "HubbleAPI", "HubbleFlows", "HubbleServer", "TestSupport",
+                protobuf,
+            ] + grpcServer,
             swiftSettings: strict),
         .testTarget(
             name: "DeployTests", dependencies: ["Kubernetes", "TestSupport", "apusd", yams], swiftSettings: strict),

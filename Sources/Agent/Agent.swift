@@ -36,7 +36,7 @@ public struct Agent: Sendable {
         let parts = Parts(configuration)
         let hubble = try HubbleServer(
             configuration.hubble, node: configuration.node, version: AgentConfiguration.version, hub: parts.hub,
-            peers: parts.directory.nodes, counters: parts.hubbleCounters)
+            peers: parts.directory.nodes, counters: parts.hubbleCounters, started: parts.started)
         let endpoints = try await HTTPEndpoints(configuration.addresses)
         let group: ServiceGroup
         do { group = try makeGroup(endpoints, parts, hubble) } catch {
@@ -69,7 +69,7 @@ public struct Agent: Sendable {
                 controller: controller, counters: parts.reports, log: log)
         }
         let exports = Exports(
-            configuration, hub: parts.hub, policyLog: parts.directory.policyLog, log: log)
+            configuration, hub: parts.hub, policyLog: parts.directory.policyLog, started: parts.started, log: log)
         let metrics = MetricsSource(
             configuration: configuration, controller: controller, hub: parts.hub, evidence: parts.evidence,
             counters: parts.counters, directory: parts.directory, hubble: parts.hubbleCounters, exports: exports,
@@ -77,7 +77,8 @@ public struct Agent: Sendable {
             reports: reporter == nil ? nil : parts.reports)
         return ServiceGroup(
             // The last ones are stopped first, so what exports sees all that the collector found.
-            services: exports.services + services(controller, parts, links, source.follow(controller))
+            services: exports.services { await metrics.families() }
+                + services(controller, parts, links, source.follow(controller))
                 + [HubbleService(server: hubble, log: log)]
                 + [reporter].compactMap { $0 }
                 + [configuration.cni].compactMap { $0 }.map {
@@ -97,6 +98,8 @@ public struct Agent: Sendable {
         let reports = ReportCounters()
         let counters: FlowCounters
         let hubbleCounters = HubbleCounters()
+        /// Nanoseconds since 1970: flows have the same UUIDs wherever they are shown.
+        let started = KernelClock.realtime()
 
         init(_ configuration: AgentConfiguration) {
             hub = FlowHub(capacity: configuration.flowCapacity)

@@ -67,6 +67,8 @@ public struct AgentConfiguration: Sendable {
     public var hubble: HubbleServer.Configuration
     /// Where decisions of policies are logged if the cluster asks for that; nil: nowhere.
     public var policyLog: PolicyLog?
+    /// Where flows are exported to.
+    public var exports = FlowExports()
 
     /// The policy log.
     public struct PolicyLog: Sendable, Hashable {

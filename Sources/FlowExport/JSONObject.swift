@@ -25,6 +25,9 @@ struct JSONObject {
         if !values.isEmpty { write(name, "[\(values.map(\.text).joined(separator: ","))]") }
     }
 
+    /// Adds a value that is JSON already.
+    mutating func add(_ name: String, raw value: String) { write(name, value) }
+
     private mutating func write(_ name: String, _ value: String) {
         if !body.isEmpty { body += "," }
         body += "\"\(name)\":\(value)"

@@ -1,5 +1,6 @@
 internal import Flows
 internal import HubbleAPI
+internal import HubbleFlows
 internal import SwiftProtobuf
 
 /// What a GetFlows request asks for, understood.
@@ -76,7 +77,7 @@ struct FlowReading: Sendable {
             for flow in flows.reversed() {
                 if flow.time < since { return sequence }
                 sequence = flow.sequence
-                guard flow.kind != .lost, flow.time <= until, response(flow) != nil else { continue }
+                guard flow.kind != .lost, flow.time <= until, isWanted(flow) else { continue }
                 found += 1
                 if found == number { return sequence }
             }
@@ -90,12 +91,15 @@ struct FlowReading: Sendable {
         await Task.yield()
     }
 
+    private func isWanted(_ flow: Flow) -> Bool {
+        flow.time >= since && (flow.kind == .lost || matcher.matches(flow, encoder))
+    }
+
     /// What is sent of a record; nil: it isn't asked for.
     private func response(_ flow: Flow) -> HubbleGetFlowsResponse? {
+        guard isWanted(flow) else { return nil }
         var response = encoder.response(flow)
-        if flow.kind == .lost { return flow.time < since ? nil : response }
-        guard flow.time >= since, matcher.matches(response.flow) else { return nil }
-        choice.apply(to: &response.flow)
+        if flow.kind != .lost { choice.apply(to: &response.flow) }
         return response
     }
 }

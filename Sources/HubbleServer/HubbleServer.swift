@@ -3,6 +3,7 @@ public import Flows
 internal import GRPCCore
 internal import GRPCNIOTransportHTTP2Posix
 public import HTTPEndpoint
+internal import HubbleFlows
 
 /// Serves flows to Hubble's clients over gRPC: `observer.Observer`, `peer.Peer` and `grpc.health.v1.Health`.
 ///
@@ -55,11 +56,12 @@ public struct HubbleServer: Sendable {
     /// - Parameters:
     ///   - node: the name of this node.
     ///   - version: that of the agent.
+    ///   - started: when that began to take in flows, in nanoseconds since 1970; nil: now.
     public init(
         _ configuration: Configuration, node: String, version: String, hub: FlowHub, peers: HubblePeers,
-        counters: HubbleCounters
+        counters: HubbleCounters, started: UInt64? = nil
     ) throws(HubbleServerError) {
-        let started = HubbleNodeDescription.now()
+        let started = started ?? HubbleNodeDescription.now()
         let encoder = FlowEncoder(node: node, version: version, epoch: started)
         var running: [Running] = []
         func add(

@@ -2,6 +2,7 @@ internal import Addressing
 internal import Flows
 internal import GRPCCore
 internal import HubbleAPI
+internal import HubbleFlows
 internal import SwiftProtobuf
 
 /// Hubble's `observer.Observer` over the flows of this node.
@@ -116,7 +117,8 @@ struct ObserverService: HubbleObserver.SimpleServiceProtocol {
         if wantsPast, since <= node.started, node.started <= until {
             var event = HubbleGetAgentEventsResponse()
             event.nodeName = node.name
-            event.time = FlowEncoder.time(node.started)
+            event.time = Google_Protobuf_Timestamp(
+                seconds: Int64(node.started / 1_000_000_000), nanos: Int32(node.started % 1_000_000_000))
             event.agentEvent.type = .agentStarted
             event.agentEvent.agentStart.time = event.time
             try await response.write(event)

@@ -25,6 +25,14 @@ package struct JSONText: Sendable, Hashable {
         bytes = value
     }
 
+    /// The values of a text that has any number of them, one after the other.
+    package static func values(_ text: some Sequence<UInt8>) throws(JSONTextError) -> [JSONText] {
+        var scanner = JSONScanner(ArraySlice(text))
+        var found: [JSONText] = []
+        while !scanner.isAtEnd { found.append(JSONText(checked: try scanner.value())) }
+        return found
+    }
+
     /// A part of a text that has been looked through.
     private init(checked bytes: ArraySlice<UInt8>) { self.bytes = bytes }
 

@@ -25,6 +25,20 @@ public struct MetricFamily: Sendable, Equatable {
     public mutating func add(_ value: MetricValue, _ labels: [MetricLabel] = []) {
         samples.append(MetricSample(value, labels))
     }
+
+    /// Several lists of families as one, in which each name is there once with all its samples: they have to differ in
+    /// their labels.
+    public static func merged(_ lists: [[MetricFamily]]) -> [MetricFamily] {
+        var found: [MetricFamily] = []
+        for family in lists.joined() {
+            if let index = found.firstIndex(where: { $0.name == family.name }) {
+                found[index].samples += family.samples
+            } else {
+                found.append(family)
+            }
+        }
+        return found
+    }
 }
 
 /// One number of a metric, or one histogram.

@@ -28,6 +28,18 @@ enum Environment {
         return value
     }
 
+    /// The number of a flag, as ``value(_:_:default:)``, if it is one of those that it may be.
+    static func number(_ flag: String, _ given: Int?, default fallback: Int, within range: ClosedRange<Int>) throws
+        -> Int
+    {
+        let number = try value(flag, given, default: fallback)
+        guard range.contains(number) else {
+            throw ValidationError(
+                "--\(flag): \(number) is not a number from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return number
+    }
+
     /// The values of a repeatable flag; the variable separates them by commas.
     static func values(_ flag: String, _ given: [String]) -> [String] {
         given.isEmpty ? (text(flag) ?? "").split(separator: ",").map(String.init) : given

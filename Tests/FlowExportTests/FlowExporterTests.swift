@@ -1,7 +1,6 @@
 import Addressing
 import FlowExport
 import Flows
-import Foundation
 import Synchronization
 import TestSupport
 import Testing
@@ -153,22 +152,19 @@ struct FlowExporterTests {
         #expect(counters.current.dropped[.overwritten] == 0)
     }
 
-    @Test("one that is stopped delivers what was there, and the next one goes on in the same file")
-    func restart() async throws {
-        let path = "\(FileManager.default.temporaryDirectory.path)/apus-restart-\(UUID().uuidString.prefix(8))"
-        defer { try? FileManager.default.removeItem(atPath: path) }
-        for life in 0..<3 {
-            let hub = FlowHub(capacity: 50)
-            let exporter = FlowExporter(
-                hub, format: PlainFormat(), sink: FileSink(path: path, size: 1 << 20, kept: 1),
-                counters: Self.counters(), settings: Self.settings())
-            hub.append(Self.flows([life * 2]))
-            let running = Task { await exporter.run() }
-            hub.append(Self.flows([life * 2 + 1]))
-            running.cancel()
-            await running.value
-        }
-        let lines = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n")
-        #expect(lines == (0..<6).map { "\($0) shop/front-1" }.map { $0[...] })
+    @Test("one that gathers delivers together what comes meanwhile, and does not hold it back at the end")
+    func gathering() async throws {
+        let (hub, sink, counters) = (FlowHub(capacity: 50), TestSink(), Self.counters())
+        var settings = Self.settings()
+        settings.gather = .seconds(3600)
+        hub.append(Self.flows([1]))
+        let exporter = FlowExporter(
+            hub, format: PlainFormat(), sink: sink, counters: counters, settings: settings)
+        let running = Task { await exporter.run() }
+        try await eventually("the first flow") { sink.texts.count == 1 }
+        for port in 2...5 { hub.append(Self.flows([port])) }
+        running.cancel()
+        await running.value
+        #expect(sink.texts == (1...5).map { "\($0) shop/front-1" } && sink.attempts == 2)
     }
 }

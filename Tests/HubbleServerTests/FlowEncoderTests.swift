@@ -1,7 +1,7 @@
 import Addressing
 import Flows
 import HubbleAPI
-import HubbleServer
+import HubbleFlows
 import SwiftProtobuf
 import Testing
 

@@ -1,6 +1,6 @@
 import Flows
 import HubbleAPI
-import HubbleServer
+import HubbleFlows
 import SwiftProtobuf
 import Testing
 
@@ -78,7 +78,7 @@ struct FlowMatcherTests {
     ]
 
     private func matching(_ matcher: FlowMatcher) -> [Int] {
-        Sample.flows.indices.filter { matcher.matches(Sample.message($0)) }
+        Sample.flows.indices.filter { matcher.matches(Sample.flows[$0], Sample.encoder) }
     }
 
     @Test("each field has its meaning", arguments: cases)
@@ -111,7 +111,7 @@ struct FlowMatcherTests {
         let matcher = try FlowMatcher(whitelist: [filter], blacklist: [])
         var other = Sample.flows[0]
         other.sequence = 9
-        #expect(matcher.matches(Sample.message(0)) && !matcher.matches(Sample.encoder.encode(other)))
+        #expect(matcher.matches(Sample.flows[0], Sample.encoder) && !matcher.matches(other, Sample.encoder))
     }
 
     static let refused: [(String, String)] = [

@@ -13,6 +13,12 @@ import Testing
         #expect(text["missing"] == nil)
     }
 
+    @Test func valuesMayStandOneAfterTheOther() throws {
+        #expect(try JSONText.values(#"{"a":1}{} [2] "x""#.utf8).map(\.text) == [#"{"a":1}"#, "{}", "[2]", #""x""#])
+        #expect(try JSONText.values(" ".utf8) == [])
+        #expect(throws: JSONTextError.self) { try JSONText.values("{} }".utf8) }
+    }
+
     @Test func ofANameThatIsRepeatedTheLastCounts() throws {
         #expect(try JSONText(#"{"a":1,"a":2}"#.utf8)["a"]?.integer == 2)
     }

@@ -3,6 +3,7 @@ import AgentAPI
 import Datapath
 import Flows
 import Glibc
+import JSONText
 import TestSupport
 import Testing
 
@@ -32,6 +33,27 @@ extension AgentLifeTests {
                     #expect(closed.duration ?? 0 > 0 && closed.ending == .fin, "\(closed)")
                 }
                 try await expectObserved(shop)
+            }
+        }
+
+        @Test func theTopTellsWhoTalkedAndWhoWasDenied() async throws {
+            try await withShop(options: Self.options) { shop in
+                #expect(try await shop.lab.pod("client").ask(Shop.webAddresses[0], 80, within: .seconds(60)).isAnswered)
+                _ = try await shop.lab.pod("intruder").ask(
+                    shop.lab.pod("web-1").ipv4, 8080, within: .milliseconds(400))
+                for (key, name, sum) in [
+                    ("pod", "visitors/client", "sent_bytes"), ("service", "shop/web:http", "received_bytes"),
+                    ("reason", "policy_isolated", "denials"),
+                ] {
+                    try await eventually("\(name) among the top", every: .milliseconds(200)) {
+                        let result = try await shop.agent.apus("flow", "top", "--once", "--by", key, "-o", "json")
+                        let rows = try JSONText(result.output.utf8)["rows"]?.elements ?? []
+                        guard rows.first(where: { $0["name"]?.string == name })?[sum]?.integer ?? 0 > 0 else {
+                            throw LabError("apus flow top", "\(result.output)\(result.errors)")
+                        }
+                        return true
+                    }
+                }
             }
         }
 

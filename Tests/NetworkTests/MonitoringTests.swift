@@ -1,4 +1,5 @@
 import Foundation
+import JSONText
 import TestSupport
 import Testing
 
@@ -29,6 +30,7 @@ extension AgentLifeTests {
             let names = try Self.names(in: "alerts.yaml").union(try Self.names(in: "dashboard.json"))
             #expect(names.count >= 15, "\(names)")
             try await withShop { shop in
+                try await shop.agent.restart(options: ["--export-file", "\(shop.lab.directory)/flows.log"])
                 #expect(try await shop.lab.pod("client").ask(Shop.webAddresses[0], 80, within: .seconds(60)).isAnswered)
                 _ = try await shop.lab.pod("intruder").ask(
                     shop.lab.pod("web-1").ipv4, 8080, within: .milliseconds(400))
@@ -40,6 +42,53 @@ extension AgentLifeTests {
                     guard missing.isEmpty else { throw LabError("look for metrics", "\(missing.sorted())") }
                     return true
                 }
+            }
+        }
+
+        /// The queries of the dashboard's panels, for all nodes.
+        private static func queries() throws -> [String] {
+            let root = (0..<3).reduce(URL(fileURLWithPath: #filePath)) { url, _ in url.deletingLastPathComponent() }
+            let data = try Data(contentsOf: root.appendingPathComponent("deploy/monitoring/dashboard.json"))
+            let panels = try JSONText(data)["panels"]?.elements ?? []
+            return panels.flatMap { $0["targets"]?.elements ?? [] }.compactMap { $0["expr"]?.string }.map {
+                $0.replacing("$__rate_interval", with: "60s").replacing("$instance", with: ".*")
+            }
+        }
+
+        /// Prometheus itself scrapes an agent, and every panel has something to draw.
+        @Test func aRealPrometheusHasDataForTheWholeDashboard() async throws {
+            let queries = try Self.queries()
+            #expect(queries.count >= 10)
+            try await withShop { shop in
+                let (node, directory) = (shop.agent.node, shop.lab.directory)
+                try await shop.agent.restart(options: ["--export-file", "\(directory)/flows.log"])
+                try shop.agent.manifests.write("lost.yaml", Self.lostPod)
+                #expect(try await shop.lab.pod("client").ask(Shop.webAddresses[0], 80, within: .seconds(60)).isAnswered)
+                _ = try await shop.lab.pod("intruder").ask(
+                    shop.lab.pod("web-1").ipv4, 8080, within: .milliseconds(400))
+                try """
+                global: {scrape_interval: 1s}
+                scrape_configs:
+                  - job_name: apus
+                    static_configs: [{targets: ["127.0.0.1:9990"]}]
+
+                """.write(toFile: "\(directory)/prometheus.yaml", atomically: true, encoding: .utf8)
+                let server = try node.spawn(
+                    [
+                        "prometheus", "--config.file=\(directory)/prometheus.yaml",
+                        "--storage.tsdb.path=\(directory)/prometheus", "--web.listen-address=127.0.0.1:9090",
+                    ], covered: false, log: "\(directory)/prometheus.log")
+                for query in queries {
+                    try await eventually("data for \(query)", every: .milliseconds(500)) {
+                        let result = try await node.run(
+                            ["promtool", "query", "instant", "http://127.0.0.1:9090", query], covered: false)
+                        guard result.succeeded, result.output.contains("=>") else {
+                            throw LabError("ask Prometheus", "\(result.output)\(result.errors)")
+                        }
+                        return true
+                    }
+                }
+                await server.stop()
             }
         }
     }

@@ -30,6 +30,15 @@ import Testing
                 """#)
     }
 
+    @Test func familiesOfOneNameAreMerged() {
+        func family(_ name: String, _ count: Int) -> MetricFamily {
+            MetricFamily(name, .counter, "Some.", [MetricSample(.count(count), [MetricLabel("of", "\(count)")])])
+        }
+        let merged = MetricFamily.merged([[family("a", 1), family("b", 2)], [family("b", 3)], [family("a", 4)]])
+        #expect(merged.map(\.name) == ["a", "b"])
+        #expect(merged.map { $0.samples.map(\.value) } == [[.count(1), .count(4)], [.count(2), .count(3)]])
+    }
+
     @Test func aHistogramsBucketsAreCumulativeAndIncludeTheirBounds() {
         var histogram = Histogram(exponential: 0.5, factor: 2, count: 3)
         for value in [0.5, 0.625, 1, 2.5, 0.125] { histogram.observe(value) }

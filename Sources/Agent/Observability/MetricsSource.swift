@@ -24,7 +24,8 @@ struct MetricsSource: Sendable {
         return HTTPAnswer(200, contentType: PrometheusText.contentType, PrometheusText.text(await families()))
     }
 
-    private func families() async -> [MetricFamily] {
+    /// All metrics.
+    func families() async -> [MetricFamily] {
         let (drops, events) = packetCounters()
         let metrics = AgentMetrics(
             node: configuration.node, controller: await controller.report(), requests: requests, hub: hub.statistics,

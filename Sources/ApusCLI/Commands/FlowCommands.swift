@@ -12,7 +12,7 @@ struct FlowCommand: AsyncParsableCommand {
               apus flow observe --last 50
               apus flow observe --follow --verdict denied
             """,
-        subcommands: [Observe.self], aliases: ["flows"])
+        subcommands: [Observe.self, Top.self], aliases: ["flows"])
 
     @OptionGroup var options: GlobalOptions
 

@@ -32,19 +32,19 @@ public final class ExportCounters: Sendable {
 
     public var current: Counts { counts.withLock { $0 } }
 
-    func delivered(_ records: some Collection<ExportRecord>) {
+    package func delivered(_ records: some Collection<ExportRecord>) {
         counts.withLock { counts in
             counts.records += UInt64(records.count)
             for record in records { counts.events += record.events }
         }
     }
 
-    func dropped(_ events: UInt64, _ reason: ExportLoss) {
+    package func dropped(_ events: UInt64, _ reason: ExportLoss) {
         counts.withLock { $0.dropped[reason, default: 0] += events }
     }
 
     /// Notes how a delivery went; returns whether that is news.
-    func note(_ problem: DeliveryProblem?) -> Bool {
+    package func note(_ problem: DeliveryProblem?) -> Bool {
         counts.withLock { counts in
             if let problem { counts.failures[problem.operation, default: 0] += 1 }
             defer { counts.isFailing = problem != nil }

@@ -37,7 +37,9 @@ public struct FlowExporter<Format: FlowFormat, Sink: FlowSink>: Sendable {
             let isBehind = take(from: &sequence, &format, &output)
             format.ripen(now: settings.now(), into: &output)
             guard await deliver(output) else { return }
-            if !isBehind { goesOn = await wait(for: sequence, due: format.due) }
+            if isBehind { continue }
+            goesOn = await wait(for: sequence, due: format.due)
+            if goesOn, settings.gather > .zero { try? await Task.sleep(for: settings.gather) }
         }
         await finish(&format, &sequence)
     }
@@ -84,14 +86,13 @@ public struct FlowExporter<Format: FlowFormat, Sink: FlowSink>: Sendable {
             rest = rest.dropFirst(delivery.delivered)
             if counters.note(delivery.problem) { settings.announce(delivery.problem) }
             guard let problem = delivery.problem else { continue }
+            if Task.isCancelled, !problem.isFinal { return false }
+            failures = delivery.delivered > 0 || problem.isFinal ? 0 : failures + 1
             if problem.isFinal {
                 counters.dropped(rest.reduce(0) { $0 + $1.events }, .refused)
-                return true
+                rest = []
             }
-            if Task.isCancelled { return false }
-            failures = delivery.delivered > 0 ? 0 : failures + 1
-            let pause = max(problem.retryAfter ?? .zero, settings.backoff(failures))
-            try? await Task.sleep(for: pause)
+            try? await Task.sleep(for: settings.pause(after: problem, failures: failures))
         }
         return true
     }
@@ -124,11 +125,18 @@ public struct ExportSettings: Sendable {
     /// The pause after the first failure; it doubles with each up to the longest.
     public var firstRetry: Duration = .milliseconds(500)
     public var longestRetry: Duration = .seconds(30)
+    /// How long an exporter that has caught up waits for more, so that a delivery has more than one record.
+    public var gather: Duration = .zero
 
     public init(now: @escaping @Sendable () -> UInt64) { self.now = now }
 
+    /// The pause after a problem that came so often in a row: a receiver that wants to be left alone is.
+    package func pause(after problem: DeliveryProblem, failures: Int) -> Duration {
+        max(problem.retryAfter ?? .zero, backoff(failures))
+    }
+
     /// The pause after so many failures in a row, shortened by up to a half by chance.
-    func backoff(_ failures: Int) -> Duration {
+    private func backoff(_ failures: Int) -> Duration {
         let doubled = firstRetry * (1 << min(max(failures - 1, 0), 16))
         return min(doubled, longestRetry) * (0.5 + 0.5 * random())
     }

@@ -65,4 +65,8 @@ public enum ExportLoss: String, Sendable, CaseIterable {
     case denyKeys = "deny_keys"
     /// The receiver said that it will never take them.
     case refused
+    /// They have something that the format can't write.
+    case unwritable
+    /// A newer reading of the same metrics took their place before they could be delivered.
+    case superseded
 }

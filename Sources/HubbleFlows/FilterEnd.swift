@@ -8,11 +8,10 @@ struct FilterEnd: Sendable {
 
     private let name: String
     private let texts: @Sendable (HubbleFlowFilter) -> Texts
-    private let endpoint: @Sendable (HubbleFlow) -> HubbleEndpoint
-    private let address: @Sendable (HubbleFlow) -> String
-    private let names: @Sendable (HubbleFlow) -> [String]
-    private let service: @Sendable (HubbleFlow) -> HubbleService
-    private let port: @Sendable (HubbleFlow) -> UInt32?
+    private let peer: @Sendable (FlowSight) -> Peer
+    private let end: @Sendable (FlowTuple) -> SocketAddress
+    private let names: @Sendable (FlowSight) -> [String]
+    private let service: @Sendable (FlowSight) -> FlowService?
 
     /// What a filter asks of one end.
     private struct Texts {
@@ -37,8 +36,7 @@ struct FilterEnd: Sendable {
                 service: $0.sourceService, port: $0.sourcePort, workload: $0.sourceWorkload,
                 identity: $0.sourceIdentity, cluster: $0.sourceClusterName)
         },
-        endpoint: { $0.source }, address: { $0.ip.source }, names: { $0.sourceNames }, service: { $0.sourceService },
-        port: { $0.l4.ports?.source })
+        peer: { $0.source }, end: { $0.source }, names: { $0.sourceNames }, service: { $0.sourceService })
 
     private static let destination = FilterEnd(
         name: "destination",
@@ -48,8 +46,8 @@ struct FilterEnd: Sendable {
                 service: $0.destinationService, port: $0.destinationPort, workload: $0.destinationWorkload,
                 identity: $0.destinationIdentity, cluster: $0.destinationClusterName)
         },
-        endpoint: { $0.destination }, address: { $0.ip.destination }, names: { $0.destinationNames },
-        service: { $0.destinationService }, port: { $0.l4.ports?.destination })
+        peer: { $0.destination }, end: { $0.destination }, names: { $0.destinationNames },
+        service: { $0.destinationService })
 
     /// What a filter asks of this end.
     func conditions(_ filter: HubbleFlowFilter, _ path: String) throws -> [Condition] {
@@ -57,35 +55,41 @@ struct FilterEnd: Sendable {
         var found: [Condition] = []
         func add<Wanted: Sendable>(
             _ field: String, _ texts: [String], _ parse: (String, String) throws -> Wanted,
-            _ matches: @escaping @Sendable (Wanted, HubbleFlow) -> Bool
+            _ matches: @escaping @Sendable (Wanted, FlowSight) -> Bool
         ) throws {
             if texts.isEmpty { return }
             let wanted = try texts.enumerated().map { try parse($1, "\(path).\(name)_\(field)[\($0)]") }
-            found.append { flow in wanted.contains { matches($0, flow) } }
+            found.append { sight in wanted.contains { matches($0, sight) } }
         }
-        try add("ip", texts.ip, Self.prefix) { IPAddress(address($1)).map($0.contains) ?? false }
-        try add("pod", texts.pod, { text, _ in NamePrefix(text) }) { wanted, flow in
-            let endpoint = endpoint(flow)
-            return wanted.matches(endpoint.namespace, endpoint.podName)
+        try add("ip", texts.ip, Self.prefix) { $0.contains(end($1.tuple).address) }
+        try add("pod", texts.pod, { text, _ in NamePrefix(text) }) { wanted, sight in
+            let peer = peer(sight)
+            return peer.kind == .pod && wanted.matches(peer.namespace ?? "", peer.name ?? "")
         }
-        try add("service", texts.service, { text, _ in NamePrefix(text) }) { wanted, flow in
-            let service = service(flow)
-            return wanted.matches(service.namespace, service.name)
+        try add("service", texts.service, { text, _ in NamePrefix(text) }) { wanted, sight in
+            guard let service = service(sight) else { return false }
+            return wanted.matches(service.namespace ?? "", service.name ?? "")
         }
         try add("fqdn", texts.fqdn, Self.domain) { names($1).contains(where: $0.matches) }
-        try add("label", texts.label, Self.selector) { wanted, flow in
-            let labels = endpoint(flow).labels
+        try add("label", texts.label, Self.selector) { wanted, sight in
+            let labels = Identity(peer(sight), node: sight.encoder.node).labels
             return wanted.allSatisfy { $0.matches(labels) }
         }
-        try add("port", texts.port, Self.port) { port($1) == UInt32($0) }
-        try add("cluster_name", texts.cluster, { text, _ in text }) { endpoint($1).clusterName == $0 }
+        try add("port", texts.port, Self.port) { wanted, sight in
+            sight.tuple.ipProtocol.hasPorts && end(sight.tuple).port == wanted
+        }
+        try add("cluster_name", texts.cluster, { text, _ in text }) { wanted, _ in wanted == FlowEncoder.cluster }
         if !texts.identity.isEmpty {
             let wanted = Set(texts.identity)
-            found.append { wanted.contains(endpoint($0).identity) }
+            found.append { wanted.contains(Identity(peer($0), node: $0.encoder.node).number) }
         }
         if !texts.workload.isEmpty {
             let wanted = texts.workload
-            found.append { flow in endpoint(flow).workloads.contains { has in wanted.contains { $0.isMet(by: has) } } }
+            found.append { sight in
+                let peer = peer(sight)
+                guard peer.kind == .pod, let workload = peer.workload else { return false }
+                return wanted.contains { $0.isMet(by: workload) }
+            }
         }
         return found
     }
@@ -203,18 +207,7 @@ struct QueryPattern: @unchecked Sendable {
 
 extension HubbleWorkload {
     /// An empty part asks for nothing.
-    fileprivate func isMet(by other: HubbleWorkload) -> Bool {
+    fileprivate func isMet(by other: Peer.Workload) -> Bool {
         (name.isEmpty || name == other.name) && (kind.isEmpty || kind.lowercased() == other.kind.lowercased())
-    }
-}
-
-extension HubbleLayer4 {
-    fileprivate var ports: (source: UInt32, destination: UInt32)? {
-        switch self.protocol {
-        case .tcp(let tcp): (tcp.sourcePort, tcp.destinationPort)
-        case .udp(let udp): (udp.sourcePort, udp.destinationPort)
-        case .sctp(let sctp): (sctp.sourcePort, sctp.destinationPort)
-        case .icmpv4, .icmpv6, nil: nil
-        }
     }
 }

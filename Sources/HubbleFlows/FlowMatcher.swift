@@ -1,12 +1,12 @@
 internal import Addressing
-internal import Flows
+package import Flows
 package import HubbleAPI
 internal import SwiftProtobuf
 
 /// Which flows a request asks for: those that match one filter of its whitelist, if it has any, and none of its
 /// blacklist.
 package struct FlowMatcher: Sendable {
-    typealias Condition = @Sendable (HubbleFlow) -> Bool
+    typealias Condition = @Sendable (FlowSight) -> Bool
 
     /// Every one is asked for every flow.
     private static let limit = 256
@@ -15,17 +15,29 @@ package struct FlowMatcher: Sendable {
     private let blacklist: [[Condition]]
 
     /// Fails where a filter can't be understood, or asks for what no flow of Apus has.
-    package init(whitelist: [HubbleFlowFilter], blacklist: [HubbleFlowFilter]) throws {
-        for (name, filters) in [("whitelist", whitelist), ("blacklist", blacklist)] where filters.count > Self.limit {
-            throw RequestError(name, "\(filters.count) filters, and at most \(Self.limit) are taken")
-        }
-        self.whitelist = try whitelist.enumerated().map { try Self.conditions($1, "whitelist[\($0)]") }
-        self.blacklist = try blacklist.enumerated().map { try Self.conditions($1, "blacklist[\($0)]") }
+    ///
+    /// - Parameter names: what errors call the two lists.
+    package init(
+        whitelist: [HubbleFlowFilter], blacklist: [HubbleFlowFilter],
+        names: (whitelist: String, blacklist: String) = ("whitelist", "blacklist")
+    ) throws {
+        self.whitelist = try Self.conditions(whitelist, names.whitelist)
+        self.blacklist = try Self.conditions(blacklist, names.blacklist)
     }
 
-    package func matches(_ flow: HubbleFlow) -> Bool {
-        func matches(_ filter: [Condition]) -> Bool { filter.allSatisfy { $0(flow) } }
+    /// - Parameter encoder: makes of the flow what filters ask for.
+    package func matches(_ flow: Flow, _ encoder: FlowEncoder) -> Bool {
+        if whitelist.isEmpty, blacklist.isEmpty { return true }
+        let sight = FlowSight(flow: flow, encoder: encoder)
+        func matches(_ filter: [Condition]) -> Bool { filter.allSatisfy { $0(sight) } }
         return (whitelist.isEmpty || whitelist.contains(where: matches)) && !blacklist.contains(where: matches)
+    }
+
+    private static func conditions(_ filters: [HubbleFlowFilter], _ name: String) throws -> [[Condition]] {
+        guard filters.count <= limit else {
+            throw RequestError(name, "\(filters.count) filters, and at most \(limit) are taken")
+        }
+        return try filters.enumerated().map { try conditions($1, "\(name)[\($0)]") }
     }
 
     private static func conditions(_ filter: HubbleFlowFilter, _ path: String) throws -> [Condition] {
@@ -65,24 +77,22 @@ package struct FlowMatcher: Sendable {
                 }
                 return condition
             }
-            found.append { flow in wanted.contains { $0(flow) } }
+            found.append { sight in wanted.contains { $0(sight) } }
         }
         if !filter.tcpFlags.isEmpty {
             let wanted = filter.tcpFlags.map(\.set)
-            found.append { flow in
-                guard case .tcp(let tcp) = flow.l4.protocol, tcp.hasFlags, let flags = tcp.flags.set else {
-                    return false
-                }
+            found.append { sight in
+                guard sight.tuple.ipProtocol == .tcp, let flags = sight.flow.tcpFlags else { return false }
                 return wanted.contains { $0.map(flags.isSuperset) ?? false }
             }
         }
         if !filter.ipVersion.isEmpty {
             let wanted = Set(filter.ipVersion)
-            found.append { wanted.contains($0.ip.ipVersion) }
+            found.append { wanted.contains($0.ipVersion) }
         }
         if !filter.reply.isEmpty {
             let wanted = Set(filter.reply)
-            found.append { $0.hasIsReply && wanted.contains($0.isReply.value) }
+            found.append { $0.isReply.map(wanted.contains) ?? false }
         }
         return found
     }
@@ -99,7 +109,7 @@ package struct FlowMatcher: Sendable {
         }
         if !filter.dropReasonDesc.isEmpty {
             let wanted = Set(filter.dropReasonDesc)
-            found.append { $0.verdict == .dropped && wanted.contains($0.dropReasonDesc) }
+            found.append { $0.verdict == .dropped && wanted.contains($0.dropReason) }
         }
         if !filter.trafficDirection.isEmpty {
             let wanted = Set(filter.trafficDirection)
@@ -107,21 +117,25 @@ package struct FlowMatcher: Sendable {
         }
         if !filter.eventType.isEmpty {
             let wanted = filter.eventType
-            found.append { flow in wanted.contains { $0.matches(flow.eventType) } }
+            found.append { sight in
+                let event = sight.eventType ?? HubbleCiliumEventType()
+                return wanted.contains { $0.matches(event) }
+            }
         }
         if !filter.nodeName.isEmpty {
             let wanted = try filter.nodeName.enumerated().map { index, text in
                 try NodePattern(text, "\(path).node_name[\(index)]")
             }
-            found.append { flow in wanted.contains { $0.matches(flow.nodeName) } }
+            found.append { sight in wanted.contains { $0.matches(sight.flow.node) } }
         }
         if !filter.dnsQuery.isEmpty {
             let wanted = try filter.dnsQuery.enumerated().map { index, text in
                 try QueryPattern(text, "\(path).dns_query[\(index)]")
             }
-            found.append { flow in
-                guard case .dns(let dns) = flow.l7.record else { return false }
-                return wanted.contains { $0.matches(dns.query) }
+            found.append { sight in
+                guard let answer = sight.flow.dns else { return false }
+                let query = answer.query + "."
+                return wanted.contains { $0.matches(query) }
             }
         }
         return found
@@ -138,26 +152,14 @@ extension HubbleEventTypeFilter {
 private enum ProtocolNames {
     static func condition(_ name: String) -> FlowMatcher.Condition? {
         switch name.lowercased() {
-        case "tcp": isLayer4 { if case .tcp = $0 { true } else { false } }
-        case "udp": isLayer4 { if case .udp = $0 { true } else { false } }
-        case "sctp": isLayer4 { if case .sctp = $0 { true } else { false } }
-        case "icmpv4": isLayer4 { if case .icmpv4 = $0 { true } else { false } }
-        case "icmpv6": isLayer4 { if case .icmpv6 = $0 { true } else { false } }
-        case "icmp":
-            isLayer4 {
-                switch $0 {
-                case .icmpv4, .icmpv6: true
-                default: false
-                }
-            }
-        case "dns": { if case .dns = $0.l7.record { true } else { false } }
+        case "tcp": { $0.tuple.ipProtocol == .tcp }
+        case "udp": { $0.tuple.ipProtocol == .udp }
+        case "sctp": { $0.tuple.ipProtocol == .sctp }
+        case "icmpv4": { $0.tuple.ipProtocol == .icmp }
+        case "icmpv6": { $0.tuple.ipProtocol == .icmpv6 }
+        case "icmp": { $0.tuple.ipProtocol == .icmp || $0.tuple.ipProtocol == .icmpv6 }
+        case "dns": { $0.flow.dns != nil }
         default: nil
         }
-    }
-
-    private static func isLayer4(
-        _ matches: @escaping @Sendable (HubbleLayer4.OneOf_Protocol) -> Bool
-    ) -> FlowMatcher.Condition {
-        { $0.l4.protocol.map(matches) ?? false }
     }
 }

@@ -9,12 +9,12 @@ internal import SwiftProtobuf
 /// has what becomes of each field.
 package struct FlowEncoder: Sendable {
     /// The cluster's name in Hubble; Apus knows no other.
-    static let cluster = "default"
+    package static let cluster = "default"
 
-    let node: String
-    let version: String
+    package let node: String
+    package let version: String
     /// Tells flows of this agent's life from those of its others: nanoseconds since 1970.
-    let epoch: UInt64
+    package let epoch: UInt64
 
     package init(node: String, version: String, epoch: UInt64) {
         self.node = node
@@ -37,66 +37,52 @@ package struct FlowEncoder: Sendable {
 
     /// A flow; not for records of loss.
     package func encode(_ flow: Flow) -> HubbleFlow {
+        let sight = FlowSight(flow: flow, encoder: self)
         var message = HubbleFlow()
         message.time = Self.time(flow.time)
-        message.uuid = uuid(flow)
+        message.uuid = sight.uuid
         message.emitter.name = "Apus"
         message.emitter.version = version
         message.nodeName = flow.node
-        message.verdict = Self.verdict(flow.verdict)
-        message.trafficDirection = flow.direction == .ingress ? .ingress : .egress
-        addEnds(flow, to: &message)
-        addKind(flow, to: &message)
+        message.verdict = sight.verdict
+        message.trafficDirection = sight.trafficDirection
+        addEnds(sight, to: &message)
+        addKind(sight, to: &message)
         addPolicies(flow, to: &message)
         message.summary = FlowSummary.text(flow)
         return message
     }
 
-    /// The ends as Hubble has them: of an answer to a question, the resolver is the source.
-    private func addEnds(_ flow: Flow, to message: inout HubbleFlow) {
-        let isAnswer = flow.dns?.isAnswered ?? false
-        let (source, destination) = isAnswer ? (flow.destination, flow.source) : (flow.source, flow.destination)
-        let tuple = isAnswer ? flow.tuple.reversed : flow.tuple
+    private func addEnds(_ sight: FlowSight, to message: inout HubbleFlow) {
+        let tuple = sight.tuple
         message.ip.source = "\(tuple.source.address)"
         message.ip.destination = "\(tuple.destination.address)"
-        message.ip.ipVersion = tuple.source.address.isIPv4 ? .ipv4 : .ipv6
-        message.l4 = Self.layer4(flow, tuple)
-        message.source = endpoint(source)
-        message.destination = endpoint(destination)
-        let service = flow.service.map(Self.service) ?? HubbleService()
-        if !service.name.isEmpty {
-            if isAnswer { message.sourceService = service } else { message.destinationService = service }
+        message.ip.ipVersion = sight.ipVersion
+        message.l4 = Self.layer4(sight.flow, tuple)
+        message.source = endpoint(sight.source)
+        message.destination = endpoint(sight.destination)
+        if let service = sight.sourceService, service.name != nil { message.sourceService = Self.service(service) }
+        if let service = sight.destinationService, service.name != nil {
+            message.destinationService = Self.service(service)
         }
-        if isAnswer {
-            message.sourceNames = flow.destinationNames
-        } else {
-            message.destinationNames = flow.destinationNames
-        }
+        message.sourceNames = sight.sourceNames
+        message.destinationNames = sight.destinationNames
     }
 
-    private func addKind(_ flow: Flow, to message: inout HubbleFlow) {
+    private func addKind(_ sight: FlowSight, to message: inout HubbleFlow) {
+        let flow = sight.flow
         message.type = flow.kind == .dns ? .l7 : .l3L4
+        if let event = sight.eventType { message.eventType = event }
+        if let isReply = sight.isReply { message.isReply.value = isReply }
         switch flow.kind {
         case .opened, .closed, .active:
-            let intoPod = flow.destination.kind == .pod && flow.destination.node == node
-            message.traceObservationPoint = intoPod ? .toEndpoint : .toNetwork
+            message.traceObservationPoint = sight.isIntoPod ? .toEndpoint : .toNetwork
             message.traceReason = flow.kind == .opened ? .new : .established
-            message.eventType = CiliumEvent.trace(intoPod ? .toEndpoint : .toNetwork)
         case .denied:
-            message.dropReasonDesc = DropReasons.number(flow.dropReason)
+            message.dropReasonDesc = sight.dropReason
             message.dropReason = UInt32(message.dropReasonDesc.rawValue)
-            message.eventType = CiliumEvent.drop(message.dropReasonDesc)
-        case .audited: message.eventType = CiliumEvent.policyVerdict
-        case .dns:
-            message.l7 = Self.layer7(flow)
-            message.eventType = CiliumEvent.accessLog
-        case .lost: break
-        }
-        switch flow.kind {
-        case .opened, .denied, .audited: message.isReply.value = false
-        case .dns: message.isReply.value = flow.dns?.isAnswered ?? false
-        // The counters are of both directions.
-        case .closed, .active, .lost: break
+        case .dns: message.l7 = Self.layer7(flow)
+        case .audited, .lost: break
         }
     }
 
@@ -117,7 +103,7 @@ package struct FlowEncoder: Sendable {
     }
 
     /// A UUID of version 8 (RFC 9562): the agent's epoch and the flow's number.
-    private func uuid(_ flow: Flow) -> String {
+    func uuid(_ flow: Flow) -> String {
         let high = (epoch & 0xffff_ffff_ffff_0000) | 0x8000 | (epoch & 0xfff)
         let low = 0x8000_0000_0000_0000 | (flow.sequence & 0x3fff_ffff_ffff_ffff)
         let digits = hex(high) + hex(low)
@@ -157,7 +143,7 @@ extension FlowEncoder {
             seconds: Int64(nanoseconds / 1_000_000_000), nanos: Int32(nanoseconds % 1_000_000_000))
     }
 
-    private static func verdict(_ verdict: Flow.Verdict) -> HubbleVerdict {
+    static func verdict(_ verdict: Flow.Verdict) -> HubbleVerdict {
         switch verdict {
         case .forwarded: .forwarded
         case .dropped: .dropped
