@@ -62,14 +62,16 @@ struct Gate {
     }
 
     /// An answer of the world that comes in.
-    func arriving(to destination: IPAddress, _ port: Port, _ flags: TCPFlags = .ack) -> Packet {
-        let frame = Packet.ethernet(from: Edge.router, to: Edge.uplink).ip(from: world, to: destination)
+    func arriving(
+        from world: IPAddress? = nil, to destination: IPAddress, _ port: Port, _ flags: TCPFlags = .ack
+    ) -> Packet {
+        let frame = Packet.ethernet(from: Edge.router, to: Edge.uplink).ip(from: world ?? self.world, to: destination)
         return talk.back(on: frame, from: Self.port, to: port, flags)
     }
 
     /// What the pod gets of it.
-    func received(_ pod: Pod, _ port: Port = podPort, _ flags: TCPFlags = .ack) -> Packet {
-        talk.back(on: pod.receives(from: world, ttl: 63), from: Self.port, to: port, flags)
+    func received(_ pod: Pod, _ port: Port = podPort, from world: IPAddress? = nil) -> Packet {
+        talk.back(on: pod.receives(from: world ?? self.world, ttl: 63), from: Self.port, to: port)
     }
 
     /// Lets a pod send to the world. Returns what became of the packet at the uplink.
@@ -89,8 +91,8 @@ struct Gate {
     func leaving(from source: IPAddress, _ flags: TCPFlags) -> Packet { leaving(from: source, Self.podPort, flags) }
 
     /// The node's port that the pod's connection has; nil: none.
-    func port(of pod: Pod, _ port: Port = podPort) throws -> Port? {
-        let entry = try datapath.connection(of: sent(pod, port))?.entry
+    func port(of pod: Pod, _ port: Port = podPort, to world: IPAddress? = nil) throws -> Port? {
+        let entry = try datapath.connection(of: sent(pod, port, to: world))?.entry
         return entry.flatMap { $0.source_port == 0 ? nil : $0.source_port.bigEndian }
     }
 

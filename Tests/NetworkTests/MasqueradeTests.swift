@@ -48,7 +48,10 @@ extension TrafficTests {
                     try await eventually("the pod to learn of the smaller link to \(address)") {
                         let large = ["ping", "-c1", "-W1", "-M", "do", "-s", "\(size)", "\(address)"]
                         let result = try await world.pods[0].run(large)
-                        return !result.succeeded && (result.errors + result.output).contains("mtu")
+                        guard (result.errors + result.output).contains("mtu") else {
+                            throw LabError("learn of the smaller link", "\(result)")
+                        }
+                        return !result.succeeded
                     }
                     #expect(try await world.pods[0].run(["ping", "-c1", "-W5", "-s", "1200", "\(address)"]).succeeded)
                 }
@@ -179,13 +182,11 @@ private struct World {
                 connection, peer = server.accept()
                 connection.sendall(answer(peer))
                 connection.close()
-        for family, any in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
+        for family, own in ((socket.AF_INET, "\(internet[0])"), (socket.AF_INET6, "\(internet[1])")):
             for kind, serve in ((socket.SOCK_DGRAM, datagrams), (socket.SOCK_STREAM, connections)):
                 server = socket.socket(family, kind)
                 server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                if family == socket.AF_INET6:
-                    server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                server.bind((any, \(sightPort)))
+                server.bind((own, \(sightPort)))
                 if kind == socket.SOCK_STREAM:
                     server.listen()
                 threading.Thread(target=serve, args=(server,), daemon=True).start()
