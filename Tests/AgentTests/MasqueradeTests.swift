@@ -9,12 +9,15 @@ import Testing
 
 @Suite("What leaves in the node's name")
 struct MasqueradeTests {
-    @Test("Pods keep their address towards what is near, and towards pods", arguments: [
-        ("10.1.2.3", true), ("172.31.0.1", true), ("172.32.0.1", false), ("192.168.1.1", true), ("100.64.0.1", true),
-        ("169.254.169.254", true), ("198.19.0.1", true), ("203.0.113.9", true), ("240.0.0.1", true),
-        ("224.0.0.1", true), ("1.2.3.4", false), ("35.190.0.1", false), ("36.1.2.3", true), ("fd00::1", true),
-        ("fe80::1", true), ("ff02::1", true), ("2001:db8::1", true), ("2a00::1", false), ("2a00:1::1", true),
-    ])
+    @Test(
+        "Pods keep their address towards what is near, and towards pods",
+        arguments: [
+            ("10.1.2.3", true), ("172.31.0.1", true), ("172.32.0.1", false), ("192.168.1.1", true),
+            ("100.64.0.1", true),
+            ("169.254.169.254", true), ("198.19.0.1", true), ("203.0.113.9", true), ("240.0.0.1", true),
+            ("224.0.0.1", true), ("1.2.3.4", false), ("35.190.0.1", false), ("36.1.2.3", true), ("fd00::1", true),
+            ("fe80::1", true), ("ff02::1", true), ("2001:db8::1", true), ("2a00::1", false), ("2a00:1::1", true),
+        ])
     func defaults(_ address: String, keeps: Bool) throws {
         let pods: Set<CIDR> = [cidr("36.1.2.0/24"), cidr("2a00:1::/64"), cidr("10.244.1.0/24")]
         let ranges = MasqueradeSettings().ranges(besides: pods)

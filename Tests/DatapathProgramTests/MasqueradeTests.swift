@@ -51,7 +51,8 @@ struct MasqueradeTests {
         #expect(try send(gate, try gate.datapath.addPod(), to: gate.world))
     }
 
-    @Test("An answer to who has asked the pod itself keeps the pod's address", arguments: Family.allCases, Talk.allCases)
+    @Test(
+        "An answer to who has asked the pod itself keeps the pod's address", arguments: Family.allCases, Talk.allCases)
     func askedFromOutside(_ family: Family, _ talk: Talk) throws {
         let gate = try Gate(family, talk)
         let pod = try gate.datapath.addPod()

@@ -1,7 +1,7 @@
 // What pods send to the world leaves in the node's name, as the way back to their own addresses is not known there.
 //
-// A pod's packet is judged, counted and reported under the pod's address, where it leaves the pod; only its last step is
-// here. Its connection remembers the port that it got, and decides by that from then on.
+// A pod's packet is judged, counted and reported under the pod's address, where it leaves the pod; only its last step
+// is here. Its connection remembers the port that it got, and decides by that from then on.
 #pragma once
 
 #include "outside.h"
@@ -125,8 +125,8 @@ GLOBAL int port_of_masqueraded(const struct apus_connection_key *key, __u32 pod_
 	return connection->source_port;
 }
 
-// What an ICMP error is about; it would crowd the stack. Nothing else runs on the CPU meanwhile, as tcx programs run with
-// bottom halves disabled.
+// What an ICMP error is about; it would crowd the stack. Nothing else runs on the CPU meanwhile, as tcx programs run
+// with bottom halves disabled.
 struct error_subject {
 	struct packet quoted;
 	struct apus_translation_key answer;
@@ -198,8 +198,8 @@ ALWAYS_INLINE int take_in_error(struct __sk_buff *skb, struct flow *flow)
 	return TCX_NEXT_PROGRAM;
 }
 
-// An ICMP error that leaves, of a pod or of the node: about an answer to what has left in the node's name, it says of it
-// what its receiver knows.
+// An ICMP error that leaves, of a pod or of the node: about an answer to what has left in the node's name, it says of
+// it what its receiver knows.
 GLOBAL int send_error_about(struct __sk_buff *skb, const struct packet *error, const struct apus_address *address,
 			    __u64 now)
 {

@@ -93,8 +93,8 @@ ALWAYS_INLINE _Bool is_refused(const struct flow *flow, const struct apus_uplink
 	return refuses_port(flow);
 }
 
-// What comes in for no pod of this node: to a Service, or an answer to what has left in the node's name. Returns whether
-// it was translated, and goes the way of its connection; otherwise it is done with, into `result`.
+// What comes in for no pod of this node: to a Service, or an answer to what has left in the node's name. Returns
+// whether it was translated, and goes the way of its connection; otherwise it is done with, into `result`.
 ALWAYS_INLINE _Bool take_in(struct __sk_buff *skb, struct flow *flow, const struct apus_uplink *uplink, int *result)
 {
 	enum apus_reason reason;
@@ -132,7 +132,7 @@ ALWAYS_INLINE _Bool take_in(struct __sk_buff *skb, struct flow *flow, const stru
 }
 
 ALWAYS_INLINE const struct apus_address *address_of_uplink(const struct apus_uplink *uplink,
-							    const struct packet *packet)
+							   const struct packet *packet)
 {
 	return packet->flags & PACKET_V6 ? &uplink->v6 : &uplink->v4;
 }
@@ -152,7 +152,8 @@ COLD int rewrite_source(struct __sk_buff *skb, const struct packet *packet, cons
 	return rewrite_packet(skb, packet, &rewrite);
 }
 
-// Gives the opener's packet an address and port of the node as its source. Returns APUS_REASON_NONE, or why it can't go.
+// Gives the opener's packet an address and port of the node as its source. Returns APUS_REASON_NONE, or why it can't
+// go.
 ALWAYS_INLINE enum apus_reason take_own_name(struct __sk_buff *skb, struct flow *flow, const struct apus_uplink *uplink)
 {
 	const struct apus_address *address = address_of_uplink(uplink, &flow->packet);

@@ -41,8 +41,7 @@ ALWAYS_INLINE int rewrite_ports(struct __sk_buff *skb, const struct packet *pack
 				__s64 address_difference)
 {
 	_Bool udp = packet->protocol == IPPROTO_UDP;
-	__u32 checksum =
-		packet->l4_offset + (udp ? UDP_CHECKSUM : is_icmp(packet) ? ICMP_CHECKSUM : TCP_CHECKSUM);
+	__u32 checksum = packet->l4_offset + (udp ? UDP_CHECKSUM : is_icmp(packet) ? ICMP_CHECKSUM : TCP_CHECKSUM);
 	// A UDP checksum of 0 means "none" and must stay so; one that becomes 0 is sent as 0xffff.
 	__u64 flags = udp ? BPF_F_MARK_MANGLED_0 : 0;
 

@@ -1,6 +1,6 @@
-// Ports of the node for what leaves in its name, as the answers have to come back here: from clients outside to backends
-// on other nodes, and from pods to the world. The other end gets to see the node's address and one of these ports
-// instead of the opener's.
+// Ports of the node for what leaves in its name, as the answers have to come back here: from clients outside to
+// backends on other nodes, and from pods to the world. The other end gets to see the node's address and one of these
+// ports instead of the opener's.
 //
 // Each port serves every (other end, its port, protocol) anew. Who has one is said by the translation of the answers:
 // from the other end to the node's port, it leads to the opener. It is read, and so kept from being evicted, with every
