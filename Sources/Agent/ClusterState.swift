@@ -100,8 +100,9 @@ struct ClusterState: Sendable {
         return owners
     }
 
-    /// The incarnation of an object; empty where it is not known.
+    /// The incarnation of an object; empty where it is not known, as of other nodes.
     func uid(of key: ObjectKey) -> String {
+        if key.kind == .node { return key.name == node ? ownNode?.meta.uid ?? "" : "" }
         guard key.kind == .pod else { return uids[key] ?? "" }
         return localPods[PodKey(namespace: key.namespace, name: key.name)]?.uid ?? ""
     }
