@@ -62,7 +62,7 @@ public struct Agent: Sendable {
         let kernel = try DatapathKernel(options)
         let controller = try NodeController(
             configuration: configuration, kernel: kernel, directory: parts.directory, answers: parts.answers,
-            monitor: parts.health, log: log)
+            monitor: parts.health, evidence: parts.evidence, log: log)
         let reporter = source.access.map { access in
             ClusterReporter(
                 access: access, userAgent: AgentConfiguration.userAgent, node: configuration.node,
@@ -162,6 +162,7 @@ public struct Agent: Sendable {
             Maintenance(controller: controller),
             Collector(
                 node: configuration.node, scanInterval: configuration.scanInterval,
+                sourcePorts: configuration.sourcePorts.count,
                 open: { try await controller.events() }, scanner: { try await controller.scanner() },
                 denials: { try await controller.denialScanner() }, answers: parts.answers,
                 directory: parts.directory, hub: parts.hub, evidence: parts.evidence, counters: parts.counters,

@@ -24,12 +24,15 @@ public struct AgentConfiguration: Sendable {
     public var uplinks: [String]
     /// The blocks of the node's addresses that node ports are on; empty: they are on all of them.
     public var nodePortBlocks: Set<CIDR>
-    /// The node's ports for clients from outside whose backend is on another node.
+    /// The node's ports for what leaves in its name: of clients from outside whose backend is on another node, and of
+    /// pods to the world.
     public var sourcePorts: ClosedRange<UInt16>
     /// How backends are chosen for clients from outside where a Service does not say it.
     public var algorithm: SelectionAlgorithm
     /// The places of the table of a Service that asks for one, a prime.
     public var maglevTableSize: Int
+    /// Whether and where what pods send leaves in the node's name.
+    public var masquerade = MasqueradeSettings()
     /// How packets get to the pods of other nodes, and by which device where that is an overlay.
     public var routing = RoutingMode.native
     public var overlay = OverlaySettings()

@@ -39,6 +39,8 @@ struct ClusterState: Sendable {
     private var policyInputs = PolicyInputs()
     /// The resolvers of the cluster.
     private(set) var resolvers = ClusterResolvers()
+    /// Where the nodes' pods have their addresses from.
+    private(set) var podRanges = PodRanges()
 
     init(
         node: String, nodePorts: NodePortAddresses = NodePortAddresses(), algorithm: SelectionAlgorithm = .random,
@@ -57,6 +59,8 @@ struct ClusterState: Sendable {
         var changedPods: Set<PodKey> = []
         /// Addresses that belong to another pod now, or to none any more.
         var movedAddresses: Set<IPAddress> = []
+        /// Whether a Node has other ranges of pods than before.
+        var movesPodRanges = false
     }
 
     /// Takes in a batch of changes.
@@ -65,6 +69,7 @@ struct ClusterState: Sendable {
         var serviceInputs: [ServiceInput] = []
         for change in changes {
             resolvers.apply(change)
+            if podRanges.apply(change) { outcome.movesPodRanges = true }
             switch change {
             case .upsert(let object):
                 note(object, &outcome)
@@ -95,8 +100,9 @@ struct ClusterState: Sendable {
         return owners
     }
 
-    /// The incarnation of an object; empty where it is not known.
+    /// The incarnation of an object; empty where it is not known, as of other nodes.
     func uid(of key: ObjectKey) -> String {
+        if key.kind == .node { return key.name == node ? ownNode?.meta.uid ?? "" : "" }
         guard key.kind == .pod else { return uids[key] ?? "" }
         return localPods[PodKey(namespace: key.namespace, name: key.name)]?.uid ?? ""
     }

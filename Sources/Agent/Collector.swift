@@ -20,6 +20,8 @@ struct Collector: Service {
     let node: String
     /// How often all connections and the denied packets that wait are looked at.
     let scanInterval: Duration
+    /// How many ports the node has towards each destination of what leaves in its name.
+    let sourcePorts: Int
     let open: @Sendable () async throws -> EventSource
     let scanner: @Sendable () async throws -> ConnectionScanner
     let denials: @Sendable () async throws -> DenialScanner
@@ -34,9 +36,9 @@ struct Collector: Service {
     func run() async throws {
         try await untilShutdown {
             var worker = Worker(
-                node: node, scanInterval: scanInterval.nanoseconds, events: try await open(),
-                scanner: try await scanner(), denials: try await denials(), answers: answers, directory: directory,
-                hub: hub, evidence: evidence, counters: counters)
+                node: node, scanInterval: scanInterval.nanoseconds, ports: PortUse(capacity: sourcePorts),
+                events: try await open(), scanner: try await scanner(), denials: try await denials(), answers: answers,
+                directory: directory, hub: hub, evidence: evidence, counters: counters, log: log)
             var pause = Self.quickest
             while !Task.isCancelled {
                 let taken = worker.collect()
@@ -69,14 +71,18 @@ extension Collector {
         private var flows: [Flow] = []
         private var lost: UInt64
         private var lastScan: UInt64 = 0
+        private var ports: PortUse
+        private let log: Logger
 
         init(
-            node: String, scanInterval: UInt64, events: consuming EventSource, scanner: consuming ConnectionScanner,
-            denials: consuming DenialScanner, answers: AnswerQueue, directory: FlowDirectory, hub: FlowHub,
-            evidence: EvidenceCounters, counters: FlowCounters
+            node: String, scanInterval: UInt64, ports: PortUse, events: consuming EventSource,
+            scanner: consuming ConnectionScanner, denials: consuming DenialScanner, answers: AnswerQueue,
+            directory: FlowDirectory, hub: FlowHub, evidence: EvidenceCounters, counters: FlowCounters, log: Logger
         ) {
             self.node = node
             self.scanInterval = scanInterval
+            self.ports = ports
+            self.log = log
             self.answers = answers
             self.directory = directory
             self.hub = hub
@@ -138,9 +144,21 @@ extension Collector {
         private mutating func scanConnections(now: UInt64, offset: Int64) throws(MapError) {
             var found: [ConnectionFinding] = []
             let summary = try scanner.scan(now: now) { found.append($0) }
-            evidence.edit { $0.scan = summary }
+            notePorts(summary)
             flows = found.map { finding in flow(finding, now: now, offset: offset) }
             deliver()
+        }
+
+        private mutating func notePorts(_ summary: ScanSummary) {
+            for destination in ports.note(summary.portsInUse) {
+                log.warning(
+                    "The node's ports towards a destination are about to run out",
+                    metadata: ["destination": "\(destination)", "what": "\(ports.message(destination))"])
+            }
+            evidence.edit { [ports] in
+                $0.scan = summary
+                $0.ports = ports
+            }
         }
 
         private mutating func scanDenials(now: UInt64, offset: Int64) throws(MapError) {

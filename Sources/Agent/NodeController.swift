@@ -66,16 +66,19 @@ actor NodeController {
     var latency: ProgrammingLatency
     /// Where others read how this is.
     let monitor: AgentHealth
+    /// What the collector has found.
+    let evidence: EvidenceCounters
 
     init(
         configuration: AgentConfiguration, kernel: sending DatapathKernel, directory: FlowDirectory,
-        answers: AnswerQueue, monitor: AgentHealth, log: Logger
+        answers: AnswerQueue, monitor: AgentHealth, evidence: EvidenceCounters, log: Logger
     ) throws {
         self.configuration = configuration
         self.log = log
         self.directory = directory
         self.answers = answers
         self.monitor = monitor
+        self.evidence = evidence
         latency = ProgrammingLatency(start: startedAt)
         state = ClusterState(
             node: configuration.node, nodePorts: NodePortAddresses(blocks: configuration.nodePortBlocks),
@@ -137,6 +140,7 @@ actor NodeController {
         if state.localVirtualAddresses != virtualAddresses { _ = refreshUplinkAddresses() }
         // Before the first sync nothing is measured: what is read then has waited for the agent's start.
         guard isSynced else { return }
+        if outcome.movesPodRanges { refreshNonMasquerade() }
         latency.note(changes)
         program()
     }
@@ -145,8 +149,9 @@ actor NodeController {
     private func finishFirstSync() {
         guard !isSynced else { return }
         if kernel.replacesForeign, diagnostics.hidesObjects { return awaitFullView() }
-        // The first pass writes by which uplinks clients outside are served.
+        // The first pass writes by which uplinks clients outside are served, and what leaves in the node's name.
         prepareUplinks()
+        refreshNonMasquerade()
         // Without the node's own addresses the first pass would take back what lets the node into its pods.
         refreshLocalAddresses()
         isSynced = true

@@ -81,7 +81,7 @@ extension NodeController {
         }
         let judging = closed.judging.map { AgentDiagnostic(object: "\($0.policy)", message: $0.problem.message) }
         return kept + cni + heldPeers() + diagnostics.told + policies + services + pods + strangers + unchecked
-            + uncovered + routingDiagnostics + writes + overlong + judging
+            + uncovered + routingDiagnostics + portDiagnostics + writes + overlong + judging
     }
 
     /// What a view with gaps has stopped.

@@ -56,7 +56,7 @@ extension NodeController {
         do {
             virtualAddresses = state.localVirtualAddresses
             let addresses = try finder.uplinkAddresses(servedUplinks, besides: virtualAddresses)
-            guard tables.setUplinks(addresses) else { return false }
+            guard tables.setUplinks(addresses, masquerading: masqueradingUplinks) else { return false }
             tables.apply(state.setSourceAddresses(Set(addresses.values.flatMap { [$0.v4, $0.v6] }.compactMap { $0 })))
             return true
         } catch {

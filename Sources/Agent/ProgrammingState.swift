@@ -110,7 +110,7 @@ extension DatapathTable {
         switch self {
         case .policyPages, .policyPeers, .policySinglePorts, .policyPorts, .peerClasses, .peerPrefixes: true
         case .info, .interfaces, .endpoints, .endpointAddresses, .services, .slots, .backends, .names, .dnsResolvers,
-            .sourceRanges, .uplinks:
+            .sourceRanges, .uplinks, .nonMasquerade:
             false
         }
     }

@@ -24,6 +24,7 @@ extension DatapathTables {
         for entry in try reader.entries(of: .dnsResolvers) { resolvers.adopt(entry) }
         for entry in try reader.entries(of: .sourceRanges) { services.sourceRanges.adopt(entry) }
         for entry in try reader.entries(of: .uplinks) { uplinks.adopt(entry) }
+        for entry in try reader.entries(of: .nonMasquerade) { nonMasquerade.adopt(entry) }
         try adoptServices(reader)
         try adoptEndpoints(reader)
     }
@@ -76,6 +77,7 @@ extension DatapathTables {
         policies.removeUnclaimed()
         resolvers.removeUnclaimed(afterGrace: false)
         uplinks.removeUnclaimed()
+        nonMasquerade.removeUnclaimed(afterGrace: false)
         names.removeUnclaimed(afterGrace: true)
     }
 

@@ -19,6 +19,7 @@ public enum DatapathTable: String, Sendable, Hashable, CaseIterable {
     case dnsResolvers = "dns_resolvers"
     case sourceRanges = "source_ranges"
     case uplinks
+    case nonMasquerade = "non_masquerade"
 
     /// Whether the map is an array: its key is an index and every element always exists.
     package var isArray: Bool {
@@ -33,7 +34,7 @@ public enum DatapathTable: String, Sendable, Hashable, CaseIterable {
         switch self {
         case .info, .endpoints, .slots, .backends, .interfaces, .uplinks: MemoryLayout<UInt32>.size
         case .endpointAddresses, .peerClasses: MemoryLayout<apus_address>.size
-        case .peerPrefixes, .dnsResolvers: MemoryLayout<apus_prefix_key>.size
+        case .peerPrefixes, .dnsResolvers, .nonMasquerade: MemoryLayout<apus_prefix_key>.size
         case .policyPages: MemoryLayout<apus_policy_page_key>.size
         case .policyPeers: MemoryLayout<apus_policy_peers_key>.size
         case .policySinglePorts, .policyPorts: MemoryLayout<apus_policy_ports_key>.size
@@ -47,7 +48,7 @@ public enum DatapathTable: String, Sendable, Hashable, CaseIterable {
     package var valueSize: Int {
         switch self {
         case .info: MemoryLayout<apus_info>.size
-        case .interfaces, .endpointAddresses, .peerPrefixes, .slots, .dnsResolvers, .sourceRanges:
+        case .interfaces, .endpointAddresses, .peerPrefixes, .slots, .dnsResolvers, .sourceRanges, .nonMasquerade:
             MemoryLayout<UInt32>.size
         case .uplinks: MemoryLayout<apus_uplink>.size
         case .endpoints: MemoryLayout<apus_endpoint>.size
@@ -65,7 +66,7 @@ extension DatapathTable {
     /// The flag of `apusd` that says how many entries the map has room for.
     public var sizeFlag: String? {
         switch self {
-        case .info, .dnsResolvers, .sourceRanges, .uplinks: nil
+        case .info, .dnsResolvers, .sourceRanges, .uplinks, .nonMasquerade: nil
         case .endpoints, .endpointAddresses, .interfaces: "--map-size-endpoints"
         case .peerClasses: "--map-size-peers"
         case .peerPrefixes: "--map-size-prefixes"

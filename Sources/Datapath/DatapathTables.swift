@@ -34,6 +34,8 @@ public struct DatapathTables: Sendable {
     var resolvers = HashTable(.dnsResolvers)
     /// The interfaces that lead out of the node.
     var uplinks = UplinkTable()
+    /// Where to pods' packets keep their address.
+    var nonMasquerade = HashTable(.nonMasquerade)
     /// Policy edits in steps that must not be mixed, and how many passes have held up the first.
     var steps: [[PolicyEdit]] = []
     var heldPasses = 0
@@ -95,16 +97,17 @@ public struct DatapathTables: Sendable {
 
     /// Says which resolvers are trusted: all others' answers teach nothing.
     public mutating func setResolvers(_ prefixes: Set<CIDR>) {
-        let wanted = Set(prefixes.map(\.key))
-        for key in resolvers.entries.keys where !wanted.contains(key) && !resolvers.unclaimed.contains(key) {
-            resolvers.remove(key)
-        }
-        for key in wanted { resolvers.put(key, Bytes(of: UInt32(1))) }
+        resolvers.want(prefixes)
     }
 
-    /// Says by which interfaces clients from outside come in, and what the node sends from there; true when that is
-    /// another than before.
-    public mutating func setUplinks(_ addresses: [UInt32: UplinkAddresses]) -> Bool { uplinks.set(addresses) }
+    /// Says by which interfaces clients from outside come in, what the node sends from there, and by which of them what
+    /// pods send leaves in the node's name; true when that is another than before.
+    public mutating func setUplinks(_ addresses: [UInt32: UplinkAddresses], masquerading: Set<UInt32> = []) -> Bool {
+        uplinks.set(addresses, masquerading: masquerading)
+    }
+
+    /// Says where to pods' packets keep their address.
+    public mutating func setNonMasquerade(_ ranges: Set<CIDR>) { nonMasquerade.want(ranges) }
 
     /// Applies the next step of policy edits to the tables; false when there is none.
     mutating func takeStep() -> Bool {
@@ -203,5 +206,14 @@ extension PolicyEdit {
         case .removePeers: 5
         case .removePolicy: 6
         }
+    }
+}
+
+extension HashTable {
+    /// Wants these ranges in a table of ranges, and no others but those that nobody has asked about yet.
+    fileprivate mutating func want(_ ranges: Set<CIDR>) {
+        let wanted = Set(ranges.map(\.key))
+        for key in entries.keys where !wanted.contains(key) && !unclaimed.contains(key) { remove(key) }
+        for key in wanted { put(key, Bytes(of: UInt32(1))) }
     }
 }

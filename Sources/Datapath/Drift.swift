@@ -157,6 +157,7 @@ extension DatapathTables {
         case .dnsResolvers: resolvers
         case .sourceRanges: services.sourceRanges.table
         case .uplinks: uplinks.table
+        case .nonMasquerade: nonMasquerade
         case .info, .endpoints, .slots, .backends: nil
         }
     }
@@ -177,6 +178,7 @@ extension DatapathTables {
         case .dnsResolvers: resolvers.observe(drift.key, drift.actual)
         case .sourceRanges: services.sourceRanges.table.observe(drift.key, drift.actual)
         case .uplinks: uplinks.table.observe(drift.key, drift.actual)
+        case .nonMasquerade: nonMasquerade.observe(drift.key, drift.actual)
         case .info: info.markDirty(index)
         case .slots: services.slots.markDirty(index)
         case .backends: services.backends.markDirty(index)

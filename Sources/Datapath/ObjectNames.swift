@@ -20,6 +20,7 @@ extension DatapathTables {
         case .endpointAddresses: return "endpoint address \(table.text(ofKey: key))"
         case .dnsResolvers: return "resolver \(table.text(ofKey: key))"
         case .sourceRanges: return "source range \(table.text(ofKey: key))"
+        case .nonMasquerade: return "non-masquerade range \(table.text(ofKey: key))"
         case .uplinks: return "uplink \(table.text(ofKey: key))"
         case .info, .interfaces, .slots, .backends, .names: return "\(table.rawValue) \(table.text(ofKey: key))"
         }

@@ -85,6 +85,7 @@ extension DatapathTables {
         for key in pass.put(services.sourceRanges.table, services.sourceRanges.table.pendingPuts) {
             services.sourceRanges.table.confirm(key)
         }
+        for key in pass.put(nonMasquerade, nonMasquerade.pendingPuts) { nonMasquerade.confirm(key) }
         let backends = services.backends
         let inUse = backends.pendingRuns { backends.load(apus_backend.self, at: $0)?.in_use != 0 }
         for run in pass.store(backends, inUse) { services.backends.confirm(run) }
@@ -238,6 +239,7 @@ extension DatapathTables {
         for key in pass.delete(services.sourceRanges.table, services.sourceRanges.table.pendingDeletes) {
             services.sourceRanges.table.confirm(key)
         }
+        for key in pass.delete(nonMasquerade, nonMasquerade.pendingDeletes) { nonMasquerade.confirm(key) }
         for table in PolicyTables.portTables {
             let keys = policies[keyPath: table].pendingDeletes
             for key in pass.delete(policies[keyPath: table], keys) { policies[keyPath: table].confirm(key) }

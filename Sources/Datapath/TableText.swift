@@ -15,7 +15,7 @@ extension DatapathTable {
         case .info, .endpoints, .slots, .backends: key.load(UInt32.self).map { "\($0)" }
         case .interfaces, .uplinks: key.load(UInt32.self).map { "interface \($0)" }
         case .endpointAddresses, .peerClasses: key.load(apus_address.self).map { "\($0.address)" }
-        case .peerPrefixes, .dnsResolvers: CIDR(key: key).map { "\($0)" }
+        case .peerPrefixes, .dnsResolvers, .nonMasquerade: CIDR(key: key).map { "\($0)" }
         case .policyPages: key.load(apus_policy_page_key.self).map { "policy \(PolicyID($0.policy)) page \($0.page)" }
         case .policyPeers: key.load(apus_policy_peers_key.self).map(\.text)
         case .policySinglePorts, .policyPorts: key.load(apus_policy_ports_key.self).map(\.text)
@@ -40,6 +40,7 @@ extension DatapathTable {
         case .names: NameKey.text(value)
         case .dnsResolvers: "trusted"
         case .sourceRanges: "admitted"
+        case .nonMasquerade: "not masqueraded"
         case .uplinks: value.load(apus_uplink.self).map(\.text)
         }
     }
@@ -163,10 +164,12 @@ extension apus_service {
 }
 
 extension apus_uplink {
-    /// `sends from 10.0.0.1 and fd00::1`.
+    /// `sends from 10.0.0.1 and fd00::1, serves Services, masquerades`.
     fileprivate var text: String {
         let addresses = [v4.address, v6.address].filter { !$0.isUnspecified }.map(\.description)
-        return addresses.isEmpty ? "has no address" : "sends from \(addresses.joined(separator: " and "))"
+        let from = addresses.isEmpty ? "has no address" : "sends from \(addresses.joined(separator: " and "))"
+        let words = [(APUS_UPLINK_SERVES, "serves Services"), (APUS_UPLINK_MASQUERADES, "masquerades")]
+        return ([from] + words.filter { has($0.0) }.map(\.1)).joined(separator: ", ")
     }
 }
 

@@ -13,32 +13,38 @@ public struct UplinkAddresses: Sendable, Hashable {
     }
 }
 
-/// The uplinks by which Services are served to clients from outside. They are written with the first frontend for such
-/// clients, and stay when the last one goes, as its connections do: until then no packet is looked at twice.
+/// The uplinks by which Services are served to clients from outside, or by which what pods send leaves in the node's
+/// name. The former serve with the first frontend for such clients, and go on when the last one goes, as its connections
+/// do: until then no packet is looked at twice.
 struct UplinkTable: Sendable {
     var table = HashTable(.uplinks)
     private var wanted: [UInt32: UplinkAddresses] = [:]
+    private var masquerading: Set<UInt32> = []
     private var isOpen = false
 
     /// Takes in the uplinks; true when they are others than before.
-    mutating func set(_ uplinks: [UInt32: UplinkAddresses]) -> Bool {
-        guard wanted != uplinks else { return false }
-        wanted = uplinks
+    mutating func set(_ uplinks: [UInt32: UplinkAddresses], masquerading: Set<UInt32>) -> Bool {
+        guard wanted != uplinks || self.masquerading != masquerading else { return false }
+        (wanted, self.masquerading) = (uplinks, masquerading)
         return true
     }
 
     /// Wants in the map what is to be there.
     mutating func update(hasFrontends: Bool) {
         isOpen = isOpen || hasFrontends
-        guard isOpen else { return }
+        guard isOpen || !masquerading.isEmpty || !table.entries.isEmpty else { return }
+        let written = wanted.filter { isOpen || masquerading.contains($0.key) }
         let entries = Dictionary(
-            uniqueKeysWithValues: wanted.map { (Bytes(of: $0.key), Bytes(of: apus_uplink($0.value))) })
+            uniqueKeysWithValues: written.map { index, addresses in
+                let uplink = apus_uplink(addresses, serves: isOpen, masquerades: masquerading.contains(index))
+                return (Bytes(of: index), Bytes(of: uplink))
+            })
         for key in table.entries.keys where entries[key] == nil && !table.unclaimed.contains(key) { table.remove(key) }
         for (key, value) in entries { table.put(key, value) }
     }
 
     mutating func adopt(_ entry: TableEntry) {
-        isOpen = true
+        isOpen = isOpen || entry.value.load(apus_uplink.self)?.has(APUS_UPLINK_SERVES) ?? false
         table.adopt(entry)
     }
 
@@ -46,9 +52,13 @@ struct UplinkTable: Sendable {
 }
 
 extension apus_uplink {
-    fileprivate init(_ addresses: UplinkAddresses) {
+    fileprivate init(_ addresses: UplinkAddresses, serves: Bool, masquerades: Bool) {
+        let flags = [(APUS_UPLINK_SERVES, serves), (APUS_UPLINK_MASQUERADES, masquerades)]
         self.init(
             v4: addresses.v4.map { apus_address($0) } ?? apus_address(),
-            v6: addresses.v6.map { apus_address($0) } ?? apus_address())
+            v6: addresses.v6.map { apus_address($0) } ?? apus_address(),
+            flags: flags.reduce(0) { $1.1 ? $0 | UInt32($1.0.rawValue) : $0 }, padding: 0)
     }
+
+    func has(_ flag: apus_uplink_flag) -> Bool { flags & UInt32(flag.rawValue) != 0 }
 }

@@ -38,7 +38,7 @@ enum HubbleNames {
         case "policy_isolated", "policy_missing": "POLICY_DENIED"
         case "policy_denied": "POLICY_DENY"
         case "no_backend", "no_local_backend": "SERVICE_BACKEND_NOT_FOUND"
-        case "no_source": "NO_MAPPING_FOR_NAT_MASQUERADE"
+        case "no_source", "ports_exhausted": "NO_MAPPING_FOR_NAT_MASQUERADE"
         case "source_range": "DENIED_BY_LB_SRC_RANGE_CHECK"
         case "connection_failed": "CT_MAP_INSERTION_FAILED"
         default: reason.uppercased()

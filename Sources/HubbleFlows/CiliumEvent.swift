@@ -34,7 +34,7 @@ enum DropReasons {
         case "policy_isolated", "policy_missing": .policyDenied
         case "policy_denied": .policyDeny
         case "no_backend", "no_local_backend": .serviceBackendNotFound
-        case "source_port", "no_source": .noMappingForNatMasquerade
+        case "source_port", "no_source", "ports_exhausted": .noMappingForNatMasquerade
         case "source_range": .deniedByLbSrcRangeCheck
         case "connection_failed": .ctMapInsertionFailed
         default: .invalidPacketDropped

@@ -45,11 +45,7 @@ import Logging
             "A block of the node's addresses that node ports are on; repeatable, with commas in the variable.",
             default: "all addresses, those of loopback for the node's own processes"))
     var nodeportAddresses: [String] = []
-    @Option(
-        help: .flag(
-            "source-ports", "FIRST-LAST: the node's ports for clients of Services whose backend is on another node.",
-            default: "61000-65535"))
-    var sourcePorts: PortRange?
+    @OptionGroup var masquerade: MasqueradeOptions
     @OptionGroup var selection: SelectionOptions
     @OptionGroup var routing: RoutingOptions
     @OptionGroup var socket: SocketOptions
@@ -100,9 +96,7 @@ import Logging
         configuration.uplinks = Environment.values("uplink", uplink)
         let blocks = Environment.values("nodeport-addresses", nodeportAddresses)
         configuration.nodePortBlocks = Set(try blocks.map { try Environment.block("nodeport-addresses", $0) })
-        configuration.sourcePorts = try Environment.value(
-            "source-ports", sourcePorts, default: PortRange(ports: configuration.sourcePorts)
-        ).ports
+        try masquerade.apply(to: &configuration)
         try selection.apply(to: &configuration)
         configuration.routing = try routing.mode()
         configuration.overlay = try routing.overlay()

@@ -192,7 +192,7 @@ struct FakeDatapath: DatapathView {
                 destination: .init(address: "fd00::1", port: 53), service: nil, state: .halfOpen,
                 openedAgo: 9_000_000_000, seenAgo: 8_000_000_000,
                 counters: .init(forwardPackets: 2, forwardBytes: 180, reversePackets: 0, reverseBytes: 0),
-                egressRule: nil, ingressRule: nil),
+                egressRule: nil, ingressRule: nil, masqueradedPort: 61005),
             ConnectionRow(
                 ipProtocol: "TCP", source: .init(address: "10.244.0.6", port: 40_000, pod: "shop/front-7d9f"),
                 destination: .init(address: "10.244.0.5", port: 8080, pod: "shop/cart-0"),

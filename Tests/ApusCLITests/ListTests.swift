@@ -128,9 +128,9 @@ import Testing
     @Test func `connections, the last used first`() async {
         #expect(
             await run("connection", "list").output == """
-                PROTO  SOURCE                 DESTINATION       SERVICE         STATE         AGE  IDLE      OUT      BACK
-                TCP    shop/front-7d9f:40000  shop/cart-0:8080  shop/cart:http  established  3m5s  20ms  1.5 KiB  20.0 MiB
-                UDP    shop/cart-0:4000       [fd00::1]:53      -               half_open      9s    8s    180 B       0 B
+                PROTO  SOURCE                 DESTINATION       SERVICE         MASQUERADED  STATE         AGE  IDLE      OUT      BACK
+                TCP    shop/front-7d9f:40000  shop/cart-0:8080  shop/cart:http            -  established  3m5s  20ms  1.5 KiB  20.0 MiB
+                UDP    shop/cart-0:4000       [fd00::1]:53      -                     61005  half_open      9s    8s    180 B       0 B
 
                 """)
         #expect(await run("connection", "list", "--last", "1", "-o", "json").output.contains("40000"))

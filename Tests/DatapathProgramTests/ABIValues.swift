@@ -61,6 +61,7 @@ extension apus_reason {
     static let noSource = APUS_REASON_NO_SOURCE
     static let sourceRange = APUS_REASON_SOURCE_RANGE
     static let invalidDestination = APUS_REASON_INVALID_DESTINATION
+    static let portsExhausted = APUS_REASON_PORTS_EXHAUSTED
     static let connectionFailed = APUS_REASON_CONNECTION_FAILED
 }
 

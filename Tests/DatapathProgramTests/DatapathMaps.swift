@@ -37,6 +37,7 @@ final class DatapathMaps {
     let dnsStreams: BPFMap
     let sourceRanges: BPFMap
     let uplinks: BPFMap
+    let nonMasquerade: BPFMap
     let podQuestions: BPFMap
     let podQuestionCounts: BPFMap
     let nameSeed: BPFMap
@@ -44,6 +45,7 @@ final class DatapathMaps {
     init(_ object: borrowing BPFObject, uplink: borrowing BPFObject) throws {
         sourceRanges = try object.map("source_ranges")
         uplinks = try uplink.map("uplinks")
+        nonMasquerade = try uplink.map("non_masquerade")
         interfaces = try object.map("interfaces")
         endpoints = try object.map("endpoints")
         endpointAddresses = try object.map("endpoint_addresses")

@@ -25,7 +25,9 @@ struct NodeSourceTests {
         let edge = try Self.edge(family, ports: 1)
         #expect(try edge.sendOn(40000) == 61000)
         #expect(try edge.sendOn(40001) == nil)
-        #expect(try edge.datapath.drops().keys.contains(DropKey(reason: .noSource, direction: .APUS_DIRECTION_INGRESS)))
+        #expect(
+            try edge.datapath.drops().keys.contains(
+                DropKey(reason: .portsExhausted, direction: .APUS_DIRECTION_INGRESS)))
         #expect(try edge.sendOn(40000, .ack) == 61000)
         #expect(try edge.sendOn(40000, .rst) == 61000)
         #expect(try edge.sendOn(40001) == 61000)

@@ -78,10 +78,13 @@ struct Edge {
 }
 
 extension DatapathFixture {
-    /// Serves Services to those who come in by the interface that packets of a test run have.
-    func addUplink(v4: IPAddress? = nil, v6: IPAddress? = nil) throws {
+    /// Lets the interface that packets of a test run have be an uplink; as a rule, one that Services are served by.
+    func addUplink(
+        v4: IPAddress? = nil, v6: IPAddress? = nil, _ flags: [apus_uplink_flag] = [APUS_UPLINK_SERVES]
+    ) throws {
         let value = apus_uplink(
-            v4: v4.map { apus_address($0) } ?? .none, v6: v6.map { apus_address($0) } ?? .none)
+            v4: v4.map { apus_address($0) } ?? .none, v6: v6.map { apus_address($0) } ?? .none,
+            flags: flags.reduce(0) { $0 | $1.rawValue }, padding: 0)
         try maps.uplinks.update(UInt32(1), value)
     }
 }

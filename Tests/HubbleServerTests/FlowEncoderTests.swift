@@ -95,7 +95,8 @@ struct FlowEncoderTests {
             ("invalid_source_mac", 130), ("invalid_source", 132), ("unknown_endpoint", 132), ("truncated", 135),
             ("malformed", 134), ("unsupported", 139), ("fragment", 175), ("policy_isolated", 133),
             ("policy_denied", 181), ("policy_missing", 133), ("no_backend", 158), ("source_port", 167),
-            ("connection_failed", 155), ("no_local_backend", 158), ("no_source", 167), ("source_range", 177),
+            ("connection_failed", 155), ("no_local_backend", 158), ("no_source", 167), ("ports_exhausted", 167),
+            ("source_range", 177),
             ("invalid_destination", 134), ("something_new", 134),
         ]
         for (reason, number) in reasons {

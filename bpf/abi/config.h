@@ -5,7 +5,7 @@
 
 // Bumped whenever a layout or a meaning in this folder changes: pins of another version are rebuilt, not reused.
 enum {
-	APUS_ABI_VERSION = 9,
+	APUS_ABI_VERSION = 10,
 };
 
 struct apus_config {
@@ -24,8 +24,7 @@ struct apus_config {
 	__u8 events; // 0: no flow events at all
 	__u8 keep_connections; // a new policy generation doesn't reach live connections
 	__u8 padding;
-	__u16 source_port_first; // the node's ports for clients from outside whose backend is elsewhere, host byte
-				 // order
+	__u16 source_port_first; // the node's ports for what leaves in its name, host byte order
 	__u16 source_port_count;
 	__u32 padding2;
 };

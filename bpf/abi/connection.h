@@ -49,8 +49,8 @@ struct apus_connection {
 	__u8 flags; // enum apus_connection_flag
 	__u8 icmp_type; // of the packet that opened it
 	__u8 icmp_code;
-	// The node's port that a client from outside has towards a backend elsewhere, network byte order; 0: it keeps
-	// its own address.
+	// The node's port that the opener has towards the other end, network byte order: a client from outside towards
+	// a backend elsewhere, or a pod towards the world; 0: it keeps its own address.
 	__u16 source_port;
 };
 

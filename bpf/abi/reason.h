@@ -23,9 +23,10 @@ enum APUS_CLOSED_ENUM apus_reason {
 	APUS_REASON_SOURCE_PORT, // the client's port is taken towards every backend tried
 	APUS_REASON_CONNECTION_FAILED, // the connection could not be recorded
 	APUS_REASON_NO_LOCAL_BACKEND, // the Service serves clients from outside on nodes with an endpoint only
-	APUS_REASON_NO_SOURCE, // the node has no address or no free port to send to the backend from
+	APUS_REASON_NO_SOURCE, // the node has no address of the family to send from in its own name
 	APUS_REASON_SOURCE_RANGE, // the Service's load balancer is not for this client
 	APUS_REASON_INVALID_DESTINATION, // to a pod's interface, for an address that is not the pod's
+	APUS_REASON_PORTS_EXHAUSTED, // no port of the node's was found free towards the destination
 	APUS_REASON_COUNT,
 };
 

@@ -53,11 +53,17 @@ enum {
 	APUS_SOURCE_RANGE_FIXED_BITS = 32,
 };
 
-// An interface that leads out of the node, by its index: what connections to backends on other nodes come from that
-// clients outside have opened. Without an entry no Service is served to those who come in by it.
+enum apus_uplink_flag {
+	APUS_UPLINK_SERVES = 1, // Services have frontends for clients who come in by it
+	APUS_UPLINK_MASQUERADES = 2, // what pods send out by it leaves in the node's name
+};
+
+// An interface that leads out of the node, by its index: what leaves by it in the node's name comes from.
 struct apus_uplink {
 	struct apus_address v4; // zero: it has none
 	struct apus_address v6;
+	__u32 flags; // enum apus_uplink_flag
+	__u32 padding;
 };
 
 // One element of the memory-mapped array `backends`; `slots` holds indexes into it. Index 0 stays unused.
@@ -121,7 +127,7 @@ struct apus_socket_translations {
 _Static_assert(sizeof(struct apus_service_key) == 24, "service key layout");
 _Static_assert(sizeof(struct apus_service) == 36, "service layout");
 _Static_assert(sizeof(struct apus_source_range_key) == 24, "source range key layout");
-_Static_assert(sizeof(struct apus_uplink) == 32, "uplink layout");
+_Static_assert(sizeof(struct apus_uplink) == 40, "uplink layout");
 _Static_assert(sizeof(struct apus_affinity_key) == 24, "affinity key layout");
 _Static_assert(sizeof(struct apus_affinity) == 24, "affinity layout");
 _Static_assert(sizeof(struct apus_namespace) == 8, "namespace layout");

@@ -49,6 +49,13 @@ ALWAYS_INLINE int address_compare(const struct apus_address *left, const struct 
 	return 0;
 }
 
+// One step of a hash over words.
+ALWAYS_INLINE __u64 mix_in(__u64 hash, __u64 word)
+{
+	hash = (hash ^ word) * 0x9e3779b97f4a7c15ull;
+	return hash ^ hash >> 32;
+}
+
 // fe80::/10
 ALWAYS_INLINE _Bool address_is_v6_link_local(const struct apus_address *address)
 {

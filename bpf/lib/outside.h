@@ -25,12 +25,23 @@ ALWAYS_INLINE const struct apus_uplink *uplink_of(const struct __sk_buff *skb)
 	return bpf_map_lookup_elem(&uplinks, &index);
 }
 
-// TCP and UDP whose ports are known: the host may know others.
+// What stands for a port in an echo is its identifier. Of later fragments the first one has told it.
+ALWAYS_INLINE _Bool is_echo(const struct packet *packet)
+{
+	if (packet->flags & PACKET_LATER_FRAGMENT)
+		return is_icmp(packet) && (packet->source_port || packet->destination_port);
+	if (packet->protocol == IPPROTO_ICMP)
+		return packet->icmp_type == ICMP_ECHO_REQUEST || packet->icmp_type == ICMP_ECHO_REPLY;
+	return packet->protocol == IPPROTO_ICMPV6 &&
+	       (packet->icmp_type == ICMPV6_ECHO_REQUEST || packet->icmp_type == ICMPV6_ECHO_REPLY);
+}
+
+// TCP, UDP and echoes whose ports are known: the host may know others.
 ALWAYS_INLINE _Bool has_ports(struct flow *flow)
 {
 	if (unlikely(flow->packet.flags & PACKET_FRAGMENT) && resolve_fragment(&flow->packet, flow->now))
 		return 0;
-	return is_translatable(&flow->packet);
+	return is_translatable(&flow->packet) || is_echo(&flow->packet);
 }
 
 // A client that opens a connection to the node itself may do so where one was that a Service had led there. While that
@@ -76,14 +87,14 @@ ALWAYS_INLINE int drop_spoofed(struct flow *flow)
 // Service's alone, so most of what the node gets is not looked up.
 ALWAYS_INLINE _Bool is_refused(const struct flow *flow, const struct apus_uplink *uplink)
 {
-	if (address_equal(&flow->packet.destination, &uplink->v4) ||
+	if (!is_translatable(&flow->packet) || address_equal(&flow->packet.destination, &uplink->v4) ||
 	    address_equal(&flow->packet.destination, &uplink->v6))
 		return 0;
 	return refuses_port(flow);
 }
 
-// What comes in for no pod of this node: to a Service, or an answer that a backend elsewhere has sent to the node.
-// Returns whether it was translated, and goes the way of its connection; otherwise it is done with, into `result`.
+// What comes in for no pod of this node: to a Service, or an answer to what has left in the node's name. Returns
+// whether it was translated, and goes the way of its connection; otherwise it is done with, into `result`.
 ALWAYS_INLINE _Bool take_in(struct __sk_buff *skb, struct flow *flow, const struct apus_uplink *uplink, int *result)
 {
 	enum apus_reason reason;
@@ -91,6 +102,9 @@ ALWAYS_INLINE _Bool take_in(struct __sk_buff *skb, struct flow *flow, const stru
 
 	*result = TCX_NEXT_PROGRAM;
 	if (!has_ports(flow))
+		return 0;
+	// Most of what the node gets is its own, and is not looked up where no Service could be asked for.
+	if (!(uplink->flags & APUS_UPLINK_SERVES) && likely(!is_source_port(flow->packet.destination_port)))
 		return 0;
 	state = find_translation(flow);
 	if (state == TRANSLATION_NONE) {
@@ -117,23 +131,55 @@ ALWAYS_INLINE _Bool take_in(struct __sk_buff *skb, struct flow *flow, const stru
 	return 0;
 }
 
-// The client's packet leaves the node: its backend is elsewhere, and has to answer to this node.
-ALWAYS_INLINE int send_in_own_name(struct __sk_buff *skb, struct flow *flow, const struct apus_uplink *uplink)
+ALWAYS_INLINE const struct apus_address *address_of_uplink(const struct apus_uplink *uplink,
+							   const struct packet *packet)
 {
-	struct rewrite rewrite = {.from = flow->packet.source, .from_port = flow->packet.source_port};
-	int port = 0;
+	return packet->flags & PACKET_V6 ? &uplink->v6 : &uplink->v4;
+}
 
-	rewrite.to = flow->packet.flags & PACKET_V6 ? uplink->v6 : uplink->v4;
-	if (!address_is_zero(&rewrite.to))
-		port = source_port(&flow->packet, &rewrite.to, flow->found.connection->source_port, flow->now);
+// Not inlined, as `rewrite` would crowd the stack.
+COLD int rewrite_source(struct __sk_buff *skb, const struct packet *packet, const struct apus_address *address,
+			__u32 port)
+{
+	struct rewrite rewrite = {};
+
+	if (!packet || !address)
+		return -1;
+	rewrite.from = packet->source;
+	rewrite.from_port = packet->source_port;
+	rewrite.to = *address;
+	rewrite.to_port = port;
+	return rewrite_packet(skb, packet, &rewrite);
+}
+
+// Gives the opener's packet an address and port of the node as its source. Returns APUS_REASON_NONE, or why it can't
+// go.
+ALWAYS_INLINE enum apus_reason take_own_name(struct __sk_buff *skb, struct flow *flow, const struct apus_uplink *uplink)
+{
+	const struct apus_address *address = address_of_uplink(uplink, &flow->packet);
+	int port;
+
+	if (address_is_zero(address))
+		return APUS_REASON_NO_SOURCE;
+	port = source_port(skb, &flow->packet, address, flow->found.connection->source_port, flow->now);
 	if (!port)
-		return drop_flow(flow, APUS_REASON_NO_SOURCE, APUS_DIRECTION_INGRESS);
+		return APUS_REASON_PORTS_EXHAUSTED;
 	if (flow->found.connection->source_port != port)
 		flow->found.connection->source_port = port;
-	rewrite.to_port = port;
-	if (rewrite_packet(skb, &flow->packet, &rewrite) < 0)
-		return drop_flow(flow, APUS_REASON_MALFORMED, APUS_DIRECTION_INGRESS);
-	return TCX_NEXT_PROGRAM;
+	return rewrite_source(skb, &flow->packet, address, port) < 0 ? APUS_REASON_MALFORMED : APUS_REASON_NONE;
+}
+
+// The opener's packet leaves, and the other end has to answer to this node: that of a client outside whose backend is
+// elsewhere, or that of a pod.
+ALWAYS_INLINE int send_in_own_name(struct __sk_buff *skb, struct flow *flow, const struct apus_uplink *uplink,
+				   enum apus_direction direction)
+{
+	enum apus_reason reason = take_own_name(skb, flow, uplink);
+
+	if (likely(!reason))
+		return TCX_NEXT_PROGRAM;
+	flow->source = endpoint_of_slot(&connection_side(flow->found.connection, flow->found.from_high)->endpoint);
+	return drop_flow(flow, reason, direction);
 }
 
 // An answer leaves for the client: it comes from the Service again. One of a process of this node, which no program has

@@ -130,10 +130,10 @@ ALWAYS_INLINE int handle_to_pod(struct __sk_buff *skb, __u64 now)
 	if (handle_special(skb, &flow, &result))
 		return result;
 	find_connection(&flow);
-	// What a Service led here from an uplink was counted there.
-	flow.counts = flow.found.connection &&
-		      !connection_side(flow.found.connection, flow.found.from_high)->endpoint &&
-		      !(flow.found.connection->flags & APUS_CONNECTION_FROM_OUTSIDE);
+	// What was translated at an uplink on its way here was counted there.
+	flow.counts =
+		flow.found.connection && !connection_side(flow.found.connection, flow.found.from_high)->endpoint &&
+		!(flow.found.connection->flags & APUS_CONNECTION_FROM_OUTSIDE) && !flow.found.connection->source_port;
 	if (unlikely(track(&flow)))
 		return drop_denied(&flow);
 	if (unlikely(is_dns(&flow)))

@@ -13,6 +13,8 @@ enum {
 	IPV6_DESTINATION = ETH_HLEN + 24,
 	TCP_CHECKSUM = 16, // from the start of the layer 4 header
 	UDP_CHECKSUM = 6,
+	ICMP_CHECKSUM = 2,
+	ICMP_IDENTIFIER = 4, // of an echo: it stands for a port
 };
 
 // Which end of a packet is rewritten, and to what.
@@ -24,19 +26,32 @@ struct rewrite {
 	_Bool destination;
 };
 
+ALWAYS_INLINE _Bool is_icmp(const struct packet *packet)
+{
+	return packet->protocol == IPPROTO_ICMP || packet->protocol == IPPROTO_ICMPV6;
+}
+
+// Where the port of one end is, from the start of the frame.
+ALWAYS_INLINE __u32 port_offset(const struct packet *packet, _Bool destination)
+{
+	return packet->l4_offset + (is_icmp(packet) ? ICMP_IDENTIFIER : destination ? 2 : 0);
+}
+
 ALWAYS_INLINE int rewrite_ports(struct __sk_buff *skb, const struct packet *packet, const struct rewrite *rewrite,
 				__s64 address_difference)
 {
 	_Bool udp = packet->protocol == IPPROTO_UDP;
-	__u32 checksum = packet->l4_offset + (udp ? UDP_CHECKSUM : TCP_CHECKSUM);
+	__u32 checksum = packet->l4_offset + (udp ? UDP_CHECKSUM : is_icmp(packet) ? ICMP_CHECKSUM : TCP_CHECKSUM);
 	// A UDP checksum of 0 means "none" and must stay so; one that becomes 0 is sent as 0xffff.
 	__u64 flags = udp ? BPF_F_MARK_MANGLED_0 : 0;
 
-	if (bpf_l4_csum_replace(skb, checksum, 0, address_difference, flags | BPF_F_PSEUDO_HDR) < 0)
+	// That of ICMP covers no addresses, other than that of ICMPv6.
+	if (packet->protocol != IPPROTO_ICMP &&
+	    bpf_l4_csum_replace(skb, checksum, 0, address_difference, flags | BPF_F_PSEUDO_HDR) < 0)
 		return -1;
 	if (bpf_l4_csum_replace(skb, checksum, rewrite->from_port, rewrite->to_port, flags | 2) < 0)
 		return -1;
-	return bpf_skb_store_bytes(skb, packet->l4_offset + (rewrite->destination ? 2 : 0), &rewrite->to_port, 2, 0);
+	return bpf_skb_store_bytes(skb, port_offset(packet, rewrite->destination), &rewrite->to_port, 2, 0);
 }
 
 ALWAYS_INLINE __s64 rewrite_v4(struct __sk_buff *skb, const struct rewrite *rewrite)
@@ -62,7 +77,7 @@ ALWAYS_INLINE __s64 rewrite_v6(struct __sk_buff *skb, const struct rewrite *rewr
 	return bpf_csum_diff((__be32 *)&from, sizeof(from), (__be32 *)&to, sizeof(to), 0);
 }
 
-// Rewrites one end of a TCP or UDP packet. Negative when the packet could not be changed.
+// Rewrites one end of a packet of TCP, UDP or an echo. Negative when the packet could not be changed.
 GLOBAL int rewrite_packet(struct __sk_buff *skb, const struct packet *packet, const struct rewrite *rewrite)
 {
 	__s64 difference;

@@ -11,7 +11,7 @@ enum translation_state {
 	TRANSLATION_KNOWN, // it continues a connection to one
 	TRANSLATION_FRESH, // it opens one to flow->service
 	TRANSLATION_GONE, // a pod's that continues none, and its Service is gone
-	TRANSLATION_ANSWER, // it answers one whose client the node has sent in its own name
+	TRANSLATION_ANSWER, // it answers one whose opener the node has sent in its own name
 };
 
 enum {
@@ -69,11 +69,16 @@ ALWAYS_INLINE _Bool is_own(const struct flow *flow)
 	return flow->found.connection && came_through_frontend(flow) && continues(flow);
 }
 
-// Whether the packet answers the found connection, in which the backend has met the node instead of the client.
+// Whether the opener of the found connection has the node's port that the packet came to.
+ALWAYS_INLINE _Bool has_port_of_packet(const struct flow *flow)
+{
+	return flow->found.connection && flow->found.connection->source_port == flow->frontend_port;
+}
+
+// Whether the packet answers the found connection, in which the other end has met the node instead of the opener.
 ALWAYS_INLINE _Bool is_answer_to_node(const struct flow *flow)
 {
-	return is_from_outside(flow) && flow->found.connection && !is_from_opener(&flow->found) &&
-	       flow->found.connection->flags & APUS_CONNECTION_FROM_OUTSIDE && continues(flow);
+	return is_from_outside(flow) && has_port_of_packet(flow) && !is_from_opener(&flow->found) && continues(flow);
 }
 
 // Whether the found connection lives on although the Service is gone that it was opened through. That of TCP does, as
@@ -87,11 +92,14 @@ ALWAYS_INLINE _Bool outlives_service(const struct flow *flow)
 		!(flow->found.connection->flags & (APUS_CONNECTION_UNANSWERED | APUS_CONNECTION_CLOSED)));
 }
 
-// The ports of somebody outside lead nowhere any more: whoever has the address now gets the packet as it is.
+// The ports of somebody outside lead nowhere any more: whoever has the address now gets the packet as it is. One that
+// only looks like an opening takes nobody's port away who has a live connection.
 ALWAYS_INLINE enum translation_state forget_translation(struct flow *flow, const struct apus_translation_key *key)
 {
-	bpf_map_delete_elem(&translations, key);
-	bpf_map_delete_elem(&disposable_translations, key);
+	if (!has_port_of_packet(flow) || !is_live(flow)) {
+		bpf_map_delete_elem(&translations, key);
+		bpf_map_delete_elem(&disposable_translations, key);
+	}
 	flow->packet.destination = key->frontend;
 	flow->packet.destination_port = key->frontend_port;
 	return TRANSLATION_NONE;
@@ -176,12 +184,6 @@ COLD int refuses_port(const struct flow *flow)
 		return 0;
 	service = service_of_address(&flow->packet.destination);
 	return service && !is_not_for_sender(flow, service);
-}
-
-ALWAYS_INLINE __u64 mix_in(__u64 hash, __u64 word)
-{
-	hash = (hash ^ word) * 0x9e3779b97f4a7c15ull;
-	return hash ^ hash >> 32;
 }
 
 // A number that is the same on every node for a client's connection to a frontend.

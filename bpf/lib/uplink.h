@@ -1,7 +1,7 @@
 // What happens at an uplink: the interface that leads out of the node.
 #pragma once
 
-#include "outside.h"
+#include "masquerade.h"
 
 #include <linux/if_packet.h>
 
@@ -27,7 +27,8 @@ ALWAYS_INLINE _Bool take_to_pod(struct __sk_buff *skb, struct flow *flow, int *r
 	return 1;
 }
 
-// What goes to a pod of this node is judged, and what asks for a Service is led to it; everything else is the host's. A
+// What goes to a pod of this node is judged, what asks for a Service is led to it, and what answers a pod that has left
+// in the node's name finds it; everything else is the host's. A
 // frame that could not be parsed has a destination if at least its IP header was there.
 ALWAYS_INLINE int handle_from_network(struct __sk_buff *skb, __u64 now)
 {
@@ -51,6 +52,8 @@ ALWAYS_INLINE int handle_from_network(struct __sk_buff *skb, __u64 now)
 		uplink = parsed == PARSE_PACKET ? uplink_of(skb) : NULL;
 		if (!uplink)
 			return TCX_NEXT_PROGRAM;
+		if (unlikely(flow.packet.flags & PACKET_ICMP_ERROR))
+			return take_in_error(skb, &flow);
 		if (!take_in(skb, &flow, uplink, &result))
 			return result;
 	}
@@ -59,16 +62,38 @@ ALWAYS_INLINE int handle_from_network(struct __sk_buff *skb, __u64 now)
 	return forward_to_pod(skb, &flow);
 }
 
-// Only what clients from outside have opened through a Service is changed; everything else is not looked at twice.
+// Whether what leaves is the node's own and nothing else: most of it is found out by its address.
+ALWAYS_INLINE _Bool is_own_of_node(struct __sk_buff *skb, const struct packet *packet, const struct apus_uplink *uplink)
+{
+	if (likely(!address_equal(&packet->source, address_of_uplink(uplink, packet))))
+		return 0;
+	// The stack resets in nobody's name.
+	if (unlikely(is_source_port(packet->source_port)) && skb->sk && !(packet->tcp_flags & TCP_RST))
+		source_port_give_back(packet);
+	return !(uplink->flags & APUS_UPLINK_SERVES);
+}
+
+// Only what clients from outside have opened through a Service is changed, and what pods have opened to the world;
+// everything else is not looked at twice.
 ALWAYS_INLINE int handle_to_network(struct __sk_buff *skb, __u64 now)
 {
 	struct flow flow = {.now = now, .counts = 1, .direction = APUS_DIRECTION_INGRESS};
 	const struct apus_uplink *uplink = uplink_of(skb);
+	_Bool from_outside;
 
-	if (!uplink || parse_packet(skb, &flow.packet) != PARSE_PACKET || !has_ports(&flow))
+	if (!uplink || parse_packet(skb, &flow.packet) != PARSE_PACKET)
+		return TCX_NEXT_PROGRAM;
+	if (unlikely(flow.packet.flags & PACKET_ICMP_ERROR))
+		return send_error(skb, &flow.packet, uplink, now);
+	if (is_own_of_node(skb, &flow.packet, uplink) || !has_ports(&flow))
 		return TCX_NEXT_PROGRAM;
 	find_connection(&flow);
-	if (likely(!flow.found.connection || !(flow.found.connection->flags & APUS_CONNECTION_FROM_OUTSIDE)))
+	if (!flow.found.connection)
 		return TCX_NEXT_PROGRAM;
-	return is_from_opener(&flow.found) ? send_in_own_name(skb, &flow, uplink) : send_answer(skb, &flow);
+	from_outside = flow.found.connection->flags & APUS_CONNECTION_FROM_OUTSIDE;
+	if (from_outside && !is_from_opener(&flow.found))
+		return send_answer(skb, &flow);
+	if (!from_outside && !is_masqueraded(&flow, uplink))
+		return TCX_NEXT_PROGRAM;
+	return send_in_own_name(skb, &flow, uplink, from_outside ? APUS_DIRECTION_INGRESS : APUS_DIRECTION_EGRESS);
 }

@@ -21,7 +21,7 @@ struct AgentMetrics: Sendable {
 
     var families: [MetricFamily] {
         agentFamilies + mapFamilies + objectFamilies + programmingFamilies + requestFamilies + evidenceFamilies
-            + packetFamilies + nameFamilies + controller.routing.families
+            + packetFamilies + nameFamilies + controller.routing.families + masqueradeFamilies
     }
 
     private var agentFamilies: [MetricFamily] {

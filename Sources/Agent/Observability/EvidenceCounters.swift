@@ -8,6 +8,8 @@ final class EvidenceCounters: Sendable {
         var undecodable: UInt64 = 0
         /// The last look at all connections; nil before the first.
         var scan: ScanSummary?
+        /// The node's ports as that look has found them, likewise.
+        var ports: PortUse?
         /// Looks at connections or denied packets that failed.
         var failedScans: UInt64 = 0
     }

@@ -23,6 +23,8 @@ struct ObjectProblem: Sendable, Hashable {
         case notAttached = "NotAttached"
         /// What judges a pod could not be written in full: its traffic is dropped. The pod, and its policies.
         case closed = "Closed"
+        /// The ports are about to run out that the node has towards a destination of its pods.
+        case portsRunOut = "PortsRunOut"
     }
 
     var object: ObjectReference

@@ -16,7 +16,7 @@ struct NodeFindings: Sendable {
 
 extension NodeController {
     func findings() -> NodeFindings {
-        let problems = objectProblems()
+        let problems = objectProblems() + portProblems
         let subjects = Set(problems.map(\.object)).reduce(into: [:]) { subjects, object in
             subjects[object] = subject(object)
         }

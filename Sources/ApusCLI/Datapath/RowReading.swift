@@ -98,7 +98,7 @@ extension ConnectionRow {
                 forwardPackets: record.source.sent.packets, forwardBytes: record.source.sent.bytes,
                 reversePackets: record.destination.sent.packets, reverseBytes: record.destination.sent.bytes),
             egressRule: names.rule(record.source.decision, reader),
-            ingressRule: names.rule(record.destination.decision, reader))
+            ingressRule: names.rule(record.destination.decision, reader), masqueradedPort: record.nodePort)
     }
 }
 

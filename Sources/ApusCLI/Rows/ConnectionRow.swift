@@ -7,6 +7,7 @@ package struct ConnectionRow: TableRow, Codable, Equatable {
         case seenAgo = "seen_ns_ago"
         case egressRule = "egress_rule"
         case ingressRule = "ingress_rule"
+        case masqueradedPort = "masqueraded_port"
     }
 
     /// One end of it.
@@ -49,6 +50,8 @@ package struct ConnectionRow: TableRow, Codable, Equatable {
     package var egressRule: String?
     /// The rule that let it into the destination pod.
     package var ingressRule: String?
+    /// The node's port that the other end sees instead of the source, with an address of the node.
+    package var masqueradedPort: UInt16?
 
     /// Packets and bytes each way.
     package struct Counters: Codable, Equatable, Sendable {
@@ -74,7 +77,7 @@ package struct ConnectionRow: TableRow, Codable, Equatable {
 
     package init(
         ipProtocol: String, source: End, destination: End, service: String?, state: State, openedAgo: UInt64,
-        seenAgo: UInt64, counters: Counters, egressRule: String?, ingressRule: String?
+        seenAgo: UInt64, counters: Counters, egressRule: String?, ingressRule: String?, masqueradedPort: UInt16? = nil
     ) {
         self.ipProtocol = ipProtocol
         self.source = source
@@ -86,6 +89,7 @@ package struct ConnectionRow: TableRow, Codable, Equatable {
         self.counters = counters
         self.egressRule = egressRule
         self.ingressRule = ingressRule
+        self.masqueradedPort = masqueradedPort
     }
 
     package static let absence = "no connections: no pod of this node has one open"
@@ -95,6 +99,7 @@ package struct ConnectionRow: TableRow, Codable, Equatable {
         Column("SOURCE") { $0.source.text },
         Column("DESTINATION") { $0.destination.text },
         Column("SERVICE") { $0.service ?? "" },
+        Column("MASQUERADED", number: true) { $0.masqueradedPort.map { "\($0)" } ?? "" },
         Column("STATE") { $0.state.rawValue },
         Column("AGE", number: true) { Quantity.duration($0.openedAgo) },
         Column("IDLE", number: true) { Quantity.duration($0.seenAgo) },

@@ -30,6 +30,7 @@ extension ConnectionRecord {
         isTranslated = value.has(APUS_CONNECTION_TRANSLATED)
         isSocketTranslated = value.has(APUS_CONNECTION_SOCKET_TRANSLATED)
         icmp = ICMPTypeAndCode(ipProtocol, type: value.icmp_type, code: value.icmp_code)
+        nodePort = value.source_port == 0 ? nil : value.source_port.bigEndian
         let hasFinished = ipProtocol == .tcp && (source.tcpFlags | destination.tcpFlags) & Self.fin != 0
         state =
             value.has(APUS_CONNECTION_CLOSED)

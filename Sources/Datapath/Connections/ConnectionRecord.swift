@@ -63,11 +63,14 @@ public struct ConnectionRecord: Sendable, Hashable {
     public var isSocketTranslated: Bool
     /// The ICMP message that opened it; only for ICMP and ICMPv6.
     public var icmp: ICMPTypeAndCode?
+    /// The node's port that the other end sees instead of the opener's, with an address of the node; nil: it sees the
+    /// opener. Of an echo it is the identifier.
+    public var nodePort: Port?
 
     public init(
         tuple: FlowTuple, frontend: SocketAddress? = nil, openedAt: UInt64, lastSeenAt: UInt64, source: ConnectionSide,
         destination: ConnectionSide, state: ConnectionState, isReset: Bool = false, isTranslated: Bool = false,
-        isSocketTranslated: Bool = false, icmp: ICMPTypeAndCode? = nil
+        isSocketTranslated: Bool = false, icmp: ICMPTypeAndCode? = nil, nodePort: Port? = nil
     ) {
         self.tuple = tuple
         self.frontend = frontend
@@ -80,6 +83,7 @@ public struct ConnectionRecord: Sendable, Hashable {
         self.isTranslated = isTranslated
         self.isSocketTranslated = isSocketTranslated
         self.icmp = icmp
+        self.nodePort = nodePort
     }
 
     /// Nanoseconds since it was opened; 0 when that is after `now`.
@@ -136,6 +140,7 @@ extension ConnectionRecord: CustomStringConvertible {
         if isTranslated { parts.append("translated") }
         if isSocketTranslated { parts.append("socket-translated") }
         if let frontend { parts.append("frontend \(frontend)") }
+        if let nodePort { parts.append("node-port \(nodePort)") }
         if let icmp { parts.append("icmp \(icmp.type)/\(icmp.code)") }
         parts.append("opened \(openedAt) seen \(lastSeenAt)")
         parts.append("source \(source)")

@@ -22,6 +22,8 @@ public struct ScanSummary: Sendable, Hashable {
     public var revived = 0
     /// Entries whose bytes make no sense.
     public var unreadable = 0
+    /// How many of the node's ports live connections have towards each destination.
+    public var portsInUse: [PortDestination: Int] = [:]
 
     public init() {}
 }
@@ -108,7 +110,11 @@ public struct ConnectionScanner: ~Copyable, Sendable {
         _ raw: RawConnection, in map: borrowing BPFMap, _ window: ScanWindow, _ summary: inout ScanSummary,
         _ body: (ConnectionFinding) -> Void
     ) throws(BPFError) {
-        switch window.judge(raw) {
+        let judgement = window.judge(raw)
+        if judgement != .expire, let destination = raw.portDestination {
+            summary.portsInUse[destination, default: 0] += 1
+        }
+        switch judgement {
         case .leave: break
         case .report:
             if let record = raw.record { body(.active(record)) } else { summary.unreadable += 1 }
@@ -152,6 +158,16 @@ private struct RawConnection {
         self.init(
             key: key.unsafeLoadUnaligned(as: apus_connection_key.self),
             value: value.unsafeLoadUnaligned(as: apus_connection.self), isHalfOpen: isHalfOpen)
+    }
+
+    /// Where to it has a port of the node; nil where it has none, or does not need it any more.
+    var portDestination: PortDestination? {
+        guard value.source_port != 0, !value.has(APUS_CONNECTION_CLOSED) else { return nil }
+        let other =
+            value.opener == 1
+            ? SocketAddress(key.low.address, key.low_port.bigEndian)
+            : SocketAddress(key.high.address, key.high_port.bigEndian)
+        return PortDestination(IPProtocol(rawValue: key.protocol), other)
     }
 
     /// Decoded only when it is reported; nil when its bytes make no sense.

@@ -19,6 +19,7 @@ public enum DropReason: UInt8, Sendable, Hashable, CaseIterable {
     case noSource
     case sourceRange
     case invalidDestination
+    case portsExhausted
 
     /// The reason of the ABI; nil for the one that says that nothing was dropped.
     init?(_ reason: apus_reason) {
@@ -42,6 +43,7 @@ public enum DropReason: UInt8, Sendable, Hashable, CaseIterable {
         case .APUS_REASON_NO_SOURCE: self = .noSource
         case .APUS_REASON_SOURCE_RANGE: self = .sourceRange
         case .APUS_REASON_INVALID_DESTINATION: self = .invalidDestination
+        case .APUS_REASON_PORTS_EXHAUSTED: self = .portsExhausted
         }
     }
 
@@ -65,6 +67,7 @@ public enum DropReason: UInt8, Sendable, Hashable, CaseIterable {
         case .noSource: "no_source"
         case .sourceRange: "source_range"
         case .invalidDestination: "invalid_destination"
+        case .portsExhausted: "ports_exhausted"
         }
     }
 
@@ -85,9 +88,10 @@ public enum DropReason: UInt8, Sendable, Hashable, CaseIterable {
         case .sourcePort: "The client's port is taken towards every backend that was tried."
         case .connectionFailed: "The connection could not be recorded."
         case .noLocalBackend: "The Service's traffic from outside stays on nodes with an endpoint, and this is none."
-        case .noSource: "The node has no address or no free port to send to the backend from."
+        case .noSource: "The node has no address of the family to send from in its own name."
         case .sourceRange: "The Service's load balancer is not for this client (loadBalancerSourceRanges)."
         case .invalidDestination: "The packet came to a pod's interface and is for an address that is not the pod's."
+        case .portsExhausted: "No port of the node was found free towards the destination (--source-ports)."
         }
     }
 }

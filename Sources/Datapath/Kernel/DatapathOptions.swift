@@ -19,7 +19,7 @@ public struct DatapathOptions: Sendable {
     public var nameGrace: UInt64
     /// The cookie of the node's network namespace; 0: not known, and nobody has the node's loopback.
     public var nodeNamespace: UInt64
-    /// The node's ports for clients from outside whose backend is elsewhere.
+    /// The node's ports for what leaves in its name.
     public var sourcePorts: ClosedRange<UInt16>
     /// Unread bytes of the event ring that wake its reader; below that it polls.
     public var wakeupBytes: UInt32

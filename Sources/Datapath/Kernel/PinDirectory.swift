@@ -72,7 +72,7 @@ struct PinDirectory: Sendable {
     private static let scratch: Set<String> = [
         "new_connection", "quote_chunks", "dns_message", "learned_peer", "learning", "question_key", "dns_messages",
         "new_question", "answer_path", "dns_streams", "pod_questions", "pod_question_counts", "pod_question_places",
-        "name_seed",
+        "name_seed", "error_subjects",
     ]
 
     /// Removes every pin of Apus and the directories, if nothing else is in them. Returns what was removed.

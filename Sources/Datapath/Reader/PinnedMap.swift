@@ -32,6 +32,7 @@ public enum PinnedMap: String, Sendable, Hashable, CaseIterable {
     case dnsResolvers = "dns_resolvers"
     case sourceRanges = "source_ranges"
     case uplinks
+    case nonMasquerade = "non_masquerade"
     case dnsQuestions = "dns_questions"
     case dnsCounters = "dns_counters"
     case dnsAnswers = "dns_answers"

@@ -1,3 +1,4 @@
+import Addressing
 import Datapath
 import Flows
 import Kubernetes
@@ -12,6 +13,8 @@ import Testing
     private func metrics() -> AgentMetrics {
         var scan = ScanSummary()
         scan.established = 40
+        var ports = PortUse(capacity: 4)
+        _ = ports.note([PortDestination(.udp, SocketAddress(ip("1.2.3.4"), 53)): 3])
         let pod = ObjectReference(kind: "Pod", namespace: "shop", name: "web-1")
         let controller = ControllerReport(
             isInForce: true,
@@ -35,10 +38,12 @@ import Testing
         return AgentMetrics(
             node: "node-a", controller: controller, requests: APIStatistics([.pod]),
             hub: FlowHub(capacity: 8).statistics,
-            evidence: EvidenceCounters.Counts(undecodable: 1, scan: scan, failedScans: 0),
+            evidence: EvidenceCounters.Counts(undecodable: 1, scan: scan, ports: ports, failedScans: 0),
             drops: [
                 DropCount(
-                    reason: .policyDenied, direction: .ingress, dropped: TrafficCount(packets: 4, bytes: 400))
+                    reason: .policyDenied, direction: .ingress, dropped: TrafficCount(packets: 4, bytes: 400)),
+                DropCount(
+                    reason: .portsExhausted, direction: .egress, dropped: TrafficCount(packets: 5, bytes: 300)),
             ],
             events: EventCounters(submitted: 9, lost: 2), names: [.learned: 6, .unasked: 1])
     }
@@ -58,6 +63,9 @@ import Testing
             "apus_drop_packets_total{reason=\"policy_denied\",direction=\"ingress\"} 4",
             "apus_fqdn_outcomes_total{outcome=\"unasked\"} 1", "apus_fqdn_evicted_total 0",
             "apus_fqdn_unanswered_total 3",
+            "apus_masquerade_ports_in_use{destination=\"1.2.3.4:53\",protocol=\"UDP\"} 3",
+            "apus_masquerade_ports_in_use{destination=\"other\",protocol=\"\"} 0", "apus_masquerade_ports 4",
+            "apus_masquerade_crowded_destinations 1", "apus_masquerade_port_failures_total 5",
             "kubeproxy_sync_proxy_rules_duration_seconds_count 0",
             "kubeproxy_network_programming_duration_seconds_count 0",
         ] {
