@@ -31,7 +31,7 @@ ALWAYS_INLINE _Bool take_to_pod(struct __sk_buff *skb, struct flow *flow, int *r
 // frame that could not be parsed has a destination if at least its IP header was there.
 ALWAYS_INLINE int handle_from_network(struct __sk_buff *skb, __u64 now)
 {
-	struct flow flow = {.now = now, .counts = 1, .direction = APUS_DIRECTION_INGRESS};
+	struct flow flow = {.now = now, .epoch = current_epoch(), .counts = 1, .direction = APUS_DIRECTION_INGRESS};
 	int parsed = parse_packet(skb, &flow.packet);
 	const struct apus_uplink *uplink;
 	int result;
@@ -62,7 +62,7 @@ ALWAYS_INLINE int handle_from_network(struct __sk_buff *skb, __u64 now)
 // Only what clients from outside have opened through a Service is changed; everything else is not looked at twice.
 ALWAYS_INLINE int handle_to_network(struct __sk_buff *skb, __u64 now)
 {
-	struct flow flow = {.now = now, .counts = 1, .direction = APUS_DIRECTION_INGRESS};
+	struct flow flow = {.now = now, .epoch = current_epoch(), .counts = 1, .direction = APUS_DIRECTION_INGRESS};
 	const struct apus_uplink *uplink = uplink_of(skb);
 
 	if (!uplink || parse_packet(skb, &flow.packet) != PARSE_PACKET || !has_ports(&flow))
