@@ -56,7 +56,11 @@ struct PolicyEpoch: Sendable {
 extension apus_endpoint {
     /// What judges the endpoint's traffic in an epoch.
     subscript(epoch: Int) -> apus_endpoint_epoch {
-        get { withUnsafeBytes(of: epochs) { $0.load(fromByteOffset: epoch * Self.epochSize, as: apus_endpoint_epoch.self) } }
+        get {
+            withUnsafeBytes(of: epochs) {
+                $0.load(fromByteOffset: epoch * Self.epochSize, as: apus_endpoint_epoch.self)
+            }
+        }
         set {
             withUnsafeMutableBytes(of: &epochs) {
                 $0.storeBytes(of: newValue, toByteOffset: epoch * Self.epochSize, as: apus_endpoint_epoch.self)

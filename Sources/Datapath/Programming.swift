@@ -26,7 +26,8 @@ extension DatapathTables {
         report.problems += exhausted + closed + domains.problems
         report.nextDeadline =
             [
-                names.nextDeadline, policies.nextDeadline, services.nextDeadline, endpoints.nextDeadline, epoch.settleDue,
+                names.nextDeadline, policies.nextDeadline, services.nextDeadline, endpoints.nextDeadline,
+                epoch.settleDue,
             ]
             .compactMap { $0 }.min()
         return report
@@ -73,7 +74,10 @@ extension DatapathTables {
 
     /// Writes what peers are and what judges endpoints for the next epoch.
     private mutating func stage<Writer>(_ pass: inout ProgrammingPass<Writer>, now: UInt64) -> Lacking {
-        if epoch.isMisplaced, pass.store(.policyEpoch, 0, Bytes(of: UInt32(epoch.current))) { epoch.isMisplaced = false }
+        if epoch.isMisplaced {
+            guard pass.store(.policyEpoch, 0, Bytes(of: UInt32(epoch.current))) else { return Lacking(isBlocked: true) }
+            epoch.isMisplaced = false
+        }
         let isChanging = policies.classes.hasDirty || policies.prefixes.hasDirty || endpoints.isChanging
         // Entries on their way out may take the room that is missing.
         let isDue = epoch.settleDue.map { $0 <= now || policies.hasUnstagedPeers } ?? false
@@ -83,8 +87,7 @@ extension DatapathTables {
         let incomplete = policies.incomplete
         stagePeers(incomplete.classes, &pass)
         let exposed = policies.exposed
-        // What is closed stays so while it is exposed.
-        policies.exposedAndClosed = isOutOfPatience ? exposed : exposed.intersection(policies.exposedAndClosed)
+        if isOutOfPatience { policies.exposedAndClosed.formUnion(exposed) }
         close(policies.exposedAndClosed, &pass)
         if isOutOfPatience, exposed.allSatisfy(policies.isClosed) { makeRoomForPeers(&pass) }
         var lacking = Lacking(incomplete: incomplete.policies, exposed: exposed.union(policies.torn))
@@ -107,16 +110,21 @@ extension DatapathTables {
     private mutating func advance<Writer>(
         _ lacking: Lacking, _ pass: inout ProgrammingPass<Writer>, now: UInt64
     ) {
-        guard policies.hasStagedPeers || endpoints.isChanging, !epoch.mustWait else { return }
-        if lacking.isBlocked || lacking.holdsEndpoints { return }
-        guard !policies.hasUnstagedPeers || isOutOfPatience && policies.exposed.allSatisfy(policies.isClosed) else {
-            return
+        if lacking.isBlocked { return }
+        if policies.hasStagedPeers || endpoints.isChanging {
+            guard !epoch.mustWait, !lacking.holdsEndpoints, !policies.hasUnstagedPeers || isBeyondExposure,
+                pass.store(.policyEpoch, 0, Bytes(of: UInt32(epoch.next)))
+            else { return }
+            epoch.advance(settleBy: now + grace)
+            policies.confirmStagedPeers()
+            endpoints.confirmStaged(epoch)
         }
-        guard pass.store(.policyEpoch, 0, Bytes(of: UInt32(epoch.next))) else { return }
-        epoch.advance(settleBy: now + grace)
-        policies.confirmStagedPeers()
-        endpoints.confirmStaged(epoch)
+        // What is closed stays so until peers are what they should be.
+        policies.exposedAndClosed.formIntersection(policies.exposed)
     }
+
+    /// Whether peers that the kernel does not take have been waited for, and nothing judges by what they pass for.
+    private var isBeyondExposure: Bool { isOutOfPatience && policies.exposed.allSatisfy(policies.isClosed) }
 
     // MARK: Phases
 

@@ -108,7 +108,9 @@ extension DatapathFixture {
     }
 
     /// Puts a prefix into a class of peers.
-    func setClass(_ id: UInt32, of prefix: CIDR) throws { try maps.peerPrefixes.update(apus_prefix_key(prefix), apus_prefix_peer(id)) }
+    func setClass(_ id: UInt32, of prefix: CIDR) throws {
+        try maps.peerPrefixes.update(apus_prefix_key(prefix), apus_prefix_peer(id))
+    }
 }
 
 extension apus_prefix_key {

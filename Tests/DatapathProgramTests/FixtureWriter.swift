@@ -36,7 +36,7 @@ struct FixtureWriter: MapWriter {
     func store(_ table: DatapathTable, first: Int, _ elements: Bytes) -> MapError? {
         if table == .policyEpoch {
             return onMap(table, 1) { map in
-                let result = map.update(packedKeys: [0, 0, 0, 0].span.bytes, packedValues: elements.span.bytes)
+                let result = map.update(packedKeys: [UInt32(0)].span.bytes, packedValues: elements.span.bytes)
                 return BatchResult(done: result.written, error: result.failure.map(Self.error))
             }.error
         }

@@ -79,7 +79,8 @@ final class RandomCluster {
                 watched.judged += 1
                 if passes == isAllowed, lives { continue }
                 watched.faults.append(
-                    "\(opening): allowed: \(isAllowed), passes: \(passes), lives: \(lives) after write \(watched.writes) of \(inputs)")
+                    "\(opening): allowed: \(isAllowed), passes: \(passes), lives: \(lives) after write \(watched.writes) of \(inputs)"
+                )
             } catch { watched.faults.append("\(error)") }
         }
     }
@@ -162,7 +163,8 @@ extension RandomCluster {
     }
 
     /// Of both ends the sender's egress is the one that would have denied.
-    private func auditDifference(_ opening: PolicyOpening, _ events: [Event], _ explanations: [Explanation]) -> String? {
+    private func auditDifference(_ opening: PolicyOpening, _ events: [Event], _ explanations: [Explanation]) -> String?
+    {
         let expected = explanations.lazy.compactMap(\.audited).first
         let isSame =
             switch expected {

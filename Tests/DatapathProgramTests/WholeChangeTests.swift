@@ -47,17 +47,17 @@ extension PolicyOpening {
 
 @Suite("A change of policies comes into force as a whole")
 struct WholeChangeTests {
-    private static let seeds = withFreshSeed(Array(1...6), of: "WholeChangeTests")
+    private static let seeds = withFreshSeed(Array(1...5), of: "WholeChangeTests")
 
     @Test("After each single write nothing is judged otherwise than before and after the change", arguments: seeds)
     func randomChanges(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed &* 3000)
         var (judged, denied) = (0, 0)
-        for _ in 0..<4 {
+        for _ in 0..<2 {
             let clusterSeed = random.next()
             let cluster = try RandomCluster(seed: clusterSeed, isLong: false, isShipped: true)
-            for step in 0..<24 {
-                let openings = (0..<30).compactMap { _ in cluster.opening() }
+            for step in 0..<14 {
+                let openings = (0..<20).compactMap { _ in cluster.opening() }
                 let change = try cluster.change(Int.random(in: 1...2, using: &random), watching: openings)
                 try #require(
                     change.faults.isEmpty, "seed \(seed), cluster \(clusterSeed), step \(step): \(change.faults[0])")
@@ -65,7 +65,7 @@ struct WholeChangeTests {
                 denied += change.steady.count { !$0.isAllowed }
             }
         }
-        #expect(judged > 1000 && denied > 100, "\(judged) judged, \(denied) were denied")
+        #expect(judged > 1000 && denied > 20, "\(judged) judged, \(denied) were denied")
     }
 
     // MARK: The cases that a review has found

@@ -30,7 +30,9 @@ final class FakeKernel: MapWriter, MapReader {
         for (index, entry) in entries.enumerated() {
             precondition(entry.key.count == table.keySize && entry.value.count == table.valueSize)
             if fails(table) { return BatchResult(done: index, error: Self.refused) }
-            if let limit = limits[table], refusesReplacement || hashes[table]?[entry.key] == nil, hashes[table]?.count ?? 0 >= limit {
+            if let limit = limits[table], refusesReplacement || hashes[table]?[entry.key] == nil,
+                hashes[table]?.count ?? 0 >= limit
+            {
                 return BatchResult(done: index, error: Self.full)
             }
             hashes[table, default: [:]][entry.key] = entry.value

@@ -77,6 +77,21 @@ import Testing
         #expect(test.written(1)?.generation ?? 0 > generation + 1)
     }
 
+    @Test func `what is closed stays so until its peers are in force`() {
+        var test = self
+        test.rig.kernel.limits[.peerClasses] = test.rig.kernel.hashes[.peerClasses]?.count ?? 0
+        test.rig.tables.apply(test.world.apply([Self.visitor(3, "green")]))
+        _ = test.programs(6)
+        #expect(!test.isOpen(1))
+        test.rig.kernel.limits = [:]
+        test.rig.kernel.fails = { $0 == .policyEpoch }
+        _ = test.programs(4)
+        #expect(!test.isOpen(1) && test.isOpen(2), "the class is written, and not what counts yet")
+        test.rig.kernel.fails = { _ in false }
+        #expect(test.rig.settle().isComplete)
+        #expect(test.isOpen(1) && test.isOpen(2))
+    }
+
     @Test func `all addresses of a class that find no room are one problem, of which each write counts`() {
         var test = self
         test.rig.kernel.limits[.peerClasses] = test.rig.kernel.hashes[.peerClasses]?.count ?? 0

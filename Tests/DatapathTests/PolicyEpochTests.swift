@@ -174,7 +174,8 @@ struct PolicyEpochTests {
         }
     }
 
-    @Test("An agent that dies at any write leaves a whole state, and the next one goes on from there", arguments: 1...40)
+    @Test(
+        "An agent that dies at any write leaves a whole state, and the next one goes on from there", arguments: 1...40)
     func death(seed: UInt64) throws {
         var sample = PeerSample(seed: UInt64(seed))
         let watch = EpochWatch()

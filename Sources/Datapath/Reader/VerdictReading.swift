@@ -157,12 +157,16 @@ extension DatapathReader {
     }
 
     /// The class of an address, and whether it is this node's own.
-    private func peer(_ address: IPAddress, in epoch: Int) throws(DatapathReadError) -> (classID: UInt32, isLocalNode: Bool) {
+    private func peer(_ address: IPAddress, in epoch: Int) throws(DatapathReadError) -> (
+        classID: UInt32, isLocalNode: Bool
+    ) {
         let classes = try open(.peerClasses)
         let exact = try reading(.peerClasses) { () throws(BPFError) in
             try classes.value(of: address.key, as: apus_peer.self)?[epoch]
         }
-        if let exact, !exact.isAbsent { return (exact.class_id, exact.flags & UInt32(APUS_PEER_LOCAL_NODE.rawValue) != 0) }
+        if let exact, !exact.isAbsent {
+            return (exact.class_id, exact.flags & UInt32(APUS_PEER_LOCAL_NODE.rawValue) != 0)
+        }
         let prefixes = try open(.peerPrefixes)
         let classID = try reading(.peerPrefixes) { () throws(BPFError) in
             try prefixes.value(of: CIDR(host: address).key, as: apus_prefix_peer.self)?[epoch]
