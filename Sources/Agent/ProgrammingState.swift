@@ -108,7 +108,8 @@ struct ProgrammingState: Sendable {
 extension DatapathTable {
     fileprivate var isOfPolicies: Bool {
         switch self {
-        case .policyPages, .policyPeers, .policySinglePorts, .policyPorts, .peerClasses, .peerPrefixes: true
+        case .policyPages, .policyPeers, .policySinglePorts, .policyPorts, .peerClasses, .peerPrefixes, .policyEpoch:
+            true
         case .info, .interfaces, .endpoints, .endpointAddresses, .services, .slots, .backends, .names, .dnsResolvers,
             .sourceRanges, .uplinks, .nonMasquerade:
             false

@@ -19,8 +19,9 @@ extension DatapathTables {
         for entry in try reader.entries(of: .policyPeers) { policies.peers.adopt(entry) }
         for entry in try reader.entries(of: .policySinglePorts) { policies.singlePorts.adopt(entry) }
         for entry in try reader.entries(of: .policyPorts) { policies.ports.adopt(entry) }
-        for entry in try reader.entries(of: .peerClasses) { policies.classes.adopt(entry) }
-        for entry in try reader.entries(of: .peerPrefixes) { policies.prefixes.adopt(entry) }
+        epoch.adopt(try reader.elements(of: .policyEpoch).load(UInt32.self) ?? 0)
+        for entry in try reader.entries(of: .peerClasses) { policies.adopt(entry, in: 0, epoch) }
+        for entry in try reader.entries(of: .peerPrefixes) { policies.adopt(entry, in: 1, epoch) }
         for entry in try reader.entries(of: .dnsResolvers) { resolvers.adopt(entry) }
         for entry in try reader.entries(of: .sourceRanges) { services.sourceRanges.adopt(entry) }
         for entry in try reader.entries(of: .uplinks) { uplinks.adopt(entry) }
@@ -56,7 +57,7 @@ extension DatapathTables {
             guard let endpoint = elements.load(apus_endpoint.self, at: slot * size) else { continue }
             if endpoint.ifindex != 0, !endpoint.isLeaving {
                 let name = names[NameKey.endpoint(slot).key].flatMap { EndpointIdentityName(NameKey.text($0)) }
-                endpoints.adopt(slot, endpoint, name: name)
+                endpoints.adopt(slot, endpoint, epoch, name: name)
             } else if !Bytes(of: endpoint).isZero {
                 endpoints.adoptLeaving(slot)
             }
@@ -93,9 +94,7 @@ extension DatapathTables {
             policies.holdAdopted()
             endpoints.holdAdopted()
         }
-        while takeStep() {}
-        takeEndpoints()
-        updateDomains()
+        takeEdits()
         // Whose an address of this node was stands in the maps.
         release(peers: endpoints.takenOver)
     }

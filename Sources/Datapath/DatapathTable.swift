@@ -8,6 +8,7 @@ public enum DatapathTable: String, Sendable, Hashable, CaseIterable {
     case endpointAddresses = "endpoint_addresses"
     case peerClasses = "peer_classes"
     case peerPrefixes = "peer_prefixes"
+    case policyEpoch = "policy_epoch"
     case policyPages = "policy_pages"
     case policyPeers = "policy_peers"
     case policySinglePorts = "policy_single_ports"
@@ -24,7 +25,7 @@ public enum DatapathTable: String, Sendable, Hashable, CaseIterable {
     /// Whether the map is an array: its key is an index and every element always exists.
     package var isArray: Bool {
         switch self {
-        case .info, .endpoints, .slots, .backends: true
+        case .info, .endpoints, .slots, .backends, .policyEpoch: true
         default: false
         }
     }
@@ -32,7 +33,7 @@ public enum DatapathTable: String, Sendable, Hashable, CaseIterable {
     /// Bytes of a key.
     package var keySize: Int {
         switch self {
-        case .info, .endpoints, .slots, .backends, .interfaces, .uplinks: MemoryLayout<UInt32>.size
+        case .info, .endpoints, .slots, .backends, .interfaces, .uplinks, .policyEpoch: MemoryLayout<UInt32>.size
         case .endpointAddresses, .peerClasses: MemoryLayout<apus_address>.size
         case .peerPrefixes, .dnsResolvers, .nonMasquerade: MemoryLayout<apus_prefix_key>.size
         case .policyPages: MemoryLayout<apus_policy_page_key>.size
@@ -48,11 +49,12 @@ public enum DatapathTable: String, Sendable, Hashable, CaseIterable {
     package var valueSize: Int {
         switch self {
         case .info: MemoryLayout<apus_info>.size
-        case .interfaces, .endpointAddresses, .peerPrefixes, .slots, .dnsResolvers, .sourceRanges, .nonMasquerade:
+        case .interfaces, .endpointAddresses, .policyEpoch, .slots, .dnsResolvers, .sourceRanges, .nonMasquerade:
             MemoryLayout<UInt32>.size
         case .uplinks: MemoryLayout<apus_uplink>.size
         case .endpoints: MemoryLayout<apus_endpoint>.size
         case .peerClasses: MemoryLayout<apus_peer>.size
+        case .peerPrefixes: MemoryLayout<apus_prefix_peer>.size
         case .policyPages: MemoryLayout<apus_policy_page>.size
         case .policyPeers, .policySinglePorts, .policyPorts: MemoryLayout<apus_policy_bits>.size
         case .services: MemoryLayout<apus_service>.size
@@ -66,7 +68,7 @@ extension DatapathTable {
     /// The flag of `apusd` that says how many entries the map has room for.
     public var sizeFlag: String? {
         switch self {
-        case .info, .dnsResolvers, .sourceRanges, .uplinks, .nonMasquerade: nil
+        case .info, .policyEpoch, .dnsResolvers, .sourceRanges, .uplinks, .nonMasquerade: nil
         case .endpoints, .endpointAddresses, .interfaces: "--map-size-endpoints"
         case .peerClasses: "--map-size-peers"
         case .peerPrefixes: "--map-size-prefixes"

@@ -36,12 +36,13 @@ public struct DatapathTables: Sendable {
     var uplinks = UplinkTable()
     /// Where to pods' packets keep their address.
     var nonMasquerade = HashTable(.nonMasquerade)
-    /// Policy edits in steps that must not be mixed, and how many passes have held up the first.
-    var steps: [[PolicyEdit]] = []
-    var heldPasses = 0
-    /// How many passes have held up the endpoint in a slot because its policy could not be written.
-    var heldEndpoints: [Int: Int] = [:]
-    /// How many passes have left classes, or parts of policies in force, unwritten.
+    /// Which of the values that the kernel holds for pointers to policies and classes counts.
+    var epoch = PolicyEpoch()
+    /// Policy edits that are to be applied with the next pass.
+    var policyEdits: [PolicyEdit] = []
+    /// The endpoints that are held up, by slot.
+    var heldEndpoints: [Int: HeldEndpoint] = [:]
+    /// How many passes could not write classes, or parts of policies in force.
     var unsettledPasses = 0
     /// How many entries of policies and peers passes have looked at: one change must cost what it touches, whatever the
     /// size of the cluster.
@@ -49,8 +50,8 @@ public struct DatapathTables: Sendable {
     /// Pods whose edits wait until their policies are known.
     var endpointEdits: [EndpointEdit] = []
 
-    /// Passes after which a step goes on although a part of the one before it can't be written: a full map must not
-    /// keep other policies from changing.
+    /// Passes after which a change comes into force although a part of it can't be written: a full map must not keep
+    /// other policies from changing. What would judge amiss is closed before.
     var fullPatience = 4
 
     /// Empty tables.
@@ -78,20 +79,10 @@ public struct DatapathTables: Sendable {
     public mutating func apply(_ edits: some Sequence<DatapathEdit>) {
         for edit in edits {
             switch edit {
-            case .policy(let edit): append(edit)
+            case .policy(let edit): policyEdits.append(edit)
             case .service(let edit): services.apply(edit, names: &names)
             case .endpoint(let edit): endpointEdits.append(edit)
             }
-        }
-    }
-
-    /// The compiler's edits are in packet-safe order: content, classes, endpoints, removals. When that order starts
-    /// again, a new step has begun that relies on the former one being in force.
-    private mutating func append(_ edit: PolicyEdit) {
-        if let last = steps.last?.last, last.order <= edit.order {
-            steps[steps.count - 1].append(edit)
-        } else {
-            steps.append([edit])
         }
     }
 
@@ -109,10 +100,9 @@ public struct DatapathTables: Sendable {
     /// Says where to pods' packets keep their address.
     public mutating func setNonMasquerade(_ ranges: Set<CIDR>) { nonMasquerade.want(ranges) }
 
-    /// Applies the next step of policy edits to the tables; false when there is none.
-    mutating func takeStep() -> Bool {
-        guard !steps.isEmpty else { return false }
-        for edit in steps.removeFirst() {
+    /// Applies the waiting edits to the tables. They come into force together, in however many steps they came.
+    mutating func takeEdits() {
+        for edit in policyEdits {
             policies.apply(edit, names: &names)
             switch edit {
             case .setPolicy(let policy): note(policy)
@@ -123,20 +113,19 @@ public struct DatapathTables: Sendable {
             if case .setEndpoint(let pod, let assigned) = edit { endpoints.setPolicies(assigned, of: pod) }
             if case .removeEndpoint(let pod) = edit { endpoints.forgetPolicies(of: pod) }
         }
+        if !policyEdits.isEmpty {
+            policies.dropUnwritten(policiesInUse: endpoints.policiesInUse.union(endpoints.policiesWanted))
+        }
+        policyEdits = []
+        for edit in endpointEdits { endpoints.apply(edit, names: &names) }
+        endpointEdits = []
         updateDomains()
-        return true
     }
 
     private mutating func note(_ policy: CompiledPolicy) {
         guard !policy.domains.isEmpty else { return }
         domains.set(policy)
         policies.hasChangedDomains = true
-    }
-
-    /// Applies the waiting edits of endpoints.
-    mutating func takeEndpoints() {
-        for edit in endpointEdits { endpoints.apply(edit, names: &names) }
-        endpointEdits = []
     }
 
     /// What `datapath_info` must hold.
@@ -151,7 +140,7 @@ public struct DatapathTables: Sendable {
     ///
     /// An edit that has not been written yet counts as not in force.
     public func isProgrammed(_ pod: PodKey) -> Bool {
-        let isEdited = endpointEdits.contains { $0.pod == pod } || steps.joined().contains { $0.assignedPod == pod }
+        let isEdited = endpointEdits.contains { $0.pod == pod } || policyEdits.contains { $0.assignedPod == pod }
         return !isEdited && endpoints.isProgrammed(pod)
     }
 
@@ -193,19 +182,6 @@ extension PolicyEdit {
     /// The pod whose policies the edit assigns.
     fileprivate var assignedPod: PodKey? {
         if case .setEndpoint(let pod, _) = self { pod } else { nil }
-    }
-
-    /// The position in a step of the compiler.
-    fileprivate var order: Int {
-        switch self {
-        case .setPolicy: 0
-        case .setPeers: 1
-        case .setClass, .setPrefixClass: 2
-        case .removeClass, .removePrefixClass: 3
-        case .setEndpoint, .removeEndpoint: 4
-        case .removePeers: 5
-        case .removePolicy: 6
-        }
     }
 }
 

@@ -48,7 +48,7 @@ extension DatapathTables {
     public var entryCounts: [(table: DatapathTable, count: Int)] {
         DatapathTable.allCases.map { table in
             switch table {
-            case .info: (table, 1)
+            case .info, .policyEpoch: (table, 1)
             case .endpoints: (table, endpoints.records.count)
             case .slots: (table, services.usedSlots.reduce(0) { $0 + $1.count })
             case .backends: (table, services.backends.count)
@@ -70,6 +70,8 @@ extension DatapathTables {
         for table in DatapathTable.allCases {
             if table.isArray {
                 found += drift(table, elements: try reader.elements(of: table))
+            } else if let place = peerPlace(table) {
+                found += driftOfPeers(table, place, entries: try reader.entries(of: table))
             } else {
                 found += drift(hashTable(table), entries: try reader.entries(of: table))
             }
@@ -87,6 +89,28 @@ extension DatapathTables {
             found.append(Drift(table: table.table, key: entry.key, desired: desired, actual: entry.value))
         }
         found += missing.map { Drift(table: table.table, key: $0.key, desired: $0.value, actual: nil) }
+        return found.sorted { memoryOrder($0.key, $1.key) }
+    }
+
+    /// Where a table of peers is among those; nil for others.
+    private func peerPlace(_ table: DatapathTable) -> Int? {
+        PolicyTables.peerTables.firstIndex { policies[keyPath: $0.0].table == table }
+    }
+
+    /// What is not in force yet is no drift, but what the kernel holds for it must be what was written.
+    private func driftOfPeers(_ table: DatapathTable, _ place: Int, entries: [TableEntry]) -> [Drift] {
+        let (peers, records) = PolicyTables.peerTables[place]
+        var missing = policies[keyPath: records].uneven
+        for (key, value) in policies[keyPath: peers].entries where missing[key] == nil {
+            if !policies[keyPath: peers].isDirty(key) { missing[key] = PeerRecords.even(value) }
+        }
+        var found: [Drift] = []
+        for entry in entries {
+            let desired = missing.removeValue(forKey: entry.key)
+            if desired == entry.value || desired == nil && policies[keyPath: peers].isDirty(entry.key) { continue }
+            found.append(Drift(table: table, key: entry.key, desired: desired, actual: entry.value))
+        }
+        found += missing.map { Drift(table: table, key: $0.key, desired: $0.value, actual: nil) }
         return found.sorted { memoryOrder($0.key, $1.key) }
     }
 
@@ -114,6 +138,7 @@ extension DatapathTables {
     private func wantedElements(_ table: DatapathTable) -> WantedElements {
         switch table {
         case .info: elements(info) { _ in true }
+        case .policyEpoch: WantedElements(count: 1) { _ in ArraySlice(Bytes(of: UInt32(epoch.current))) }
         case .backends: elements(services.backends) { _ in true }
         case .slots:
             slotElements()
@@ -121,7 +146,7 @@ extension DatapathTables {
             WantedElements(count: (endpoints.records.keys.max() ?? -1) + 1) { slot in
                 if endpoints.leaving[slot] != nil { return nil }
                 guard let record = endpoints.records[slot] else { return ArraySlice(Bytes(of: apus_endpoint())) }
-                return record.isDirty ? nil : record.actual.map { ArraySlice(Bytes(of: $0)) }
+                return record.isDirty ? nil : record.held.map { ArraySlice(Bytes(of: $0)) }
             }
         }
     }
@@ -158,7 +183,7 @@ extension DatapathTables {
         case .sourceRanges: services.sourceRanges.table
         case .uplinks: uplinks.table
         case .nonMasquerade: nonMasquerade
-        case .info, .endpoints, .slots, .backends: nil
+        case .info, .endpoints, .slots, .backends, .policyEpoch: nil
         }
     }
 
@@ -167,8 +192,8 @@ extension DatapathTables {
         switch drift.table {
         case .interfaces: endpoints.interfaces.observe(drift.key, drift.actual)
         case .endpointAddresses: endpoints.addresses.observe(drift.key, drift.actual)
-        case .peerClasses: policies.classes.observe(drift.key, drift.actual)
-        case .peerPrefixes: policies.prefixes.observe(drift.key, drift.actual)
+        case .peerClasses: policies.observe(drift.key, drift.actual, in: 0, epoch)
+        case .peerPrefixes: policies.observe(drift.key, drift.actual, in: 1, epoch)
         case .policyPages: policies.pages.observe(drift.key, drift.actual)
         case .policyPeers: policies.peers.observe(drift.key, drift.actual)
         case .policySinglePorts: policies.singlePorts.observe(drift.key, drift.actual)
@@ -180,9 +205,10 @@ extension DatapathTables {
         case .uplinks: uplinks.table.observe(drift.key, drift.actual)
         case .nonMasquerade: nonMasquerade.observe(drift.key, drift.actual)
         case .info: info.markDirty(index)
+        case .policyEpoch: epoch.isMisplaced = true
         case .slots: services.slots.markDirty(index)
         case .backends: services.backends.markDirty(index)
-        case .endpoints: endpoints.observe(index, drift.actual?.load(apus_endpoint.self) ?? apus_endpoint())
+        case .endpoints: endpoints.observe(index, drift.actual?.load(apus_endpoint.self) ?? apus_endpoint(), epoch)
         }
     }
 }

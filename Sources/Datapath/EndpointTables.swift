@@ -24,7 +24,7 @@ struct EndpointTables: Sendable {
     /// A slot on its way out.
     struct Leaving {
         /// What the kernel holds until it is zeroed.
-        let actual: apus_endpoint?
+        var held: apus_endpoint?
         /// When it may be zeroed, once nothing leads to it.
         var deadline: UInt64?
     }
@@ -101,7 +101,7 @@ struct EndpointTables: Sendable {
             return
         }
         let name = EndpointIdentityName(pod: spec.pod, uid: spec.uid)
-        var record = EndpointRecord(name: name, wanted: apus_endpoint(), actual: nil)
+        var record = EndpointRecord(name: name, wanted: apus_endpoint())
         record.wanted.identity = nextIdentity
         nextIdentity &+= 1
         record.wanted.policies = policies[spec.pod] ?? EndpointPolicies()
@@ -136,7 +136,7 @@ struct EndpointTables: Sendable {
         let value = Bytes(of: UInt32(slot))
         for address in record.addresses where addresses[address.key] == value { addresses.remove(address.key) }
         names.retire(NameKey.endpoint(slot).key)
-        leaving[slot] = Leaving(actual: record.actual)
+        leaving[slot] = Leaving(held: record.held)
     }
 
     private mutating func removeInterface(_ interface: UInt32, of slot: Int) {
@@ -152,18 +152,13 @@ struct EndpointTables: Sendable {
 
     // MARK: Programming
 
-    /// Slots whose record must be written, in order.
+    /// Slots whose record is not what it should be, in order.
     var pendingSlots: [Int] { records.filter { $0.value.isDirty }.keys.sorted() }
 
-    /// Slots whose generation must change, in order.
-    var pendingGenerations: [Int] {
-        records.filter { $0.value.needsGeneration && !$0.value.isDirty }.keys.sorted()
-    }
-
-    /// Ids that endpoints in the kernel point to.
+    /// Ids that endpoints in the kernel point to, in any epoch.
     var policiesInUse: Set<UInt32> {
-        let inUse = records.values.compactMap(\.actual) + leaving.values.compactMap(\.actual)
-        return Set(inUse.flatMap { [$0.ingress_policy, $0.egress_policy] })
+        let inUse = records.values.compactMap(\.held) + leaving.values.compactMap(\.held)
+        return Set(inUse.flatMap(\.policiesInUse))
     }
 
     /// Ids that endpoints are to point to.
@@ -172,27 +167,39 @@ struct EndpointTables: Sendable {
     }
 
     /// The kernel took a record.
-    mutating func confirm(_ slot: Int) {
-        guard var record = records[slot] else { return }
-        let next = record.next
-        if let actual = record.actual, actual.policies != next.policies { record.needsGeneration = true }
-        record.actual = next
-        records[slot] = record
+    mutating func note(_ slot: Int, _ written: apus_endpoint, _ epoch: PolicyEpoch) {
+        if records[slot] != nil { records[slot]?.note(written, epoch) } else { leaving[slot]?.held = written }
     }
 
-    /// The record with its next generation.
-    func nextGeneration(of slot: Int) -> apus_endpoint? {
-        guard var next = records[slot]?.actual else { return nil }
-        // 0 means "not judged yet" in a connection.
-        next.generation = next.generation == .max ? 1 : next.generation + 1
-        return next
+    /// The next epoch is in force.
+    mutating func confirmStaged(_ epoch: PolicyEpoch) {
+        for slot in records.keys { records[slot]?.confirm(epoch) }
     }
 
-    /// The kernel took the next generation.
-    mutating func confirmGeneration(_ slot: Int) {
-        guard let next = nextGeneration(of: slot) else { return }
-        records[slot]?.actual = next
-        records[slot]?.needsGeneration = false
+    /// Whether something else is to judge an endpoint with the next epoch.
+    var isChanging: Bool { records.values.contains { !$0.isNew && $0.isChanging } }
+
+    /// Whether the kernel holds the same in every epoch.
+    var isEven: Bool {
+        (records.values.compactMap(\.held) + leaving.values.compactMap(\.held)).allSatisfy { held in
+            held.coming_policy == 0 && PolicyEpoch.all.allSatisfy { Bytes(of: held[$0]) == Bytes(of: held[0]) }
+        }
+    }
+
+    /// A record was written with its next generation for every epoch.
+    mutating func confirmGeneration(_ slot: Int) { records[slot]?.needsGeneration = false }
+
+    /// What to write of slots on their way out, so that until then they are judged in every epoch as they are now.
+    func stagedLeaving(_ epoch: PolicyEpoch) -> [(slot: Int, record: apus_endpoint)] {
+        leaving.sorted { $0.key < $1.key }.compactMap { slot, state in
+            guard let held = state.held else { return nil }
+            var staged = held
+            let now = held[epoch.current]
+            for (number, value) in epoch.values(inForce: now, wanted: now, former: { held[$0] }).enumerated() {
+                staged[number] = value
+            }
+            return Bytes(of: staged) == Bytes(of: held) ? nil : (slot, staged)
+        }
     }
 
     /// Live connections of every endpoint with a policy must be judged again.
@@ -211,7 +218,7 @@ struct EndpointTables: Sendable {
             state.deadline == nil && !outdated.contains(Bytes(of: UInt32(slot)))
         }
         return left.sorted { $0.key < $1.key }.map { slot, state in
-            var hidden = state.actual
+            var hidden = state.held
             hidden?.flags |= APUS_ENDPOINT_LEAVING.rawValue
             return (slot, hidden)
         }
@@ -236,11 +243,15 @@ struct EndpointTables: Sendable {
     // MARK: Adoption
 
     /// Takes over a slot that the kernel holds.
-    mutating func adopt(_ slot: Int, _ endpoint: apus_endpoint, name: EndpointIdentityName?) {
+    mutating func adopt(_ slot: Int, _ endpoint: apus_endpoint, _ epoch: PolicyEpoch, name: EndpointIdentityName?) {
         guard allocator.reserve(slot..<slot + 1) else { return }
-        var record = EndpointRecord(name: name, wanted: endpoint, actual: endpoint)
+        var wanted = endpoint
+        wanted.setEpochs(endpoint[epoch.current])
+        wanted.coming_policy = 0
+        var record = EndpointRecord(name: name, wanted: wanted)
+        record.note(endpoint, epoch)
         record.isClaimed = false
-        // The last agent may have died between writing policies and the generation.
+        // The last agent may have died after it has closed a policy and before it had its connections judged again.
         record.needsGeneration = record.isJudged
         records[slot] = record
         if let pod = name?.pod, slotOfPod[pod] == nil { slotOfPod[pod] = slot }
@@ -249,7 +260,7 @@ struct EndpointTables: Sendable {
 
     /// Takes over a slot that has no interface but is not empty: it is on its way out.
     mutating func adoptLeaving(_ slot: Int) {
-        if allocator.reserve(slot..<slot + 1) { leaving[slot] = Leaving(actual: nil) }
+        if allocator.reserve(slot..<slot + 1) { leaving[slot] = Leaving(held: nil) }
     }
 
     /// Gives up the endpoints that nobody asked for, and the policies that nobody assigned.
@@ -267,16 +278,17 @@ struct EndpointTables: Sendable {
 
     /// The kernel was seen to hold another record than we wrote. Its generation only ever grows, as connections may be
     /// stamped with any that was in force.
-    mutating func observe(_ slot: Int, _ seen: apus_endpoint) {
+    mutating func observe(_ slot: Int, _ seen: apus_endpoint, _ epoch: PolicyEpoch) {
         guard var record = records[slot], let believed = record.actual else {
             if records[slot] == nil { zeroStranger(slot) }
             return
         }
-        if seen.policies != believed.policies || seen.generation != believed.generation {
+        let now = seen[epoch.current]
+        if now.policies != believed.policies || now.generation != believed.generation {
             record.needsGeneration = true
         }
-        record.actual = seen
-        record.actual?.generation = max(seen.generation, believed.generation)
+        record.note(seen, epoch)
+        record.raiseGeneration(to: believed.generation)
         records[slot] = record
     }
 
@@ -284,6 +296,6 @@ struct EndpointTables: Sendable {
     private mutating func zeroStranger(_ slot: Int) {
         guard leaving[slot] == nil else { return }
         _ = allocator.reserve(slot..<slot + 1)
-        leaving[slot] = Leaving(actual: nil)
+        leaving[slot] = Leaving(held: nil)
     }
 }

@@ -135,6 +135,11 @@ package struct HashTable: Sendable {
         }
     }
 
+    /// Lets go of leaving entries that were never written, and that nothing is going to point to.
+    mutating func dropUnwritten(unless isHeld: (Bytes) -> Bool) {
+        for key in leaving.keys where isMissing(key) && !isHeld(key) { remove(key) }
+    }
+
     private mutating func change(_ key: Bytes, to value: Bytes?) {
         let actual = dirty[key].map(\.value) ?? entries[key]
         let isDrift = self.isDrift(key)

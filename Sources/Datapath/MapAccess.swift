@@ -46,6 +46,8 @@ package protocol MapWriter {
     mutating func delete(_ table: DatapathTable, _ keys: [Bytes]) -> BatchResult
     /// Stores consecutive elements of an array from index `first` on.
     mutating func store(_ table: DatapathTable, first: Int, _ elements: Bytes) -> MapError?
+    /// Waits until no packet is on its way that the programs have begun with before.
+    mutating func awaitPackets() -> MapError?
     /// Puts an automaton in the place of the one in force, and gives the names that are held their sets in it; nil: none.
     mutating func install(_ program: DomainProgram?) -> MapError?
     /// Has what was learned for one policy count for another one, too.

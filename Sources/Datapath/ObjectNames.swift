@@ -22,7 +22,8 @@ extension DatapathTables {
         case .sourceRanges: return "source range \(table.text(ofKey: key))"
         case .nonMasquerade: return "non-masquerade range \(table.text(ofKey: key))"
         case .uplinks: return "uplink \(table.text(ofKey: key))"
-        case .info, .interfaces, .slots, .backends, .names: return "\(table.rawValue) \(table.text(ofKey: key))"
+        case .info, .policyEpoch, .interfaces, .slots, .backends, .names:
+            return "\(table.rawValue) \(table.text(ofKey: key))"
         }
     }
 

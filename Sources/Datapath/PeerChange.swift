@@ -9,8 +9,8 @@ struct PeerChange {
     private(set) var lookedAt = 0
 
     /// - Parameters:
-    ///   - keys: what the kernel has taken over of `table` and the tables have not confirmed yet.
-    init(of keys: [Bytes], in table: HashTable, _ policies: PolicyTables) {
+    ///   - keys: what is about to change in `table`.
+    init(of keys: Set<Bytes>, in table: HashTable, _ policies: PolicyTables) {
         for key in keys {
             let (was, willBe) = (table.held(key), table[key])
             lookedAt += 1
@@ -30,7 +30,7 @@ struct PeerChange {
         classes?.remove(0)
     }
 
-    private static func flags(_ value: Bytes?) -> UInt32 { value?.load(apus_peer.self)?.flags ?? 0 }
+    private static func flags(_ value: Bytes?) -> UInt32 { value?.load(apus_peer_epoch.self)?.flags ?? 0 }
 }
 
 extension PolicyTables {

@@ -4,13 +4,14 @@ internal import DatapathABI
 /// What a peer is judged as while its class is not where it should be: a rule that denies the class, or one that allows
 /// only others, would be passed by. The policies that tell these classes apart are closed where that does not end.
 extension PolicyTables {
-    /// Whether the kernel lacks classes, or a part of a policy that is in force.
-    var isUnsettled: Bool { classes.hasDirty || prefixes.hasDirty || !torn.isEmpty }
+    /// Whether peers can't become what they should, or the kernel lacks a part of a policy that is in force.
+    var isUnsettled: Bool { hasUnstagedPeers || !torn.isEmpty }
 
     /// Policies by which packets are judged, as their first pages are there, although peers or ports are not all there.
     var torn: Set<UInt32> { lacking.filter { !isClosed($0) } }
 
-    /// Policies that judge some peer by another class than its own, as the kernel does not hold what is wanted.
+    /// Policies that would judge some peer by another class than its own with the next epoch, as the kernel does not take
+    /// what is wanted.
     var exposed: Set<UInt32> {
         let strays = strayClasses
         if strays.isEmpty { return [] }
@@ -21,14 +22,14 @@ extension PolicyTables {
 
     /// Classes that peers should have and have not, and those that they pass for instead.
     private var strayClasses: Set<UInt32> {
-        if !classes.hasDirty, !prefixes.hasDirty { return [] }
+        if !hasUnstagedPeers { return [] }
         let lengths = prefixes.lengths?.numbers ?? []
         var found: Set<UInt32> = []
-        for key in classes.dirtyKeys {
+        for key in classRecords.unstaged {
             found.formUnion(Self.classIDs([classes[key], classes.held(key)]))
             found.formUnion(classesCovering(Bytes(of: UInt32(128)) + key, lengths))
         }
-        for key in prefixes.dirtyKeys { found.formUnion(classesCovering(key, lengths)) }
+        for key in prefixRecords.unstaged { found.formUnion(classesCovering(key, lengths)) }
         return found
     }
 
@@ -60,7 +61,7 @@ extension DatapathTables {
     }
 
     /// Whether what is missing has been waited for long enough: policies that are in force without it are closed.
-    var isOutOfPatience: Bool { unsettledPasses >= fullPatience || heldPasses >= fullPatience }
+    var isOutOfPatience: Bool { unsettledPasses >= fullPatience }
 }
 
 extension IPAddress {

@@ -11,6 +11,9 @@ struct PolicyTables: Sendable {
     var ports = HashTable(.policyPorts)
     var classes = HashTable(pointers: .peerClasses)
     var prefixes = HashTable(pointers: .peerPrefixes)
+    /// What the kernel holds of both, in every epoch.
+    var classRecords = PeerRecords()
+    var prefixRecords = PeerRecords()
     static var portTables: [WritableKeyPath<PolicyTables, HashTable>] { [\.singlePorts, \.ports] }
     /// Whether policies with names came since their pattern sets were written down.
     var hasChangedDomains = false
@@ -48,7 +51,7 @@ struct PolicyTables: Sendable {
         case .removePeers(let policy, let classID): setPeers(policy.rawValue, classID.rawValue, RuleBits())
         case .setClass(let address, let peer):
             let flags = peer.isLocalNode ? UInt32(APUS_PEER_LOCAL_NODE.rawValue) : 0
-            classes.put(address.key, Bytes(of: apus_peer(class_id: peer.id.rawValue, flags: flags)))
+            classes.put(address.key, Bytes(of: apus_peer_epoch(class_id: peer.id.rawValue, flags: flags)))
         case .removeClass(let address): classes.remove(address.key)
         case .setPrefixClass(let prefix, let classID): prefixes.put(prefix.key, Bytes(of: classID.rawValue))
         case .removePrefixClass(let prefix): prefixes.remove(prefix.key)
@@ -216,6 +219,19 @@ struct PolicyTables: Sendable {
         // Classes that something leads to, in the kernel or as it is wanted.
         let inUse = [classes.targets, prefixes.targets]
         peers.expireLeaving(now: now, grace: grace, dropsUnwritten: true) { key in
+            let (policy, classID) = PolicyTables.owners(ofPeers: key)
+            return policiesInUse.contains(policy) && inUse.contains { $0?.contains(classID) ?? false }
+        }
+    }
+
+    /// Lets go of content that came and went before it was written.
+    mutating func dropUnwritten(policiesInUse: Set<UInt32>) {
+        pages.dropUnwritten { policiesInUse.contains(PolicyTables.policy(ofPage: $0)) }
+        for table in Self.portTables {
+            self[keyPath: table].dropUnwritten { policiesInUse.contains(PolicyTables.policy(ofPorts: $0)) }
+        }
+        let inUse = [classes.targets, prefixes.targets]
+        peers.dropUnwritten { key in
             let (policy, classID) = PolicyTables.owners(ofPeers: key)
             return policiesInUse.contains(policy) && inUse.contains { $0?.contains(classID) ?? false }
         }

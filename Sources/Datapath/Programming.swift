@@ -25,7 +25,10 @@ extension DatapathTables {
         report.problems = problems(pass.misses.map { ($0.table, $0.key, $0.error) })
         report.problems += exhausted + closed + domains.problems
         report.nextDeadline =
-            [names.nextDeadline, policies.nextDeadline, services.nextDeadline, endpoints.nextDeadline]
+            [
+                names.nextDeadline, policies.nextDeadline, services.nextDeadline, endpoints.nextDeadline,
+                epoch.settleDue,
+            ]
             .compactMap { $0 }.min()
         return report
     }
@@ -38,34 +41,90 @@ extension DatapathTables {
         services.expireLeaving(now: now, grace: grace, names: &names)
         uplinks.update(hasFrontends: services.isExposed)
         endpoints.retryWaiting(names: &names)
-        updateDomains()
-        repeat {
-            if steps.isEmpty { takeEndpoints() }
-            pass.forgetMisses()
-            writeContent(&pass)
-            after(.content, &pass)
-            writePointers(&pass)
-            after(.pointers, &pass)
-        } while mayGoOn(after: pass) && takeStep()
-        countHeldEndpoints()
+        takeEdits()
+        writeContent(&pass)
+        after(.content, &pass)
+        let lacking = stage(&pass, now: now)
+        after(.staging, &pass)
+        advance(lacking, &pass, now: now)
+        after(.epoch, &pass)
+        writePointers(lacking, &pass)
+        after(.pointers, &pass)
+        forgetHeldEndpoints()
         unsettledPasses = policies.isUnsettled ? unsettledPasses + 1 : 0
-        writeGenerations(&pass)
-        after(.generations, &pass)
         removePointers(&pass)
         after(.pointerRemoval, &pass)
         removeContent(&pass, now: now)
         after(.contentRemoval, &pass)
     }
 
-    /// Whether the next step of policy edits may start: the one before is in force, or has been given up on.
-    private mutating func mayGoOn<Writer>(after pass: ProgrammingPass<Writer>) -> Bool {
-        guard !steps.isEmpty, pass.missedPolicy || !endpoints.pendingSlots.isEmpty, heldPasses < fullPatience else {
-            heldPasses = 0
-            return true
-        }
-        heldPasses += 1
-        return false
+    // MARK: The epoch
+
+    /// What keeps endpoints from changing.
+    private struct Lacking {
+        /// Policies that the kernel does not have in full.
+        var incomplete: Set<UInt32> = []
+        /// Policies that would judge amiss.
+        var exposed: Set<UInt32> = []
+        /// Whether an endpoint is not what it is to be in the next epoch.
+        var holdsEndpoints = false
+        /// Whether nothing could be written for it, as packets may still read what there is.
+        var isBlocked = false
     }
+
+    /// Writes what peers are and what judges endpoints for the next epoch.
+    private mutating func stage<Writer>(_ pass: inout ProgrammingPass<Writer>, now: UInt64) -> Lacking {
+        if epoch.isMisplaced {
+            guard pass.store(.policyEpoch, 0, Bytes(of: UInt32(epoch.current))) else { return Lacking(isBlocked: true) }
+            epoch.isMisplaced = false
+        }
+        let isChanging = policies.classes.hasDirty || policies.prefixes.hasDirty || endpoints.isChanging
+        // Entries on their way out may take the room that is missing.
+        let isDue = epoch.settleDue.map { $0 <= now || policies.hasUnstagedPeers } ?? false
+        if isDue || isChanging && epoch.mustWait, !awaitPackets(&pass), isChanging { return Lacking(isBlocked: true) }
+        // A policy that is torn holds up the classes that it tells apart; a closed one does not.
+        if isOutOfPatience { close(policies.torn, &pass) }
+        let incomplete = policies.incomplete
+        stagePeers(incomplete.classes, &pass)
+        let exposed = policies.exposed
+        if isOutOfPatience { policies.exposedAndClosed.formUnion(exposed) }
+        close(policies.exposedAndClosed, &pass)
+        if isOutOfPatience, exposed.allSatisfy(policies.isClosed) { makeRoomForPeers(&pass) }
+        var lacking = Lacking(incomplete: incomplete.policies, exposed: exposed.union(policies.torn))
+        lacking.holdsEndpoints = !stageEndpoints(lacking.incomplete, lacking.exposed, &pass)
+        if isDue { noteSettled(now: now) }
+        return lacking
+    }
+
+    /// Whether all is the same in every epoch, once what was staged has come into force; else that is tried again.
+    private mutating func noteSettled(now: UInt64) {
+        if epoch.inUse.isEmpty, policies.hasEvenPeers, endpoints.isEven {
+            epoch.becomeSettled()
+        } else {
+            epoch.settle(by: now + grace)
+        }
+    }
+
+    /// Puts what was staged in force, all of it at once. Peers that the kernel does not take are not waited for without
+    /// end; by then the policies are closed that tell apart what they are from what they should be.
+    private mutating func advance<Writer>(
+        _ lacking: Lacking, _ pass: inout ProgrammingPass<Writer>, now: UInt64
+    ) {
+        if lacking.isBlocked { return }
+        if policies.hasStagedPeers || endpoints.isChanging {
+            guard !epoch.mustWait, !lacking.holdsEndpoints, !policies.hasUnstagedPeers || isBeyondExposure,
+                pass.store(.policyEpoch, 0, Bytes(of: UInt32(epoch.next)))
+            else { return }
+            epoch.advance(settleBy: now + grace)
+            policies.confirmStagedPeers()
+            endpoints.confirmStaged(epoch)
+        }
+        // What is closed stays so until peers are what they should be.
+        policies.exposedAndClosed.formIntersection(policies.exposed)
+    }
+
+    /// Whether peers that the kernel does not take have been waited for, and nothing judges by what they pass for.
+    private var isBeyondExposure: Bool { isOutOfPatience && policies.exposed.allSatisfy(policies.isClosed) }
 
     // MARK: Phases
 
@@ -126,68 +185,15 @@ extension DatapathTables {
         }
     }
 
-    private mutating func writePointers<Writer>(_ pass: inout ProgrammingPass<Writer>) {
+    private mutating func writePointers<Writer>(_ lacking: Lacking, _ pass: inout ProgrammingPass<Writer>) {
         let (ready, waiting) = services.services.pendingPuts.split { services.isReady(services.services[$0] ?? []) }
         for key in pass.put(services.services, ready) { services.confirm(key) }
         for key in waiting { pass.hold(.services, key) }
-        // A policy that is torn holds up the classes that it tells apart; a closed one does not.
-        if isOutOfPatience { close(policies.torn, &pass) }
-        let incomplete = policies.incomplete
-        writePeers(\.classes, incomplete.classes, &pass)
-        writePeers(\.prefixes, incomplete.classes, &pass)
-        let exposed = policies.exposed
-        // What is closed stays so while it is exposed.
-        policies.exposedAndClosed = isOutOfPatience ? exposed : exposed.intersection(policies.exposedAndClosed)
-        close(policies.exposedAndClosed, &pass)
-        writeEndpoints(incomplete.policies, exposed.union(policies.torn), &pass)
+        if !lacking.isBlocked { writeNewEndpoints(lacking.incomplete, lacking.exposed, &pass) }
         for key in pass.put(resolvers, resolvers.pendingPuts) { resolvers.confirm(key) }
         for key in pass.put(uplinks.table, uplinks.table.pendingPuts) { uplinks.table.confirm(key) }
         writeWays(\.addresses, &pass)
         writeWays(\.interfaces, &pass)
-    }
-
-    /// Writes what addresses and prefixes are. Removals are not left for later: they change verdicts too, so that
-    /// generations may change only after them.
-    private mutating func writePeers<Writer>(
-        _ table: WritableKeyPath<PolicyTables, HashTable>, _ incomplete: Set<UInt32>,
-        _ pass: inout ProgrammingPass<Writer>
-    ) {
-        let peers = policies[keyPath: table]
-        let (ready, waiting) = peers.pendingPuts.split { key in
-            !(peers[key]?.load(UInt32.self).map(incomplete.contains) ?? false)
-        }
-        let done = pass.put(peers, ready) + pass.delete(peers, peers.pendingDeletes)
-        for key in waiting { pass.hold(peers.table, key) }
-        if done.isEmpty { return }
-        let change = PeerChange(of: done, in: peers, policies)
-        for key in done { policies[keyPath: table].confirm(key) }
-        requireGenerations(for: change)
-    }
-
-    /// Writes endpoints whose policies are there. One that has waited too long is written all the same: the programs
-    /// drop the traffic of a pod whose policy is missing, but never once a policy is there that judges amiss.
-    private mutating func writeEndpoints<Writer>(
-        _ incomplete: Set<UInt32>, _ exposed: Set<UInt32>, _ pass: inout ProgrammingPass<Writer>
-    ) {
-        let open = exposed.filter { !policies.isClosed($0) }
-        let held = carryLearned(endpoints.pendingSlots, &pass)
-        for slot in held { pass.hold(.endpoints, Bytes(of: UInt32(slot))) }
-        for slot in endpoints.pendingSlots where !held.contains(slot) {
-            guard let next = endpoints.records[slot]?.next else { continue }
-            let assigned = [next.ingress_policy, next.egress_policy]
-            let isWaiting = heldEndpoints[slot] ?? 0 < fullPatience && assigned.contains(where: incomplete.contains)
-            if isWaiting || assigned.contains(where: open.contains) {
-                pass.hold(.endpoints, Bytes(of: UInt32(slot)))
-            } else if pass.store(.endpoints, slot, Bytes(of: next)) {
-                endpoints.confirm(slot)
-            }
-        }
-    }
-
-    /// Counts the passes that have held up endpoints.
-    private mutating func countHeldEndpoints() {
-        let held = endpoints.pendingSlots.map { ($0, (heldEndpoints[$0] ?? 0) + 1) }
-        heldEndpoints = Dictionary(uniqueKeysWithValues: held)
     }
 
     /// Writes what leads to endpoints that are there.
@@ -201,13 +207,6 @@ extension DatapathTables {
         }
         for key in pass.put(ways, ready) { endpoints[keyPath: table].confirm(key) }
         for key in waiting { pass.hold(ways.table, key) }
-    }
-
-    private mutating func writeGenerations<Writer>(_ pass: inout ProgrammingPass<Writer>) {
-        for slot in endpoints.pendingGenerations {
-            guard let next = endpoints.nextGeneration(of: slot) else { continue }
-            if pass.store(.endpoints, slot, Bytes(of: next)) { endpoints.confirmGeneration(slot) }
-        }
     }
 
     private mutating func removePointers<Writer>(_ pass: inout ProgrammingPass<Writer>) {
@@ -226,6 +225,7 @@ extension DatapathTables {
         services.expireLeaving(now: now, grace: grace, names: &names)
         for (slot, hidden) in endpoints.leftSlots
         where hidden.map({ pass.store(.endpoints, slot, Bytes(of: $0)) }) ?? true {
+            if let hidden { endpoints.note(slot, hidden, epoch) }
             endpoints.startLeaving(slot, until: now + grace)
         }
         for slot in endpoints.dueSlots(now: now)

@@ -2,10 +2,12 @@
 package enum ProgrammingPhase: String, Sendable, CaseIterable {
     /// Content that nothing points to yet.
     case content
-    /// Pointers to it.
+    /// What judges endpoints and what peers are, for the next epoch.
+    case staging
+    /// That epoch.
+    case epoch
+    /// Other pointers: of Services, and what leads to endpoints.
     case pointers
-    /// Generations of endpoints whose live connections must be judged again.
-    case generations
     /// Removal of pointers.
     case pointerRemoval = "removal of pointers"
     /// Removal of content that nothing has pointed to for the grace period.
@@ -47,23 +49,13 @@ struct ProgrammingPass<Writer: MapWriter> {
 
     init(writer: Writer) { self.writer = writer }
 
-    /// Starts the account of misses anew; what was missed is found again.
-    mutating func forgetMisses() { misses = [] }
-
-    /// Whether a policy or class is not where it should be.
-    var missedPolicy: Bool {
-        let tables: Set<DatapathTable> = [
-            .policyPages, .policyPeers, .policySinglePorts, .policyPorts, .peerClasses, .peerPrefixes,
-        ]
-        return misses.contains { tables.contains($0.table) }
-    }
-
     /// Writes entries and answers the keys that the kernel took.
     mutating func put(_ table: HashTable, _ keys: [Bytes]) -> [Bytes] {
-        let entries = keys.compactMap { key in table[key].map { TableEntry(key: key, value: $0) } }
-        return run(table.table, entries.map(\.key)) { writer, range in
-            writer.update(table.table, Array(entries[range]))
-        }
+        put(table.table, keys.compactMap { key in table[key].map { TableEntry(key: key, value: $0) } })
+    }
+
+    mutating func put(_ table: DatapathTable, _ entries: [TableEntry]) -> [Bytes] {
+        run(table, entries.map(\.key)) { writer, range in writer.update(table, Array(entries[range])) }
     }
 
     /// Deletes entries and answers the keys that the kernel let go.
@@ -112,6 +104,11 @@ struct ProgrammingPass<Writer: MapWriter> {
         }
         written += 1
         return true
+    }
+
+    /// Notes a write that failed.
+    mutating func miss(_ table: DatapathTable, _ key: Bytes, _ error: MapError) {
+        misses.append(Miss(table: table, key: key, error: error))
     }
 
     /// Notes a write that waits for another one.

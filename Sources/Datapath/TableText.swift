@@ -12,7 +12,7 @@ extension DatapathTable {
 
     private func readableKey(_ key: Bytes) -> String? {
         switch self {
-        case .info, .endpoints, .slots, .backends: key.load(UInt32.self).map { "\($0)" }
+        case .info, .endpoints, .slots, .backends, .policyEpoch: key.load(UInt32.self).map { "\($0)" }
         case .interfaces, .uplinks: key.load(UInt32.self).map { "interface \($0)" }
         case .endpointAddresses, .peerClasses: key.load(apus_address.self).map { "\($0.address)" }
         case .peerPrefixes, .dnsResolvers, .nonMasquerade: CIDR(key: key).map { "\($0)" }
@@ -32,7 +32,8 @@ extension DatapathTable {
         case .slots: value.load(UInt32.self).map { "backend \($0)" }
         case .endpoints: value.load(apus_endpoint.self).map(\.text)
         case .peerClasses: value.load(apus_peer.self).map(\.text)
-        case .peerPrefixes: value.load(UInt32.self).map { "class \(ClassID(rawValue: $0))" }
+        case .peerPrefixes: value.load(apus_prefix_peer.self).map(\.text)
+        case .policyEpoch: value.load(UInt32.self).map { "epoch \($0)" }
         case .policyPages: value.load(apus_policy_page.self).map(\.text)
         case .policyPeers, .policySinglePorts, .policyPorts: value.load(apus_policy_bits.self).map(\.text)
         case .services: value.load(apus_service.self).map(\.text)
@@ -137,10 +138,25 @@ extension apus_policy_page {
 }
 
 extension apus_peer {
+    fileprivate var text: String { byEpoch(PolicyEpoch.all.map { self[$0].text }) }
+}
+
+extension apus_peer_epoch {
     fileprivate var text: String {
+        if isAbsent { return "absent" }
         let isLocal = flags & UInt32(APUS_PEER_LOCAL_NODE.rawValue) != 0
         return "class \(ClassID(rawValue: class_id))\(isLocal ? " local-node" : "")"
     }
+}
+
+extension apus_prefix_peer {
+    fileprivate var text: String { byEpoch(PolicyEpoch.all.map { "class \(ClassID(rawValue: self[$0]))" }) }
+}
+
+/// What holds in each epoch, said once where it is the same in all.
+private func byEpoch(_ texts: [String]) -> String {
+    if Set(texts).count == 1 { return texts[0] }
+    return texts.enumerated().map { "epoch \($0.offset): \($0.element)" }.joined(separator: ", ")
 }
 
 extension apus_service {
@@ -179,6 +195,12 @@ extension apus_backend {
     }
 }
 
+extension apus_endpoint_epoch {
+    fileprivate var text: String {
+        "generation \(generation) ingress \(PolicyID(ingress_policy)) egress \(PolicyID(egress_policy))"
+    }
+}
+
 extension apus_endpoint {
     /// Whether nothing leads to it any more: it goes after the grace period.
     var isLeaving: Bool { flags & UInt32(APUS_ENDPOINT_LEAVING.rawValue) != 0 }
@@ -186,8 +208,7 @@ extension apus_endpoint {
     fileprivate var text: String {
         guard ifindex != 0 else { return "free" }
         var parts = [addressList.map { "\($0)" }.joined(separator: ",")]
-        parts += ["interface \(ifindex)", "identity \(identity)", "generation \(generation)"]
-        parts += ["ingress \(PolicyID(ingress_policy))", "egress \(PolicyID(egress_policy))"]
+        parts += ["interface \(ifindex)", "identity \(identity)", byEpoch(PolicyEpoch.all.map { self[$0].text })]
         if flags & UInt32(APUS_ENDPOINT_CHECK_MAC.rawValue) != 0 { parts.append("mac \(MACAddress(octets: mac))") }
         parts.append("host-mac \(MACAddress(octets: host_mac))")
         if flags & UInt32(APUS_ENDPOINT_REDIRECT.rawValue) != 0 { parts.append("redirect") }

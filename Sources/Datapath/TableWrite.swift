@@ -38,6 +38,8 @@ package struct PlanRecorder: MapWriter {
         return nil
     }
 
+    package mutating func awaitPackets() -> MapError? { nil }
+
     package mutating func install(_ program: DomainProgram?) -> MapError? { nil }
 
     package mutating func copyLearned(from old: UInt32, to new: UInt32) -> MapError? { nil }

@@ -85,3 +85,41 @@ struct Event {
 
     subscript<Value>(dynamicMember field: KeyPath<apus_event, Value>) -> Value { record[keyPath: field] }
 }
+
+extension apus_endpoint {
+    // The same in every epoch.
+
+    /// What its live connections were judged under.
+    var generation: UInt32 {
+        get { epochs.0.generation }
+        set { setEpochs { $0.generation = newValue } }
+    }
+
+    /// The policy for what enters.
+    var ingress_policy: UInt32 {
+        get { epochs.0.ingress_policy }
+        set { setEpochs { $0.ingress_policy = newValue } }
+    }
+
+    /// The policy for what leaves.
+    var egress_policy: UInt32 {
+        get { epochs.0.egress_policy }
+        set { setEpochs { $0.egress_policy = newValue } }
+    }
+
+    private mutating func setEpochs(_ change: (inout apus_endpoint_epoch) -> Void) {
+        var epoch = epochs.0
+        change(&epoch)
+        epochs = (epoch, epoch, epoch, epoch)
+    }
+}
+
+extension apus_peer {
+    /// The same in every epoch.
+    init(_ epoch: apus_peer_epoch) { self.init(epochs: (epoch, epoch, epoch, epoch)) }
+}
+
+extension apus_prefix_peer {
+    /// The same in every epoch.
+    init(_ classID: UInt32) { self.init(classes: (classID, classID, classID, classID)) }
+}

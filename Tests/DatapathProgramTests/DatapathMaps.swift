@@ -9,6 +9,7 @@ final class DatapathMaps {
     let endpointAddresses: BPFMap
     let peerClasses: BPFMap
     let peerPrefixes: BPFMap
+    let policyEpoch: BPFMap
     let policyPages: BPFMap
     let policyPeers: BPFMap
     let policySinglePorts: BPFMap
@@ -51,6 +52,7 @@ final class DatapathMaps {
         endpointAddresses = try object.map("endpoint_addresses")
         peerClasses = try object.map("peer_classes")
         peerPrefixes = try object.map("peer_prefixes")
+        policyEpoch = try object.map("policy_epoch")
         policyPages = try object.map("policy_pages")
         policyPeers = try object.map("policy_peers")
         policySinglePorts = try object.map("policy_single_ports")

@@ -104,11 +104,13 @@ extension DatapathFixture {
     /// Puts an address into a class of peers.
     func setClass(_ id: UInt32, of address: IPAddress, isLocalNode: Bool = false) throws {
         let flags = isLocalNode ? APUS_PEER_LOCAL_NODE.rawValue : 0
-        try maps.peerClasses.update(apus_address(address), apus_peer(class_id: id, flags: flags))
+        try maps.peerClasses.update(apus_address(address), apus_peer(apus_peer_epoch(class_id: id, flags: flags)))
     }
 
     /// Puts a prefix into a class of peers.
-    func setClass(_ id: UInt32, of prefix: CIDR) throws { try maps.peerPrefixes.update(apus_prefix_key(prefix), id) }
+    func setClass(_ id: UInt32, of prefix: CIDR) throws {
+        try maps.peerPrefixes.update(apus_prefix_key(prefix), apus_prefix_peer(id))
+    }
 }
 
 extension apus_prefix_key {

@@ -10,6 +10,7 @@ internal import LinuxKernel
 /// to the tables in the order in which the fixture got them.
 struct FixtureWriter: MapWriter {
     private let datapath: DatapathFixture
+    private static let barrier = try? ProgramBarrier()
 
     init(_ datapath: DatapathFixture) { self.datapath = datapath }
 
@@ -33,6 +34,12 @@ struct FixtureWriter: MapWriter {
     }
 
     func store(_ table: DatapathTable, first: Int, _ elements: Bytes) -> MapError? {
+        if table == .policyEpoch {
+            return onMap(table, 1) { map in
+                let result = map.update(packedKeys: [UInt32(0)].span.bytes, packedValues: elements.span.bytes)
+                return BatchResult(done: result.written, error: result.failure.map(Self.error))
+            }.error
+        }
         guard table == .endpoints else { return nil }
         for offset in 0..<elements.count / table.valueSize {
             let start = offset * table.valueSize
@@ -41,13 +48,20 @@ struct FixtureWriter: MapWriter {
             }
             do {
                 try datapath.setEndpoint(of: datapath.pods[first + offset - 1]) {
-                    $0.ingress_policy = element.ingress_policy
-                    $0.egress_policy = element.egress_policy
-                    $0.generation = element.generation
+                    $0.epochs = element.epochs
+                    $0.coming_policy = element.coming_policy
                 }
             } catch { return MapError(code: 5, description: "\(error)") }
         }
         return nil
+    }
+
+    func awaitPackets() -> MapError? {
+        guard let barrier = Self.barrier else { return MapError(code: 5, description: "no barrier") }
+        do throws(BPFError) {
+            try barrier.wait()
+            return nil
+        } catch { return Self.error(error) }
     }
 
     func install(_ program: DomainProgram?) -> MapError? { nil }
@@ -59,6 +73,7 @@ struct FixtureWriter: MapWriter {
         switch table {
         case .peerClasses: body(datapath.maps.peerClasses)
         case .peerPrefixes: body(datapath.maps.peerPrefixes)
+        case .policyEpoch: body(datapath.maps.policyEpoch)
         case .policyPages: body(datapath.maps.policyPages)
         case .policyPeers: body(datapath.maps.policyPeers)
         case .policySinglePorts: body(datapath.maps.policySinglePorts)

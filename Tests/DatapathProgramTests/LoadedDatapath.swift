@@ -89,6 +89,7 @@ final class LoadedDatapath: @unchecked Sendable {
         try maps.endpointAddresses.clear(apus_address.self)
         try maps.peerClasses.clear(apus_address.self)
         try maps.peerPrefixes.clear(apus_prefix_key.self)
+        try maps.policyEpoch.zero(UInt32(0))
         try maps.policyPages.clear(apus_policy_page_key.self)
         try maps.policyPeers.clear(apus_policy_peers_key.self)
         try maps.policySinglePorts.clear(apus_policy_ports_key.self)

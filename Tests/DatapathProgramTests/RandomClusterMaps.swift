@@ -76,6 +76,12 @@ struct ShippedMaps: RandomClusterMaps {
 
     init(_ datapath: DatapathFixture) { writer = ShippedMapWriter(datapath) }
 
+    /// Called after every single write.
+    var afterWrite: (() -> Void)? {
+        get { writer.afterWrite }
+        set { writer.afterWrite = newValue }
+    }
+
     func origin(_ policy: UInt32, _ rule: UInt32) -> RuleOrigin? {
         guard let rules = policies[PolicyID(rawValue: policy)]?.rules, rule < rules.count else { return nil }
         return rules[Int(rule)].origin
@@ -87,7 +93,7 @@ struct ShippedMaps: RandomClusterMaps {
         for case .setPolicy(let policy) in edits { policies[policy.id] = policy }
         tables.apply(edits.map(DatapathEdit.policy) + endpointEdits(wanted).map(DatapathEdit.endpoint))
         // What a change leaves behind goes with a later one.
-        now += DatapathTables.defaultGrace / 2
+        now += DatapathTables.defaultGrace / 5
         let report = tables.program(into: &writer, now: now)
         if let problem = report.problems.first { throw problem }
         return specs.compactMapValues { spec in
@@ -121,6 +127,7 @@ private struct ShippedMapWriter: MapWriter {
     private var maps: FixtureWriter
     /// The slots that addresses lead to.
     private(set) var slots: [IPAddress: UInt32] = [:]
+    var afterWrite: (() -> Void)?
 
     init(_ datapath: DatapathFixture) {
         self.datapath = datapath
@@ -128,7 +135,12 @@ private struct ShippedMapWriter: MapWriter {
     }
 
     mutating func update(_ table: DatapathTable, _ entries: [TableEntry]) -> BatchResult {
-        guard table == .endpointAddresses else { return maps.update(table, entries) }
+        guard table == .endpointAddresses else {
+            if afterWrite == nil { return maps.update(table, entries) }
+            return each(entries) { writer, entry in
+                if let error = writer.maps.update(table, [entry]).error { throw error }
+            }
+        }
         return each(entries) { writer, entry in
             guard let address = IPAddress(bytes: entry.key) else { return }
             let slot = entry.value.withUnsafeBytes { $0.loadUnaligned(as: UInt32.self) }
@@ -138,7 +150,9 @@ private struct ShippedMapWriter: MapWriter {
     }
 
     mutating func delete(_ table: DatapathTable, _ keys: [Bytes]) -> BatchResult {
-        guard table == .endpointAddresses else { return maps.delete(table, keys) }
+        guard table == .endpointAddresses else {
+            return each(keys) { writer, key in if let error = writer.maps.delete(table, [key]).error { throw error } }
+        }
         return each(keys) { writer, key in
             guard let address = IPAddress(bytes: key) else { return }
             try writer.datapath.maps.endpointAddresses.delete(apus_address(address))
@@ -147,7 +161,11 @@ private struct ShippedMapWriter: MapWriter {
     }
 
     mutating func store(_ table: DatapathTable, first: Int, _ elements: Bytes) -> MapError? {
-        guard table == .endpoints else { return maps.store(table, first: first, elements) }
+        guard table == .endpoints else {
+            return each([first]) { writer, first in
+                if let error = writer.maps.store(table, first: first, elements) { throw error }
+            }.error
+        }
         let size = table.valueSize
         let result = each(Array(0..<elements.count / size)) { writer, offset in
             var endpoint = elements.withUnsafeBytes {
@@ -158,6 +176,8 @@ private struct ShippedMapWriter: MapWriter {
         }
         return result.error
     }
+
+    mutating func awaitPackets() -> MapError? { maps.awaitPackets() }
 
     mutating func install(_ program: DomainProgram?) -> MapError? { nil }
 
@@ -170,6 +190,7 @@ private struct ShippedMapWriter: MapWriter {
             do { try write(&self, item) } catch {
                 return BatchResult(done: index, error: MapError(code: 5, description: "\(error)"))
             }
+            afterWrite?()
         }
         return BatchResult(done: items.count)
     }

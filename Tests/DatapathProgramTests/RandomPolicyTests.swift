@@ -8,7 +8,7 @@ internal import TestSupport
 internal import Testing
 
 /// A random cluster: its policies in the kernel's maps and in the oracle, and its pods of this node as endpoints.
-private final class RandomCluster {
+final class RandomCluster {
     let datapath: DatapathFixture
     private var generator: ClusterGenerator
     private var compiler = PolicyCompiler(node: ClusterGenerator.node)
@@ -16,6 +16,7 @@ private final class RandomCluster {
     private var tables: any RandomClusterMaps
     private var pods: [PodKey: Pod] = [:]
     private var sourcePort: Port = 1023
+    private var watched = WatchedChange()
 
     /// Openings that a policy of several pages judged, and those that a rule beyond its first page decided.
     private(set) var judgedByPages = 0
@@ -45,6 +46,50 @@ private final class RandomCluster {
         pods = try tables.apply(compiler.apply(inputs), oracle.endpoints)
     }
 
+    /// Makes some changes, and judges openings after every single write. What the policies before and after agree about
+    /// must never be judged otherwise, as a new connection or, where it is allowed, as a live one.
+    func change(_ count: Int, watching openings: [PolicyOpening]) throws -> WatchedChange {
+        guard var shipped = tables as? ShippedMaps else { return WatchedChange() }
+        let former = oracle
+        let inputs = (0..<count).map { _ in generator.change() }
+        for input in inputs { oracle.apply(input) }
+        oracle.indexAddresses()
+        watched = WatchedChange()
+        for opening in openings {
+            let (before, after) = (former.outcome(of: opening), oracle.outcome(of: opening))
+            guard let before, before == after else { continue }
+            watched.steady.append((opening, before.isAllowed))
+            if before.isAllowed, try !send(opening) { watched.faults.append("\(opening) is not live") }
+        }
+        shipped.afterWrite = { [unowned self] in judgeWatched(inputs) }
+        defer {
+            shipped.afterWrite = nil
+            tables = shipped
+        }
+        pods = try shipped.apply(compiler.apply(inputs), oracle.endpoints)
+        return watched
+    }
+
+    private func judgeWatched(_ inputs: [PolicyInput]) {
+        watched.writes += 1
+        for (opening, isAllowed) in watched.steady {
+            do {
+                let passes = try send(PolicyOpening(renewing: opening, from: nextPort()))
+                let lives = try !isAllowed || send(opening)
+                watched.judged += 1
+                if passes == isAllowed, lives { continue }
+                watched.faults.append(
+                    "\(opening): allowed: \(isAllowed), passes: \(passes), lives: \(lives) after write \(watched.writes) of \(inputs)"
+                )
+            } catch { watched.faults.append("\(error)") }
+        }
+    }
+
+    private func nextPort() -> Port {
+        sourcePort = sourcePort == .max ? 1024 : sourcePort + 1
+        return sourcePort
+    }
+
     /// The pod of this node that has an address.
     private func local(_ address: IPAddress) -> Pod? {
         pods.values.first { $0.addresses.contains(address) }
@@ -52,7 +97,7 @@ private final class RandomCluster {
 }
 
 /// The opening of a connection.
-private struct Opening {
+struct PolicyOpening {
     let source: SocketAddress
     let destination: SocketAddress
     let ipProtocol: IPProtocol
@@ -70,22 +115,21 @@ private struct Opening {
 
 extension RandomCluster {
     /// A random opening, from a port that no other one had.
-    func opening() -> Opening? {
+    func opening() -> PolicyOpening? {
         guard let query = generator.query(), let pod = pods[query.endpoint] else { return nil }
         guard let own = pod.addresses.first(where: { $0.isIPv4 == query.peer.isIPv4 }) else { return nil }
-        sourcePort = sourcePort == .max ? 1024 : sourcePort + 1
         var ipProtocol = query.ipProtocol
         if !ipProtocol.hasPorts { ipProtocol = own.isIPv4 ? .icmp : .icmpv6 }
         let ends = query.direction == .egress ? (own, query.peer) : (query.peer, own)
-        return Opening(
-            source: SocketAddress(ends.0, sourcePort), destination: SocketAddress(ends.1, query.port),
+        return PolicyOpening(
+            source: SocketAddress(ends.0, nextPort()), destination: SocketAddress(ends.1, query.port),
             ipProtocol: ipProtocol)
     }
 
     /// Where the kernel and the oracle differ about an opening; nil when they agree, or when no pod is concerned.
     ///
     /// - Parameter isNew: Whether the data path knows no connection of it, so that an event tells what decided.
-    func difference(_ opening: Opening, isNew: Bool) throws -> String? {
+    func difference(_ opening: PolicyOpening, isNew: Bool) throws -> String? {
         let (source, destination) = (opening.source.address, opening.destination.address)
         guard local(source) != nil || local(destination) != nil else { return nil }
         let explanations = oracle.explain(
@@ -119,7 +163,8 @@ extension RandomCluster {
     }
 
     /// Of both ends the sender's egress is the one that would have denied.
-    private func auditDifference(_ opening: Opening, _ events: [Event], _ explanations: [Explanation]) -> String? {
+    private func auditDifference(_ opening: PolicyOpening, _ events: [Event], _ explanations: [Explanation]) -> String?
+    {
         let expected = explanations.lazy.compactMap(\.audited).first
         let isSame =
             switch expected {
@@ -140,7 +185,7 @@ extension RandomCluster {
     }
 
     /// The packet's whole way: from the pod, and through the stack to the pod that it is for.
-    private func send(_ opening: Opening) throws -> Bool {
+    private func send(_ opening: PolicyOpening) throws -> Bool {
         var verdict = Verdict.next
         var receiver = local(opening.destination.address)
         var frame = opening.packet(.ethernet(from: MACAddress(bits: 2), to: MACAddress(bits: 4))).bytes

@@ -27,7 +27,7 @@ struct DomainTablesTests {
     }
 
     private func egress(_ rig: Rig) -> UInt32 {
-        rig.kernel.load(apus_endpoint.self, .endpoints, 1)?.egress_policy ?? 0
+        rig.kernel.endpoint(1)?.egress_policy ?? 0
     }
 
     @Test("The sets of an automaton have rules before it is in force, and names of their patterns")

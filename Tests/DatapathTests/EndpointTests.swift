@@ -9,7 +9,7 @@ import Testing
     private func identity(_ rig: Rig, _ number: Int) -> UInt32? {
         let key = IPAddress(v4: 0x0a01_0000 + UInt32(number)).key
         let slot = rig.kernel.hashes[.endpointAddresses]?[key]?.load(UInt32.self)
-        return slot.flatMap { rig.kernel.load(apus_endpoint.self, .endpoints, Int($0))?.identity }
+        return slot.flatMap { rig.kernel.endpoint(Int($0))?.identity }
     }
 
     @Test("A pod that takes over an address has another identity, even in a freed slot")
@@ -24,7 +24,7 @@ import Testing
         #expect(rig.kernel.elements(of: .endpoints).isZero)
         rig.tables.apply([.endpoint(.upsert(endpoint(2, address: 1)))])
         rig.program()
-        #expect(rig.kernel.load(apus_endpoint.self, .endpoints, 1)?.ifindex == 102)
+        #expect(rig.kernel.endpoint(1)?.ifindex == 102)
         #expect(first == 1 && identity(rig, 1) == 2)
     }
 
@@ -37,7 +37,7 @@ import Testing
         rig.program()
         #expect(identity(rig, 1) == 2)
         _ = rig.settle()
-        #expect(rig.kernel.load(apus_endpoint.self, .endpoints, 1)?.ifindex == 0)
+        #expect(rig.kernel.endpoint(1)?.ifindex == 0)
     }
 
     @Test("An identity is never given twice, also after a restart without endpoints")
@@ -100,7 +100,7 @@ import Testing
             PolicyWorld.pod(1, labels: ["color": "red"]), PolicyWorld.policy(1, to: "red", from: "green", port: 80),
         ])
         rig.kernel.afterWrite = { kernel in
-            guard let endpoint = kernel.load(apus_endpoint.self, .endpoints, 1), endpoint.ifindex != 0 else { return }
+            guard let endpoint = kernel.endpoint(1), endpoint.ifindex != 0 else { return }
             #expect(endpoint.ingress_policy != 0)
         }
         rig.tables.apply([.endpoint(.upsert(endpoint(1)))] + edits)

@@ -1,4 +1,5 @@
 @testable import Datapath
+import DatapathABI
 
 /// Maps in memory: takes writes one by one, fails some of them, and shows every state in between.
 final class FakeKernel: MapWriter, MapReader {
@@ -10,6 +11,11 @@ final class FakeKernel: MapWriter, MapReader {
     var fails: (DatapathTable) -> Bool = { _ in false }
     /// Sees the maps after each single write.
     var afterWrite: (FakeKernel) -> Void = { _ in }
+    /// Called when packets were waited for.
+    var afterWait: () -> Void = {}
+    var failsToWait = false
+    /// Whether a full map takes no other value of what it holds, as prefix maps of kernels before 6.13.
+    var refusesReplacement = false
     private(set) var writes = 0
     /// Decides whether the next change of what names lead to fails.
     var failsNames: () -> Bool = { false }
@@ -24,7 +30,9 @@ final class FakeKernel: MapWriter, MapReader {
         for (index, entry) in entries.enumerated() {
             precondition(entry.key.count == table.keySize && entry.value.count == table.valueSize)
             if fails(table) { return BatchResult(done: index, error: Self.refused) }
-            if let limit = limits[table], hashes[table]?[entry.key] == nil, hashes[table]?.count ?? 0 >= limit {
+            if let limit = limits[table], refusesReplacement || hashes[table]?[entry.key] == nil,
+                hashes[table]?.count ?? 0 >= limit
+            {
                 return BatchResult(done: index, error: Self.full)
             }
             hashes[table, default: [:]][entry.key] = entry.value
@@ -56,6 +64,12 @@ final class FakeKernel: MapWriter, MapReader {
         return nil
     }
 
+    func awaitPackets() -> MapError? {
+        if failsToWait || fails(.policyEpoch) { return Self.refused }
+        afterWait()
+        return nil
+    }
+
     func install(_ program: DomainProgram?) -> MapError? {
         if failsNames() { return Self.refused }
         installed = program
@@ -78,6 +92,26 @@ final class FakeKernel: MapWriter, MapReader {
     }
 
     func elements(of table: DatapathTable) -> Bytes { arrays[table] ?? [] }
+
+    /// Which of the values counts that pointers to policies have.
+    var epoch: Int { Int(load(UInt32.self, .policyEpoch, 0) ?? 0) % PolicyEpoch.count }
+
+    /// What is in force of an endpoint, as if it were so in every epoch.
+    func endpoint(_ slot: Int) -> apus_endpoint? {
+        guard var endpoint = load(apus_endpoint.self, .endpoints, slot) else { return nil }
+        endpoint.setEpochs(endpoint[epoch])
+        return endpoint
+    }
+
+    /// What is in force of an address or prefix; nil: as if there were no entry.
+    func peer(_ table: DatapathTable, _ key: Bytes) -> Bytes? {
+        hashes[table]?[key].flatMap { PeerRecords.value($0, in: epoch) }
+    }
+
+    /// What is in force of all of them.
+    func peers(_ table: DatapathTable) -> [Bytes: Bytes] {
+        (hashes[table] ?? [:]).compactMapValues { PeerRecords.value($0, in: epoch) }
+    }
 
     /// An element of an array as a value.
     func load<Value: BitwiseCopyable>(_ type: Value.Type, _ table: DatapathTable, _ index: Int) -> Value? {

@@ -6,7 +6,7 @@ import Testing
 
 @Suite struct GenerationTests {
     private func generation(_ rig: Rig, _ slot: Int) -> UInt32? {
-        rig.kernel.load(apus_endpoint.self, .endpoints, slot)?.generation
+        rig.kernel.endpoint(slot)?.generation
     }
 
     private func isolated() -> (Rig, PolicyWorld) {
@@ -21,17 +21,18 @@ import Testing
         return (rig, world)
     }
 
-    @Test("A policy change writes the policies first and the generation in a second update")
+    @Test("A policy change writes policies and generation for the next epoch, and then puts that in force")
     func policyChange() {
         var (rig, world) = isolated()
-        let before = rig.kernel.load(apus_endpoint.self, .endpoints, 1)
+        let before = rig.kernel.endpoint(1)
         #expect(before?.ingress_policy != 0 && generation(rig, 1) == 1)
         rig.tables.apply(world.apply([PolicyWorld.policy(1, to: "red", from: "blue", port: 81)]))
         let plan = rig.tables.plan(now: 2)
-        let updates = plan.filter { $0.write.table == .endpoints }
-        #expect(updates.map(\.phase) == [.pointers, .generations])
+        let updates = plan.filter { [.endpoints, .policyEpoch].contains($0.write.table) }
+        #expect(updates.map(\.write.table) == [.endpoints, .policyEpoch])
+        #expect(updates.map(\.phase) == [.staging, .epoch])
         rig.program()
-        let after = rig.kernel.load(apus_endpoint.self, .endpoints, 1)
+        let after = rig.kernel.endpoint(1)
         #expect(after?.ingress_policy != before?.ingress_policy && after?.generation == 2)
         #expect(generation(rig, 2) == 1, "an endpoint without policies is not judged again")
     }
@@ -49,13 +50,13 @@ import Testing
             rig.tables.apply(edits + [.endpoint(.upsert(endpoint(1)))])
             for _ in 0..<rig.tables.fullPatience {
                 #expect(!rig.program().isComplete)
-                #expect(rig.kernel.load(apus_endpoint.self, .endpoints, 1)?.ifindex ?? 0 == 0, "\(table)")
+                #expect(rig.kernel.endpoint(1)?.ifindex ?? 0 == 0, "\(table)")
             }
             let problems = rig.program().problems.map(\.description)
             #expect(problems.contains { $0.hasPrefix("policy NetworkPolicy/shop/n1/") }, "\(table): \(problems)")
             let closed = problems.filter { $0.hasPrefix("endpoint shop/p1: closed: its ingress is dropped") }
             #expect(closed.count == 1 && problems.count { $0.contains("closed") } == 1, "\(table): \(problems)")
-            let written = rig.kernel.load(apus_endpoint.self, .endpoints, 1)
+            let written = rig.kernel.endpoint(1)
             let policy = try #require(written?.ingress_policy)
             #expect(policy != 0 && written?.ifindex == 101, "\(table)")
             #expect(rig.kernel.hashes[.policyPages]?.isEmpty ?? true, "\(table)")
@@ -72,11 +73,14 @@ import Testing
         rig.program()
         #expect(generation(rig, 1) == 2)
         rig.tables.apply(world.apply([PolicyWorld.pod(3, labels: ["color": "grey"], isLocal: false)]))
-        let plan = rig.tables.plan(now: 3).filter { [.peerClasses, .endpoints].contains($0.write.table) }
-        #expect(plan.map(\.write.table) == [.peerClasses, .endpoints])
+        let plan = rig.tables.plan(now: 3).filter { [.peerClasses, .endpoints, .policyEpoch].contains($0.write.table) }
+        #expect(plan.map(\.write.table) == [.peerClasses, .endpoints, .policyEpoch])
         rig.program()
         #expect(generation(rig, 1) == 3 && generation(rig, 2) == 1)
-        #expect(rig.kernel.hashes[.peerClasses]?[IPAddress(v4: 0x0a01_0003).key] == nil)
+        let key = IPAddress(v4: 0x0a01_0003).key
+        #expect(rig.kernel.peer(.peerClasses, key) == nil && rig.kernel.hashes[.peerClasses]?[key] != nil)
+        #expect(rig.settle().isComplete)
+        #expect(rig.kernel.hashes[.peerClasses]?[key] == nil, "it goes when no packet may read it")
     }
 
     @Test("A class that can't be written changes no generation until it is")
@@ -94,16 +98,16 @@ import Testing
     @Test("A policy that does not fit leaves the endpoint's old one in force and harms no Service")
     func fullMap() {
         var (rig, world) = isolated()
-        let before = rig.kernel.load(apus_endpoint.self, .endpoints, 1)?.ingress_policy
+        let before = rig.kernel.endpoint(1)?.ingress_policy
         rig.kernel.limits[.policyPages] = rig.kernel.hashes[.policyPages]?.count
         rig.tables.apply(world.apply([PolicyWorld.policy(1, to: "red", from: "blue", port: 81)]) + [service(1, [1])])
         let report = rig.program()
-        #expect(rig.kernel.load(apus_endpoint.self, .endpoints, 1)?.ingress_policy == before)
+        #expect(rig.kernel.endpoint(1)?.ingress_policy == before)
         #expect(rig.kernel.hashes[.services]?.count == 1)
         #expect(report.problems.map(\.description).contains { $0.hasPrefix("policy NetworkPolicy/shop/n1/ingress/0") })
         rig.kernel.limits = [:]
         #expect(rig.program().isComplete)
-        #expect(rig.kernel.load(apus_endpoint.self, .endpoints, 1)?.ingress_policy != before)
+        #expect(rig.kernel.endpoint(1)?.ingress_policy != before)
     }
     @Test("A policy that does not fit takes no room from those that do, and none when it is gone")
     func roomForOthers() throws {
@@ -125,10 +129,10 @@ import Testing
                 ]) + [.endpoint(.upsert(endpoint(2)))])
             for _ in 0..<6 { rig.program() }
             #expect(rig.tables.isProgrammed(pod(2)), "\(table)")
-            let blue = try #require(rig.kernel.load(apus_endpoint.self, .endpoints, 2)?.ingress_policy)
+            let blue = try #require(rig.kernel.endpoint(2)?.ingress_policy)
             #expect(blue != 0 && !rig.tables.policies.absent.contains(blue), "\(table)")
             let peer = IPAddress(v4: 0x0a01_0000 + 11).key  // of both policies
-            #expect(rig.kernel.hashes[.peerClasses]?[peer] == rig.tables.policies.classes[peer], "\(table)")
+            #expect(rig.kernel.peer(.peerClasses, peer) == rig.tables.policies.classes[peer], "\(table)")
             let closed = rig.program().problems.filter { if case .closed = $0.reason { true } else { false } }
             #expect(closed.map(\.object) == ["endpoint shop/p1"], "\(table)")
 

@@ -30,12 +30,12 @@ import Testing
     }
 
     private func ingress(_ rig: Rig, of slot: Int = 1) -> UInt32? {
-        rig.kernel.load(apus_endpoint.self, .endpoints, slot)?.ingress_policy
+        rig.kernel.endpoint(slot)?.ingress_policy
     }
 
     private func peerClass(_ rig: Rig, _ number: Int) -> UInt32? {
         let key = IPAddress(v4: 0x0a01_0000 + UInt32(number)).key
-        return rig.kernel.hashes[.peerClasses]?[key]?.load(UInt32.self)
+        return rig.kernel.peer(.peerClasses, key)?.load(UInt32.self)
     }
 
     @Test func `a pod keeps its policy and its peers their class, until the view is full`() throws {

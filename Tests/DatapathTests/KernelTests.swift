@@ -48,6 +48,8 @@ import Testing
         #expect(!kernel.isBeside && node.pins.names(in: node.pins.nextMaps).isEmpty)
         #expect(try BPFMap.open(pinned: node.pins.map("slots")).shape.maxEntries == 512)
         #expect(try kernel.verify(tables).isEmpty)
+        // A moment later nothing tells any more how it came about.
+        #expect(kernel.program(&tables, now: 1 << 41).isComplete)
         #expect(try node.contents().filter { $0.key.isIdentifying } == before.filter { $0.key.isIdentifying })
         #expect(try node.connectionCount() == 100)
         #expect(try node.mapIDs()["connections"] != ids["connections"])

@@ -27,7 +27,7 @@ private final class GroundWatch {
             policy != 0 && kernel.hashes[.policyPages]?[PolicyTables.headKey(policy)] == nil
         }
         for slot in slots {
-            guard let endpoint = kernel.load(apus_endpoint.self, .endpoints, slot) else { continue }
+            guard let endpoint = kernel.endpoint(slot) else { continue }
             let stamp = [endpoint.identity, endpoint.generation]
             if stamps.updateValue(stamp, forKey: slot) != stamp { seen[slot] = [:] }
             let policies = [endpoint.ingress_policy, endpoint.egress_policy]
@@ -45,16 +45,18 @@ private final class GroundWatch {
     }
 
     /// As the programs find it: an address, else the longest prefix.
-    private static func peer(_ address: IPAddress, _ kernel: FakeKernel) -> apus_peer {
-        if let value = kernel.hashes[.peerClasses]?[address.key] { return value.load(apus_peer.self) ?? apus_peer() }
+    private static func peer(_ address: IPAddress, _ kernel: FakeKernel) -> apus_peer_epoch {
+        if let value = kernel.peer(.peerClasses, address.key) {
+            return value.load(apus_peer_epoch.self) ?? apus_peer_epoch()
+        }
         let lengths = Set((kernel.hashes[.peerPrefixes] ?? [:]).keys.compactMap { $0.load(UInt32.self) })
         for length in lengths.sorted(by: >) {
             let key = Bytes(of: length) + address.masked(to: Int(length)).bytes
-            if let value = kernel.hashes[.peerPrefixes]?[key] {
-                return apus_peer(class_id: value.load(UInt32.self) ?? 0, flags: 0)
+            if let value = kernel.peer(.peerPrefixes, key) {
+                return apus_peer_epoch(class_id: value.load(UInt32.self) ?? 0, flags: 0)
             }
         }
-        return apus_peer()
+        return apus_peer_epoch()
     }
 }
 
@@ -190,10 +192,10 @@ struct PeerChangeTests {
         var rig = Rig()
         rig.tables.apply(world.apply(start) + [.endpoint(.upsert(endpoint(1)))])
         _ = rig.settle()
-        let before = rig.kernel.load(apus_endpoint.self, .endpoints, 1)?.generation
+        let before = rig.kernel.endpoint(1)?.generation
         rig.tables.apply(world.apply(inputs))
         _ = rig.settle()
-        return rig.kernel.load(apus_endpoint.self, .endpoints, 1)?.generation != before
+        return rig.kernel.endpoint(1)?.generation != before
     }
 
     private static func block(_ number: Int, _ text: String) -> PolicyInput {

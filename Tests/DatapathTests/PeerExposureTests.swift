@@ -20,7 +20,7 @@ import Testing
         rig.program()
     }
 
-    private func written(_ number: Int) -> apus_endpoint? { rig.kernel.load(apus_endpoint.self, .endpoints, number) }
+    private func written(_ number: Int) -> apus_endpoint? { rig.kernel.endpoint(number) }
 
     /// Whether the pod is there and its ingress is judged by a policy.
     private func isOpen(_ number: Int) -> Bool {
@@ -77,6 +77,21 @@ import Testing
         #expect(test.written(1)?.generation ?? 0 > generation + 1)
     }
 
+    @Test func `what is closed stays so until its peers are in force`() {
+        var test = self
+        test.rig.kernel.limits[.peerClasses] = test.rig.kernel.hashes[.peerClasses]?.count ?? 0
+        test.rig.tables.apply(test.world.apply([Self.visitor(3, "green")]))
+        _ = test.programs(6)
+        #expect(!test.isOpen(1))
+        test.rig.kernel.limits = [:]
+        test.rig.kernel.fails = { $0 == .policyEpoch }
+        _ = test.programs(4)
+        #expect(!test.isOpen(1) && test.isOpen(2), "the class is written, and not what counts yet")
+        test.rig.kernel.fails = { _ in false }
+        #expect(test.rig.settle().isComplete)
+        #expect(test.isOpen(1) && test.isOpen(2))
+    }
+
     @Test func `all addresses of a class that find no room are one problem, of which each write counts`() {
         var test = self
         test.rig.kernel.limits[.peerClasses] = test.rig.kernel.hashes[.peerClasses]?.count ?? 0
@@ -109,7 +124,7 @@ import Testing
             PolicyWorld.policy(5, to: "white", from: "black", port: 80),
         ])
         test.rig.kernel.afterWrite = { kernel in
-            guard let endpoint = kernel.load(apus_endpoint.self, .endpoints, 3), endpoint.ifindex != 0 else { return }
+            guard let endpoint = kernel.endpoint(3), endpoint.ifindex != 0 else { return }
             let head = apus_policy_page_key(policy: endpoint.ingress_policy, page: 0)
             #expect(endpoint.ingress_policy != 0 && kernel.hashes[.policyPages]?[Bytes(of: head)] == nil)
         }
@@ -145,7 +160,7 @@ import Testing
         let problems = test.programs(6)
         #expect(!test.isOpen(1) && test.isOpen(2), "\(problems)")
         let peer = IPAddress(v4: 0x0a01_0003).key
-        #expect(test.rig.kernel.hashes[.peerClasses]?[peer] != nil)
+        #expect(test.rig.kernel.peer(.peerClasses, peer) != nil)
         test.rig.kernel.limits = [:]
         #expect(test.rig.settle().isComplete)
         #expect(test.isOpen(1) && test.isOpen(2))

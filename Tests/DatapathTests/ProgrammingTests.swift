@@ -152,6 +152,8 @@ struct CountingWriter: MapWriter {
         return nil
     }
 
+    mutating func awaitPackets() -> MapError? { nil }
+
     mutating func install(_ program: DomainProgram?) -> MapError? { nil }
 
     mutating func copyLearned(from old: UInt32, to new: UInt32) -> MapError? { nil }

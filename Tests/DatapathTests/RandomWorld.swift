@@ -122,7 +122,7 @@ struct RandomWorld {
     }
 
     private func slot(_ entry: TableEntry, _ kernel: FakeKernel) -> apus_endpoint? {
-        entry.value.load(UInt32.self).flatMap { kernel.load(apus_endpoint.self, .endpoints, Int($0)) }
+        entry.value.load(UInt32.self).flatMap { kernel.endpoint(Int($0)) }
     }
 
     private func isWanted(_ interface: TableEntry, _ kernel: FakeKernel) -> Bool {
@@ -138,8 +138,8 @@ struct RandomWorld {
         let endpoints = kernel.entries(of: .interfaces).filter { isWanted($0, kernel) }
             .compactMap { slot($0, kernel) }
         let policies = Set(endpoints.flatMap { [$0.ingress_policy, $0.egress_policy] }).subtracting([0])
-        let pointers = kernel.entries(of: .peerClasses) + kernel.entries(of: .peerPrefixes)
-        let classes = Set(pointers.compactMap { $0.value.load(UInt32.self) })
+        let pointers = Array(kernel.peers(.peerClasses).values) + kernel.peers(.peerPrefixes).values
+        let classes = Set(pointers.compactMap { $0.load(UInt32.self) })
         return policies.flatMap { policy in
             let page = Bytes(of: apus_policy_page_key(policy: policy, page: 0))
             let missing = classes.filter { peerClass in
@@ -194,9 +194,10 @@ struct ResolvedMaps: Equatable {
         }
         for entry in kernel.entries(of: .endpointAddresses) + kernel.entries(of: .interfaces) {
             let slot = Int(entry.value.load(UInt32.self) ?? 0)
-            var value = kernel.load(apus_endpoint.self, .endpoints, slot) ?? apus_endpoint()
+            var value = kernel.endpoint(slot) ?? apus_endpoint()
             value.identity = 0
             value.generation = 0
+            value.coming_policy = 0
             let name = kernel.hashes[.names]?[NameKey.endpoint(slot).key].map(NameKey.text) ?? "?"
             endpoints["\(entry.key) \(name)"] = DatapathTable.endpoints.text(ofValue: Bytes(of: value))
         }
@@ -205,6 +206,10 @@ struct ResolvedMaps: Equatable {
         ]
         for table in tables {
             content[table] = (kernel.hashes[table] ?? [:])
+        }
+        // Without how it came about.
+        for table in [DatapathTable.peerClasses, .peerPrefixes] {
+            content[table] = kernel.peers(table).mapValues { PeerRecords.even($0) }
         }
         content[.names] = (kernel.hashes[.names] ?? [:]).filter { key, _ in
             if case .rule = NameKey(key: key) { true } else { false }

@@ -103,7 +103,7 @@ final class ReaderMaps {
     private static func shape(_ table: DatapathTable) -> BPFMapShape {
         let type: BPFMapType =
             switch table {
-            case .info, .endpoints, .slots, .backends: .array
+            case .info, .endpoints, .slots, .backends, .policyEpoch: .array
             case .peerPrefixes, .policyPorts: .longestPrefixTrie
             default: .hash
             }

@@ -101,6 +101,8 @@ struct RandomPolicyTests {
     @Test("No packet whose verdict stays is judged otherwise between the edits of a change", arguments: seeds)
     func changesAreNeverHalfInForce(seed: UInt64) throws {
         var shape = ClusterShape()
+        // What denies can't be kept whole by an order of edits: WholeChangeTests judge what really comes into force, at
+        // both ends, with these policies, too.
         shape.clusterPolicies = 0
         for sequence in 0..<6 {
             var generator = ClusterGenerator(seed: seed &* 2000 &+ UInt64(sequence), shape: shape)

@@ -1,7 +1,7 @@
 // Endpoints: the pods of this node, as the data path knows them.
 #pragma once
 
-#include "address.h"
+#include "policy.h"
 
 enum {
 	// A pod has at most one address of each family (Kubernetes' status.podIPs).
@@ -14,21 +14,27 @@ enum apus_endpoint_flag {
 	APUS_ENDPOINT_LEAVING = 4, // nothing leads to it any more: only packets that have found it already may use it
 };
 
+// What judges an endpoint's traffic in one epoch.
+struct apus_endpoint_epoch {
+	__u32 generation; // never 0; changes whenever the endpoint's live connections must be judged again
+	__u32 ingress_policy; // 0: everything may enter
+	__u32 egress_policy; // 0: everything may leave
+};
+
 // One slot of the `endpoints` array; slot 0 stays empty and means "not an endpoint of this node".
 //
-// The agent writes policies first and `generation` afterwards, with a second update; the data path reads `generation`
-// first. So a connection is never stamped with a generation whose policies it was not judged under.
+// The agent writes an epoch only while no packet reads it; the data path reads all of one epoch. So a connection is
+// never stamped with a generation whose policies it was not judged under.
 struct apus_endpoint {
 	struct apus_address addresses[APUS_ENDPOINT_ADDRESSES]; // unused ones are zero
 	__u32 ifindex; // host side of the pod's link; 0 while the slot is free
 	__u32 identity; // unique for the life of the pins: a pod that takes over an address has another one
-	__u32 generation; // never 0; changes whenever the endpoint's live connections must be judged again
-	__u32 ingress_policy; // 0: everything may enter
-	__u32 egress_policy; // 0: everything may leave
+	struct apus_endpoint_epoch epochs[APUS_EPOCHS];
 	__u32 flags; // enum apus_endpoint_flag
 	__u8 mac[6]; // the pod's end of the link
 	__u8 host_mac[6]; // the host's end
-	__u32 coming_policy; // what `egress_policy` is about to become: names are learned for it too; 0: none
+	__u32 coming_policy; // what `egress_policy` is about to become, or has just become: names are learned for it
+			     // too; 0: none
 };
 
-_Static_assert(sizeof(struct apus_endpoint) == 72, "endpoint layout");
+_Static_assert(sizeof(struct apus_endpoint) == 112, "endpoint layout");

@@ -1,7 +1,8 @@
 // Network policy as rule bits; docs/policy.md explains the algorithm.
 //
 // Ids of policies and classes are hashes of their content: what a (policy, class) means never changes while both are
-// in the maps. A change writes new ids first, then switches the pointers to them (endpoint → policy, address → class).
+// in the maps. A change writes new ids first, then the pointers to them (endpoint → policy, address → class) for the
+// next epoch, and then the number of the epoch: all of it comes into force at once (docs/datapath.md).
 #pragma once
 
 #include "address.h"
@@ -10,6 +11,12 @@ enum {
 	APUS_POLICY_PAGE_WORDS = 4,
 	APUS_POLICY_PAGE_BITS = 256,
 	APUS_POLICY_PAGES_MAX = 64,
+};
+
+// What points to policies and classes has a value for each epoch. The only element of `policy_epoch` says which one
+// counts: a packet reads it once. A power of two.
+enum {
+	APUS_EPOCHS = 4,
 };
 
 // A rule that is none: nothing judged, or isolation decided.
@@ -22,15 +29,26 @@ struct apus_rule_bits {
 
 enum apus_peer_flag {
 	APUS_PEER_LOCAL_NODE = 1, // an address of this node: its traffic always enters its own pods
+	APUS_PEER_ABSENT = 2, // as if there were no entry
 };
 
-// Value of `peer_classes`, keyed by address; absent: look in `peer_prefixes`, then class 0 (anyone).
-struct apus_peer {
+// What an address is in one epoch.
+struct apus_peer_epoch {
 	__u32 class_id;
 	__u32 flags; // enum apus_peer_flag
 };
 
-// Key of the longest-prefix map `peer_prefixes` (value: class id).
+// Value of `peer_classes`, keyed by address; absent: look in `peer_prefixes`, then class 0 (anyone).
+struct apus_peer {
+	struct apus_peer_epoch epochs[APUS_EPOCHS];
+};
+
+// Value of `peer_prefixes`. An epoch in which the prefix is not there has the class that counts without it.
+struct apus_prefix_peer {
+	__u32 classes[APUS_EPOCHS];
+};
+
+// Key of the longest-prefix map `peer_prefixes`.
 struct apus_prefix_key {
 	__u32 prefix_length; // over the 16 bytes: an IPv4 /24 is 120
 	__u8 address[16]; // bytes, as an 8-byte aligned address would leave a gap
@@ -99,6 +117,8 @@ enum {
 };
 
 _Static_assert(sizeof(struct apus_rule_bits) == 32, "rule bits layout");
+_Static_assert((APUS_EPOCHS & (APUS_EPOCHS - 1)) == 0, "epochs are masked");
+_Static_assert(sizeof(struct apus_peer) == 32, "peer layout");
 _Static_assert(sizeof(struct apus_prefix_key) == 20, "prefix key layout");
 _Static_assert(sizeof(struct apus_policy_page) == 248, "policy page layout");
 _Static_assert(sizeof(struct apus_policy_bits) == 40, "policy bits layout");

@@ -58,7 +58,8 @@ ALWAYS_INLINE _Bool opener_has_names(struct apus_connection *connection)
 	const struct apus_connection_side *side = connection_side(connection, connection->opener);
 	const struct apus_endpoint *endpoint = endpoint_at(side->endpoint);
 
-	return endpoint && (policy_with_names(endpoint->egress_policy) || policy_with_names(endpoint->coming_policy));
+	return endpoint && (policy_with_names(endpoint_in(endpoint, current_epoch())->egress_policy) ||
+			    policy_with_names(endpoint->coming_policy));
 }
 
 // Says who asks, and through what.

@@ -1,6 +1,7 @@
 // Endpoints: which pod is behind an interface or an address of this node.
 #pragma once
 
+#include "epoch.h"
 #include "packet.h"
 
 struct {
@@ -35,6 +36,13 @@ ALWAYS_INLINE const struct apus_endpoint *endpoint_at(__u32 slot)
 	const struct apus_endpoint *endpoint = slot ? bpf_map_lookup_elem(&endpoints, &slot) : NULL;
 
 	return endpoint && endpoint->ifindex && !(endpoint->flags & APUS_ENDPOINT_LEAVING) ? endpoint : NULL;
+}
+
+// What judges an endpoint's traffic in an epoch. Masked here, too, as the verifier does not know how large a value is
+// that waited on the stack.
+ALWAYS_INLINE const struct apus_endpoint_epoch *endpoint_in(const struct apus_endpoint *endpoint, __u8 epoch)
+{
+	return &endpoint->epochs[epoch & (APUS_EPOCHS - 1)];
 }
 
 ALWAYS_INLINE struct local_endpoint endpoint_of_slot(const __u32 *slot)

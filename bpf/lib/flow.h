@@ -35,6 +35,7 @@ struct flow {
 	_Bool counts; // this hook is the one that counts the packet
 	__u8 audit_direction; // enum apus_direction, where a drop would happen without audit mode
 	_Bool reverse; // an answer of a backend: its source becomes the frontend again
+	__u8 epoch; // in force when the packet came: all that judges it is of this one
 	_Bool answers; // denied while its connection lived, on the way to the end that opened it
 };
 
@@ -152,6 +153,11 @@ ALWAYS_INLINE void find_connection(struct flow *flow)
 		leave_connection(flow);
 }
 
+ALWAYS_INLINE __u32 generation_of(const struct flow *flow, const struct apus_endpoint *endpoint)
+{
+	return endpoint_in(endpoint, flow->epoch)->generation;
+}
+
 // `now`: when names of the peer must not have ended yet; 0 lets all count that are held.
 //
 // Judges one side: the egress of the end that opened, the ingress of the other. Traffic to oneself always passes.
@@ -161,7 +167,8 @@ ALWAYS_INLINE _Bool judge_side(struct flow *flow, const struct apus_endpoint *en
 	const struct apus_address *peer = high ? &flow->key.low : &flow->key.high;
 	_Bool responder_is_high = high != opened;
 	enum apus_direction direction = opened ? APUS_DIRECTION_EGRESS : APUS_DIRECTION_INGRESS;
-	__u32 policy = opened ? endpoint->egress_policy : endpoint->ingress_policy;
+	const struct apus_endpoint_epoch *own = endpoint_in(endpoint, flow->epoch);
+	__u32 policy = opened ? own->egress_policy : own->ingress_policy;
 
 	flow->judgement.verdict = (struct verdict){.rule = APUS_RULE_NONE};
 	if (address_equal(&flow->key.low, &flow->key.high))
@@ -169,7 +176,7 @@ ALWAYS_INLINE _Bool judge_side(struct flow *flow, const struct apus_endpoint *en
 	flow->direction = direction;
 	flow->judgement.port = responder_is_high ? flow->key.high_port : flow->key.low_port;
 	flow->judgement.protocol = flow->key.protocol;
-	judge(&flow->judgement, policy, peer, direction, now);
+	judge(&flow->judgement, policy, peer, flow->epoch, direction, now);
 	if (flow->audit.rule == APUS_RULE_NONE) {
 		flow->audit = (struct audit){.policy = policy, .rule = flow->judgement.audited};
 		flow->audit_direction = direction;
@@ -240,8 +247,7 @@ ALWAYS_INLINE enum side_state check_side(struct flow *flow, _Bool high, struct l
 	}
 	if (unlikely(!side_is_current(side, known->endpoint)))
 		return SIDE_REPLACED;
-	// Read before the policies are: see struct apus_endpoint.
-	generation = *(const volatile __u32 *)&known->endpoint->generation;
+	generation = generation_of(flow, known->endpoint);
 	if (likely(side->generation == generation))
 		return SIDE_ALLOWED;
 	// It keeps the generation it was admitted under, so that programs that revalidate will judge it.
@@ -297,13 +303,13 @@ COLD int open_connection(struct flow *flow)
 	fill_side(source, &flow->source);
 	fill_side(destination, &flow->destination);
 	if (flow->source.endpoint) {
-		source->generation = *(const volatile __u32 *)&flow->source.endpoint->generation;
+		source->generation = generation_of(flow, flow->source.endpoint);
 		if (!judge_side(flow, flow->source.endpoint, high, 1, flow->now))
 			return 1;
 		record_judgement(source, flow, source->generation);
 	}
 	if (flow->destination.endpoint) {
-		destination->generation = *(const volatile __u32 *)&flow->destination.endpoint->generation;
+		destination->generation = generation_of(flow, flow->destination.endpoint);
 		if (!judge_side(flow, flow->destination.endpoint, !high, 0, flow->now))
 			return 1;
 		record_judgement(destination, flow, destination->generation);

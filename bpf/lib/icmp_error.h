@@ -14,7 +14,7 @@ ALWAYS_INLINE _Bool side_is_allowed(struct flow *flow, _Bool high)
 		return 1;
 	if (!endpoint || !side_is_current(side, endpoint))
 		return 0;
-	if (side->generation == endpoint->generation || (config.keep_connections && side->generation))
+	if (side->generation == generation_of(flow, endpoint) || (config.keep_connections && side->generation))
 		return 1;
 	// What was admitted by a name outlives it.
 	return judge_side(flow, endpoint, high, flow->found.connection->opener == high,

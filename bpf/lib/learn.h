@@ -31,8 +31,10 @@ ALWAYS_INLINE _Bool find_learner(struct __sk_buff *skb, struct learning *learnin
 		return 0;
 	learning->endpoint = side->endpoint;
 	learning->identity = side->identity;
-	learning->policies[0] = policy_with_names(endpoint->egress_policy);
+	learning->policies[0] = policy_with_names(endpoint_in(endpoint, current_epoch())->egress_policy);
 	learning->policies[1] = policy_with_names(endpoint->coming_policy);
+	if (learning->policies[1] == learning->policies[0])
+		learning->policies[1] = 0;
 	learning->now = now;
 	learning->stream.opened_ns = found.connection->opened_ns;
 	if (!learning->policies[0] && !learning->policies[1])

@@ -75,7 +75,7 @@ ALWAYS_INLINE _Bool claims_local_source(struct flow *flow)
 		// That pod is gone, and its address may be one of another node by now.
 	}
 	return endpoint_of_address(&flow->packet.source).endpoint != NULL ||
-	       peer_of(&flow->packet.source).flags & APUS_PEER_LOCAL_NODE;
+	       peer_of(&flow->packet.source, flow->epoch).flags & APUS_PEER_LOCAL_NODE;
 }
 
 ALWAYS_INLINE int drop_spoofed(struct flow *flow)

@@ -16,7 +16,7 @@ GLOBAL int is_discovery_of_node(const struct packet *packet)
 		return 0;
 	if (packet->icmp_type != ICMPV6_NEIGHBOUR_SOLICITATION && packet->icmp_type != ICMPV6_NEIGHBOUR_ADVERTISEMENT)
 		return 0;
-	return (peer_of(&packet->destination).flags & APUS_PEER_LOCAL_NODE) != 0;
+	return (peer_of(&packet->destination, current_epoch()).flags & APUS_PEER_LOCAL_NODE) != 0;
 }
 
 // A later fragment's ports, and what needs no connection. Returns 1 when the packet is done with, into `result`.

@@ -64,7 +64,7 @@ COLD int find_connection_of_special(struct flow *flow)
 
 ALWAYS_INLINE int handle_from_pod(struct __sk_buff *skb, __u64 now)
 {
-	struct flow flow = {.now = now, .counts = 1, .direction = APUS_DIRECTION_EGRESS};
+	struct flow flow = {.now = now, .epoch = current_epoch(), .counts = 1, .direction = APUS_DIRECTION_EGRESS};
 	enum apus_reason reason;
 	int parsed = parse_packet(skb, &flow.packet);
 	int result;
@@ -113,7 +113,7 @@ ALWAYS_INLINE int handle_from_pod(struct __sk_buff *skb, __u64 now)
 // redirected (those were judged when they left, and counted).
 ALWAYS_INLINE int handle_to_pod(struct __sk_buff *skb, __u64 now)
 {
-	struct flow flow = {.now = now, .direction = APUS_DIRECTION_INGRESS};
+	struct flow flow = {.now = now, .epoch = current_epoch(), .direction = APUS_DIRECTION_INGRESS};
 	int parsed = parse_packet(skb, &flow.packet);
 	int result;
 

@@ -1,6 +1,7 @@
 // Network policy: the first matching bit (docs/policy.md).
 #pragma once
 
+#include "epoch.h"
 #include "learned.h"
 #include "packet.h"
 
@@ -17,7 +18,7 @@ struct {
 	__uint(max_entries, 16384);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct apus_prefix_key);
-	__type(value, __u32);
+	__type(value, struct apus_prefix_peer);
 } peer_prefixes SEC(".maps");
 
 struct {
@@ -56,17 +57,19 @@ struct peer {
 	__u32 flags; // enum apus_peer_flag
 };
 
-ALWAYS_INLINE struct peer peer_of(const struct apus_address *address)
+// What an address is in an epoch.
+ALWAYS_INLINE struct peer peer_of(const struct apus_address *address, __u8 epoch)
 {
 	const struct apus_peer *exact = bpf_map_lookup_elem(&peer_classes, address);
 	struct apus_prefix_key key = {.prefix_length = 128};
-	const __u32 *class_id;
+	const struct apus_prefix_peer *prefix;
 
-	if (exact)
-		return (struct peer){.class_id = exact->class_id, .flags = exact->flags};
+	epoch &= APUS_EPOCHS - 1;
+	if (exact && likely(!(exact->epochs[epoch].flags & APUS_PEER_ABSENT)))
+		return (struct peer){.class_id = exact->epochs[epoch].class_id, .flags = exact->epochs[epoch].flags};
 	__builtin_memcpy(key.address, address, sizeof(key.address));
-	class_id = bpf_map_lookup_elem(&peer_prefixes, &key);
-	return (struct peer){.class_id = class_id ? *class_id : 0};
+	prefix = bpf_map_lookup_elem(&peer_prefixes, &key);
+	return (struct peer){.class_id = prefix ? prefix->classes[epoch] : 0};
 }
 
 // What is asked of a policy, and how far judging has come through its tiers. They are in rule order, so a page never
@@ -275,7 +278,7 @@ ALWAYS_INLINE void audit_policy(struct judgement *judgement)
 // `now`: names of the peer that have ended by then do not count.
 //
 // Judges what `peer` and an endpoint under `policy` have to do with each other in one direction.
-ALWAYS_INLINE void judge(struct judgement *judgement, __u32 policy, const struct apus_address *peer,
+ALWAYS_INLINE void judge(struct judgement *judgement, __u32 policy, const struct apus_address *peer, __u8 epoch,
 			 enum apus_direction direction, __u64 now)
 {
 	struct peer found;
@@ -285,7 +288,7 @@ ALWAYS_INLINE void judge(struct judgement *judgement, __u32 policy, const struct
 	judgement->audited = APUS_RULE_NONE;
 	if (!policy)
 		return;
-	found = peer_of(peer);
+	found = peer_of(peer, epoch);
 	// The node may always reach its own pods (probes; Kubernetes' NetworkPolicy semantics).
 	if (direction == APUS_DIRECTION_INGRESS && found.flags & APUS_PEER_LOCAL_NODE)
 		return;

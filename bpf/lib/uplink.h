@@ -32,7 +32,7 @@ ALWAYS_INLINE _Bool take_to_pod(struct __sk_buff *skb, struct flow *flow, int *r
 // frame that could not be parsed has a destination if at least its IP header was there.
 ALWAYS_INLINE int handle_from_network(struct __sk_buff *skb, __u64 now)
 {
-	struct flow flow = {.now = now, .counts = 1, .direction = APUS_DIRECTION_INGRESS};
+	struct flow flow = {.now = now, .epoch = current_epoch(), .counts = 1, .direction = APUS_DIRECTION_INGRESS};
 	int parsed = parse_packet(skb, &flow.packet);
 	const struct apus_uplink *uplink;
 	int result;
@@ -77,7 +77,7 @@ ALWAYS_INLINE _Bool is_own_of_node(struct __sk_buff *skb, const struct packet *p
 // everything else is not looked at twice.
 ALWAYS_INLINE int handle_to_network(struct __sk_buff *skb, __u64 now)
 {
-	struct flow flow = {.now = now, .counts = 1, .direction = APUS_DIRECTION_INGRESS};
+	struct flow flow = {.now = now, .epoch = current_epoch(), .counts = 1, .direction = APUS_DIRECTION_INGRESS};
 	const struct apus_uplink *uplink = uplink_of(skb);
 	_Bool from_outside;
 

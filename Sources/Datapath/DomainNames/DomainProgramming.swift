@@ -40,33 +40,25 @@ extension DatapathTables {
         }
     }
 
-    /// Has the addresses that were learned for the policies of endpoints count for those that they are about to get.
-    /// What is learned meanwhile is learned for both.
-    ///
-    /// - Returns: Slots whose endpoints must wait, as that failed.
-    mutating func carryLearned<Writer>(_ slots: [Int], _ pass: inout ProgrammingPass<Writer>) -> Set<Int> {
-        var failed: Set<Int> = []
-        var moves: [NameMove: [Int]] = [:]
-        for slot in slots {
-            guard let record = endpoints.records[slot], var actual = record.actual else { continue }
-            let move = NameMove(from: actual.egress_policy, to: record.next.egress_policy)
-            guard move.from != move.to, hasNames(move.from), domains.hasNames(move.to) else { continue }
-            actual.coming_policy = move.to
-            if pass.store(.endpoints, slot, Bytes(of: actual)) {
-                moves[move, default: []].append(slot)
-            } else {
-                failed.insert(slot)
-            }
-        }
-        for (move, slots) in moves where pass.writer.copyLearned(from: move.from, to: move.to) != nil {
-            failed.formUnion(slots)
-        }
-        return failed
+    /// From which policy to which one an endpoint is about to take what was learned with it; nil: there is none of it.
+    func nameMove(of record: EndpointRecord) -> NameMove? {
+        guard let actual = record.actual else { return nil }
+        let move = NameMove(from: actual.egress_policy, to: record.wanted.egress_policy)
+        return move.from != move.to && hasNames(move.from) && domains.hasNames(move.to) ? move : nil
     }
 
-    private struct NameMove: Hashable {
-        let from: UInt32
-        let to: UInt32
+    /// Has the addresses that were learned for the policies of endpoints count for those that they are about to get.
+    /// What is learned meanwhile is learned for both, as the kernel knows already what comes.
+    ///
+    /// - Parameter moves: with the slots of the endpoints.
+    /// - Returns: Whether that went well; else the endpoints must wait.
+    func carryLearned<Writer>(_ moves: [NameMove: [Int]], _ pass: inout ProgrammingPass<Writer>) -> Bool {
+        var isComplete = true
+        for (move, slots) in moves where pass.writer.copyLearned(from: move.from, to: move.to) != nil {
+            isComplete = false
+            for slot in slots { pass.hold(.endpoints, Bytes(of: UInt32(slot))) }
+        }
+        return isComplete
     }
 
     /// Whether names may have been learned for a policy.
@@ -80,4 +72,10 @@ extension DatapathTables {
     public var policiesWithLearned: Set<PolicyID> {
         Set(endpoints.policiesInUse.union(endpoints.policiesWanted).map { PolicyID(rawValue: $0) })
     }
+}
+
+/// What was learned for one policy is to count for another one.
+struct NameMove: Hashable {
+    let from: UInt32
+    let to: UInt32
 }

@@ -34,6 +34,7 @@ public final class DatapathKernel {
     let programs: Programs
     /// The links that this object made or found alive; the controller forgets those whose interface goes.
     var attached: Set<Attachment> = []
+    private let barrier: ProgramBarrier
     private let slots: MappedArray<UInt32>
     private let backends: MappedArray<apus_backend>
 
@@ -66,6 +67,7 @@ public final class DatapathKernel {
         isBeside = !pinned.isComplete
         replacesForeign = pinned.isForeign
         previous = isBeside && pinned.isReadable ? PinnedTables(pins) : nil
+        barrier = try ProgramBarrier()
         slots = try MappedArray(try Self.box("slots", in: loader.maps).map)
         backends = try MappedArray(try Self.box("backends", in: loader.maps).map)
         if isBeside {
@@ -196,6 +198,15 @@ extension DatapathKernel: MapWriter {
             case .backends: try backends.store(packed: elements.span.bytes, from: first)
             default: return try storeSingly(table, first, elements)
             }
+            return nil
+        } catch {
+            return MapError(error)
+        }
+    }
+
+    package func awaitPackets() -> MapError? {
+        do throws(BPFError) {
+            try barrier.wait()
             return nil
         } catch {
             return MapError(error)

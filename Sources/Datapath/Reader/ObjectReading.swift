@@ -13,12 +13,15 @@ extension DatapathReader {
         return found
     }
 
+    /// Those that are in use, as they are in force.
     private func rawEndpoints() throws(DatapathReadError) -> [(slot: UInt32, raw: apus_endpoint)] {
         var found: [(slot: UInt32, raw: apus_endpoint)] = []
+        let epoch = try policyEpoch()
         for entry in try entries(of: .endpoints) {
-            guard let slot = entry.key.load(UInt32.self), let raw = entry.value.load(apus_endpoint.self),
+            guard let slot = entry.key.load(UInt32.self), var raw = entry.value.load(apus_endpoint.self),
                 slot != 0, raw.ifindex != 0, !raw.isLeaving
             else { continue }
+            raw.setEpochs(raw[epoch])
             found.append((slot, raw))
         }
         return found.sorted { $0.slot < $1.slot }

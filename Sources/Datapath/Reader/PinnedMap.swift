@@ -6,6 +6,7 @@ public enum PinnedMap: String, Sendable, Hashable, CaseIterable {
     case endpointAddresses = "endpoint_addresses"
     case peerClasses = "peer_classes"
     case peerPrefixes = "peer_prefixes"
+    case policyEpoch = "policy_epoch"
     case policyPages = "policy_pages"
     case policyPeers = "policy_peers"
     case policySinglePorts = "policy_single_ports"

@@ -35,13 +35,24 @@ extension DatapathReader {
     public func verdict(_ question: VerdictQuestion) throws(DatapathReadError) -> PolicyVerdict? {
         // A policy may be replaced and removed while it is read: an endpoint that points elsewhere by then is read anew.
         for _ in 0..<4 {
+            let epoch = try policyEpoch()
             guard let endpoint = try rawEndpoint(at: question.endpoint) else { return nil }
-            let verdict = try judge(question, endpoint.raw, endpoint.slot)
-            if verdict.reason != .missing { return verdict }
+            let verdict = try judge(question, endpoint.raw, endpoint.slot, epoch)
+            // Unlike a packet, this may take so long that what the epoch has is written anew.
+            if verdict.reason != .missing, try policyEpoch() == epoch { return verdict }
             let now = try rawEndpoint(at: question.endpoint)
-            if now?.raw.policies == endpoint.raw.policies { return verdict }
+            if try policyEpoch() == epoch, now?.raw[epoch].policies == endpoint.raw[epoch].policies { return verdict }
         }
         throw DatapathReadError(.failed(errno: 0), "the policy of \(question.endpoint)", detail: "it changes too often")
+    }
+
+    /// Which of the values counts that pointers to policies have.
+    func policyEpoch() throws(DatapathReadError) -> Int {
+        let map = try open(.policyEpoch)
+        let number = try reading(.policyEpoch) { () throws(BPFError) in
+            try map.value(of: Bytes(of: UInt32(0)), as: UInt32.self)
+        }
+        return Int(number ?? 0) % PolicyEpoch.count
     }
 
     private func rawEndpoint(at address: IPAddress) throws(DatapathReadError) -> (slot: UInt32, raw: apus_endpoint)? {
@@ -56,16 +67,16 @@ extension DatapathReader {
     }
 
     private func judge(
-        _ question: VerdictQuestion, _ endpoint: apus_endpoint, _ slot: UInt32
+        _ question: VerdictQuestion, _ endpoint: apus_endpoint, _ slot: UInt32, _ epoch: Int
     ) throws(DatapathReadError) -> PolicyVerdict {
-        let policies = endpoint.policies
+        let policies = endpoint[epoch].policies
         let policy = question.direction == .ingress ? policies.ingress : policies.egress
         var verdict = PolicyVerdict(policy: policy == .none ? nil : policy)
         if try rawEndpoint(at: question.peer)?.slot == slot {
             verdict.decide(.ownTraffic, isAllowed: true)
             return verdict
         }
-        let (classID, isLocalNode) = try peer(question.peer)
+        let (classID, isLocalNode) = try peer(question.peer, in: epoch)
         verdict.peerClass = ClassID(rawValue: classID)
         if question.direction == .ingress, isLocalNode {
             verdict.decide(.localNode, isAllowed: true)
@@ -146,15 +157,19 @@ extension DatapathReader {
     }
 
     /// The class of an address, and whether it is this node's own.
-    private func peer(_ address: IPAddress) throws(DatapathReadError) -> (classID: UInt32, isLocalNode: Bool) {
+    private func peer(_ address: IPAddress, in epoch: Int) throws(DatapathReadError) -> (
+        classID: UInt32, isLocalNode: Bool
+    ) {
         let classes = try open(.peerClasses)
         let exact = try reading(.peerClasses) { () throws(BPFError) in
-            try classes.value(of: address.key, as: apus_peer.self)
+            try classes.value(of: address.key, as: apus_peer.self)?[epoch]
         }
-        if let exact { return (exact.class_id, exact.flags & UInt32(APUS_PEER_LOCAL_NODE.rawValue) != 0) }
+        if let exact, !exact.isAbsent {
+            return (exact.class_id, exact.flags & UInt32(APUS_PEER_LOCAL_NODE.rawValue) != 0)
+        }
         let prefixes = try open(.peerPrefixes)
         let classID = try reading(.peerPrefixes) { () throws(BPFError) in
-            try prefixes.value(of: CIDR(host: address).key, as: UInt32.self)
+            try prefixes.value(of: CIDR(host: address).key, as: apus_prefix_peer.self)?[epoch]
         }
         return (classID ?? 0, false)
     }
