@@ -5,7 +5,7 @@
 
 // Bumped whenever a layout or a meaning in this folder changes: pins of another version are rebuilt, not reused.
 enum {
-	APUS_ABI_VERSION = 9,
+	APUS_ABI_VERSION = 10,
 };
 
 struct apus_config {
@@ -27,10 +27,12 @@ struct apus_config {
 	__u16 source_port_first; // the node's ports for clients from outside whose backend is elsewhere, host byte
 				 // order
 	__u16 source_port_count;
+	__u32 address_share; // entries of `learned_addresses` that one policy may have
+	__u32 name_share; // and names in them
 	__u32 padding2;
 };
 
-_Static_assert(sizeof(struct apus_config) == 96, "config layout");
+_Static_assert(sizeof(struct apus_config) == 104, "config layout");
 
 // The only element of `datapath_info`: what a reader needs to know before it reads anything else.
 struct apus_info {
