@@ -232,7 +232,7 @@ struct LearnedKeeperTests {
     @Test("What a policy holds is learned for another one, later ends and all, and what finds no room is counted")
     func copied() throws {
         let maps = try HeldMaps(capacity: 4)
-        for number in 1...3 { try maps.learn(UInt64(number), end: UInt64(100 * number)) }
+        for number in 1...3 { try maps.learn(UInt64(number), end: .max - UInt64(number)) }
         let held = try maps.addresses.learnedAddresses()
         let names = Dictionary(uniqueKeysWithValues: try maps.names.learnedNames().map { ($0.key, $0.record) })
         let missed = try maps.teacher.learn(held, names, policy: { _ in 8 }, set: { $0.set })
