@@ -153,9 +153,9 @@ public struct AnswerLearner: ~Copyable, Sendable {
         }
     }
 
-    /// Learns once more what there was no room for; what finds none again is let go.
+    /// Learns once more what there was no room for, what was answered last first; what finds none again is let go.
     public mutating func learnRefused() {
-        for lesson in refused { _ = learn(lesson) }
+        for lesson in refused.reversed() { _ = learn(lesson) }
         refused = []
     }
 

@@ -159,7 +159,7 @@ public struct LearnedKeeper: ~Copyable, Sendable {
 
     /// How many entries of a map have to go: none up to seven eighths of it, down to three quarters beyond.
     private static func excess(_ count: Int, of capacity: Int) -> Int {
-        count > capacity - capacity / 8 ? count - (capacity - capacity / 4) : 0
+        count > capacity - max(1, capacity / 8) ? count - (capacity - max(1, capacity / 4)) : 0
     }
 
     /// Takes out names that nobody holds and nobody deleted, which takes three CPUs that meet within some nanoseconds.
