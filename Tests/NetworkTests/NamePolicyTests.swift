@@ -130,7 +130,8 @@ extension TrafficTests {
                     try await names.agent.restart(options: lasting + sizes)
                     #expect(try await load == .init(ok: 2_000), "\(sizes)")
                     let learned = try DatapathReader(bpffs: names.agent.bpffs).learned()
-                    #expect(learned.contains { $0.name == "shop.example.test" && $0.address == NameLab.web[0] }, "\(sizes)")
+                    let isKept = learned.contains { $0.name == "shop.example.test" && $0.address == NameLab.web[0] }
+                    #expect(isKept, "\(sizes)")
                     #expect(try await names.agent.apus("verify").succeeded, "\(sizes)")
                 }
                 #expect(try names.agent.drops(.policyIsolated) == denied)

@@ -6,7 +6,7 @@
 // may have put an answer of his own into that. Where it is not known, nothing is learned.
 #pragma once
 
-#include "learn_message.h"
+#include "learn_late.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -25,18 +25,6 @@ enum {
 ALWAYS_INLINE __u32 sequence_of(const struct learning *learning, __u32 offset)
 {
 	return bpf_ntohl(learning->sequence) + offset - learning->first;
-}
-
-// The stream is behind the answer that was under way. Parts of it may have been lost, and come later.
-ALWAYS_INLINE void leave_behind(struct answer_stream *stream)
-{
-	__u32 length = stream->state & STREAM_LENGTH;
-
-	if ((stream->state & (STREAM_WITHIN | STREAM_UNASKED)) != STREAM_WITHIN)
-		return;
-	stream->late = stream->next - length;
-	stream->late_length = length;
-	stream->late_id = stream->id;
 }
 
 // Notes how the stream goes on. An update and not a store, as the entry may be another connection's by now.
@@ -73,42 +61,6 @@ ALWAYS_INLINE __u32 find_boundary(struct __sk_buff *skb, struct learning *learni
 		return 0;
 	learning->carried = 1 + ((state & 0xff) << 8 | lower);
 	return offset + sizeof(lower);
-}
-
-// Hands over what belongs to the last answer of several segments that the stream is behind: a segment that was lost
-// comes after those that were sent after it. Once the answer was put together nobody waits for it any more.
-GLOBAL int hand_over_late(struct __sk_buff *skb)
-{
-	struct apus_question_key *key = question_key_here();
-	struct learning *learning = learning_here();
-	__u32 length, from, rest;
-	__s32 behind;
-
-	if (!key || !learning)
-		return 0;
-	length = learning->stream.late_length;
-	from = learning->first;
-	behind = bpf_ntohl(learning->sequence) - learning->stream.late;
-	if (behind < 0) {
-		from -= behind;
-		behind = 0;
-	}
-	if (behind >= (__s32)length || from >= learning->end)
-		return 0;
-	if (learning->stream.late_id) {
-		key->id = learning->stream.late_id - 1;
-		if (!bpf_map_lookup_elem(&dns_questions, key))
-			return 0;
-	}
-	rest = length - behind;
-	if (rest > learning->end - from)
-		rest = learning->end - from;
-	count_dns(APUS_DNS_COUNT_SEGMENTED);
-	learning->record.kind = APUS_HANDED_OVER_SEGMENT;
-	learning->record.number = learning->stream.late;
-	learning->record.offset = behind;
-	hand_over_part(skb, learning, from, rest, length);
-	return 0;
 }
 
 // Hands over what belongs to the answer that is under way. Returns where the next one begins, as find_boundary does.
