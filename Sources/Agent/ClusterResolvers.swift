@@ -1,4 +1,5 @@
 internal import Addressing
+internal import Datapath
 internal import Kubernetes
 
 /// The resolvers that pods of the cluster are given: their answers teach names.
@@ -6,28 +7,38 @@ struct ClusterResolvers: Sendable {
     /// The label's values that resolvers in `kube-system` have.
     private static let applications: Set<String> = ["kube-dns", "node-local-dns"]
     /// NodeLocal DNSCache, and the metadata server of Google's cloud.
-    private static let known: Set<CIDR> = [
+    private static let known: [CIDR] = [
         CIDR(host: IPAddress(v4: 0xa9fe_140a)), CIDR(host: IPAddress(v4: 0xa9fe_a9fe)),
     ]
 
-    private var addresses: [ObjectKey: [IPAddress]] = [:]
+    private var pods: [ObjectKey: [IPAddress]] = [:]
+    private var services: [ObjectKey: [IPAddress]] = [:]
 
-    /// Every resolver's address.
-    var prefixes: Set<CIDR> { Self.known.union(addresses.values.joined().map { CIDR(host: $0) }) }
+    /// Every resolver's address. Only the addresses that the cluster gave to its own resolvers' Services are trusted as
+    /// Services': any other one may be the external IP of anybody's.
+    ///
+    /// - Parameter others: blocks that are trusted besides.
+    func trusted(with others: Set<CIDR>) -> [CIDR: ResolverTrust] {
+        var found: [CIDR: ResolverTrust] = [:]
+        for prefix in Self.known + others + pods.values.joined().map({ CIDR(host: $0) }) { found[prefix] = .peer }
+        // NodeLocal DNSCache listens on the Service's address itself.
+        for address in services.values.joined() { found[CIDR(host: address)] = [.peer, .frontend] }
+        return found
+    }
 
     /// Takes in a change of an object.
     mutating func apply(_ change: ObjectChange) {
         switch change {
-        case .upsert(.pod(let pod)): set(change.key, isResolver(pod.meta) ? pod.liveAddresses : [])
+        case .upsert(.pod(let pod)): pods[change.key] = isResolver(pod.meta) ? pod.liveAddresses : nil
         case .upsert(.service(let service)):
             let isKnown = service.meta.namespace == "kube-system" && service.meta.name == "kube-dns"
-            set(change.key, isKnown || isResolver(service.meta) ? service.clusterIPs : [])
-        case .delete(let key): addresses[key] = nil
+            services[change.key] = isKnown || isResolver(service.meta) ? service.clusterIPs : nil
+        case .delete(let key):
+            pods[key] = nil
+            services[key] = nil
         default: break
         }
     }
-
-    private mutating func set(_ key: ObjectKey, _ found: [IPAddress]) { addresses[key] = found.isEmpty ? nil : found }
 
     private func isResolver(_ meta: ObjectMeta) -> Bool {
         meta.namespace == "kube-system" && (meta.labels["k8s-app"].map(Self.applications.contains) ?? false)

@@ -1,6 +1,7 @@
 internal import Datapath
 internal import LinuxKernel
 internal import Logging
+internal import NetworkPolicy
 
 /// The agent's part in names: it learns from the answers that the data path hands over, and lets go of what has ended.
 struct NameKeeping: ~Copyable {
@@ -84,13 +85,22 @@ extension NodeController {
 
     private func sweepNames(at now: UInt64) {
         let evicted = names.keeper.counts.evicted
+        var crowded: [PolicyID: Int] = [:]
         do {
-            try names.keeper.sweep(now: now, policies: tables.policiesWithLearned)
+            crowded = try names.keeper.sweep(now: now, policies: tables.policiesWithLearned)
         } catch {
             log.error("Learned addresses could not be read", metadata: ["error": "\(error)"])
         }
+        for (policy, count) in crowded {
+            log.warning(
+                """
+                Learned addresses were evicted, as their policy has nearly half of the map or of that of names \
+                (--map-size-learned, --map-size-learned-names)
+                """,
+                metadata: ["policy": "\(policy)", "addresses": "\(count)"])
+        }
         let more = names.keeper.counts.evicted - evicted
-        if more > 0 {
+        if more > 0, crowded.isEmpty {
             log.warning(
                 """
                 Learned addresses were evicted, as their map or that of names is nearly full (--map-size-learned, \

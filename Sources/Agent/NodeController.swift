@@ -133,7 +133,7 @@ actor NodeController {
         directory.apply(changes)
         if keeping != nil { tables.release(peers: outcome.movedAddresses) }
         tables.apply(outcome.edits)
-        tables.setResolvers(state.resolvers.prefixes.union(configuration.dnsServers))
+        tables.setResolvers(state.resolvers.trusted(with: configuration.dnsServers))
         locate(outcome.changedPods)
         if routes.apply(changes) { route() }
         programming.startAnew()
@@ -155,7 +155,7 @@ actor NodeController {
         // Without the node's own addresses the first pass would take back what lets the node into its pods.
         refreshLocalAddresses()
         isSynced = true
-        tables.setResolvers(state.resolvers.prefixes.union(configuration.dnsServers))
+        tables.setResolvers(state.resolvers.trusted(with: configuration.dnsServers))
         if diagnostics.hidesObjects {
             keeping = KeptState()
             tables.keepStale(holdingPolicies: diagnostics.hidesPolicies)

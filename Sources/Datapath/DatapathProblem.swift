@@ -17,9 +17,11 @@ public struct DatapathProblem: Error, Sendable, Hashable, CustomStringConvertibl
         /// The policy of an endpoint could not be written in full, so that the programs drop what it would judge.
         case closed(TrafficDirection, policy: String)
         /// A pattern of names would need more states than the automaton of all patterns may have.
-        case patternRefused(String, states: Int)
+        case patternRefused(String, field: String?, states: Int)
         /// The automaton of all patterns could not be put in force.
         case names(MapError)
+        /// Policies that can't be read have patterns of their own in force: new ones have to wait.
+        case namesWait
     }
 
     /// A reason as an error.
@@ -50,7 +52,7 @@ public struct DatapathProblem: Error, Sendable, Hashable, CustomStringConvertibl
         case .endpointsExhausted: DatapathTable.endpoints.rawValue
         case .refused(let table, _), .waiting(let table): table.rawValue
         case .closed: DatapathTable.policyPages.rawValue
-        case .patternRefused, .names: "domain_automaton"
+        case .patternRefused, .names, .namesWait: "domain_automaton"
         }
     }
 }
@@ -67,8 +69,10 @@ extension DatapathProblem.Reason: CustomStringConvertible {
         case .waiting(let table): "map \(table.rawValue) waits for what it leads to"
         case .closed(let direction, let policy):
             "closed: its \(direction.text) is dropped, as policy \(policy) could not be written in full"
-        case .patternRefused(let pattern, let states):
-            "pattern \(pattern) is not in force: the patterns of all policies need more than \(states) states with it"
+        case .patternRefused(let pattern, let field, let states):
+            (field.map { "\($0): " } ?? "")
+                + "pattern \(pattern) is not in force: the patterns of all policies need more than \(states) states with it"
+        case .namesWait: "names wait until all policies can be read: those in force before the agent's start count"
         case .names(let error): "names are not learned by the newest patterns: \(error)"
         }
     }

@@ -129,4 +129,9 @@ public struct TableCapacities: Sendable, Hashable {
         self.learnedNames = learnedNames
         self.eventBytes = eventBytes
     }
+
+    /// What one policy may have of the addresses, so that the pods of one never leave those of others without room.
+    public var learnedAddressesOfPolicy: Int { max(1, learnedAddresses / 2) }
+    /// The same of names, each as often as it is an address's.
+    public var learnedNamesOfPolicy: Int { max(1, learnedNames / 2) }
 }

@@ -86,9 +86,13 @@ public struct DatapathTables: Sendable {
         }
     }
 
-    /// Says which resolvers are trusted: all others' answers teach nothing.
-    public mutating func setResolvers(_ prefixes: Set<CIDR>) {
-        resolvers.want(prefixes)
+    /// Says which resolvers are trusted, and as what: all others' answers teach nothing.
+    public mutating func setResolvers(_ prefixes: [CIDR: ResolverTrust]) {
+        let wanted = Dictionary(prefixes.map { ($0.key.key, $0.value) }) { $0.union($1) }
+        for key in resolvers.entries.keys where wanted[key] == nil && !resolvers.unclaimed.contains(key) {
+            resolvers.remove(key)
+        }
+        for (key, trust) in wanted { resolvers.put(key, Bytes(of: trust.rawValue)) }
     }
 
     /// Says by which interfaces clients from outside come in, what the node sends from there, and by which of them what

@@ -39,7 +39,7 @@ extension DatapathTable {
         case .services: value.load(apus_service.self).map(\.text)
         case .backends: value.load(apus_backend.self).map(\.text)
         case .names: NameKey.text(value)
-        case .dnsResolvers: "trusted"
+        case .dnsResolvers: value.load(UInt32.self).map { ResolverTrust(rawValue: $0).text }
         case .sourceRanges: "admitted"
         case .nonMasquerade: "not masqueraded"
         case .uplinks: value.load(apus_uplink.self).map(\.text)

@@ -9,16 +9,22 @@ struct AutomatonBuild {
     private let precedence: [Int]
     private let budget: DomainAutomaton.Budget
     private var refused: [Int: Int] = [:]
+    /// Of those the ones of which it was not found out whether they fit.
+    private var untried: Set<Int> = []
+    private let known: KnownFits
+    /// States that were made for patterns of which it was not known whether they fit.
+    private(set) var made = 0
     private(set) var table = StateTable()
 
     /// A build of patterns that get room in their order.
-    init(_ patterns: [DomainPattern], _ budget: DomainAutomaton.Budget) {
+    init(_ patterns: [DomainPattern], _ known: KnownFits, _ budget: DomainAutomaton.Budget) {
         let candidates = Set(patterns).sorted()
         let numbers = Dictionary(uniqueKeysWithValues: zip(candidates, candidates.indices))
         var seen: Set<Int> = []
         self.candidates = candidates
         precedence = patterns.compactMap { numbers[$0] }.filter { seen.insert($0).inserted }
         self.budget = budget
+        self.known = known
     }
 
     /// The patterns that found room, in their order.
@@ -26,7 +32,9 @@ struct AutomatonBuild {
 
     /// The patterns that found none, in their order.
     var refusals: [DomainAutomaton.Refusal] {
-        refused.sorted { $0.key < $1.key }.map { .init(pattern: candidates[$0.key], limit: $0.value) }
+        refused.sorted { $0.key < $1.key }.map {
+            .init(pattern: candidates[$0.key], limit: $0.value, isTried: !untried.contains($0.key))
+        }
     }
 
     /// Builds the table. Names and wildcards do not take each other's room.
@@ -36,10 +44,24 @@ struct AutomatonBuild {
         let wildcards = precedence.filter { candidates[$0].form != .exact }.map {
             (number: $0, pattern: candidates[$0])
         }
-        let merge = WildcardMerge(wildcards, limit: room)
-        for number in merge.refused { refused[number] = room }
+        let fits = known.among(wildcards.map(\.pattern), limit: room)
+        let others = wildcards.dropFirst(fits.settled).filter { fits.refused[$0.pattern] == nil }
+        let merge = WildcardMerge(
+            settled: Array(wildcards.prefix(fits.settled)), Array(others), limit: room, work: budget.work)
+        for (number, pattern) in wildcards {
+            guard let isTried = fits.refused[pattern] else { continue }
+            refuse(number, room, isTried: isTried)
+        }
+        for number in merge.refused { refuse(number, room, isTried: true) }
+        for number in merge.untried { refuse(number, room, isTried: false) }
+        made = merge.made
         table = merge.merged
         overlay(names)
+    }
+
+    private mutating func refuse(_ number: Int, _ room: Int, isTried: Bool) {
+        refused[number] = room
+        if !isTried { untried.insert(number) }
     }
 
     /// The exact names whose tree fits into the room, in their order.

@@ -10,10 +10,14 @@ public struct DomainAutomaton: Sendable, Equatable {
         /// States that are the wildcards' alone, which multiply where exact names add up. Both have room of their own,
         /// so that no number of names takes that of a wildcard in force.
         public var wildcardStates: Int
+        /// States that are made at most to find out which wildcards fit: what does not fit takes all of their room to
+        /// find out, for each pattern anew. A million take some seconds.
+        public var work: Int
 
-        public init(states: Int = 131_072, wildcardStates: Int = 8_192) {
+        public init(states: Int = 131_072, wildcardStates: Int = 8_192, work: Int = 524_288) {
             self.states = states
             self.wildcardStates = wildcardStates
+            self.work = work
         }
     }
 
@@ -22,6 +26,8 @@ public struct DomainAutomaton: Sendable, Equatable {
         public let pattern: DomainPattern
         /// The number of states that it would have exceeded, together with those that come before it.
         public let limit: Int
+        /// Whether it was tried to the end. If not, those before it took so much work that it was left out.
+        public let isTried: Bool
 
         public var description: String { "\(pattern) needs more than the \(limit) states that are left for it" }
     }
@@ -48,9 +54,28 @@ public struct DomainAutomaton: Sendable, Equatable {
     ///
     /// A pattern gets room before those behind it. So patterns that fitted together still fit when they come first,
     /// whatever follows them: a pattern never adds states that another one would save.
-    public init(compiling patterns: some Sequence<DomainPattern>, budget: Budget = Budget()) {
-        var build = AutomatonBuild(Array(patterns), budget)
+    ///
+    /// - Parameters:
+    ///   - inForce: patterns that are known to fit together. What is known of those that come first takes no work.
+    ///   - previous: what was compiled before, of whose refusals those are kept that nothing can have changed.
+    public init(
+        compiling patterns: some Sequence<DomainPattern>, inForce: Set<DomainPattern> = [],
+        after previous: DomainAutomaton? = nil, budget: Budget = Budget()
+    ) {
+        self = Self.compile(Array(patterns), inForce: inForce, after: previous, budget).automaton
+    }
+
+    /// The same; `made` is how many states were made to find out which wildcards fit.
+    package static func compile(
+        _ patterns: [DomainPattern], inForce: Set<DomainPattern> = [], after previous: DomainAutomaton? = nil,
+        _ budget: Budget = Budget()
+    ) -> (automaton: DomainAutomaton, made: Int) {
+        var build = AutomatonBuild(patterns, KnownFits(inForce: inForce, previous: previous), budget)
         build.run()
+        return (DomainAutomaton(build), build.made)
+    }
+
+    private init(_ build: AutomatonBuild) {
         refusals = build.refusals
         self.patterns = build.kept
         start = build.table.start

@@ -8,10 +8,11 @@ struct StateProduct {
     private var pairs: [(UInt32, UInt32)] = [(StateTable.dead, StateTable.dead)]
 
     /// The reachable pairs, numbered in the order in which a walk by breadth meets them; nil when there are more than
-    /// `limit`.
-    static func table(_ left: StateTable, _ right: StateTable, limit: Int) -> StateTable? {
+    /// `limit`. `made` is the number of states that it took to find out.
+    static func table(_ left: StateTable, _ right: StateTable, limit: Int) -> (table: StateTable?, made: Int) {
         var product = StateProduct(left, right)
-        return product.explore(limit: limit) ? product.table : nil
+        let fits = product.explore(limit: limit)
+        return (fits ? product.table : nil, product.table.count)
     }
 
     private init(_ left: StateTable, _ right: StateTable) {

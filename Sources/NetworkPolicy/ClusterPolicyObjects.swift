@@ -1,3 +1,5 @@
+public import DomainNames
+
 /// What a rule does with the traffic it matches.
 public enum PolicyAction: String, Sendable, Hashable, CaseIterable {
     case allow
@@ -23,12 +25,18 @@ public struct ClusterPolicyRule: Sendable, Hashable {
     /// At least one; a rule without peers, which the API has not, denies everyone or admits nobody.
     public var peers: [PolicyPeer]
     public var ports: [PortRule]?
+    /// Where in the object its domain names are written, as far as that is known; it decides nothing.
+    public var fields: [DomainPattern: String]
 
-    public init(name: String? = nil, action: PolicyAction, peers: [PolicyPeer], ports: [PortRule]? = nil) {
+    public init(
+        name: String? = nil, action: PolicyAction, peers: [PolicyPeer], ports: [PortRule]? = nil,
+        fields: [DomainPattern: String] = [:]
+    ) {
         self.name = name
         self.action = action
         self.peers = peers
         self.ports = ports
+        self.fields = fields
     }
 }
 

@@ -4,10 +4,13 @@ public import DomainNames
 public struct FQDNPolicyRule: Sendable, Hashable {
     public var matches: [DomainPattern]
     public var ports: [PortRule]?
+    /// Where in the object each of them is written, as far as that is known; it decides nothing.
+    public var fields: [DomainPattern: String]
 
-    public init(matches: [DomainPattern], ports: [PortRule]? = nil) {
+    public init(matches: [DomainPattern], ports: [PortRule]? = nil, fields: [DomainPattern: String] = [:]) {
         self.matches = matches
         self.ports = ports
+        self.fields = fields
     }
 }
 

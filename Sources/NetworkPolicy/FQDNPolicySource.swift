@@ -13,7 +13,9 @@ extension PolicySource {
         rules =
             object.egress.enumerated().map { index, rule in
                 SourceRule(
-                    origin: RuleOrigin(policy: name, direction: .egress, index: index, created: object.created),
+                    origin: RuleOrigin(
+                        policy: name, direction: .egress, index: index, created: object.created,
+                        patternFields: rule.fields),
                     action: .allow,
                     peers: [.domains(rule.matches)], ports: rule.ports, home: .everywhere)
             } + [.dns(of: name, index: object.egress.count)]

@@ -1,3 +1,5 @@
+public import DomainNames
+
 /// The kinds of objects that rules come from.
 public enum PolicyKind: String, Sendable, Hashable, CaseIterable, Comparable {
     case clusterNetworkPolicy = "ClusterNetworkPolicy"
@@ -43,15 +45,19 @@ public struct RuleOrigin: Sendable, Hashable, CustomStringConvertible {
     public var ruleName: String?
     /// When the object was made, as its `creationTimestamp` says; it decides whose patterns come first.
     public var created: String?
+    /// Where in the object its patterns of names are written: `spec.egress[0].matches[1].pattern`; it decides nothing.
+    public var patternFields: [DomainPattern: String]
 
     public init(
-        policy: PolicyName, direction: PolicyDirection, index: Int, ruleName: String? = nil, created: String? = nil
+        policy: PolicyName, direction: PolicyDirection, index: Int, ruleName: String? = nil, created: String? = nil,
+        patternFields: [DomainPattern: String] = [:]
     ) {
         self.policy = policy
         self.direction = direction
         self.index = index
         self.ruleName = ruleName
         self.created = created
+        self.patternFields = patternFields
     }
 
     public var description: String {

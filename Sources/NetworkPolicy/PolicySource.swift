@@ -125,6 +125,7 @@ extension PolicySource {
             var origin = origin
             origin.ruleName = rule.name
             origin.created = object.created
+            origin.patternFields = rule.fields
             var source = SourceRule(
                 origin: origin, action: rule.action, peers: rule.peers, ports: rule.ports, home: .everywhere)
             // The API knows no such rule. It must not admit what nobody has written.

@@ -11,7 +11,13 @@ extension ClusterPolicyObject {
             namespaceSelector: PolicySelector(policy.namespaceSelector),
             podSelector: PolicySelector(policy.podSelector),
             ingress: policy.ingress.map { ClusterPolicyRule($0, nodes) },
-            egress: policy.egress.map { ClusterPolicyRule($0, nodes) }, isAudited: policy.meta.isPolicyAudited,
+            egress: policy.egress.enumerated().map { index, rule in
+                // What can't be read is told by `domainNameProblems`.
+                var problems: [InvalidField] = []
+                var translated = ClusterPolicyRule(rule, nodes)
+                translated.fields = rule.domainNameFields(at: index, &problems)
+                return translated
+            }, isAudited: policy.meta.isPolicyAudited,
             created: policy.meta.creationTimestamp, invalidFields: policy.domainNameProblems)
     }
 }

@@ -31,19 +31,14 @@ extension FQDNPolicyObject {
 
 extension FQDNPolicyRule {
     fileprivate init(_ rule: FQDNNetworkPolicyRule, _ path: String, _ problems: inout [InvalidField]) {
-        let matches = rule.matches.enumerated().compactMap { index, match -> DomainPattern? in
-            let item = "\(path).matches[\(index)]"
-            switch match {
-            case .name(let text):
-                return DomainNameTranslation.pattern(
-                    "\(item).name", { () throws(DomainPatternError) in try DomainPattern(fqdnName: text) }, &problems)
-            case .pattern(let text):
-                return DomainNameTranslation.pattern(
-                    "\(item).pattern", { () throws(DomainPatternError) in try DomainPattern(fqdnPattern: text) },
-                    &problems)
-            }
+        let matches = rule.matches.enumerated().compactMap { index, match -> (DomainPattern, String)? in
+            let (field, read) = match.reading
+            let path = "\(path).matches[\(index)].\(field)"
+            return DomainNameTranslation.pattern(path, read, &problems).map { ($0, path) }
         }
-        self.init(matches: matches, ports: rule.ports.flatMap(Self.ports))
+        self.init(
+            matches: matches.map(\.0), ports: rule.ports.flatMap(Self.ports),
+            fields: Dictionary(matches) { first, _ in first })
     }
 
     /// One item that stands for everything makes the others mean nothing.
@@ -57,22 +52,38 @@ extension FQDNPolicyRule {
     }
 }
 
+extension FQDNNetworkPolicyRule.Match {
+    /// The field that a match has, and how it is read.
+    fileprivate var reading: (field: String, read: () throws(DomainPatternError) -> DomainPattern) {
+        switch self {
+        case .name(let text): ("name", { () throws(DomainPatternError) in try DomainPattern(fqdnName: text) })
+        case .pattern(let text): ("pattern", { () throws(DomainPatternError) in try DomainPattern(fqdnPattern: text) })
+        }
+    }
+}
+
 extension ClusterNetworkPolicy {
     /// What is wrong with the domain names of the policy's peers.
     var domainNameProblems: [InvalidField] {
         var problems: [InvalidField] = []
-        for (index, rule) in egress.enumerated() {
-            for (number, peer) in rule.peers.enumerated() {
-                guard case .domainNames(let names) = peer else { continue }
-                let path = "spec.egress[\(index)].to[\(number)].domainNames"
-                for (place, name) in names.enumerated() {
-                    _ = DomainNameTranslation.pattern(
-                        "\(path)[\(place)]",
-                        { () throws(DomainPatternError) in try DomainPattern(clusterDomain: name) },
-                        &problems)
-                }
+        for (index, rule) in egress.enumerated() { _ = rule.domainNameFields(at: index, &problems) }
+        return problems
+    }
+}
+
+extension ClusterNetworkPolicyRule {
+    /// Where the domain names of an egress rule are written.
+    func domainNameFields(at index: Int, _ problems: inout [InvalidField]) -> [DomainPattern: String] {
+        var fields: [DomainPattern: String] = [:]
+        for (number, peer) in peers.enumerated() {
+            guard case .domainNames(let names) = peer else { continue }
+            for (place, name) in names.enumerated() {
+                let path = "spec.egress[\(index)].to[\(number)].domainNames[\(place)]"
+                let read = { () throws(DomainPatternError) in try DomainPattern(clusterDomain: name) }
+                guard let pattern = DomainNameTranslation.pattern(path, read, &problems) else { continue }
+                fields[pattern] = fields[pattern] ?? path
             }
         }
-        return problems
+        return fields
     }
 }

@@ -36,6 +36,12 @@ struct Asker {
         try datapath.maps.dnsResolvers.update(apus_prefix_key(CIDR(host: Self.resolver)), UInt32(1))
     }
 
+    /// Another pod of the same data path.
+    init(_ pod: Pod, beside asker: Asker) {
+        datapath = asker.datapath
+        self.pod = pod
+    }
+
     /// Sends a question; it passes.
     func ask(
         _ name: String = "a.web.test", id: UInt16 = 7, resolver: IPAddress = Self.resolver, from port: Port = 40_000,

@@ -42,6 +42,8 @@ final class DatapathMaps {
     let podQuestions: BPFMap
     let podQuestionCounts: BPFMap
     let nameSeed: BPFMap
+    let learnedShares: BPFMap
+    let ringShares: BPFMap
 
     init(_ object: borrowing BPFObject, uplink: borrowing BPFObject) throws {
         sourceRanges = try object.map("source_ranges")
@@ -82,5 +84,7 @@ final class DatapathMaps {
         podQuestions = try object.map("pod_questions")
         podQuestionCounts = try object.map("pod_question_counts")
         nameSeed = try object.map("name_seed")
+        learnedShares = try object.map("learned_shares")
+        ringShares = try object.map("ring_shares")
     }
 }

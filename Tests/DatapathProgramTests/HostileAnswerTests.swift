@@ -92,6 +92,29 @@ struct HostileAnswerTests {
         #expect(try !asker.isTaught && !asker.reaches(Asker.web[0], from: 50_000))
     }
 
+    @Test(
+        "A Service with a resolver's address, as an external IP may be, teaches only where its address is a Service's",
+        arguments: [APUS_RESOLVER_PEER.rawValue, APUS_RESOLVER_FRONTEND.rawValue])
+    func serviceInFront(trust: UInt32) throws {
+        let asker = try Asker()
+        let backend = try asker.datapath.addPod()
+        try asker.datapath.addService(
+            SocketAddress(Asker.resolver, 53), .udp, to: [SocketAddress(backend.v4, 53)],
+            kind: .APUS_SERVICE_EXTERNAL_IP
+        )
+        try asker.datapath.maps.dnsResolvers.update(apus_prefix_key(CIDR(host: Asker.resolver)), trust)
+        try asker.ask()
+        let answer = backend.sends(to: asker.pod.v4).udp(from: 53, to: 40_000)
+            .payload(DNSEncoder.encode(Asker.message()))
+        #expect(try asker.datapath.run(answer, on: .fromPod(backend)) == .passed)
+        #expect(try asker.datapath.run(asker.datapath.output, on: .toPod(asker.pod)) == .passed)
+        if trust == APUS_RESOLVER_FRONTEND.rawValue {
+            #expect(try asker.isTaught)
+        } else {
+            try asker.expectNothingLearned(.APUS_DNS_COUNT_UNTRUSTED)
+        }
+    }
+
     @Test("An answer of a host that was not asked teaches nothing, and the question still waits for its own")
     func unsolicited() throws {
         let asker = try Asker()

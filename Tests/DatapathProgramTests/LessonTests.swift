@@ -9,9 +9,10 @@ internal import Testing
 extension Asker {
     /// Has a program learn addresses under a name, as the agent does.
     fileprivate func teach(
-        _ name: String, _ addresses: [IPAddress], end: UInt64, set: UInt32 = 1, policy: UInt32 = 0x77
+        _ name: String, _ addresses: [IPAddress], end: UInt64, set: UInt32 = 1, policy: UInt32 = 0x77, time: UInt64 = 0
     ) throws -> apus_lesson_outcome? {
         var lesson = apus_lesson()
+        lesson.time_ns = time
         lesson.set = set
         lesson.length = UInt32(name.utf8.count)
         lesson.policies.0 = policy
@@ -91,6 +92,22 @@ struct LessonTests {
         let asker = try Asker(sizes: ["learned_addresses": 1])
         #expect(try asker.teach("a.web.test", Asker.web, end: .max) == .APUS_LESSON_NO_ROOM)
         #expect(try asker.isTaught && asker.names == 1)
+    }
+
+    @Test("Lessons about old answers look for room once a second, as other answers do")
+    func oldLessons() throws {
+        let asker = try Asker(sizes: ["learned_addresses": 4])
+        // They have ended, so each look for room would let go of what there is.
+        for number in 1...4 { _ = try asker.teach("n\(number).web.test", [ip("203.0.113.\(number)")], end: 1) }
+        #expect(try asker.teach("a.web.test", [ip("203.0.113.5")], end: .max) == .APUS_LESSON_LEARNED)
+        #expect(try asker.count(.APUS_DNS_COUNT_MADE_ROOM) == 4)
+        for number in 6...8 { _ = try asker.teach("n\(number).web.test", [ip("203.0.113.\(number)")], end: 1) }
+        // The newest answer first, as what is copied for another policy comes.
+        for time in [now(), 2, 1] {
+            let outcome = try asker.teach("b.web.test", [ip("203.0.113.9")], end: .max, time: time)
+            #expect(outcome == .APUS_LESSON_NO_ROOM)
+        }
+        #expect(try asker.count(.APUS_DNS_COUNT_MADE_ROOM) == 4)
     }
 
     @Test("Nothing that was just learned is let go, however often both happen at once")

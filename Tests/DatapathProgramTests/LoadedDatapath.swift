@@ -113,6 +113,8 @@ final class LoadedDatapath: @unchecked Sendable {
         try maps.dnsQuestions.clear(apus_question_key.self)
         try maps.learnedAddresses.clear(apus_learned_key.self)
         try maps.learnedNames.clear(UInt64.self)
+        try maps.learnedShares.clear(UInt32.self)
+        try maps.ringShares.clear(UInt32.self)
         try maps.dnsStreams.clear(apus_connection_key.self)
         try maps.sourceRanges.clear(apus_source_range_key.self)
         try maps.uplinks.clear(UInt32.self)

@@ -93,6 +93,60 @@ struct DomainTablesTests {
         #expect(rig.kernel.installed?.set(matching: "www.web.test".utf8) != 0)
     }
 
+    @Test("A refusal names the field that has the pattern, and the maps keep the field that a name is written in")
+    func fields() throws {
+        var compiler = PolicyCompiler(node: "node-1")
+        var rig = Rig()
+        let texts = "abcdefghijklmnopqr".map { "*\($0)*\($0)*" } + ["www.web.test"]
+        let patterns = try texts.map { try DomainPattern(fqdnPattern: $0) }
+        let fields = zip(patterns, patterns.indices).map { ($0, "spec.egress[0].matches[\($1)].pattern") }
+        let rule = FQDNPolicyRule(matches: patterns, fields: Dictionary(uniqueKeysWithValues: fields))
+        let policy = PolicyInput.fqdnPolicy(FQDNPolicyObject(namespace: "shop", name: "names", egress: [rule]))
+        rig.tables.apply(compiler.apply([.pod(pod), policy]).map(DatapathEdit.policy))
+        rig.tables.apply([.endpoint(.upsert(endpoint(1)))])
+        let messages = rig.program().problems.map(\.description)
+        #expect(messages.contains { $0.contains("spec.egress[0].matches[") && $0.contains(".pattern: pattern *") })
+        let uses = rig.kernel.entries(of: .names).filter {
+            if case .domains? = NameKey(key: $0.key) { true } else { false }
+        }.flatMap { DomainUse.list(NameKey.text($0.value)) }
+        #expect(uses.contains { $0.pattern == PatternText(field: "pattern", text: "www.web.test") })
+        #expect(PatternText(field: "pattern", text: "a.b").isSamePattern(as: PatternText(field: "name", text: "a.b")))
+        let star = PatternText(field: "pattern", text: "*.b")
+        #expect(!star.isSamePattern(as: PatternText(field: "domainNames", text: "*.b")))
+    }
+
+    @Test("While policies are kept that can't be read, new names wait, which is told of each object that has some")
+    func waiting() throws {
+        var compiler = PolicyCompiler(node: "node-1")
+        var rig = try rig(&compiler, ["*.web.test"])
+        rig.program()
+        let before = try #require(rig.kernel.installed)
+        var again = Rig()
+        again.kernel = rig.kernel
+        try again.tables.adopt(again.kernel)
+        // The policy of the pod can't be read; another one is new.
+        var anew = PolicyCompiler(node: "node-1")
+        let new = try policy("new", created: nil, ["*.other.test"])
+        again.tables.apply(anew.apply([.pod(pod), new]).map(DatapathEdit.policy))
+        again.tables.apply([.endpoint(.upsert(endpoint(1)))])
+        again.tables.keepStale(holdingPolicies: true)
+        let report = again.program()
+        #expect(report.problems.map(\.reason).contains(.namesWait))
+        #expect(report.problems.filter { $0.reason == .namesWait }.map(\.object) == ["FQDNNetworkPolicy/shop/new"])
+        #expect(again.kernel.installed?.set(matching: "a.web.test".utf8) == before.set(matching: "a.web.test".utf8))
+        // What the agent learns itself it learns for the policy that is kept.
+        let identity = try #require(again.tables.endpoints.records[1]?.actual?.identity)
+        let learning = again.tables.policiesLearning(slot: 1, identity: identity)
+        #expect(learning.contains(egress(rig)))
+        again.tables.removeStale()
+        for _ in 0..<4 {
+            again.program()
+            again.now += 20
+        }
+        #expect(!again.program().problems.map(\.reason).contains(.namesWait))
+        #expect(again.kernel.installed?.set(matching: "a.other.test".utf8) ?? 0 != 0)
+    }
+
     /// Patterns that fit alone, but not together with each other.
     private func heavy(_ letters: String) -> [String] { letters.map { "*\($0)*\($0)*" } }
 

@@ -16,14 +16,22 @@ private struct HeldMaps: ~Copyable {
     let connections: BPFMap
     let halfOpen: BPFMap
     let counters: BPFMap
+    let shares: BPFMap
+    let share: (addresses: Int, names: Int)
 
-    init(capacity: Int = 64, nameCapacity: Int = 64) throws {
+    /// - Parameter share: of the maps that one policy may have; nil: all of them.
+    init(capacity: Int = 64, nameCapacity: Int = 64, share: Int? = nil) throws {
         var object = try BPFObject(.names)
         let sizes = [
             "connections": 64, "half_open": 64, "learned_addresses": capacity, "learned_names": nameCapacity,
             "dns_questions": 64,
         ]
         for (name, size) in sizes { try object.setMaxEntries(size, ofMap: name) }
+        let share = (addresses: share ?? capacity, names: share ?? 1_000)
+        var config = apus_config()
+        config.address_share = UInt32(share.addresses)
+        config.name_share = UInt32(share.names)
+        try object.setConstant("config", to: config)
         try object.load()
         let teacher = try NameTeacher(object)
         let addresses = try object.map("learned_addresses")
@@ -31,19 +39,22 @@ private struct HeldMaps: ~Copyable {
         let connections = try object.map("connections")
         let halfOpen = try object.map("half_open")
         let counters = try object.map("dns_counters")
+        let shares = try object.map("learned_shares")
         self.teacher = teacher
         self.addresses = addresses
         self.names = names
         self.connections = connections
         self.halfOpen = halfOpen
         self.counters = counters
+        self.shares = shares
+        self.share = share
     }
 
     func keeper() throws -> LearnedKeeper {
         LearnedKeeper(
             teacher: teacher, addresses: try addresses.duplicate(), names: try names.duplicate(),
             established: try connections.duplicate(), halfOpen: try halfOpen.duplicate(),
-            counters: try counters.duplicate())
+            counters: try counters.duplicate(), shares: try shares.duplicate(), share: share)
     }
 
     static func address(_ number: UInt64) -> apus_address { apus_address(IPAddress(v4: 0x0a00_0000 | UInt32(number))) }
@@ -176,6 +187,40 @@ struct LearnedKeeperTests {
         #expect(keeper.counts.evicted == 3)
     }
 
+    @Test("A policy with nearly all of its share lets go of its own addresses, and of nobody else's")
+    func share() throws {
+        let maps = try HeldMaps(share: 16)
+        for number in 1...15 { try maps.learn(UInt64(number), end: .max, used: UInt64(100 + number)) }
+        for number in 21...30 { try maps.learn(UInt64(number), end: .max, used: UInt64(number), policy: 8) }
+        try maps.connect(2)
+        var keeper = try maps.keeper()
+        let crowded = try keeper.sweep(now: 50, policies: [PolicyID(rawValue: HeldMaps.policy), PolicyID(rawValue: 8)])
+        #expect(crowded == [PolicyID(rawValue: HeldMaps.policy): 3])
+        #expect(try maps.held == Set(2...15).subtracting([3, 4]).union(21...30))
+        // What is gone is counted no more: as much finds room again.
+        for number in 31...34 { #expect(try maps.learn(UInt64(number), end: .max) == .APUS_LESSON_LEARNED) }
+        #expect(try maps.learn(35, end: .max) == .APUS_LESSON_NO_ROOM)
+        try keeper.sweep(now: 50, policies: [PolicyID(rawValue: HeldMaps.policy)])
+        try keeper.sweep(now: 50, policies: [PolicyID(rawValue: HeldMaps.policy)])
+        #expect(try maps.shares.keys(as: UInt32.self) == [HeldMaps.policy])
+    }
+
+    @Test("A copy ends at the first lesson that finds no room, and what is for another policy goes on")
+    func copyEnds() throws {
+        let maps = try HeldMaps(capacity: 64, share: 4)
+        for number in 1...4 { try maps.learn(UInt64(number), end: .max) }
+        for number in 5...6 { try maps.learn(UInt64(number), end: .max, policy: 8) }
+        try maps.learn(7, end: .max, policy: 9)
+        let held = try maps.addresses.learnedAddresses().filter { $0.key.policy != 8 }
+        let names = Dictionary(uniqueKeysWithValues: try maps.names.learnedNames().map { ($0.key, $0.record) })
+        let before = try maps.counters.lookupSum(apus_dns_counter.APUS_DNS_COUNT_POLICY_SHARE.rawValue) ?? 0
+        // The other policy has room for two of the four.
+        let missed = try maps.teacher.learn(held, names, policy: { $0 == 7 ? 8 : $0 }, set: { $0.set })
+        #expect(missed == 2)
+        let after = try maps.counters.lookupSum(apus_dns_counter.APUS_DNS_COUNT_POLICY_SHARE.rawValue) ?? 0
+        #expect(after == before + 1)
+    }
+
     @Test("A map without room for it is told, and an address that is held takes more names")
     func fullMap() throws {
         let maps = try HeldMaps(capacity: 1)
@@ -187,7 +232,7 @@ struct LearnedKeeperTests {
     @Test("What a policy holds is learned for another one, later ends and all, and what finds no room is counted")
     func copied() throws {
         let maps = try HeldMaps(capacity: 4)
-        for number in 1...3 { try maps.learn(UInt64(number), end: UInt64(100 * number)) }
+        for number in 1...3 { try maps.learn(UInt64(number), end: .max - UInt64(number)) }
         let held = try maps.addresses.learnedAddresses()
         let names = Dictionary(uniqueKeysWithValues: try maps.names.learnedNames().map { ($0.key, $0.record) })
         let missed = try maps.teacher.learn(held, names, policy: { _ in 8 }, set: { $0.set })

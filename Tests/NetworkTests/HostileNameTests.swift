@@ -76,6 +76,57 @@ extension TrafficTests {
             }
         }
 
+        /// Whoever can send with the resolver's address has to guess the id of a question that waits.
+        @Test func answersWithGuessedIDsTeachNothingWhileAQuestionWaits() async throws {
+            try await NameLab.run(options: ["--dns-server", "172.31.0.0/24"]) { names in
+                let (client, outside) = (names.client, names.lab.outside("outside"))
+                try names.agent.manifests.write("ask.yaml", NameLab.asking)
+                // Nobody answers there: the question waits.
+                let id: UInt16 = 1_077
+                var question = SentMessage(id: id, name: "n0.web.test")
+                question.flags = 0x0100
+                let asked = Packet.ethernet(from: client.macAddress, to: mac("ee:ee:ee:ee:ee:ee"))
+                    .ip(from: client.ipv4, to: outside.ipv4).udp(from: 40_000, to: 53)
+                    .payload(DNSEncoder.encode(question))
+                try await eventually("a question that waits") {
+                    try await inject([asked], from: client)
+                    return try names.count(.question) > 0
+                }
+                let (here, there) = (try await hardware(of: outside), try await hardware(of: names.lab.node("node-a")))
+                func answer(_ id: UInt16, _ name: String = "n0.web.test") -> Packet {
+                    let message = SentMessage(
+                        id: id, name: name, answers: [.init(owner: name, data: .address(NameLab.web[0]))])
+                    return Packet.ethernet(from: here, to: there)
+                        .ip(from: outside.ipv4, to: client.ipv4).udp(from: 53, to: 40_000)
+                        .payload(DNSEncoder.encode(message))
+                }
+                let guesses = (0..<2_000).map { UInt16($0) }.filter { $0 != id }
+                try await inject(guesses.map { answer($0) } + [answer(id, "n1.web.test")], from: outside)
+                try await eventually("the guesses to be counted") {
+                    let (unasked, others) = (try names.count(.unasked), try names.count(.mismatched))
+                    if unasked == UInt64(guesses.count), others == 1 { return true }
+                    throw LabError("\(guesses.count) guesses", "\(unasked) unasked, \(others) of another name")
+                }
+                try await expectNothingLearned(names)
+                try await inject([answer(id)], from: outside)
+                try await eventually("the real answer") { try names.count(.learned) == 1 }
+                #expect(try await client.ask(NameLab.web[0], NameLab.port).isAnswered)
+            }
+        }
+
+        /// The address of a host's interface on the fabric.
+        private func hardware(of host: LabHost) async throws -> MACAddress {
+            let text = try await host.output(["ip", "-o", "link", "show", "dev", host.interface])
+            let words = text.split(separator: " ")
+            let place = try #require(words.firstIndex(of: "link/ether"), "\(text)")
+            return mac(String(words[place + 1]))
+        }
+
+        private func inject(_ frames: [Packet], from host: LabHost) async throws {
+            let command = [try BuiltProducts.path(of: "apus-traffic"), "inject", "--interface", host.interface]
+            try await host.output(command, input: frames.map { "\($0.hexadecimal)\n" }.joined())
+        }
+
         /// An answer to one of the ports that the client may ask from.
         private func forged(_ number: Int, by host: LabHost, as source: IPAddress, to client: LabHost) -> Packet {
             let name = "n\(number).web.test"

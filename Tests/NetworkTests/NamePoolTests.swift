@@ -57,14 +57,49 @@ extension TrafficTests {
             }
         }
 
+        /// How often there was no room, in the map or in the policy's share of it.
+        private func full(_ names: NameLab) throws -> UInt64 {
+            try names.count(.noRoom) + names.count(.policyShare)
+        }
+
+        @Test func evictionSparesWhatALiveConnectionLeadsTo() async throws {
+            let agent = ["--map-size-learned", "32", "--fqdn-min-ttl", "600"]
+            try await withPool(["--pool", "65536", "--lifetime", "600"], agent: agent) { names, resolver in
+                let client = names.client
+                let found = try await names.look(up: "live.web.test", from: client, at: resolver)
+                let address = try #require(found.split(separator: " ").first.flatMap { IPAddress(String($0)) })
+                let held = try await client.hold(address, NameLab.port)
+                // The policy's share is half of the map, and each name has an address of its own.
+                for number in 0..<60 {
+                    _ = try await names.look(up: "other\(number).web.test", from: client, at: resolver)
+                }
+                try await eventually("room for the last one", within: .seconds(10)) {
+                    _ = try await names.look(up: "last.web.test", from: client, at: resolver)
+                    return try DatapathReader(bpffs: names.agent.bpffs).learned().contains {
+                        $0.name == "last.web.test"
+                    }
+                }
+                let learned = try DatapathReader(bpffs: names.agent.bpffs).learned()
+                #expect(learned.count <= 16 && learned.contains { $0.name == "live.web.test" })
+                #expect(names.agent.logged.contains("Learned addresses were evicted"))
+                // Another generation judges the connection again.
+                try names.agent.manifests.edit("web.yaml", "Shop.Example.test", to: "shop.web.test")
+                try await eventually("the new policy") {
+                    try await names.agent.apus("fqdn", "list").output.contains("shop.web.test")
+                }
+                #expect(try await client.ask(address, NameLab.port).isAnswered)
+                #expect(held.states == ["connected"], "\(held.lines)")
+            }
+        }
+
         @Test func anAnswerThatFindsTheMapFullIsLearnedOnceThereIsRoom() async throws {
             try await withPool(["--pool", "65536", "--lifetime", "60"], agent: ["--map-size-learned", "8"]) {
                 names, resolver in
                 // The agent makes room once a second: it has to be quicker once.
                 for number in 0..<400 {
-                    let before = try names.count(.noRoom)
+                    let before = try full(names)
                     let found = try await names.look(up: "full\(number).web.test", from: names.client, at: resolver)
-                    if try names.count(.noRoom) == before { continue }
+                    if try full(names) == before { continue }
                     let address = try #require(found.split(separator: " ").first.flatMap { IPAddress(String($0)) })
                     try await eventually("the answer to be learned", within: .seconds(10)) {
                         try DatapathReader(bpffs: names.agent.bpffs).learned().contains { $0.address == address }

@@ -26,10 +26,12 @@ struct apus_config {
 	__u8 padding;
 	__u16 source_port_first; // the node's ports for what leaves in its name, host byte order
 	__u16 source_port_count;
+	__u32 address_share; // entries of `learned_addresses` that one policy may have
+	__u32 name_share; // and names in them
 	__u32 padding2;
 };
 
-_Static_assert(sizeof(struct apus_config) == 96, "config layout");
+_Static_assert(sizeof(struct apus_config) == 104, "config layout");
 
 // The only element of `datapath_info`: what a reader needs to know before it reads anything else.
 struct apus_info {

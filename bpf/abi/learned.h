@@ -7,6 +7,7 @@
 enum {
 	APUS_LEARNED_NAMES = 8, // names that one part of an address has places for
 	APUS_LEARNED_PARTS = 4, // parts of an address in one scope
+	APUS_LEARNED_LONGEST = 86400, // seconds that an answer counts at most, whatever it says
 	APUS_HANDED_OVER_MAX = 16384, // bytes of a message, or of a part of one, that the agent gets at once
 	APUS_HANDED_OVER_SMALL = 1968, // bytes that a short record has room for: a segment or fragment of most networks
 };
@@ -50,6 +51,18 @@ struct apus_learned_name {
 	__u32 holds; // uses in `learned_addresses`, and enum apus_name_hold; whoever makes it 0 deletes the name
 	__u32 padding;
 	char text[APUS_DNS_NAME_MAX]; // lower case, no trailing dot, padded with zero bytes
+};
+
+// Value of `learned_shares`, by policy: what it has of `learned_addresses`.
+struct apus_learned_share {
+	__u32 entries;
+	__u32 names; // uses in them
+};
+
+// Value of `dns_resolvers`.
+enum apus_resolver_trust {
+	APUS_RESOLVER_PEER = 1, // what comes from the address itself teaches
+	APUS_RESOLVER_FRONTEND = 2, // and what comes from the backends of a Service that has it
 };
 
 // Key of `dns_questions`: a question that a pod asked a trusted resolver.
@@ -115,6 +128,8 @@ enum APUS_CLOSED_ENUM apus_dns_counter {
 	APUS_DNS_COUNT_BUSY, // an address or name that another CPU did not let go of in time
 	APUS_DNS_COUNT_UNALIGNED, // TCP segments of which it is not known where in them an answer begins
 	APUS_DNS_COUNT_UNNOTED, // TCP segments to resolvers with a question, or a part of one, that is not noted
+	APUS_DNS_COUNT_POD_SHARE, // answers not given to the agent, as too much of their pod waits for it already
+	APUS_DNS_COUNT_POLICY_SHARE, // an address or name was not learned, as its policy has as many as it may
 	APUS_DNS_COUNTERS,
 };
 
@@ -175,7 +190,8 @@ enum {
 // What became of a lesson.
 enum APUS_CLOSED_ENUM apus_lesson_outcome {
 	APUS_LESSON_LEARNED,
-	APUS_LESSON_NO_ROOM, // for all of it
+	APUS_LESSON_NO_ROOM, // a map was full, or its policy had its share
+	APUS_LESSON_BUSY, // another CPU did not let go of the name, or of an address
 	APUS_LESSON_COLLIDED, // another name has the hash of this one
 	APUS_LESSON_OUTCOMES,
 };
@@ -190,6 +206,7 @@ struct apus_let_go {
 _Static_assert(sizeof(struct apus_lesson) == 32 + APUS_DNS_NAME_MAX, "lesson layout");
 _Static_assert(sizeof(struct apus_lesson_address) == 40, "lesson address layout");
 _Static_assert(sizeof(struct apus_let_go) == 40, "let go layout");
+_Static_assert(sizeof(struct apus_learned_share) == 8, "learned share layout");
 _Static_assert(sizeof(struct apus_learned_key) == 24, "learned key layout");
 _Static_assert(sizeof(struct apus_learned_address) == 144, "learned address layout");
 _Static_assert(sizeof(struct apus_learned_name) == 280, "learned name layout");

@@ -74,6 +74,7 @@ GLOBAL int find_answer(struct __sk_buff *skb, const struct packet *packet, __u64
 						   sizeof(learning->sequence)) < 0)
 		return ANSWER_NONE;
 	if (packet->tcp_flags & TCP_SYN) { // the stream begins behind it
+		learning->stream.state = learning->stream.late_length = 0;
 		note_stream(bpf_ntohl(learning->sequence) + 1, 0);
 		return ANSWER_NONE;
 	}

@@ -69,6 +69,10 @@ ALWAYS_INLINE _Bool learn_part(struct apus_learned_address *address, struct lear
 		return 0;
 	use = &address->uses[place];
 	if (round != USE_OF_NAME) {
+		if (!use->name && !take_learned_share(learning->key.policy, 0)) {
+			learning->full = learning->over_share = 1;
+			return 0;
+		}
 		if (round == USE_ANY && use->end_ns > learning->now)
 			count_dns(APUS_DNS_COUNT_CROWDED);
 		take_use(use, learning);
@@ -83,6 +87,10 @@ ALWAYS_INLINE _Bool add_part(struct learning *learning, const struct apus_learne
 {
 	long failed;
 
+	if (!take_learned_share(learning->key.policy, 1)) {
+		learning->full = learning->over_share = 1;
+		return 0;
+	}
 	learning->fresh.uses[0].name = learning->name;
 	learning->fresh.uses[0].end_ns = learning->end_ns;
 	learning->fresh.used_ns = is_first ? learning->used_ns : 0;
@@ -91,6 +99,8 @@ ALWAYS_INLINE _Bool add_part(struct learning *learning, const struct apus_learne
 	learning->full = failed && failed != -EEXIST;
 	if (!failed)
 		learning->claimed++;
+	else
+		give_learned_share_back(learning->key.policy, 1, 1);
 	return !failed;
 }
 
@@ -135,7 +145,7 @@ ALWAYS_INLINE _Bool learn_locked(struct learning *learning, struct apus_learned_
 			goto learned;
 	learned = !(learning->full && may_have_room);
 	if (learned)
-		learn_in_part(head, 0, USE_ANY);
+		learned = learn_in_part(head, 0, USE_ANY);
 learned:
 	learning->judged = judged;
 	return learned;
@@ -155,6 +165,7 @@ GLOBAL int learn_address(void)
 		struct apus_learned_address *head = lock_address(learning);
 		_Bool learned;
 
+		learning->over_share = 0;
 		if (head) {
 			learned = learn_locked(learning, head, may_have_room);
 			unlock_address(head);
@@ -169,7 +180,8 @@ GLOBAL int learn_address(void)
 		if (learning->full)
 			may_have_room = may_have_room && make_room();
 	}
-	count_dns(APUS_DNS_COUNT_NO_ROOM);
+	learning->crammed = 1;
+	count_dns(learning->over_share ? APUS_DNS_COUNT_POLICY_SHARE : APUS_DNS_COUNT_NO_ROOM);
 	return 0;
 }
 

@@ -56,6 +56,11 @@ GLOBAL int learn_fragment(struct __sk_buff *skb, const struct packet *packet)
 	if (packet->protocol != IPPROTO_UDP || packet->l4_offset >= packet->end ||
 	    !find_fragment_place(skb, packet, &place))
 		return 0;
+	// Only the first one has the id.
+	if (!place.offset && !is_asked(skb, packet->l4_offset + UDP_HEADER)) {
+		count_dns(APUS_DNS_COUNT_UNASKED);
+		return 0;
+	}
 	length = packet->end - packet->l4_offset;
 	learning->record.kind = APUS_HANDED_OVER_FRAGMENT;
 	learning->record.number = packet->identification;

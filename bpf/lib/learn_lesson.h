@@ -32,7 +32,7 @@ ALWAYS_INLINE _Bool take_name(struct learning *learning, struct dns_message *mes
 	learning->set = learning->lesson.set;
 	learning->policies[0] = learning->lesson.policies[0];
 	learning->policies[1] = learning->lesson.policies[1];
-	learning->missed = learning->claimed = 0;
+	learning->missed = learning->claimed = learning->crammed = 0;
 	return 1;
 }
 
@@ -74,6 +74,14 @@ GLOBAL int learn_lesson_address(void)
 	return 0;
 }
 
+// What becomes of a lesson whose name is not noted.
+ALWAYS_INLINE int name_lesson_outcome(int outcome)
+{
+	if (outcome == NAME_COLLIDES)
+		return APUS_LESSON_COLLIDED;
+	return outcome == NAME_HAS_NO_ROOM ? APUS_LESSON_NO_ROOM : APUS_LESSON_BUSY;
+}
+
 // Learns what the packet says: see struct apus_lesson. Returns enum apus_lesson_outcome.
 ALWAYS_INLINE int learn_lesson(struct __sk_buff *skb)
 {
@@ -90,7 +98,7 @@ ALWAYS_INLINE int learn_lesson(struct __sk_buff *skb)
 		return note_set(learning);
 	outcome = note_name();
 	if (outcome)
-		return outcome == NAME_COLLIDES ? APUS_LESSON_COLLIDED : APUS_LESSON_NO_ROOM;
+		return name_lesson_outcome(outcome);
 #pragma clang loop unroll(disable)
 	for (__u32 number = 0; number < APUS_LESSON_MOST && number < learning->lesson.count; number++) {
 		if (bpf_skb_load_bytes(skb, offset, &learning->lesson_address, sizeof(learning->lesson_address)) < 0)
@@ -99,13 +107,15 @@ ALWAYS_INLINE int learn_lesson(struct __sk_buff *skb)
 		offset += sizeof(learning->lesson_address);
 	}
 	let_go_of_name(learning->name, APUS_NAME_LEARNING, learning->claimed);
-	return learning->missed ? APUS_LESSON_NO_ROOM : APUS_LESSON_LEARNED;
+	if (learning->crammed)
+		return APUS_LESSON_NO_ROOM;
+	return learning->missed ? APUS_LESSON_BUSY : APUS_LESSON_LEARNED;
 }
 
 // Lets go of the names of a part that end by then. Returns how many are left.
-GLOBAL int let_go_of_part(struct apus_learned_address *address, __u64 end)
+GLOBAL int let_go_of_part(struct apus_learned_address *address, __u64 end, __u32 policy)
 {
-	int left = 0;
+	int left = 0, gone = 0;
 
 	if (!address)
 		return 0;
@@ -122,7 +132,10 @@ GLOBAL int let_go_of_part(struct apus_learned_address *address, __u64 end)
 		*(volatile __u64 *)&address->uses[index].end_ns = 0;
 		*(volatile __u64 *)&address->uses[index].name = 0;
 		let_go_of_name(name, 1, 0);
+		gone++;
 	}
+	if (gone)
+		give_learned_share_back(policy, 0, gone);
 	return left;
 }
 
@@ -142,9 +155,9 @@ GLOBAL int let_go_of_further(__u32 further)
 
 		learning->part.part = number;
 		address = bpf_map_lookup_elem(&learned_addresses, &learning->part);
-		left = address ? let_go_of_part(address, learning->leaving.end_ns) : 0;
-		if (address && !left)
-			bpf_map_delete_elem(&learned_addresses, &learning->part);
+		left = address ? let_go_of_part(address, learning->leaving.end_ns, learning->key.policy) : 0;
+		if (address && !left && !bpf_map_delete_elem(&learned_addresses, &learning->part))
+			give_learned_share_back(learning->key.policy, 1, 0);
 		sum += left;
 	}
 	return sum;
@@ -166,10 +179,12 @@ GLOBAL int let_go_of_address(void)
 	gone = 0;
 	if (head->used_ns <= learning->leaving.used_ns) {
 		left = let_go_of_further(head->further);
-		left += let_go_of_part(head, learning->leaving.end_ns);
+		left += let_go_of_part(head, learning->leaving.end_ns, learning->key.policy);
 		gone = !left && !bpf_map_delete_elem(&learned_addresses, &learning->key);
 	}
-	if (!gone)
+	if (gone)
+		give_learned_share_back(learning->key.policy, 1, 0);
+	else
 		unlock_address(head);
 	return gone;
 }

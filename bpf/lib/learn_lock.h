@@ -18,6 +18,12 @@ struct answer_stream {
 	__u64 opened_ns; // of the connection: another one may have its ports by now
 	__u32 next; // sequence number at which the next answer begins, with its length
 	__u32 state; // enum stream_state
+	__u32 id; // of the answer under way, and 1 more; 0: its first bytes came apart
+	// The last answer of several segments that lies before `next`, as one of those may have been lost, and come
+	// yet.
+	__u32 late; // sequence number of its first byte
+	__u32 late_length; // 0: there is none
+	__u32 late_id; // as `id`
 };
 
 // What is being learned. Nothing else runs on the CPU meanwhile, as tcx programs and test runs have bottom halves
@@ -34,6 +40,7 @@ struct learning {
 	__be16 word; // of the packet, at hand
 	__u32 carried; // length of the message at hand, and 1 more, where that was read already; 0: it was not
 	__u32 record_place; // of the next part of what is handed over
+	__u32 row_is_asked; // whether any answer of a row is to a question that waits
 	__u64 name; // hash
 	__u32 set;
 	__u32 place; // of the next address, or of the next answer in a row
@@ -47,8 +54,10 @@ struct learning {
 	__u32 judged;
 	__u32 busy; // whether another CPU did not let go of it
 	__u32 full; // whether the map had no room for it, or a further part of it
+	__u32 crammed; // whether anything of the lesson found no room, once some was made
 	__u64 going[APUS_LEARNED_NAMES]; // names of an address that goes
-	__u64 room_made_ns; // when this CPU looked for room last
+	__u64 room_made_ns; // when this CPU looked for room last, of the exact clock
+	__u32 over_share; // whether the policy has as much as it may
 	struct apus_handed_over record; // what the agent is to be told with bytes that it gets
 	struct apus_learned_address fresh; // all zero but for its first use, while an address is added
 	struct apus_learned_name text;

@@ -51,7 +51,8 @@ static long learn_step(__attribute__((unused)) __u64 index, void *context)
 		return 1;
 	barrier_var(place);
 	address = &message->addresses[place & (APUS_DNS_ADDRESSES_MAX - 1)];
-	lifetime = (__u64)address->lifetime * 1000000000;
+	lifetime = address->lifetime < APUS_LEARNED_LONGEST ? address->lifetime : APUS_LEARNED_LONGEST;
+	lifetime *= 1000000000;
 	if (lifetime < config.name_minimum_ns)
 		lifetime = config.name_minimum_ns;
 	learning->key = (struct apus_learned_key){.address = address->address};
@@ -84,24 +85,29 @@ GLOBAL int learn_parsed(void)
 		count_dns(APUS_DNS_COUNT_COLLIDED);
 		return 1;
 	}
-	if (outcome == NAME_HAS_NO_ROOM) {
-		count_dns(APUS_DNS_COUNT_NO_ROOM);
+	if (outcome != NAME_NOTED)
 		return 0;
-	}
 	bpf_loop(APUS_DNS_ADDRESSES_MAX, learn_step, &message, 0);
 	let_go_of_name(learning->name, APUS_NAME_LEARNING, learning->claimed);
 	count_dns(APUS_DNS_COUNT_LEARNED);
 	return !learning->missed;
 }
 
-// Learns from the message at `offset`, or leaves it to the agent.
+// Learns from the message at `offset`, or leaves it to the agent, as far as anybody waits for it: whoever makes answers
+// that nobody can parse is not to fill the ring with them.
 ALWAYS_INLINE void learn_message(struct __sk_buff *skb, struct learning *learning, __u32 offset, __u32 length)
 {
 	int problem = dns_read(skb, offset, length);
-	if (problem)
+
+	if (!problem) {
+		if (!learn_parsed())
+			hand_over_message(skb, learning, offset, length, problem);
+	} else if (length >= sizeof(learning->word) && is_asked(skb, offset)) {
 		count_dns(APUS_DNS_COUNT_UNPARSED);
-	if (problem || !learn_parsed())
 		hand_over_message(skb, learning, offset, length, problem);
+	} else {
+		count_dns(APUS_DNS_COUNT_UNASKED);
+	}
 }
 
 // Learns from the datagram that was found.

@@ -53,8 +53,10 @@ ALWAYS_INLINE int try_name(const struct learning *learning)
 		long failed = bpf_map_update_elem(&learned_names, &hash, &learning->text, BPF_NOEXIST);
 
 		// Another CPU may have been first; where there is no room, there may be some now.
-		if (failed && failed != -EEXIST && !make_room())
+		if (failed && failed != -EEXIST && !make_room()) {
+			count_dns(APUS_DNS_COUNT_NO_ROOM);
 			return NAME_HAS_NO_ROOM;
+		}
 		return failed ? NAME_IS_GOING : NAME_NOTED;
 	}
 	if (!is_same_text(known))
@@ -99,5 +101,5 @@ GLOBAL int note_name(void)
 			return outcome;
 	}
 	count_dns(APUS_DNS_COUNT_BUSY);
-	return NAME_HAS_NO_ROOM;
+	return NAME_IS_GOING;
 }

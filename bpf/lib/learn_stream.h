@@ -6,7 +6,7 @@
 // may have put an answer of his own into that. Where it is not known, nothing is learned.
 #pragma once
 
-#include "learn_message.h"
+#include "learn_late.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -35,6 +35,7 @@ GLOBAL int note_stream(__u32 next, __u32 state)
 
 	if (!key || !learning)
 		return 0;
+	leave_behind(&learning->stream);
 	learning->stream.next = next;
 	learning->stream.state = state;
 	return bpf_map_update_elem(&dns_streams, &key->connection, &learning->stream, BPF_ANY);
@@ -80,6 +81,7 @@ ALWAYS_INLINE __u32 continue_message(struct __sk_buff *skb, struct learning *lea
 	if (rest > learning->end - from)
 		rest = learning->end - from;
 	if (rest == length) { // only its length came before: it is here as a whole
+		learning->stream.state &= ~STREAM_WITHIN;
 		learning->carried = length + 1;
 		return from;
 	}
@@ -109,9 +111,22 @@ GLOBAL int continue_stream(struct __sk_buff *skb)
 		count_dns(APUS_DNS_COUNT_UNALIGNED);
 		return 0;
 	}
-	learning->stream.next = known->next;
-	learning->stream.state = known->state;
+	learning->stream = *known;
+	if (learning->stream.late_length)
+		hand_over_late(skb);
 	return learning->stream.state & STREAM_WITHIN ? continue_message(skb, learning) : find_boundary(skb, learning);
+}
+
+// Notes that an answer is under way, the former one is behind.
+ALWAYS_INLINE void begin_in_stream(struct learning *learning, __u32 next, __u32 state, __u32 offset)
+{
+	const struct apus_question_key *key = question_key_here();
+	_Bool has_id = offset + sizeof(learning->word) <= learning->end;
+
+	leave_behind(&learning->stream);
+	learning->stream.state = 0;
+	learning->stream.id = key && has_id ? key->id + 1 : 0;
+	note_stream(next, state);
 }
 
 // An answer begins at `offset` of which the segment has not all: its first part is for the agent, unless nobody asked
@@ -125,16 +140,12 @@ GLOBAL int begin_message(struct __sk_buff *skb, __u32 offset, __u32 length)
 	if (!key || !learning)
 		return 0;
 	count_dns(APUS_DNS_COUNT_SEGMENTED);
-	if (offset + sizeof(learning->word) <= learning->end) {
-		if (bpf_skb_load_bytes(skb, offset, &learning->word, sizeof(learning->word)) < 0)
-			return 0;
-		key->id = bpf_ntohs(learning->word);
-		if (!bpf_map_lookup_elem(&dns_questions, key)) {
-			count_dns(APUS_DNS_COUNT_UNASKED);
-			state |= STREAM_UNASKED;
-		}
+	key->id = 0;
+	if (offset + sizeof(learning->word) <= learning->end && !is_asked(skb, offset)) {
+		count_dns(APUS_DNS_COUNT_UNASKED);
+		state |= STREAM_UNASKED;
 	}
-	note_stream(sequence_of(learning, offset) + length, state);
+	begin_in_stream(learning, sequence_of(learning, offset) + length, state, offset);
 	if (state & STREAM_UNASKED || offset >= learning->end)
 		return 0;
 	learning->record.kind = APUS_HANDED_OVER_SEGMENT;
@@ -164,6 +175,8 @@ static long row_step(__attribute__((unused)) __u64 index, void *context)
 		learning->carried = bpf_ntohs(learning->word) + 1;
 		return 1;
 	}
+	if (!learning->row_is_asked && is_asked(((struct row_walk *)context)->skb, offset + DNS_STREAM_LENGTH))
+		learning->row_is_asked = 1;
 	learning->place = behind;
 	return 0;
 }
@@ -179,9 +192,12 @@ GLOBAL int leave_row(struct __sk_buff *skb, __u32 offset)
 	if (!learning)
 		return 0;
 	learning->place = offset;
+	learning->row_is_asked = 0;
 	bpf_loop(DNS_ROW_MESSAGES, row_step, &walk, 0);
 	length = learning->place - offset;
-	if (length) {
+	if (length && !learning->row_is_asked) {
+		count_dns(APUS_DNS_COUNT_UNASKED);
+	} else if (length) {
 		count_dns(APUS_DNS_COUNT_SEGMENTED);
 		learning->record.kind = APUS_HANDED_OVER_ROW;
 		learning->record.number = sequence_of(learning, offset);

@@ -22,6 +22,16 @@ struct {
 	__type(value, struct apus_learned_name);
 } learned_names SEC(".maps");
 
+// What each policy has of both. What is counted here goes up and down with the entries, so the two maps are kept, or
+// made anew, together.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct apus_learned_share);
+} learned_shares SEC(".maps");
+
 enum {
 	LEARNED_USE_STEP_NS = 1000000000, // how exactly it is told when an address was used
 	LEARNED_USES = APUS_LEARNED_PARTS * APUS_LEARNED_NAMES, // names that an address may have in one scope at a time

@@ -6,7 +6,7 @@
 #include "parse_l4.h"
 #include "policy.h"
 
-// Addresses whose answers teach names; the value says nothing.
+// Addresses whose answers teach names; the value is of enum apus_resolver_trust.
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(max_entries, 4096);
@@ -69,12 +69,14 @@ ALWAYS_INLINE void count_dns(__u32 index)
 		(*counter)++;
 }
 
-ALWAYS_INLINE _Bool is_resolver(const struct apus_address *address)
+ALWAYS_INLINE _Bool is_resolver(const struct apus_address *address, __u32 trust)
 {
 	struct apus_prefix_key key = {.prefix_length = 128};
+	const __u32 *found;
 
 	__builtin_memcpy(key.address, address, sizeof(key.address));
-	return bpf_map_lookup_elem(&dns_resolvers, &key) != NULL;
+	found = bpf_map_lookup_elem(&dns_resolvers, &key);
+	return found && *found & trust;
 }
 
 // The policy, if rules of it have names; 0 otherwise.
@@ -86,14 +88,15 @@ ALWAYS_INLINE __u32 policy_with_names(__u32 policy)
 	return page && page->flags & APUS_POLICY_NAMES ? policy : 0;
 }
 
-// Whether the connection leads to a resolver that the node trusts, by its own address or by that of its Service.
+// Whether the connection leads to a resolver that the node trusts, by its own address or by that of its Service. Of a
+// Service only the cluster's own resolvers' count: whoever may give one an external IP could name any other address.
 ALWAYS_INLINE _Bool leads_to_resolver(const struct apus_connection_key *key, const struct apus_connection *connection)
 {
 	__u16 port = connection->opener ? key->low_port : key->high_port;
 
-	if (port == DNS_PORT && is_resolver(connection->opener ? &key->low : &key->high))
+	if (port == DNS_PORT && is_resolver(connection->opener ? &key->low : &key->high, APUS_RESOLVER_PEER))
 		return 1;
-	return connection->frontend_port == DNS_PORT && is_resolver(&connection->frontend);
+	return connection->frontend_port == DNS_PORT && is_resolver(&connection->frontend, APUS_RESOLVER_FRONTEND);
 }
 
 // Where the messages of a packet begin, 0: nowhere.

@@ -148,7 +148,7 @@ extension ObjectProblem {
         case .waiting: reason = .refused
         case .closed(let direction, _): (reason, topic) = (.closed, direction.text)
         case .patternRefused: reason = .invalid
-        case .names: reason = .refused
+        case .names, .namesWait: reason = .refused
         }
         self.init(object: object, reason: reason, message: problem.reason.description, topic: topic)
     }

@@ -51,11 +51,13 @@ struct FQDNCommand: ParsableCommand {
         @OptionGroup var options: GlobalOptions
 
         func validate() throws {
-            if normal.isEmpty || name.utf8.count > 254 { throw ValidationError("a name has 1 to 253 characters") }
+            if normal.isEmpty || normal.utf8.count > 253 { throw ValidationError("a name has 1 to 253 characters") }
         }
 
+        /// As names are held: only letters of ASCII have two cases (RFC 4343).
         private var normal: String {
-            let name = name.lowercased()
+            let folded = name.utf8.map { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) ? $0 | 0x20 : $0 }
+            let name = String(decoding: folded, as: UTF8.self)
             return name.hasSuffix(".") ? String(name.dropLast()) : name
         }
 

@@ -40,7 +40,9 @@ struct DomainReading {
     var rows: [DomainRow] {
         let held = Dictionary(grouping: learned, by: \.policy)
         return uses.flatMap { use -> [DomainRow] in
-            let matching = (held[use.policy] ?? []).filter { $0.patterns.contains(use.pattern) }
+            let matching = (held[use.policy] ?? []).filter {
+                $0.patterns.contains { $0.isSamePattern(as: use.pattern) }
+            }
             let names = Dictionary(grouping: matching, by: \.name).sorted { $0.key < $1.key }
             if names.isEmpty { return [row(use)] }
             return names.map { name, learned in
@@ -56,7 +58,8 @@ struct DomainReading {
     func explanation(of name: String, _ patterns: [PatternText]) -> DomainExplanation {
         let held = Dictionary(grouping: learned.filter { $0.name == name }, by: \.policy)
         return DomainExplanation(
-            name: name, matches: uses.filter { patterns.contains($0.pattern) }.map(row),
+            name: name,
+            matches: uses.filter { use in patterns.contains { $0.isSamePattern(as: use.pattern) } }.map(row),
             learned: held.sorted { $0.key < $1.key }.map { policy, learned in
                 DomainExplanation.Learned(
                     policy: "\(policy)", endpoints: endpoints[policy] ?? [], addresses: learned.map(address))

@@ -28,6 +28,7 @@ public struct HandedOverCounts: Sendable, Hashable {
 public struct AnswerLearner: ~Copyable, Sendable {
     private var ring: RingBuffer
     private let questions: BPFMap
+    private let automaton: AutomatonInForce
     private let teacher: NameTeacher
     private let minimumLifetime: UInt64
     private let grace: UInt64
@@ -41,11 +42,13 @@ public struct AnswerLearner: ~Copyable, Sendable {
     private var read: [DatapathAnswer] = []
 
     init(
-        ring: consuming RingBuffer, questions: consuming BPFMap, teacher: NameTeacher, minimumLifetime: UInt64,
+        ring: consuming RingBuffer, questions: consuming BPFMap, automaton: consuming AutomatonInForce,
+        teacher: NameTeacher, minimumLifetime: UInt64,
         grace: UInt64, questionTimeout: UInt64
     ) {
         self.ring = ring
         self.questions = questions
+        self.automaton = automaton
         self.teacher = teacher
         self.minimumLifetime = minimumLifetime
         self.grace = grace
@@ -118,7 +121,7 @@ public struct AnswerLearner: ~Copyable, Sendable {
             return
         }
         let policies = tables.policiesLearning(slot: Int(answer.header.endpoint), identity: answer.header.identity)
-        let set = tables.domains.installed?.set(matching: response.name.utf8) ?? 0
+        let set = set(matching: response.name, tables)
         guard set != 0, !policies.isEmpty, !response.addresses.isEmpty else {
             learned.unmatched += 1
             return
@@ -127,6 +130,13 @@ public struct AnswerLearner: ~Copyable, Sendable {
         if learn(lesson) { return }
         learned.refused += 1
         if refused.count < Self.refusedMost { refused.append(lesson) }
+    }
+
+    /// The patterns in force that match a name. Until this agent has put some in force, they are known to the kernel
+    /// alone.
+    private func set(matching name: String, _ tables: DatapathTables) -> UInt32 {
+        if let installed = tables.domains.installed { return installed.set(matching: name.utf8) }
+        return (try? automaton.set(matching: name)) ?? 0
     }
 
     /// Returns whether there was room for all.
@@ -139,19 +149,20 @@ public struct AnswerLearner: ~Copyable, Sendable {
             // The data path counts it; more room would not help.
             learned.refused += 1
             return true
-        case .APUS_LESSON_NO_ROOM?, .APUS_LESSON_OUTCOMES?, nil: return false
+        case .APUS_LESSON_NO_ROOM?, .APUS_LESSON_BUSY?, .APUS_LESSON_OUTCOMES?, nil: return false
         }
     }
 
-    /// Learns once more what there was no room for; what finds none again is let go.
+    /// Learns once more what there was no room for, what was answered last first; what finds none again is let go.
     public mutating func learnRefused() {
-        for lesson in refused { _ = learn(lesson) }
+        for lesson in refused.reversed() { _ = learn(lesson) }
         refused = []
     }
 
     private func lesson(_ response: DNSResponse, _ set: UInt32, _ policies: [UInt32], at time: UInt64) -> NameLesson {
         let addresses = response.addresses.map { address in
-            let lifetime = max(UInt64(address.lifetime) * 1_000_000_000, minimumLifetime)
+            let seconds = min(UInt64(address.lifetime), UInt64(APUS_LEARNED_LONGEST))
+            let lifetime = max(seconds * 1_000_000_000, minimumLifetime)
             return apus_lesson_address(
                 address: apus_address(address.address), end_ns: time + lifetime + grace, used_ns: time, judged: 0,
                 padding: 0)
@@ -213,7 +224,7 @@ extension DatapathTables {
         guard let record = endpoints.records[slot], let actual = record.actual, actual.identity == identity else {
             return []
         }
-        return Set([actual.egress_policy, record.wanted.egress_policy]).filter(domains.hasNames).sorted()
+        return Set([actual.egress_policy, record.wanted.egress_policy]).filter(hasNames).sorted()
     }
 }
 
@@ -223,14 +234,16 @@ extension DatapathKernel {
         LearnedKeeper(
             teacher: programs.names, addresses: try box("learned_addresses").map.duplicate(),
             names: try box("learned_names").map.duplicate(), established: try box("connections").map.duplicate(),
-            halfOpen: try box("half_open").map.duplicate(), counters: try box("dns_counters").map.duplicate())
+            halfOpen: try box("half_open").map.duplicate(), counters: try box("dns_counters").map.duplicate(),
+            shares: try box("learned_shares").map.duplicate(),
+            share: (capacities.learnedAddressesOfPolicy, capacities.learnedNamesOfPolicy))
     }
 
     /// What learns from the answers that the data path hands over; there may be only one at a time.
     public func answerLearner() throws -> AnswerLearner {
         AnswerLearner(
             ring: try RingBuffer(try box("dns_messages").map), questions: try box("dns_questions").map.duplicate(),
-            teacher: programs.names,
+            automaton: AutomatonInForce(try box("domain_automaton").map.duplicate()), teacher: programs.names,
             minimumLifetime: options.minimumNameLifetime, grace: options.nameGrace,
             questionTimeout: options.timeouts.question)
     }

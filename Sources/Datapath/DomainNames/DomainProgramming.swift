@@ -18,7 +18,8 @@ extension DatapathTables {
 
     /// Puts the automaton in force once all its sets have their entries. What names had before goes only then.
     mutating func installDomains<Writer>(_ pass: inout ProgrammingPass<Writer>) {
-        guard !domains.isInstalled, !hasUnknownNames else { return }
+        domains.waitsForPolicies = !domains.isInstalled && hasUnknownNames
+        guard !domains.isInstalled, !domains.waitsForPolicies else { return }
         // One that found no room leaves its policy closed, which judges nobody, and holds up no other one's names.
         let isAwaited = { (key: Bytes) in
             PolicyTables.isOfSet(key) && !policies.isClosed(PolicyTables.owners(ofPeers: key).policy)
@@ -62,7 +63,7 @@ extension DatapathTables {
     }
 
     /// Whether names may have been learned for a policy.
-    private func hasNames(_ policy: UInt32) -> Bool {
+    func hasNames(_ policy: UInt32) -> Bool {
         if domains.hasNames(policy) { return true }
         let page = policies.pages.held(PolicyTables.headKey(policy))?.load(apus_policy_page.self)
         return page.map { $0.flags & UInt32(APUS_POLICY_NAMES.rawValue) != 0 } ?? false

@@ -23,6 +23,8 @@ struct DomainTables: Sendable {
     private(set) var installed: DomainProgram?
     /// Why it has not.
     private(set) var failure: MapError?
+    /// Whether it has to wait, as policies are kept whose patterns only the kernel knows.
+    var waitsForPolicies = false
     private var patterns: Set<DomainPattern> = []
     /// The patterns of the program that the kernel has: they keep their room whatever else is wanted.
     private var inForce: Set<DomainPattern> = []
@@ -53,7 +55,11 @@ struct DomainTables: Sendable {
         let wanted = Set(policies.values.flatMap { $0.domains.map(\.pattern) })
         guard wanted != patterns else { return false }
         patterns = wanted
-        program = wanted.isEmpty ? nil : DomainProgram(DomainAutomaton(compiling: byPrecedence))
+        program =
+            wanted.isEmpty
+            ? nil
+            : DomainProgram(
+                DomainAutomaton(compiling: byPrecedence, inForce: inForce, after: program?.automaton))
         isInstalled = false
         return true
     }
@@ -138,24 +144,40 @@ struct DomainTables: Sendable {
     var problems: [DatapathProblem] {
         var found: [DatapathProblem] = []
         if let failure { found = objects().map { DatapathProblem(object: "\($0)", reason: .names(failure)) } }
+        if waitsForPolicies {
+            found += objects().map { DatapathProblem(object: "\($0)", reason: .namesWait) }
+        }
         for refusal in program?.automaton.refusals ?? [] {
-            for object in objects(of: refusal.pattern) {
-                found.append(
-                    DatapathProblem(
-                        object: "\(object)",
-                        reason: .patternRefused(refusal.pattern.description, states: refusal.limit)))
+            for (object, field) in places(of: refusal.pattern) {
+                let reason = DatapathProblem.Reason.patternRefused(
+                    refusal.pattern.description, field: field, states: refusal.limit)
+                found.append(DatapathProblem(object: "\(object)", reason: reason))
             }
         }
         return found
     }
 
-    /// The objects in whose rules a pattern is, or any.
-    private func objects(of pattern: DomainPattern? = nil) -> [PolicyName] {
+    /// The objects in whose rules patterns are.
+    private func objects() -> [PolicyName] {
         let found = policies.values.filter(\.isWanted).flatMap { policy in
-            policy.domains.filter { pattern == nil || $0.pattern == pattern }.flatMap { domain in
+            policy.domains.flatMap { domain in
                 policy.objects.indices.filter { domain.bits[$0] }.map { policy.objects[$0].name }
             }
         }
         return Set(found).sorted()
+    }
+
+    /// The objects in whose rules a pattern is, with the first field of each that has it.
+    private func places(of pattern: DomainPattern) -> [(object: PolicyName, field: String?)] {
+        var fields: [PolicyName: String?] = [:]
+        for policy in policies.values where policy.isWanted {
+            for domain in policy.domains where domain.pattern == pattern {
+                for object in policy.objects.indices.filter({ domain.bits[$0] }).map({ policy.objects[$0] }) {
+                    let known = [fields[object.name] ?? nil, object.fields[pattern]].compactMap { $0 }
+                    fields[object.name] = .some(known.min())
+                }
+            }
+        }
+        return fields.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     }
 }

@@ -14,14 +14,24 @@ public struct PatternText: Sendable, Hashable, Comparable {
         self.text = text
     }
 
-    init(_ pattern: DomainPattern) {
+    /// - Parameter path: where it is written, `spec.egress[0].matches[0].pattern`; nil: that is not known.
+    init(_ pattern: DomainPattern, writtenAt path: String? = nil) {
         text = pattern.text
+        if let last = path?.split(separator: ".").last?.prefix(while: { $0 != "[" }) {
+            field = String(last)
+            return
+        }
         field =
             switch pattern.form {
             case .exact: "name"
             case .wildcard, .everything: "pattern"
             case .subdomains: "domainNames"
             }
+    }
+
+    /// Whether both match the same names: a text without stars means the same in every field.
+    public func isSamePattern(as other: PatternText) -> Bool {
+        text == other.text && (field == other.field || !text.contains("*"))
     }
 
     /// Parses `field/pattern`.
@@ -78,7 +88,9 @@ extension CompiledPolicy {
         var texts: [String] = []
         for domain in domains {
             for rule in domain.bits.rules {
-                let written = DomainUse(rule: UInt32(rule), pattern: PatternText(domain.pattern)).written
+                let path = rules.indices.contains(rule) ? rules[rule].origin.patternFields[domain.pattern] : nil
+                let text = PatternText(domain.pattern, writtenAt: path)
+                let written = DomainUse(rule: UInt32(rule), pattern: text).written
                 // A value ends with a zero byte.
                 if let last = texts.last, last.utf8.count + 1 + written.utf8.count < DatapathTable.names.valueSize {
                     texts[texts.count - 1] = "\(last) \(written)"

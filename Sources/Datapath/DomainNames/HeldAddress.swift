@@ -5,6 +5,8 @@ struct HeldAddress {
     /// Of its first part.
     let key: apus_learned_key
     private(set) var parts = 1
+    /// Its names.
+    private(set) var names: Int
     /// When the first and the last of its names ends.
     private(set) var firstEnd: UInt64
     private(set) var end: UInt64
@@ -13,6 +15,7 @@ struct HeldAddress {
     private init(_ key: apus_learned_key, _ value: apus_learned_address) {
         self.key = key
         let ends = value.learned.map(\.end_ns)
+        names = ends.count
         // One without names is of no use.
         firstEnd = ends.min() ?? 0
         end = ends.max() ?? 0
@@ -22,6 +25,7 @@ struct HeldAddress {
     private mutating func add(_ part: apus_learned_address) {
         parts += 1
         for use in part.learned {
+            names += 1
             firstEnd = min(firstEnd, use.end_ns)
             end = max(end, use.end_ns)
         }

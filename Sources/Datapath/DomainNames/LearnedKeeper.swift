@@ -31,6 +31,9 @@ public struct LearnedKeeper: ~Copyable, Sendable {
     private let established: BPFMap
     private let halfOpen: BPFMap
     private let counters: BPFMap
+    private let shares: BPFMap
+    /// What one policy may have of addresses, and of names in them.
+    private let share: (addresses: Int, names: Int)
     /// Names that nobody held at the last look, with the time of their last answer.
     private var unheldBefore: [UInt64: UInt64] = [:]
     /// What the data path had learned at the last look.
@@ -39,7 +42,8 @@ public struct LearnedKeeper: ~Copyable, Sendable {
 
     init(
         teacher: NameTeacher, addresses: consuming BPFMap, names: consuming BPFMap, established: consuming BPFMap,
-        halfOpen: consuming BPFMap, counters: consuming BPFMap
+        halfOpen: consuming BPFMap, counters: consuming BPFMap, shares: consuming BPFMap,
+        share: (addresses: Int, names: Int)
     ) {
         self.teacher = teacher
         self.addresses = addresses
@@ -47,6 +51,8 @@ public struct LearnedKeeper: ~Copyable, Sendable {
         self.established = established
         self.halfOpen = halfOpen
         self.counters = counters
+        self.shares = shares
+        self.share = share
     }
 
     /// Whether so much was learned since the last look that the maps may be full before long.
@@ -61,14 +67,19 @@ public struct LearnedKeeper: ~Copyable, Sendable {
     /// - Parameters:
     ///   - now: CLOCK_MONOTONIC in nanoseconds.
     ///   - policies: those that pods of this node have or are about to get.
-    public mutating func sweep(now: UInt64, policies: Set<PolicyID>) throws(MapError) {
+    /// - Returns: how many addresses had to go as their policy has nearly as many as it may.
+    @discardableResult
+    public mutating func sweep(now: UInt64, policies: Set<PolicyID>) throws(MapError) -> [PolicyID: Int] {
         do throws(BPFError) {
             learnedBefore = try LearnedTotals(counters)
             let held = HeldAddress.list(try addresses.learnedAddresses())
             let left = try removeEnded(held, now: now, policies)
-            try makeRoom(left)
+            let crowded = try makeRoomOfPolicies(left)
+            if crowded.isEmpty { try makeRoom(left) }
+            try forgetShares(but: policies)
             counts.addresses = try addresses.countKeys()
             counts.names = try removeLostNames()
+            return crowded
         } catch {
             throw MapError(error)
         }
@@ -97,14 +108,58 @@ public struct LearnedKeeper: ~Copyable, Sendable {
             Self.excess(try names.countKeys(), of: names.shape.maxEntries))
         if excess == 0 { return }
         let live = try liveEnds(among: Set(held.map { AddressKey($0.key.address) }))
+        _ = try evict(excess, of: held, but: live)
+    }
+
+    /// Lets go of the addresses of policies that have nearly as many as they may: their own, not those of others.
+    private mutating func makeRoomOfPolicies(_ held: [HeldAddress]) throws(BPFError) -> [PolicyID: Int] {
+        var excesses: [UInt32: Int] = [:]
+        let byPolicy = Dictionary(grouping: held, by: \.key.policy)
+        for (policy, own) in byPolicy {
+            let excess = max(
+                Self.excess(own.reduce(0) { $0 + $1.parts }, of: share.addresses),
+                Self.excess(own.reduce(0) { $0 + $1.names }, of: share.names))
+            if excess > 0 { excesses[policy] = excess }
+        }
+        if excesses.isEmpty { return [:] }
+        let candidates = excesses.keys.flatMap { byPolicy[$0] ?? [] }
+        let live = try liveEnds(among: Set(candidates.map { AddressKey($0.key.address) }))
+        var gone: [PolicyID: Int] = [:]
+        for (policy, excess) in excesses {
+            gone[PolicyID(rawValue: policy)] = try evict(excess, of: byPolicy[policy] ?? [], but: live)
+        }
+        return gone
+    }
+
+    /// Lets go of those addresses that were not used for the longest time. Returns how many are gone.
+    private mutating func evict(
+        _ count: Int, of held: [HeldAddress], but live: Set<AddressKey>
+    ) throws(BPFError) -> Int {
         let oldest = held.sorted { $0.used < $1.used }.filter { !live.contains(AddressKey($0.key.address)) }
-        let leaving = oldest.prefix(excess).map { $0.leaving(at: $0.end, unusedSince: $0.used) }
-        counts.evicted += UInt64(try teacher.letGo(leaving))
+        let gone = try teacher.letGo(oldest.prefix(count).map { $0.leaving(at: $0.end, unusedSince: $0.used) })
+        counts.evicted += UInt64(gone)
+        return gone
+    }
+
+    /// Forgets the counts of policies that nobody has any more, and nothing.
+    private func forgetShares(but policies: Set<PolicyID>) throws(BPFError) {
+        var gone: [UInt32] = []
+        try shares.forEachEntry { key, value in
+            guard key.byteCount == MemoryLayout<UInt32>.size,
+                value.byteCount == MemoryLayout<apus_learned_share>.size
+            else { return }
+            let policy = key.unsafeLoadUnaligned(as: UInt32.self)
+            let share = value.unsafeLoadUnaligned(as: apus_learned_share.self)
+            if share.entries == 0, share.names == 0, !policies.contains(PolicyID(rawValue: policy)) {
+                gone.append(policy)
+            }
+        }
+        for policy in gone { try shares.delete(policy) }
     }
 
     /// How many entries of a map have to go: none up to seven eighths of it, down to three quarters beyond.
     private static func excess(_ count: Int, of capacity: Int) -> Int {
-        count > capacity - capacity / 8 ? count - (capacity - capacity / 4) : 0
+        count > capacity - max(1, capacity / 8) ? count - (capacity - max(1, capacity / 4)) : 0
     }
 
     /// Takes out names that nobody holds and nobody deleted, which takes three CPUs that meet within some nanoseconds.

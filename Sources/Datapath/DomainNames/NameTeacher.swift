@@ -29,7 +29,7 @@ final class NameTeacher: Sendable {
 
     /// Learns, or renews; a later end stays.
     ///
-    /// - Returns: what became of it; where some addresses found no room, the others are learned.
+    /// - Returns: what became of it; where some addresses found no room, or were busy, the others are learned.
     func learn(_ lesson: NameLesson) throws(BPFError) -> apus_lesson_outcome {
         var outcome = apus_lesson_outcome.APUS_LESSON_LEARNED
         var rest = lesson.addresses[...]
@@ -39,7 +39,7 @@ final class NameTeacher: Sendable {
             let result = try learnNames.testRun(packet: Self.packet(lesson, part)).returnValue
             let partOutcome = apus_lesson_outcome(rawValue: result) ?? .APUS_LESSON_NO_ROOM
             if partOutcome == .APUS_LESSON_COLLIDED { return partOutcome }
-            if partOutcome != .APUS_LESSON_LEARNED { outcome = partOutcome }
+            if partOutcome == .APUS_LESSON_NO_ROOM || outcome == .APUS_LESSON_LEARNED { outcome = partOutcome }
         } while !rest.isEmpty
         return outcome
     }
@@ -103,11 +103,25 @@ extension NameTeacher {
                         padding: 0))
             }
         }
-        var missed = 0
         let lastUse = { (lesson: NameLesson) in lesson.addresses.map(\.used_ns).max() ?? 0 }
-        for lesson in lessons.values.sorted(by: { lastUse($0) > lastUse($1) })
-        where try learn(lesson) != .APUS_LESSON_LEARNED {
-            missed += lesson.addresses.count
+        return try learn(lessons.values.map { ($0, lastUse($0)) }.sorted { $0.1 > $1.1 }.map(\.0))
+    }
+
+    /// Learns lessons of one policy each in their order. Where there is no room any more for a policy, what else there is
+    /// for it finds none either: to try would have the data path look for room again and again.
+    ///
+    /// - Returns: how many names of addresses were not learned.
+    private func learn(_ lessons: [NameLesson]) throws(BPFError) -> Int {
+        var missed = 0
+        var full: Set<[UInt32]> = []
+        for lesson in lessons {
+            if full.contains(lesson.policies) {
+                missed += lesson.addresses.count
+                continue
+            }
+            let outcome = try learn(lesson)
+            if outcome == .APUS_LESSON_NO_ROOM { full.insert(lesson.policies) }
+            if outcome != .APUS_LESSON_LEARNED { missed += lesson.addresses.count }
         }
         return missed
     }

@@ -134,7 +134,7 @@ public final class DatapathKernel {
 
     private static let connectionMaps = [
         "connections", "half_open", "translations", "disposable_translations", "affinities", "network_namespaces",
-        "dns_questions",
+        "dns_questions", "dns_streams",
     ]
     private static let learnedMaps = ["learned_addresses", "learned_names", "domain_automaton"]
 

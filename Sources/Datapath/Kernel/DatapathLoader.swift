@@ -21,6 +21,9 @@ struct PinnedShapes {
     /// Maps that other maps' content points into or belongs to: they are used again all together or not at all.
     private static let agentMaps = Set(DatapathTable.allCases.map(\.rawValue))
 
+    /// The second and third count what is in the first.
+    private static let learnedMaps: Set<String> = ["learned_addresses", "learned_names", "learned_shares"]
+
     init(_ pins: PinDirectory, images: [BPFObjectImage], options: DatapathOptions) throws {
         let pinned = Set(pins.names(in: pins.maps))
         let version = Self.pinnedABI(pins) ?? 0
@@ -36,7 +39,9 @@ struct PinnedShapes {
                 others.insert(name)
             }
         }
-        if !others.isDisjoint(with: Self.agentMaps) { fitting.subtract(Self.agentMaps) }
+        for group in [Self.agentMaps, Self.learnedMaps] where !others.isDisjoint(with: group) {
+            fitting.subtract(group)
+        }
         reusable = fitting
         isComplete = others.isEmpty
     }

@@ -58,6 +58,8 @@ public struct DatapathOptions: Sendable {
         constants.wakeup_bytes = wakeupBytes
         constants.source_port_first = sourcePorts.lowerBound
         constants.source_port_count = UInt16(clamping: sourcePorts.count)
+        constants.address_share = UInt32(clamping: capacities.learnedAddressesOfPolicy)
+        constants.name_share = UInt32(clamping: capacities.learnedNamesOfPolicy)
         constants.redirect_peer = redirectsToPeer ? 1 : 0
         constants.events = reportsFlows ? 1 : 0
         constants.keep_connections = keepsConnections ? 1 : 0

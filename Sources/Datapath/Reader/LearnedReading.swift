@@ -1,7 +1,6 @@
 public import Addressing
 internal import BPF
 internal import DatapathABI
-internal import DomainNames
 public import NetworkPolicy
 
 /// A pattern of names that a rule of a policy in the maps admits.
@@ -95,24 +94,8 @@ extension DatapathReader {
 
     /// The set of the patterns in force that match a name; 0: none does.
     func patternSet(matching name: String) throws(DatapathReadError) -> UInt32 {
-        let automaton = try open(.domainAutomaton)
-        return try reading(.domainAutomaton) { () throws(BPFError) -> UInt32 in
-            // An array of maps tells the id of what is in a place.
-            guard let id = try automaton.value(of: Bytes(of: UInt32(0)), as: UInt32.self), id != 0 else { return 0 }
-            return try Self.set(matching: name, in: try BPFMap.open(id: id))
-        }
-    }
-
-    private static func set(matching name: String, in states: borrowing BPFMap) throws(BPFError) -> UInt32 {
-        func state(_ number: UInt32) throws(BPFError) -> apus_domain_state {
-            try states.value(of: Bytes(of: number), as: apus_domain_state.self) ?? apus_domain_state()
-        }
-        var number = try state(0).set
-        for byte in name.utf8 {
-            number = try state(number).next(after: byte)
-            if number == 0 { return 0 }
-        }
-        return number == 0 ? 0 : try state(number).set
+        let automaton = AutomatonInForce(try open(.domainAutomaton))
+        return try reading(.domainAutomaton) { () throws(BPFError) in try automaton.set(matching: name) }
     }
 
     /// The patterns of a set, sorted.
@@ -123,15 +106,5 @@ extension DatapathReader {
             found.append(pattern)
         }
         return found.sorted()
-    }
-}
-
-extension apus_domain_state {
-    /// The state after a byte of a name.
-    fileprivate func next(after byte: UInt8) -> UInt32 {
-        withUnsafeBytes(of: next) { rows in
-            let place = Int(DomainAlphabet.classOfByte[Int(byte)]) * MemoryLayout<UInt32>.size
-            return rows.loadUnaligned(fromByteOffset: place, as: UInt32.self)
-        }
     }
 }

@@ -5,7 +5,7 @@ internal import DatapathABI
 public enum NameOutcome: UInt32, Sendable, Hashable, CaseIterable {
     case question, learned, address, unmatched, untrusted, unasked, mismatched, collided, noRoom, crowded, fragmented
     case segmented, unparsed, handedOver, lost, madeRoom, unsolicited, late, replaced
-    case forgotten, busy, unaligned, unnoted
+    case forgotten, busy, unaligned, unnoted, podShare, policyShare
 
     public var text: String {
         switch self {
@@ -32,6 +32,8 @@ public enum NameOutcome: UInt32, Sendable, Hashable, CaseIterable {
         case .busy: "busy"
         case .unaligned: "unaligned"
         case .unnoted: "unnoted"
+        case .podShare: "pod-share"
+        case .policyShare: "policy-share"
         }
     }
 
@@ -61,7 +63,9 @@ public enum NameOutcome: UInt32, Sendable, Hashable, CaseIterable {
             case .APUS_DNS_COUNT_FORGOTTEN: .forgotten
             case .APUS_DNS_COUNT_BUSY: .busy
             case .APUS_DNS_COUNT_UNALIGNED: .unaligned
-            case .APUS_DNS_COUNT_UNNOTED, .APUS_DNS_COUNTERS: .unnoted
+            case .APUS_DNS_COUNT_UNNOTED: .unnoted
+            case .APUS_DNS_COUNT_POD_SHARE: .podShare
+            case .APUS_DNS_COUNT_POLICY_SHARE, .APUS_DNS_COUNTERS: .policyShare
             }
     }
 }

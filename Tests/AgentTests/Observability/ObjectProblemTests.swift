@@ -62,7 +62,8 @@ import Testing
             ObjectProblem(DatapathProblem(object: "endpoint a/b", reason: .refused(.endpoints, broken)))?.reason,
             ObjectProblem(DatapathProblem(object: "endpoint a/b", reason: .closed(.ingress, policy: "p")))?.reason,
             ObjectProblem(
-                DatapathProblem(object: "FQDNNetworkPolicy/a/b", reason: .patternRefused("*.a.test", states: 9)))?
+                DatapathProblem(
+                    object: "FQDNNetworkPolicy/a/b", reason: .patternRefused("*.a.test", field: nil, states: 9)))?
                 .reason,
             ObjectProblem(DatapathProblem(object: "ClusterNetworkPolicy/b", reason: .names(broken)))?.reason,
             ObjectProblem(pod, notAttached: "no").reason,
