@@ -323,11 +323,7 @@ ALWAYS_INLINE enum apus_reason translate_packet(struct __sk_buff *skb, struct fl
 {
 	int state = find_translation(flow);
 
-	if (state == TRANSLATION_NONE) {
-		// Of a pod of this node all ports are its own, and most connections go to one: that saves a look-up.
-		if (!flow->destination.endpoint)
-			flow->destination = endpoint_of_address(&flow->packet.destination);
-		return !flow->destination.endpoint && refuses_port(flow) ? APUS_REASON_NO_BACKEND : APUS_REASON_NONE;
-	}
+	if (state == TRANSLATION_NONE)
+		return refuses_port(flow) ? APUS_REASON_NO_BACKEND : APUS_REASON_NONE;
 	return translate_found(skb, flow, state);
 }
