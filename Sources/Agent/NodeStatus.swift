@@ -87,7 +87,8 @@ extension NodeController {
     /// What a view with gaps has stopped.
     private var keptText: String? {
         if awaiting != nil {
-            return "what is in force is of another version of Apus, which goes on by what it has until all can be read; "
+            return
+                "what is in force is of another version of Apus, which goes on by what it has until all can be read; "
                 + "no pod is attached and nothing changes meanwhile"
         }
         guard keeping != nil else { return nil }

@@ -39,7 +39,9 @@ struct PortRange: ExpressibleByArgument {
 
 /// Where the pins are.
 struct PinOptions: ParsableArguments {
-    @Option(help: .flag("bpffs", "The directory on a bpffs for pinned maps and links.", default: AgentConfiguration.usualBPFFS))
+    @Option(
+        help: .flag(
+            "bpffs", "The directory on a bpffs for pinned maps and links.", default: AgentConfiguration.usualBPFFS))
     var bpffs: String?
 
     func path() throws -> String { try Environment.value("bpffs", bpffs, default: AgentConfiguration.usualBPFFS) }

@@ -12,7 +12,9 @@ struct RefusalTests {
         Dictionary(uniqueKeysWithValues: balancer.refusals.map { ("\($0.key.address)", $0.value.kind) })
     }
 
-    @Test("They are refused at ClusterIPs and load balancers' addresses, not at external ones, which others may have, too")
+    @Test(
+        "They are refused at ClusterIPs and load balancers' addresses, not at external ones, which others may have, too"
+    )
     mutating func virtualAddresses() throws {
         try apply("addresses 10.0.0.1")
         try apply(

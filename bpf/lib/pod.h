@@ -39,8 +39,8 @@ COLD int is_older_than_service(struct flow *flow)
 	return service && !is_not_for_sender(flow, service);
 }
 
-// The pod that sends. The connection mostly names it, also one that this packet does not continue, and saves a look-up. Its slot may have gone to another pod since,
-// whose interface is another one.
+// The pod that sends. The connection mostly names it, also one that this packet does not continue, and saves a look-up.
+// Its slot may have gone to another pod since, whose interface is another one.
 ALWAYS_INLINE void find_sender(const struct __sk_buff *skb, struct flow *flow)
 {
 	struct apus_connection *connection = flow->found.connection ? flow->found.connection : flow->ended;
