@@ -148,7 +148,7 @@ actor NodeController {
     /// The view is full: what was taken over and nobody asked for can go, and programs may be attached.
     private func finishFirstSync() {
         guard !isSynced else { return }
-        if kernel.replacesForeign, diagnostics.hidesObjects { return awaitFullView() }
+        if kernel.replacesForeign, diagnostics.hidesPolicies { return awaitFullView() }
         // The first pass writes by which uplinks clients outside are served, and what leaves in the node's name.
         prepareUplinks()
         refreshNonMasquerade()
@@ -176,7 +176,7 @@ actor NodeController {
         guard awaiting == nil else { return }
         awaiting = KeptState()
         log.error(
-            "Not every object can be read, and what is in force is of another version: it goes on as it is until all can",
+            "Policies may be missing, and what is in force is of another version: it goes on as it is until all can be read",
             metadata: ["first": "\(diagnostics.shown.first.first.map { "\($0)" } ?? "none")"])
     }
 
@@ -237,7 +237,7 @@ actor NodeController {
     func maintain() {
         let now = KernelClock.monotonic()
         noteHealth()
-        if awaiting?.isOver(at: now, viewIsFull: !diagnostics.hidesObjects) ?? false {
+        if awaiting?.isOver(at: now, viewIsFull: !diagnostics.hidesPolicies) ?? false {
             awaiting = nil
             finishFirstSync()
         }

@@ -191,7 +191,12 @@ extension DatapathTables {
         for key in waiting { pass.hold(.services, key) }
         if !lacking.isBlocked { writeNewEndpoints(lacking.incomplete, lacking.exposed, &pass) }
         for key in pass.put(resolvers, resolvers.pendingPuts) { resolvers.confirm(key) }
-        for key in pass.put(uplinks.table, uplinks.table.pendingPuts) { uplinks.table.confirm(key) }
+        // Without all ranges that keep their address, what goes to other nodes' pods would leave in the node's name.
+        let (usable, early) = uplinks.table.pendingPuts.split {
+            nonMasquerade.pendingPuts.isEmpty || !uplinks.masquerades($0)
+        }
+        for key in pass.put(uplinks.table, usable) { uplinks.table.confirm(key) }
+        for key in early { pass.hold(.uplinks, key) }
         writeWays(\.addresses, &pass)
         writeWays(\.interfaces, &pass)
     }

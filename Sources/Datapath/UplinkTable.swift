@@ -43,6 +43,11 @@ struct UplinkTable: Sendable {
         for (key, value) in entries { table.put(key, value) }
     }
 
+    /// Whether what is wanted for a key has pods' packets leave in the node's name.
+    func masquerades(_ key: Bytes) -> Bool {
+        table[key]?.load(apus_uplink.self)?.has(APUS_UPLINK_MASQUERADES) ?? false
+    }
+
     mutating func adopt(_ entry: TableEntry) {
         isOpen = isOpen || entry.value.load(apus_uplink.self)?.has(APUS_UPLINK_SERVES) ?? false
         table.adopt(entry)

@@ -149,7 +149,8 @@ extension AgentLifeTests {
                 var value: [UInt8] = []
                 try info.forEachEntry { _, bytes in value = bytes.withUnsafeBytes { Array($0) } }
                 value[0] -= 1
-                try info.update([0, 0, 0, 0].span.bytes, value.span.bytes)
+                let key: [UInt8] = [0, 0, 0, 0]
+                try info.update(key.span.bytes, value.span.bytes)
                 try shop.agent.manifests.write("policy-web.yaml", "{ unfinished: [\n")
                 try shop.agent.start()
                 try await eventually("word that it waits") {

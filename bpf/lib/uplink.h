@@ -28,8 +28,8 @@ ALWAYS_INLINE _Bool take_to_pod(struct __sk_buff *skb, struct flow *flow, int *r
 }
 
 // What goes to a pod of this node is judged, what asks for a Service is led to it, and what answers a pod that has left
-// in the node's name finds it; everything else is the host's. A
-// frame that could not be parsed has a destination if at least its IP header was there.
+// in the node's name finds it; everything else is the host's. A frame that could not be parsed has a destination if at
+// least its IP header was there.
 ALWAYS_INLINE int handle_from_network(struct __sk_buff *skb, __u64 now)
 {
 	struct flow flow = {.now = now, .epoch = current_epoch(), .counts = 1, .direction = APUS_DIRECTION_INGRESS};

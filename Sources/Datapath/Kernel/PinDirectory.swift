@@ -68,8 +68,8 @@ struct PinDirectory: Sendable {
     static func isOurs(map name: String) -> Bool { PinnedMap(rawValue: name) != nil || scratch.contains(name) }
 
     /// Maps in which the programs put something together, which nobody reads, and what they hand over to the agent; also
-    /// `answer_path`, which version 6 of the maps had, and what names are hashed from,
-    /// and what pods and policies have of what all share.
+    /// `answer_path`, which version 6 of the maps had, and what names are hashed
+    /// from, and what pods and policies have of what all share.
     private static let scratch: Set<String> = [
         "new_connection", "quote_chunks", "dns_message", "learned_peer", "learning", "question_key", "dns_messages",
         "new_question", "answer_path", "dns_streams", "pod_questions", "pod_question_counts", "pod_question_places",
