@@ -211,6 +211,8 @@ private struct Judge {
         if known.contains(tuple) { return nil }
         guard view.tcpFlags != nil else { return "no TCP flags" }
         let judged = toBackend ? translated(tuple) : tuple
+        // A straggler of a connection that the backend has opened: the pod could send it to the backend itself, too.
+        if known.contains(judged) { return nil }
         guard judged.destination.port == port else { return "another port" }
         known.formUnion([tuple, tuple.reversed, judged, judged.reversed])
         return nil
