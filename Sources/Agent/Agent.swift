@@ -146,9 +146,8 @@ public struct Agent: Sendable {
         do {
             try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         } catch {
-            let reason = String(cString: strerror(errno))
             throw AgentFailure(
-                "the directory \(directory) can't be made for the socket: \(reason); name another path with --socket")
+                "the directory \(directory) can't be made for the socket: name another path with --socket")
         }
     }
 
