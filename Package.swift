@@ -35,6 +35,9 @@ let grpcServer: [Target.Dependency] = [
     .product(name: "GRPCCore", package: "grpc-swift-2"),
     .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
 ]
+/// What the file system says of files. Whether a file that uses `stat` of the C library itself compiles depends on what
+/// is compiled with it, where Foundation is about: the two own the same struct.
+let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
 let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
 let nio: [Target.Dependency] = [
     .product(name: "NIOCore", package: "swift-nio"),
@@ -59,6 +62,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6"),
         .package(url: "https://github.com/apple/swift-protobuf", exact: "1.39.0"),
+        .package(url: "https://github.com/apple/swift-system", exact: "1.8.1"),
         .package(url: "https://github.com/grpc/grpc-swift-2", exact: "2.4.3"),
         .package(url: "https://github.com/grpc/grpc-swift-nio-transport", exact: "2.9.2"),
         .package(url: "https://github.com/grpc/grpc-swift-protobuf", exact: "2.4.1"),
@@ -91,7 +95,7 @@ let package = Package(
 
         .target(
             name: "FlowExport",
-            dependencies: ["Addressing", "Flows", "HubbleFlows", "JSONText", "PrometheusText"],
+            dependencies: ["Addressing", "Flows", "HubbleFlows", "JSONText", "PrometheusText", system],
             swiftSettings: strict),
 
         .target(
@@ -109,7 +113,7 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "HubbleServer",
-            dependencies: ["Addressing", "Flows", "HTTPEndpoint", "HubbleAPI", "HubbleFlows", protobuf, nioTLS]
+            dependencies: ["Addressing", "Flows", "HTTPEndpoint", "HubbleAPI", "HubbleFlows", protobuf, nioTLS, system]
                 + grpcServer,
             swiftSettings: strict),
 
@@ -121,7 +125,7 @@ let package = Package(
                 "LoadBalancing", "NetworkPolicy", "Wire",
             ],
             swiftSettings: strict),
-        .target(name: "Kubernetes", dependencies: ["Addressing", yams], swiftSettings: strict),
+        .target(name: "Kubernetes", dependencies: ["Addressing", yams, system], swiftSettings: strict),
         .target(
             name: "PolicyTranslation", dependencies: ["Addressing", "DomainNames", "Kubernetes", "NetworkPolicy"],
             swiftSettings: strict),
@@ -129,12 +133,12 @@ let package = Package(
             name: "ManifestLint", dependencies: ["Addressing", "Kubernetes", "NetworkPolicy", "PolicyTranslation"],
             swiftSettings: strict),
         .target(name: "KubernetesAPI", dependencies: ["Kubernetes"] + httpClient, swiftSettings: strict),
-        .target(name: "AgentAPI", dependencies: ["Addressing", "Flows"] + nio, swiftSettings: strict),
+        .target(name: "AgentAPI", dependencies: ["Addressing", "Flows", system] + nio, swiftSettings: strict),
         .target(name: "HTTPEndpoint", dependencies: nio + [nioHTTP], swiftSettings: strict),
 
         .target(name: "CNI", dependencies: ["Addressing", "JSONText"], swiftSettings: strict),
         .target(
-            name: "CNIInstallation", dependencies: ["Addressing", "CNI", "JSONText"], swiftSettings: strict),
+            name: "CNIInstallation", dependencies: ["Addressing", "CNI", "JSONText", system], swiftSettings: strict),
 
         // The binaries.
         .target(

@@ -1,6 +1,7 @@
 internal import Glibc
 internal import NIOCore
 internal import NIOPosix
+internal import SystemPackage
 
 /// The socket's name in the file system.
 ///
@@ -8,8 +9,8 @@ internal import NIOPosix
 /// stale file is replaced in one step.
 struct SocketFile: Sendable {
     private struct Identity: Equatable {
-        let device: UInt64
-        let inode: UInt64
+        let device: DeviceID
+        let inode: Inode
     }
 
     let path: String
@@ -23,8 +24,8 @@ struct SocketFile: Sendable {
             throw AgentError(.socket, "the socket path \(path) is too long: at most 103 bytes")
         }
         unlink(temporaryPath)
-        guard let mode = Self.status(path)?.st_mode else { return }
-        guard mode & S_IFMT == S_IFSOCK else {
+        guard let type = Self.status(path)?.type else { return }
+        guard type == .socket else {
             throw AgentError(.socket, "\(path) is no socket: remove it, or name another path with --socket")
         }
         try await expectDeserted(group)
@@ -50,16 +51,13 @@ struct SocketFile: Sendable {
 
     /// What the path stands for now; nil when it stands for nothing.
     var identity: (some Equatable & Sendable)? {
-        Self.status(path).map { Identity(device: UInt64($0.st_dev), inode: UInt64($0.st_ino)) }
+        Self.status(path).map { Identity(device: $0.deviceID, inode: $0.inode) }
     }
 
     /// Removes the name.
     func remove() { unlink(path) }
 
-    private static func status(_ path: String) -> stat? {
-        var result = stat()
-        return lstat(path, &result) == 0 ? result : nil
-    }
+    private static func status(_ path: String) -> Stat? { try? Stat(path, followTargetSymlink: false) }
 }
 
 /// Why a connection could not be made, from the number of the system's error.

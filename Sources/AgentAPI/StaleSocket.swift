@@ -1,4 +1,5 @@
 internal import Glibc
+internal import SystemPackage
 
 /// The socket that an agent left which is not there any more.
 public enum StaleSocket {
@@ -10,8 +11,9 @@ public enum StaleSocket {
     }
 
     private static func removeOne(_ path: String) -> Bool {
-        var status = stat()
-        guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK, isDeserted(path) else { return false }
+        guard let status = try? Stat(path, followTargetSymlink: false), status.type == .socket, isDeserted(path) else {
+            return false
+        }
         return unlink(path) == 0
     }
 

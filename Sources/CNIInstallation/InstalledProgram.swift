@@ -1,22 +1,22 @@
 internal import Glibc
+internal import SystemPackage
 
 /// The plugin and its copy as they were when they were found to be the same, by what the file system says of them.
 ///
 /// They have megabytes, and are looked at every few seconds.
 public struct InstalledProgram: Sendable, Hashable {
     private struct File: Sendable, Hashable {
-        let device: UInt64
-        let number: UInt64
+        let device: DeviceID
+        let number: Inode
         let size: Int64
         /// When its content, and what is said of it, changed last, in seconds and nanoseconds.
         let times: [Int]
 
         init?(_ path: String) {
-            var found = stat()
-            guard stat(path, &found) == 0 else { return nil }
-            device = UInt64(found.st_dev)
-            number = UInt64(found.st_ino)
-            size = Int64(found.st_size)
+            guard let found = try? Stat(path) else { return nil }
+            device = found.deviceID
+            number = found.inode
+            size = found.size
             times = [
                 found.st_mtim.tv_sec, found.st_mtim.tv_nsec, found.st_ctim.tv_sec, found.st_ctim.tv_nsec,
             ]

@@ -1,5 +1,6 @@
 internal import Glibc
 internal import HTTPEndpoint
+internal import SystemPackage
 
 /// Why a server can't be started.
 public struct HubbleServerError: Error, CustomStringConvertible {
@@ -94,9 +95,8 @@ struct ListeningSocket: ~Copyable {
         guard temporary.utf8.count < MemoryLayout.size(ofValue: sockaddr_un().sun_path) else {
             throw failure("it is longer than 103 bytes")
         }
-        var status = stat()
-        if lstat(path, &status) == 0 {
-            guard status.st_mode & S_IFMT == S_IFSOCK else { throw failure("it is no socket") }
+        if let status = try? Stat(path, followTargetSymlink: false) {
+            guard status.type == .socket else { throw failure("it is no socket") }
             guard !isInUse(path) else { throw failure("somebody listens there") }
         }
         unlink(temporary)

@@ -1,18 +1,18 @@
 internal import Glibc
+internal import SystemPackage
 
 /// A socket's name in the file system, and the socket that it stood for.
 struct SocketName: Sendable {
     private let path: String
-    private let device: UInt
-    private let inode: UInt
+    private let device: DeviceID
+    private let inode: Inode
 
     /// nil where there is nothing.
     init?(_ path: String) {
-        var status = stat()
-        guard lstat(path, &status) == 0 else { return nil }
+        guard let status = try? Stat(path, followTargetSymlink: false) else { return nil }
         self.path = path
-        device = UInt(status.st_dev)
-        inode = UInt(status.st_ino)
+        device = status.deviceID
+        inode = status.inode
     }
 
     /// Removes the name, unless it stands for another agent's socket by now.

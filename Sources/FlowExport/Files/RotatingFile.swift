@@ -1,4 +1,5 @@
 internal import Glibc
+internal import SystemPackage
 
 /// A file of lines that is put aside when it has grown to its size, with a number of older ones kept beside it as
 /// `NAME.1` (the newest), `NAME.2` and so on.
@@ -111,8 +112,7 @@ private struct OpenFile: ~Copyable {
         // A pipe or device of that name must not make opening wait.
         let descriptor = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0o640)
         guard descriptor >= 0 else { throw RotatingFile.Problem(.open, path) }
-        var status = stat()
-        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+        guard let status = try? Stat(FileDescriptor(rawValue: descriptor)), status.type == .regular else {
             close(descriptor)
             throw RotatingFile.Problem(.open, path, EINVAL)
         }
@@ -121,6 +121,8 @@ private struct OpenFile: ~Copyable {
     }
 
     deinit { close(descriptor) }
+
+    private var status: Stat { get throws(Errno) { try Stat(FileDescriptor(rawValue: descriptor)) } }
 
     /// Whether these can be made shows when the file is opened.
     private static func makeDirectories(of path: String) {
@@ -131,18 +133,16 @@ private struct OpenFile: ~Copyable {
 
     /// The size; nil when the name stands for another file by now, or for none.
     func size(ifStillAt path: String) -> Int? {
-        var (mine, named) = (stat(), stat())
-        guard fstat(descriptor, &mine) == 0, stat(path, &named) == 0, mine.st_dev == named.st_dev,
-            mine.st_ino == named.st_ino
+        guard let mine = try? status, let named = try? Stat(path), mine.deviceID == named.deviceID,
+            mine.inode == named.inode
         else { return nil }
-        return Int(mine.st_size)
+        return Int(mine.size)
     }
 
     /// Cuts off what follows the last end of a line; returns the size.
     func cutBrokenLine() throws(RotatingFile.Problem) -> Int {
-        var status = stat()
-        guard fstat(descriptor, &status) == 0 else { throw RotatingFile.Problem(.open, path) }
-        let size = Int(status.st_size)
+        guard let status = try? status else { throw RotatingFile.Problem(.open, path) }
+        let size = Int(status.size)
         var tail = [UInt8](repeating: 0, count: min(size, Self.longestLine))
         let start = size - tail.count
         let count = tail.withUnsafeMutableBytes { pread(descriptor, $0.baseAddress, $0.count, off_t(start)) }

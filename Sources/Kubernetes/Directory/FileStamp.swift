@@ -1,4 +1,5 @@
 internal import Glibc
+internal import SystemPackage
 
 /// What tells cheaply that a file has not been written since it was read.
 struct FileStamp: Sendable, Hashable {
@@ -22,14 +23,14 @@ struct FileStamp: Sendable, Hashable {
 
     /// The stamp of the file that a path leads to over symbolic links; nil for anything but a regular file.
     static func read(_ path: String) -> Result<FileStamp?, Failure> {
-        var status = stat()
         let now = nanoseconds(Self.now())
-        if stat(path, &status) != 0 { return .failure(Failure(code: errno)) }
-        guard status.st_mode & S_IFMT == S_IFREG else { return .success(nil) }
+        let status: Stat
+        do { status = try Stat(path) } catch { return .failure(Failure(code: error.rawValue)) }
+        guard status.type == .regular else { return .success(nil) }
         var stamp = FileStamp()
-        stamp.device = UInt64(status.st_dev)
-        stamp.inode = UInt64(status.st_ino)
-        stamp.size = Int64(status.st_size)
+        stamp.device = UInt64(status.deviceID.rawValue)
+        stamp.inode = UInt64(status.inode.rawValue)
+        stamp.size = status.size
         stamp.modified = nanoseconds(status.st_mtim)
         stamp.changed = nanoseconds(status.st_ctim)
         stamp.takenAt = now
