@@ -46,8 +46,12 @@ package protocol MapWriter {
     mutating func delete(_ table: DatapathTable, _ keys: [Bytes]) -> BatchResult
     /// Stores consecutive elements of an array from index `first` on.
     mutating func store(_ table: DatapathTable, first: Int, _ elements: Bytes) -> MapError?
-    /// Waits until no packet is on its way that the programs have begun with before.
-    mutating func awaitPackets() -> MapError?
+    /// Begins to wait for the packets that the programs have begun with, and returns at once with the wait's number:
+    /// greater than those of the waits before, and than 0.
+    mutating func beginWait() -> UInt64
+    /// Returns when none of the packets is on its way any more that there were when a wait began. A number that this
+    /// writer did not give stands for a wait that begins now.
+    mutating func endWait(_ number: UInt64) -> MapError?
     /// Puts an automaton in the place of the one in force, and gives the names that are held their sets in it; nil: none.
     mutating func install(_ program: DomainProgram?) -> MapError?
     /// Has what was learned for one policy count for another one, too.

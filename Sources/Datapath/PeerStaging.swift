@@ -84,14 +84,16 @@ extension DatapathTables {
         }
     }
 
-    /// Waits until no packet is on its way that came in a former epoch.
-    mutating func awaitPackets<Writer>(_ pass: inout ProgrammingPass<Writer>) -> Bool {
-        if epoch.inUse.isEmpty { return true }
-        if let error = pass.writer.awaitPackets() {
+    /// Waits until no packet is on its way that came when the next epoch, or `all`: any former one, was in force.
+    mutating func awaitPackets<Writer>(all: Bool, _ pass: inout ProgrammingPass<Writer>) -> Bool {
+        guard let begun = epoch.wait(all: all) else { return true }
+        let number = begun == 0 ? pass.writer.beginWait() : begun
+        if let error = pass.writer.endWait(number) {
             pass.miss(.policyEpoch, Bytes(of: UInt32(0)), error)
+            epoch.failWait()
             return false
         }
-        epoch.becomeQuiet()
+        epoch.endWait(number)
         return true
     }
 }

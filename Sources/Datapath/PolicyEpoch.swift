@@ -10,8 +10,9 @@ struct PolicyEpoch: Sendable {
 
     /// The one that packets read from now on.
     private(set) var current = 0
-    /// Former ones, which packets may still read that came before it was changed.
-    private(set) var inUse: Set<Int> = []
+    /// Former ones, which packets may still read that came before it was changed, each with the number of the wait for
+    /// those packets; 0: none has begun.
+    private(set) var inUse: [Int: UInt64] = [:]
     /// When all values are to be made equal, so that nothing of former epochs stays; nil: they are.
     private(set) var settleDue: UInt64?
     /// Whether somebody else has changed the number in the kernel.
@@ -21,25 +22,35 @@ struct PolicyEpoch: Sendable {
     var next: Int { (current + 1) % Self.count }
 
     /// Whether packets may still read what is to be written.
-    var mustWait: Bool { inUse.contains(next) }
+    var mustWait: Bool { inUse[next] != nil }
+
+    /// The wait after which no packet reads the next epoch or, with `all`, any former one; 0: one has to begin; nil:
+    /// none is needed.
+    func wait(all: Bool) -> UInt64? {
+        let numbers = all ? Array(inUse.values) : inUse[next].map { [$0] } ?? []
+        return numbers.contains(0) ? 0 : numbers.max()
+    }
 
     /// Takes over what the kernel holds. Packets may be on their way in any epoch.
     mutating func adopt(_ number: UInt32) {
         current = Int(number) % Self.count
-        inUse = Set(Self.all).subtracting([current])
+        inUse = Dictionary(uniqueKeysWithValues: Self.all.filter { $0 != current }.map { ($0, 0) })
         settleDue = 0
     }
 
-    /// The next one is in force.
-    mutating func advance(settleBy due: UInt64) {
-        inUse.insert(current)
+    /// The next one is in force, and a wait for the packets of the former one has begun.
+    mutating func advance(wait: UInt64, settleBy due: UInt64) {
+        inUse[current] = wait
         current = next
-        inUse.remove(current)
+        inUse[current] = nil
         settleDue = due
     }
 
-    /// No packet is on its way any more that came in a former epoch.
-    mutating func becomeQuiet() { inUse = [] }
+    /// A wait has ended: no packet is on its way any more that came in an epoch which was over when it began.
+    mutating func endWait(_ number: UInt64) { inUse = inUse.filter { $0.value > number } }
+
+    /// A wait has failed: another one has to begin.
+    mutating func failWait() { inUse = inUse.mapValues { _ in 0 } }
 
     /// Says when the values are to be made equal.
     mutating func settle(by due: UInt64) { settleDue = due }
@@ -49,7 +60,7 @@ struct PolicyEpoch: Sendable {
 
     /// The values to write: what is in force stays, what packets may still read, too, and all others are those wanted.
     func values<Value>(inForce: Value, wanted: Value, former: (Int) -> Value) -> [Value] {
-        Self.all.map { $0 == current ? inForce : inUse.contains($0) ? former($0) : wanted }
+        Self.all.map { $0 == current ? inForce : inUse[$0] != nil ? former($0) : wanted }
     }
 }
 

@@ -81,7 +81,9 @@ extension DatapathTables {
         let isChanging = policies.classes.hasDirty || policies.prefixes.hasDirty || endpoints.isChanging
         // Entries on their way out may take the room that is missing.
         let isDue = epoch.settleDue.map { $0 <= now || policies.hasUnstagedPeers } ?? false
-        if isDue || isChanging && epoch.mustWait, !awaitPackets(&pass), isChanging { return Lacking(isBlocked: true) }
+        if isDue || isChanging && epoch.mustWait, !awaitPackets(all: isDue, &pass), isChanging {
+            return Lacking(isBlocked: true)
+        }
         // A policy that is torn holds up the classes that it tells apart; a closed one does not.
         if isOutOfPatience { close(policies.torn, &pass) }
         let incomplete = policies.incomplete
@@ -115,7 +117,7 @@ extension DatapathTables {
             guard !epoch.mustWait, !lacking.holdsEndpoints, !policies.hasUnstagedPeers || isBeyondExposure,
                 pass.store(.policyEpoch, 0, Bytes(of: UInt32(epoch.next)))
             else { return }
-            epoch.advance(settleBy: now + grace)
+            epoch.advance(wait: pass.writer.beginWait(), settleBy: now + grace)
             policies.confirmStagedPeers()
             endpoints.confirmStaged(epoch)
         }

@@ -38,7 +38,9 @@ package struct PlanRecorder: MapWriter {
         return nil
     }
 
-    package mutating func awaitPackets() -> MapError? { nil }
+    package mutating func beginWait() -> UInt64 { 1 }
+
+    package mutating func endWait(_ number: UInt64) -> MapError? { nil }
 
     package mutating func install(_ program: DomainProgram?) -> MapError? { nil }
 

@@ -56,10 +56,13 @@ struct FixtureWriter: MapWriter {
         return nil
     }
 
-    func awaitPackets() -> MapError? {
+    /// Each wait begins when it is asked about.
+    func beginWait() -> UInt64 { 1 }
+
+    func endWait(_ number: UInt64) -> MapError? {
         guard let barrier = Self.barrier else { return MapError(code: 5, description: "no barrier") }
         do throws(BPFError) {
-            try barrier.wait()
+            try barrier.begin().end()
             return nil
         } catch { return Self.error(error) }
     }

@@ -177,7 +177,9 @@ private struct ShippedMapWriter: MapWriter {
         return result.error
     }
 
-    mutating func awaitPackets() -> MapError? { maps.awaitPackets() }
+    mutating func beginWait() -> UInt64 { maps.beginWait() }
+
+    mutating func endWait(_ number: UInt64) -> MapError? { maps.endWait(number) }
 
     mutating func install(_ program: DomainProgram?) -> MapError? { nil }
 

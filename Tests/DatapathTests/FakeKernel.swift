@@ -11,8 +11,9 @@ final class FakeKernel: MapWriter, MapReader {
     var fails: (DatapathTable) -> Bool = { _ in false }
     /// Sees the maps after each single write.
     var afterWrite: (FakeKernel) -> Void = { _ in }
-    /// Called when packets were waited for.
-    var afterWait: () -> Void = {}
+    /// Called when a wait for packets has ended, with its number.
+    var afterWait: (UInt64) -> Void = { _ in }
+    private(set) var waits: UInt64 = 0
     var failsToWait = false
     /// Whether a full map takes no other value of what it holds, as prefix maps of kernels before 6.13.
     var refusesReplacement = false
@@ -64,9 +65,14 @@ final class FakeKernel: MapWriter, MapReader {
         return nil
     }
 
-    func awaitPackets() -> MapError? {
+    func beginWait() -> UInt64 {
+        waits += 1
+        return waits
+    }
+
+    func endWait(_ number: UInt64) -> MapError? {
         if failsToWait || fails(.policyEpoch) { return Self.refused }
-        afterWait()
+        afterWait(number)
         return nil
     }
 

@@ -103,6 +103,8 @@ private final class EpochWatch {
     private(set) var faults: [String] = []
     private var onTheWay: [Int: Found] = [:]
     private var generations: [Int: [UInt32]] = [:]
+    /// How many waits had begun when the last packet of an epoch came.
+    private var waits: [Int: UInt64] = [:]
 
     func look(_ kernel: FakeKernel) {
         let now = Found(kernel, in: kernel.epoch)
@@ -112,6 +114,7 @@ private final class EpochWatch {
             if generations[epoch] != Self.generations(kernel, epoch) { faults.append("generations of epoch \(epoch)") }
         }
         onTheWay[kernel.epoch] = now
+        waits[kernel.epoch] = kernel.waits
         generations[kernel.epoch] = Self.generations(kernel, kernel.epoch)
     }
 
@@ -119,8 +122,8 @@ private final class EpochWatch {
         PeerSample.pods.map { kernel.load(apus_endpoint.self, .endpoints, $0)?[epoch].generation ?? 0 }
     }
 
-    /// No packet is on its way any more.
-    func forget() { onTheWay = [:] }
+    /// No packet is on its way any more that came before a wait began.
+    func forget(_ wait: UInt64) { onTheWay = onTheWay.filter { waits[$0.key] ?? 0 >= wait } }
 }
 
 @Suite("The epoch of what judges")
@@ -131,7 +134,7 @@ struct PolicyEpochTests {
         rig.tables.apply(PeerSample.endpoints)
         rig.program()
         rig.kernel.afterWrite = { watch.look($0) }
-        rig.kernel.afterWait = { watch.forget() }
+        rig.kernel.afterWait = { watch.forget($0) }
         return rig
     }
 
@@ -233,6 +236,23 @@ struct PolicyEpochTests {
         for _ in 0..<6 { rig.program() }
         #expect(rig.settle().isComplete)
         #expect(rig.kernel.hashes[.peerPrefixes]?.count == 3)
+    }
+
+    @Test("A wait begins with every change, and each change waits for the one three before it at most")
+    func waitsBeside() throws {
+        var rig = Rig()
+        rig.tables.apply(PeerSample.endpoints)
+        _ = rig.settle()
+        let before = rig.kernel.waits
+        var ended: [UInt64] = []
+        rig.kernel.afterWait = { ended.append($0 - before) }
+        for policy in 1...6 as ClosedRange<UInt32> {
+            let assigned = EndpointPolicies(ingress: PolicyID(rawValue: policy), egress: .none)
+            rig.tables.apply([.policy(.setEndpoint(pod(1), assigned))])
+            rig.program(after: 0)
+        }
+        #expect(rig.kernel.waits - before == 6)
+        #expect(ended == [1, 2, 3])
     }
 
     @Test("What an endpoint's packets can't be waited for holds up its change, and nothing else")

@@ -152,7 +152,9 @@ struct CountingWriter: MapWriter {
         return nil
     }
 
-    mutating func awaitPackets() -> MapError? { nil }
+    mutating func beginWait() -> UInt64 { 1 }
+
+    mutating func endWait(_ number: UInt64) -> MapError? { nil }
 
     mutating func install(_ program: DomainProgram?) -> MapError? { nil }
 

@@ -2,12 +2,14 @@ import Foundation
 
 /// Changes that fall due a hundred times a second, for some seconds: how a soak changes a policy.
 ///
-/// The long form, that of `APUS_SOAK_SECONDS`, is about the rate: it tries a change every 8 ms, so that one that came
+/// The long form, that of `APUS_SOAK_SECONDS`, is about the rate: it tries 130 a second, so that one that came
 /// late is made up for, and `FlipCount.isOnTime` says whether 100 a second were made. The short form makes as many,
 /// however long they take: a machine that does something else meanwhile is no failure.
 public struct FlipSchedule: Sendable {
     public static let perSecond = 100
-    private static let pace = Duration.milliseconds(8)
+    /// No part of the 32 ms that the kernel rounds TCP's timers to: else a connection's retransmissions would all come
+    /// while the policy denies, until it gives up.
+    private static let pace = Duration.microseconds(7_700)
 
     public let seconds: Int
     /// Whether the rate is part of what is tested.

@@ -35,6 +35,9 @@ public final class DatapathKernel {
     /// The links that this object made or found alive; the controller forgets those whose interface goes.
     var attached: Set<Attachment> = []
     private let barrier: ProgramBarrier
+    /// Waits for packets that nobody has asked about yet, by their numbers.
+    private var waits: [UInt64: ProgramWait] = [:]
+    private var lastWait: UInt64 = 0
     private let slots: MappedArray<UInt32>
     private let backends: MappedArray<apus_backend>
 
@@ -204,9 +207,18 @@ extension DatapathKernel: MapWriter {
         }
     }
 
-    package func awaitPackets() -> MapError? {
+    package func beginWait() -> UInt64 {
+        lastWait += 1
+        waits[lastWait] = barrier.begin()
+        return lastWait
+    }
+
+    package func endWait(_ number: UInt64) -> MapError? {
+        let wait = waits[number] ?? barrier.begin()
+        // Who has waited for one has waited for those before it.
+        waits = waits.filter { $0.key > number }
         do throws(BPFError) {
-            try barrier.wait()
+            try wait.end()
             return nil
         } catch {
             return MapError(error)
