@@ -156,8 +156,15 @@ extension NodeController {
             guard case .closed(direction, _) = problem.reason else { return false }
             return problem.object == "endpoint \(pod)"
         }
-        if closed.isEmpty { return [] }
+        if closed.isEmpty { return missingEndpoint(pod) }
         return closed.map(\.reason.description) + programming.fullPolicyMaps
+    }
+}
+
+extension NodeController {
+    /// Why a pod of this node has no endpoint.
+    private func missingEndpoint(_ name: String) -> [String] {
+        unlocated.filter { $0.key.description == name }.map { $0.value.description }
     }
 }
 

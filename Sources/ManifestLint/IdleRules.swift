@@ -12,11 +12,13 @@ struct IdleRules {
 
     private let idle: [IdleRule]
     private let ruleCounts: [PolicyName: Int]
+    private let isolations: [PolicyName: [PolicyDirection]]
 
     init(_ inputs: [PolicyInput]) {
         let lint = RuleOrderLint(inputs)
         idle = lint.idleRules()
         ruleCounts = lint.ruleCounts
+        isolations = lint.isolations
     }
 
     /// A policy of which no rule is ever asked is told once, not by each rule.
@@ -30,9 +32,19 @@ struct IdleRules {
             return Remark(
                 code: .shadowedPolicy, policy: name, field: "spec",
                 message:
-                    "none of its rules is ever asked: \(causes.joined(separator: ", ")) \(verb) all that they match")
+                    "none of its rules is ever asked: \(causes.joined(separator: ", ")) \(verb) all that they match"
+                    + isolation(of: name))
         }
         return whole + idle.filter { shadowed[$0.origin.policy] == nil }.map(\.remark)
+    }
+}
+
+extension IdleRules {
+    /// What a policy does without its rules: who deletes it opens its pods.
+    private func isolation(of name: PolicyName) -> String {
+        let directions = isolations[name] ?? []
+        if directions.isEmpty { return "" }
+        return "; it still isolates its pods (\(directions.map { "\($0)" }.joined(separator: ", ")))"
     }
 }
 

@@ -40,6 +40,28 @@ import Testing
         #expect(rig.kernel.endpoint(1)?.ifindex == 0)
     }
 
+    @Test("A pod that keeps an address keeps its identity, whatever other one comes or goes")
+    func otherAddress() throws {
+        var rig = Rig()
+        var spec = endpoint(1)
+        let (own, second) = (try #require(spec.addresses.first), try #require(IPAddress("fd00::99")))
+        rig.tables.apply([.endpoint(.upsert(spec))])
+        rig.program()
+        for addresses in [[own, second], [second, own], [own]] {
+            spec.addresses = addresses
+            rig.tables.apply([.endpoint(.upsert(spec))])
+            #expect(rig.program().isComplete)
+            #expect(identity(rig, 1) == 1 && rig.kernel.endpoint(1)?.addressList == addresses)
+            #expect(Set((rig.kernel.hashes[.endpointAddresses] ?? [:]).keys) == Set(addresses.map(\.key)))
+        }
+        spec.addresses = [second]
+        rig.tables.apply([.endpoint(.upsert(spec))])
+        _ = rig.settle()
+        #expect(rig.kernel.hashes[.endpointAddresses]?.keys.map { $0 } == [second.key])
+        #expect(rig.kernel.hashes[.endpointAddresses]?[second.key]?.load(UInt32.self) == 2, "none has stayed")
+        #expect(try rig.tables.verify(rig.kernel).isEmpty)
+    }
+
     @Test("An identity is never given twice, also after a restart without endpoints")
     func identityAfterRestart() throws {
         var rig = Rig()

@@ -9,7 +9,8 @@ struct PolicyExplanation: Codable, Equatable {
             case ipProtocol = "protocol"
         }
 
-        /// Whether the packet passes both ends, as far as they are on this node; nil when neither is.
+        /// Whether the packet passes both ends, as far as they are on this node; nil when neither is, and when one has no
+        /// endpoint in the maps and the other does not deny it.
         var allowed: Bool?
         /// `egress` and `ingress`, as far as their ends are pods of this node.
         var judged: [String]
@@ -30,8 +31,9 @@ struct PolicyExplanation: Codable, Equatable {
 
     /// What the policies of one end say.
     struct Side: Codable, Equatable {
-        /// What the kernel does; what the agent says where the maps can't be read.
-        var allowed: Bool
+        /// What the kernel does; what the agent says where the maps can't be read. Nil where the agent knows the end and
+        /// the maps have no endpoint there: nothing of its policies is in force.
+        var allowed: Bool?
         /// Whether agent and maps come to different verdicts, or to the same by different rules.
         var differs: Bool
         /// What follows from the objects; nil without an agent, and when the end is no pod of this node to it.
@@ -63,7 +65,8 @@ struct PolicyExplanation: Codable, Equatable {
 extension PolicyExplanation.Path {
     init(_ path: PolicyPath, egress: PolicyExplanation.Side?, ingress: PolicyExplanation.Side?) {
         let sides = [("egress", egress), ("ingress", ingress)].filter { $0.1 != nil }
-        allowed = sides.isEmpty ? nil : sides.allSatisfy { $0.1?.allowed ?? false }
+        let verdicts = sides.map { $0.1?.allowed }
+        allowed = verdicts.contains(false) ? false : verdicts.isEmpty || verdicts.contains(nil) ? nil : true
         judged = sides.map(\.0)
         source = path.source
         destination = path.destination
@@ -83,13 +86,14 @@ extension PolicyExplanation.Side {
     ///   - port: the protocol and port for people.
     init?(agent: PolicyJudgement?, maps: PolicyJudgement?, isCompared: Bool, peer: String, port: String) {
         guard let first = agent ?? maps else { return nil }
-        allowed = (maps ?? first).allowed
+        let isInForce = maps != nil || !isCompared
+        allowed = isInForce ? (maps ?? first).allowed : nil
         differs = isCompared && !(agent.flatMap { agent in maps.map(agent.agrees) } ?? false)
         self.agent = agent
         self.maps = maps
         // Where they differ, the maps' is the verdict that counts.
         let denying = [agent, maps].compactMap { $0 }.filter { !$0.allowed }
-        let judge = allowed ? nil : differs ? denying.last : denying.first
+        let judge = allowed ?? true ? nil : differs ? denying.last : denying.first
         missing = judge?.shortcoming(peer: peer, port: port)
     }
 }

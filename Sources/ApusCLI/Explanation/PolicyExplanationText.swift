@@ -57,14 +57,14 @@ struct PolicyExplanationText {
             return "  \(direction): not judged here, the \(role) \(reason)\(end.node.map { " \($0)" } ?? "")\n"
         }
         var text = "  \(direction): "
+        if side.allowed == nil {
+            text +=
+                "not in force, the maps have no endpoint with the address \(end.address)\n    by the agent's state: "
+        }
         if let agent = side.agent { text += judgement(agent) }
-        if !isCompared || side.differs {
+        if let maps = side.maps, !isCompared || side.differs {
             if side.agent != nil, isCompared { text += "    " + console.paint("the maps differ", .red) + ": " }
-            if let maps = side.maps {
-                text += judgement(maps)
-            } else if side.agent != nil, isCompared {
-                text += "they have no endpoint with the address \(end.address)\n"
-            }
+            text += judgement(maps)
         }
         if side.agent == nil, isCompared { text += "    the agent knows no pod of this node there\n" }
         return text + (side.missing.map { "    missing: \($0)\n" } ?? "")
@@ -93,7 +93,7 @@ struct PolicyExplanationText {
 
     /// An end elsewhere has policies of its own, or none: what passes here may still be denied there.
     private func verdict(_ path: PolicyExplanation.Path) -> String {
-        guard let allowed = path.allowed else { return "not judged here" }
+        guard let allowed = path.allowed else { return path.sides.isEmpty ? "not judged here" : "not in force here" }
         return verdict(allowed) + (allowed && path.sides.count == 1 ? " here" : "")
     }
 

@@ -75,6 +75,11 @@ public struct RuleOrderLint {
         Dictionary(uniqueKeysWithValues: sources.map { ($0.key.name, $0.rulesInForce.count) })
     }
 
+    /// The directions in which each policy isolates the pods that it selects, whatever its rules are.
+    public var isolations: [PolicyName: [PolicyDirection]] {
+        Dictionary(uniqueKeysWithValues: sources.map { ($0.key.name, $0.isolates.sorted()) })
+    }
+
     /// The rules without effect, in the order in which they are judged.
     public func idleRules() -> [IdleRule] { PolicyDirection.allCases.flatMap { idleRules($0) } }
 
