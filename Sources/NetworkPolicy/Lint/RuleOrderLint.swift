@@ -75,9 +75,9 @@ public struct RuleOrderLint {
         Dictionary(uniqueKeysWithValues: sources.map { ($0.key.name, $0.rulesInForce.count) })
     }
 
-    /// The directions in which each policy isolates the pods that it selects, whatever its rules are.
+    /// The directions in which each policy isolates the pods that it selects, whatever its rules are; not for trial.
     public var isolations: [PolicyName: [PolicyDirection]] {
-        Dictionary(uniqueKeysWithValues: sources.map { ($0.key.name, $0.isolates.sorted()) })
+        Dictionary(uniqueKeysWithValues: sources.map { ($0.key.name, $0.isAudited ? [] : $0.isolates.sorted()) })
     }
 
     /// The rules without effect, in the order in which they are judged.
