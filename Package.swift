@@ -60,6 +60,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-extras", exact: "1.35.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6"),
         .package(url: "https://github.com/apple/swift-protobuf", exact: "1.39.0"),
         .package(url: "https://github.com/apple/swift-system", exact: "1.8.1"),
@@ -114,7 +115,7 @@ let package = Package(
         .target(
             name: "HubbleServer",
             dependencies: ["Addressing", "Flows", "HTTPEndpoint", "HubbleAPI", "HubbleFlows", protobuf, nioTLS, system]
-                + grpcServer,
+                + grpcServer + [.product(name: "NIOCertificateReloading", package: "swift-nio-extras")],
             swiftSettings: strict),
 
         // The seam between domains and kernel, and the outside world.

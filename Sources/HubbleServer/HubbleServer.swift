@@ -30,13 +30,18 @@ public struct HubbleServer: Sendable {
     public struct Security: Sendable, Hashable {
         public var certificate: String
         public var key: String
-        /// Who signs certificates of clients; nil: clients need none.
+        /// Who signs certificates of clients; nil: clients need none. Read at the start only.
         public var clientAuthority: String?
+        /// How often the certificate and its key are read again.
+        public var refreshInterval: Duration
 
-        public init(certificate: String, key: String, clientAuthority: String? = nil) {
+        public init(
+            certificate: String, key: String, clientAuthority: String? = nil, refreshInterval: Duration = .seconds(30)
+        ) {
             self.certificate = certificate
             self.key = key
             self.clientAuthority = clientAuthority
+            self.refreshInterval = refreshInterval
         }
     }
 
@@ -44,6 +49,7 @@ public struct HubbleServer: Sendable {
     public let port: Int
     private let running: [Running]
     private let file: SocketName?
+    private let certificate: ServerCertificate?
 
     /// A server to run, on a socket that listens already.
     private struct Running: Sendable {
@@ -57,9 +63,10 @@ public struct HubbleServer: Sendable {
     ///   - node: the name of this node.
     ///   - version: that of the agent.
     ///   - started: when that began to take in flows, in nanoseconds since 1970; nil: now.
+    ///   - complain: is told why files that were replaced can't be used.
     public init(
         _ configuration: Configuration, node: String, version: String, hub: FlowHub, peers: HubblePeers,
-        counters: HubbleCounters, started: UInt64? = nil
+        counters: HubbleCounters, started: UInt64? = nil, complain: @escaping @Sendable (String) -> Void = { _ in }
     ) throws(HubbleServerError) {
         let started = started ?? HubbleNodeDescription.now()
         let encoder = FlowEncoder(node: node, version: version, epoch: started)
@@ -82,8 +89,14 @@ public struct HubbleServer: Sendable {
             running.append(Running(place: place, server: server))
         }
         var port = 0
+        var certificate: ServerCertificate?
         if let address = configuration.address {
-            let security = try Self.security(configuration.tls)
+            if let files = configuration.tls {
+                try Self.check(files)
+                certificate = try ServerCertificate(files, counters: counters, complain: complain)
+            }
+            let authority = configuration.tls?.clientAuthority
+            let security = try certificate?.security(clientAuthority: authority) ?? .plaintext
             let socket = try ListeningSocket(.address(address))
             port = socket.port
             let host = address.host.map { $0.contains(":") ? "[\($0)]" : $0 } ?? ""
@@ -100,6 +113,7 @@ public struct HubbleServer: Sendable {
         }
         self.port = port
         self.file = file
+        self.certificate = certificate
         self.running = running
     }
 
@@ -110,15 +124,18 @@ public struct HubbleServer: Sendable {
     /// - Parameter announce: is told of each place that is listened on.
     public func run(_ announce: @escaping @Sendable (String) -> Void) async throws {
         defer { file?.remove() }
-        let running = running
+        let (running, certificate) = (running, certificate)
         let serving = Task {
-            try await withThrowingDiscardingTaskGroup { group in
+            try await withThrowingTaskGroup { group in
+                let reading = certificate.map { certificate in Task { try await certificate.run() } }
+                defer { reading?.cancel() }
                 for one in running {
                     group.addTask {
                         announce(one.place)
                         try await one.server.serve()
                     }
                 }
+                try await group.waitForAll()
             }
         }
         try await withTaskCancellationHandler {
@@ -139,19 +156,6 @@ public struct HubbleServer: Sendable {
             config.connection.keepalive.time = .seconds(60)
             config.connection.keepalive.timeout = .seconds(20)
             config.connection.keepalive.clientBehavior.allowWithoutCalls = true
-        }
-    }
-
-    private static func security(
-        _ files: Security?
-    ) throws(HubbleServerError) -> HTTP2ServerTransport.Posix.TransportSecurity {
-        guard let files else { return .plaintext }
-        try check(files)
-        let chain: [TLSConfig.CertificateSource] = [.file(path: files.certificate, format: .pem)]
-        let key = TLSConfig.PrivateKeySource.file(path: files.key, format: .pem)
-        guard let authority = files.clientAuthority else { return .tls(certificateChain: chain, privateKey: key) }
-        return .mTLS(certificateChain: chain, privateKey: key) { config in
-            config.trustRoots = .certificates([.file(path: authority, format: .pem)])
         }
     }
 }

@@ -42,6 +42,8 @@ public final class HubbleCounters: Sendable {
         public var flows: UInt64 = 0
         /// Records that streams told to be missing, wherever they went missing.
         public var lost: UInt64 = 0
+        /// How often a certificate or key that was to be read again could not be used.
+        public var failedCertificates: UInt64 = 0
     }
 
     private let counts = Mutex(Counts())
@@ -49,6 +51,8 @@ public final class HubbleCounters: Sendable {
     public init() {}
 
     public var current: Counts { counts.withLock { $0 } }
+
+    func failedToReadCertificate() { counts.withLock { $0.failedCertificates += 1 } }
 
     func opened() { counts.withLock { $0.streams += 1 } }
 

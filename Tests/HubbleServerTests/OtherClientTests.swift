@@ -82,6 +82,44 @@ struct OtherClientTests {
         }
     }
 
+    @Test("a certificate that is replaced is shown to who connects then, one that is broken never")
+    func rotation() async throws {
+        let directory = "\(NSTemporaryDirectory())/hubble-\(UUID().uuidString.prefix(8))"
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        func put(_ name: String, _ text: String) throws {
+            try Data(text.utf8).write(to: URL(fileURLWithPath: "\(directory)/\(name)"), options: .atomic)
+        }
+        func fixture(_ name: String) throws -> String {
+            try String(contentsOfFile: "\(Self.tls)/\(name)", encoding: .utf8)
+        }
+        // A certificate for clients comes first: its name is not the server's.
+        try put("tls.key", fixture("client.key"))
+        try put("tls.crt", fixture("client.crt"))
+        let security = HubbleServer.Security(
+            certificate: "\(directory)/tls.crt", key: "\(directory)/tls.key",
+            refreshInterval: .milliseconds(20))
+        try await Served.run(tls: security) { served in
+            let client = try await HubbleClient(stubs: served.directory)
+            func isKnown() async throws -> Bool {
+                let tls = HubbleClient.TLS(authority: "\(Self.tls)/ca.crt", name: "127.0.0.1")
+                return try await client.call(
+                    "127.0.0.1:\(served.port)", "observer.Observer", "ServerStatus", tls: tls
+                ).succeeded
+            }
+            #expect(try await !isKnown())
+            try put("tls.crt", fixture("server.crt"))
+            try await eventually("a broken pair") { served.counters.current.failedCertificates > 0 }
+            #expect(try await !isKnown(), "it is not the certificate of the key")
+            try put("tls.key", fixture("server.key"))
+            try await eventually("the new certificate") { try await isKnown() }
+            try put("tls.crt", "nothing")
+            let failed = served.counters.current.failedCertificates
+            try await eventually("a broken file") { served.counters.current.failedCertificates > failed }
+            #expect(try await isKnown(), "the one before stays in use")
+        }
+    }
+
     @Test("files that are not what they should be are told of before anything listens")
     func brokenFiles() async throws {
         func file(_ name: String) -> String { "\(Self.tls)/\(name)" }

@@ -16,6 +16,10 @@ extension HubbleCounters {
                 "apus_hubble_flows_lost_total", .counter,
                 "Flows that Hubble's clients were told to be missing, wherever they went missing.",
                 [MetricSample(.count(counts.lost))]),
+            MetricFamily(
+                "apus_hubble_certificate_failures_total", .counter,
+                "Readings of a replaced certificate or key of Hubble's that could not be used.",
+                [MetricSample(.count(counts.failedCertificates))]),
         ]
     }
 }
