@@ -4,7 +4,7 @@ import Datapath
 import TestSupport
 import Testing
 
-extension TrafficTests {
+extension NameLabTests {
     /// Who would like to teach the node an address and must not, with real sockets. What single packets of them do is
     /// tested with the data path's programs alone.
     @Suite(.serialized) struct HostileNames {

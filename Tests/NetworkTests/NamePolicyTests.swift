@@ -4,7 +4,7 @@ import FoundationEssentials
 import TestSupport
 import Testing
 
-extension TrafficTests {
+extension NameLabTests {
     /// Kinds of policies with names, and sets of them that get in each other's way.
     @Suite(.serialized) struct NamePolicies {
         /// What was learned of one pod's policy, as names of an address.

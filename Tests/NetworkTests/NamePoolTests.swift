@@ -4,7 +4,7 @@ import FoundationEssentials
 import TestSupport
 import Testing
 
-extension TrafficTests {
+extension NameLabTests {
     /// Names with addresses of their own or with many that rotate, and answers in several parts.
     @Suite(.serialized) struct NamePools {
         /// Names to resolve and connect to at once; 100,000 in a long run.

@@ -6,7 +6,7 @@ import Foundation
 import TestSupport
 import Testing
 
-extension TrafficTests {
+extension NameLabTests {
     /// What people see of names: lists, explanations and flows, with the agent and without it.
     @Suite(.serialized) struct NameSight {
         /// One row of `apus fqdn list -o json`.

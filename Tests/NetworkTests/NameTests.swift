@@ -4,7 +4,7 @@ import FoundationEssentials
 import TestSupport
 import Testing
 
-extension TrafficTests {
+extension NameLabTests {
     /// Policies with names, real resolvers and what they teach.
     @Suite(.serialized) struct Names {
         /// Names to resolve and connect to at once; 100,000 in a long run.

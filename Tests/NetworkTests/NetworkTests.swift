@@ -8,3 +8,6 @@ import Testing
 
 /// How pods are connected, by CNI and between nodes: likewise.
 @Suite(.serialized) enum PodNetworkTests {}
+
+/// What domain names admit: likewise.
+@Suite(.serialized) enum NameLabTests {}
