@@ -31,6 +31,8 @@ struct ClusterState: Sendable {
     /// This node's object; nil while there is none.
     private(set) var ownNode: Node?
     private var known: Set<ObjectKey> = []
+    /// The names of all Nodes.
+    var nodeNames: [String] { known.filter { $0.kind == .node }.map(\.name) }
     /// The addresses of this node's interfaces, and those that Node objects name.
     private(set) var localAddresses: Set<IPAddress> = []
     private var addressesOfNodes: [String: Set<IPAddress>] = [:]

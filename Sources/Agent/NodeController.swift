@@ -169,6 +169,7 @@ actor NodeController {
         route()
         program()
         attachEverything()
+        for stray in strayNode { log.warning("\(stray.object): \(stray.message)") }
         log.info("All objects have been read once", metadata: ["endpoints": "\(interfaces.count)"])
     }
 

@@ -80,8 +80,24 @@ extension NodeController {
             AgentDiagnostic(object: "endpoint \($0.pod)", message: $0.problem.message)
         }
         let judging = closed.judging.map { AgentDiagnostic(object: "\($0.policy)", message: $0.problem.message) }
-        return kept + cni + heldPeers() + diagnostics.told + policies + services + pods + strangers + unchecked
+        return kept + strayNode + cni + heldPeers() + diagnostics.told + policies + services + pods + strangers
+            + unchecked
             + uncovered + routingDiagnostics + portDiagnostics + writes + overlong + judging
+    }
+
+    /// That the cluster has pods or nodes, and none by this node's name: nothing is enforced then.
+    var strayNode: [AgentDiagnostic] {
+        let others = state.nodeNames.sorted()
+        guard isSynced, keeping == nil, state.ownNode == nil, state.localPods.isEmpty, !others.isEmpty else {
+            return []
+        }
+        let some = others.prefix(3).joined(separator: ", ") + (others.count > 3 ? ", …" : "")
+        return [
+            AgentDiagnostic(
+                object: "Node \(configuration.node)",
+                message:
+                    "there is no Node of this name and no Pod on it (--node): no pod is enforced; there are \(some)")
+        ]
     }
 
     /// What a view with gaps has stopped.

@@ -25,7 +25,7 @@ package struct GlobalOptions: ParsableArguments {
     func datapath() throws -> any DatapathView { try CommandContext.current.datapath(directory) }
 
     /// A variable that is empty counts as not set.
-    private static func variable(_ name: String) -> String? {
+    static func variable(_ name: String) -> String? {
         CommandContext.current.environment[name].flatMap { $0.isEmpty ? nil : $0 }
     }
 }

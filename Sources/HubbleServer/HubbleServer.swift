@@ -69,52 +69,81 @@ public struct HubbleServer: Sendable {
         counters: HubbleCounters, started: UInt64? = nil, complain: @escaping @Sendable (String) -> Void = { _ in }
     ) throws(HubbleServerError) {
         let started = started ?? HubbleNodeDescription.now()
-        let encoder = FlowEncoder(node: node, version: version, epoch: started)
+        let services = Services(
+            node: node, version: version, started: started, hub: hub, peers: peers, counters: counters,
+            encoder: FlowEncoder(node: node, version: version, epoch: started))
         var running: [Running] = []
-        func add(
-            _ descriptor: Int, _ security: HTTP2ServerTransport.Posix.TransportSecurity, _ place: String, port: Port?,
-            isEverywhere: Bool, usesTLS: Bool
-        ) {
-            let description = HubbleNodeDescription(
-                name: node, version: "Apus \(version)", place: place, isEverywhere: isEverywhere, port: port,
-                usesTLS: usesTLS, started: started)
-            let server = GRPCServer(
-                transport: HTTP2ServerTransport.Posix(
-                    listeningSocketDescriptor: descriptor, transportSecurity: security, config: Self.limits),
-                services: [
-                    ObserverService(
-                        hub: hub, encoder: encoder, node: description, peers: peers, counters: counters),
-                    PeerService(node: description, peers: peers), HealthService(),
-                ])
-            running.append(Running(place: place, server: server))
-        }
-        var port = 0
-        var certificate: ServerCertificate?
+        var (port, certificate) = (0, nil as ServerCertificate?)
         if let address = configuration.address {
-            if let files = configuration.tls {
+            certificate = try configuration.tls.map { files throws(HubbleServerError) in
                 try Self.check(files)
-                certificate = try ServerCertificate(files, counters: counters, complain: complain)
+                return try ServerCertificate(files, counters: counters, complain: complain)
             }
             let authority = configuration.tls?.clientAuthority
             let security = try certificate?.security(clientAuthority: authority) ?? .plaintext
             let socket = try ListeningSocket(.address(address))
             port = socket.port
-            let host = address.host.map { $0.contains(":") ? "[\($0)]" : $0 } ?? ""
-            add(
-                socket.release(), security, "\(host):\(port)", port: Port(port),
-                isEverywhere: address.isEverywhere, usesTLS: configuration.tls != nil)
+            running.append(
+                services.server(socket.release(), at: address, port: port, security, usesTLS: certificate != nil))
         }
         var file: SocketName?
         if let path = configuration.socket {
             let socket = try ListeningSocket(.path(path))
             file = socket.file
-            add(
-                socket.release(), .plaintext, "unix://\(path)", port: nil, isEverywhere: false, usesTLS: false)
+            running.append(services.server(socket.release(), at: path))
         }
         self.port = port
         self.file = file
         self.certificate = certificate
         self.running = running
+    }
+
+    /// What each socket is served with.
+    private struct Services {
+        let node: String
+        let version: String
+        let started: UInt64
+        let hub: FlowHub
+        let peers: HubblePeers
+        let counters: HubbleCounters
+        let encoder: FlowEncoder
+
+        func server(
+            _ descriptor: Int, at address: ListenAddress, port: Int,
+            _ security: HTTP2ServerTransport.Posix.TransportSecurity, usesTLS: Bool
+        ) -> Running {
+            let host = address.host.map { $0.contains(":") ? "[\($0)]" : $0 } ?? ""
+            var description = description("\(host):\(port)")
+            description.isEverywhere = address.isEverywhere
+            description.port = Port(port)
+            description.usesTLS = usesTLS
+            return server(descriptor, security, description)
+        }
+
+        func server(_ descriptor: Int, at path: String) -> Running {
+            server(descriptor, .plaintext, description("unix://\(path)"))
+        }
+
+        private func description(_ place: String) -> HubbleNodeDescription {
+            HubbleNodeDescription(
+                name: node, version: "Apus \(version)", place: place, isEverywhere: false, port: nil, usesTLS: false,
+                started: started)
+        }
+
+        private func server(
+            _ descriptor: Int, _ security: HTTP2ServerTransport.Posix.TransportSecurity,
+            _ description: HubbleNodeDescription
+        ) -> Running {
+            let server = GRPCServer(
+                transport: HTTP2ServerTransport.Posix(
+                    listeningSocketDescriptor: descriptor, transportSecurity: security, config: HubbleServer.limits),
+                services: [
+                    ObserverService(
+                        hub: hub, encoder: encoder, node: description, peers: peers, counters: counters),
+                    PeerService(node: description, peers: peers), HealthService(),
+                ])
+            return Running(place: description.place, server: server)
+        }
     }
 
     /// Serves until the task is cancelled.

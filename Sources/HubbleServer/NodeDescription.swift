@@ -10,10 +10,10 @@ struct HubbleNodeDescription: Sendable {
     /// Where it listens.
     let place: String
     /// Whether it listens on all addresses, so that the place is no address to connect to.
-    let isEverywhere: Bool
+    var isEverywhere: Bool
     /// Of that address; nil for a path.
-    let port: Port?
-    let usesTLS: Bool
+    var port: Port?
+    var usesTLS: Bool
     let started: UInt64
 
     /// Nanoseconds since 1970.

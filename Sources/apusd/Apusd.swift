@@ -105,8 +105,8 @@ import Logging
         configuration.keepsConnections =
             try Environment.value("live-connections", liveConnections, default: .revalidate) == .keep
         configuration.reportsFlows = try Environment.value("flow-events", flowEvents, default: .on) == .on
-        configuration.flowCapacity = try Environment.value(
-            "flow-capacity", flowCapacity, default: configuration.flowCapacity)
+        configuration.flowCapacity = try Environment.number(
+            "flow-capacity", flowCapacity, default: configuration.flowCapacity, within: 1...(1 << 24))
         try names.apply(to: &configuration)
         try addresses.apply(to: &configuration.addresses)
         configuration.hubble = try hubble.configuration(socket: hubbleSocket.path(beside: configuration.socket))

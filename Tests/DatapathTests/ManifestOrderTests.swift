@@ -68,6 +68,7 @@ private struct ManifestWalk {
     /// Makes random changes, then brings everything to what is wanted, one object after the other.
     mutating func wander(steps: Int = 120, fails: @escaping (DatapathTable) -> Bool) {
         rig.kernel.fails = fails
+        rig.kernel.failsNames = { fails(.names) }
         for _ in 0..<steps { change() }
         for object in wanted.shuffled(using: &random) { apply(.upsert(object)) }
         // Writes go on to fail: what failed is tried again until nothing is left to write.
@@ -75,6 +76,7 @@ private struct ManifestWalk {
         for _ in 0..<400 { report = rig.program(after: 10) }
         #expect(report.isComplete, "\(report.problems)")
         rig.kernel.fails = { _ in false }
+        rig.kernel.failsNames = { false }
     }
 
     private mutating func change() {
@@ -103,7 +105,19 @@ private struct ManifestWalk {
             return .endpointSlice(slice)
         case .networkPolicy(var policy):
             policy.podSelector.matchLabels = Bool.random(using: &random) ? ["app": "db"] : [:]
+            let operation = LabelRequirement.Operator.allCases.randomElement(using: &random) ?? .in
+            let values = [.in, .notIn].contains(operation) ? ["frontend", "customer"] : []
+            policy.podSelector.matchExpressions =
+                Bool.random(using: &random) ? [LabelRequirement(key: "tier", operator: operation, values: values)] : []
             return .networkPolicy(policy)
+        case .service(var service):
+            switch Int.random(in: 0..<4, using: &random) {
+            case 0: service.ports = service.ports.dropLast()
+            case 1: service.sessionAffinity = .clientIP(timeoutSeconds: 600)
+            case 2: service.ports = []
+            default: service.internalTrafficPolicy = .local
+            }
+            return .service(service)
         default: return object
         }
     }

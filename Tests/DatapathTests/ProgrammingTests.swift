@@ -93,6 +93,7 @@ import Testing
         rig.tables.fullPatience = 1000
         var faults = RandomSource(seed: seed &+ 1000)
         rig.kernel.fails = { _ in faults.next() % 10 == 0 }
+        rig.kernel.failsNames = { faults.next() % 10 == 0 }
         for _ in 0..<60 {
             rig.tables.apply(world.change())
             rig.kernel.afterWrite = { [world] kernel in #expect(world.faults(in: kernel).isEmpty, "seed \(seed)") }

@@ -8,8 +8,12 @@ package enum PolicyCaseFile {
         package let description: String
     }
 
+    private static let read = Result { try readAll() }
+
     /// All cases, by file and in the order in which they are written.
-    package static func all() throws -> [PolicyCase] {
+    package static func all() throws -> [PolicyCase] { try read.get() }
+
+    private static func readAll() throws -> [PolicyCase] {
         let directory = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Cases")
         let files = try FileManager.default.contentsOfDirectory(atPath: directory.path).filter { $0.hasSuffix(".yaml") }
         return try files.sorted().flatMap { name in

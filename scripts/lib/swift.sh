@@ -17,7 +17,10 @@ swift_places() {
     local home
     command -v swift || true
     for home in "$HOME" "$(getent passwd "${SUDO_USER:-}" 2>/dev/null | cut -d: -f6)"; do
-        [ -z "$home" ] || printf '%s\n' "$home/.local/share/swiftly/bin/swift"
+        [ -n "$home" ] || continue
+        # The toolchains themselves, the newest first: swiftly's own command runs for the user who installed it alone.
+        compgen -G "$home/.local/share/swiftly/toolchains/*/usr/bin/swift" | sort -rV || true
+        printf '%s\n' "$home/.local/share/swiftly/bin/swift"
     done
     printf '%s\n' /opt/swift*/usr/bin/swift /usr/local/swift*/usr/bin/swift /usr/local/bin/swift
 }

@@ -16,11 +16,17 @@ struct DoctorCommand: ParsableCommand {
 
     @OptionGroup var options: GlobalOptions
 
-    @Option(help: "Interface that leads out of the node. (default: those of the default routes)")
+    @Option(help: "Interface that leads out of the node. (env: APUS_UPLINK; default: those of the default routes)")
     var uplink: [String] = []
 
+    /// Those that are given, else those that `apusd` is given by its variable.
+    private var uplinks: [String] {
+        guard uplink.isEmpty else { return uplink }
+        return (GlobalOptions.variable("APUS_UPLINK") ?? "").split(separator: ",").map(String.init)
+    }
+
     func run() throws {
-        let facts = CommandContext.current.node.facts(directory: options.directory, uplinks: uplink)
+        let facts = CommandContext.current.node.facts(directory: options.directory, uplinks: uplinks)
         let checks = facts.checks
         if options.output == .table {
             try options.console.write(Self.text(checks, options.console))
