@@ -27,8 +27,8 @@ public struct ClusterGenerator: Sendable {
     public var random: RandomSource
     public let shape: ClusterShape
     /// The objects as they are now.
-    public private(set) var pods: [PodKey: PolicyPod] = [:]
-    public private(set) var namespaces: [String: [String: String]] = [:]
+    public internal(set) var pods: [PodKey: PolicyPod] = [:]
+    public internal(set) var namespaces: [String: [String: String]] = [:]
     public private(set) var auditedNamespaces: Set<String> = []
     public private(set) var policies: [String: NetworkPolicyObject] = [:]
     public private(set) var clusterPolicies: [String: ClusterPolicyObject] = [:]
@@ -65,12 +65,14 @@ public struct ClusterGenerator: Sendable {
         for number in 0..<shape.policies { inputs.append(setPolicy(number)) }
         for number in 0..<shape.clusterPolicies { inputs.append(setClusterPolicy(number)) }
         for number in 0..<shape.fqdnPolicies { inputs.append(setFQDNPolicy(number)) }
+        if shape.fqdnPolicies > 0 { inputs += setResolvers() }
         return inputs
     }
 
     /// Makes one random change; returns the input that tells of it.
     public mutating func change() -> PolicyInput {
-        switch roll(22) {
+        switch roll(24) {
+        case 22... where shape.fqdnPolicies > 0: return changeResolver()
         case 20 where shape.fqdnPolicies > 0: return setFQDNPolicy(roll(shape.fqdnPolicies))
         case 21 where shape.fqdnPolicies > 0: return removeFQDNPolicy(roll(shape.fqdnPolicies))
         case 0: return setNamespace(Pools.namespaces.pick(&random))
@@ -107,6 +109,7 @@ public struct ClusterGenerator: Sendable {
         let ipProtocol: IPProtocol = [.tcp, .tcp, .tcp, .udp, .sctp, .icmp, .icmpv6].pick(&random)
         let port = ipProtocol.hasPorts ? Pools.packetPorts.pick(&random) : 0
         let direction: PolicyDirection = chance(50) ? .ingress : .egress
+        if direction == .egress, chance(8) { return resolverQuery(from: endpoint.key) }
         return PolicyQuery(
             endpoint: endpoint.key, direction: direction, peer: peerAddress(), ipProtocol: ipProtocol, port: port,
             peerNames: direction == .egress ? peerNames() : [])
