@@ -11,6 +11,8 @@ public struct ClusterShape: Sendable {
     public var includesNames = true
     /// At most so many rules that no packet matches lie around the others, to make policies of several pages.
     public var fillerRules = 0
+    /// Whether the cluster has resolvers, some of them on their nodes' network, that pods ask.
+    public var includesResolvers = false
     /// Whether two running pods may claim one address.
     public var includesSharedAddresses = true
 
@@ -65,14 +67,14 @@ public struct ClusterGenerator: Sendable {
         for number in 0..<shape.policies { inputs.append(setPolicy(number)) }
         for number in 0..<shape.clusterPolicies { inputs.append(setClusterPolicy(number)) }
         for number in 0..<shape.fqdnPolicies { inputs.append(setFQDNPolicy(number)) }
-        if shape.fqdnPolicies > 0 { inputs += setResolvers() }
+        if shape.includesResolvers { inputs += setResolvers() }
         return inputs
     }
 
     /// Makes one random change; returns the input that tells of it.
     public mutating func change() -> PolicyInput {
-        switch roll(24) {
-        case 22... where shape.fqdnPolicies > 0: return changeResolver()
+        switch roll(shape.includesResolvers ? 24 : 22) {
+        case 22...: return changeResolver()
         case 20 where shape.fqdnPolicies > 0: return setFQDNPolicy(roll(shape.fqdnPolicies))
         case 21 where shape.fqdnPolicies > 0: return removeFQDNPolicy(roll(shape.fqdnPolicies))
         case 0: return setNamespace(Pools.namespaces.pick(&random))
@@ -109,7 +111,7 @@ public struct ClusterGenerator: Sendable {
         let ipProtocol: IPProtocol = [.tcp, .tcp, .tcp, .udp, .sctp, .icmp, .icmpv6].pick(&random)
         let port = ipProtocol.hasPorts ? Pools.packetPorts.pick(&random) : 0
         let direction: PolicyDirection = chance(50) ? .ingress : .egress
-        if direction == .egress, chance(8) { return resolverQuery(from: endpoint.key) }
+        if shape.includesResolvers, direction == .egress, chance(8) { return resolverQuery(from: endpoint.key) }
         return PolicyQuery(
             endpoint: endpoint.key, direction: direction, peer: peerAddress(), ipProtocol: ipProtocol, port: port,
             peerNames: direction == .egress ? peerNames() : [])
