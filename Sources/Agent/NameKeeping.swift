@@ -43,15 +43,13 @@ extension NodeController {
     /// Does what is due for names.
     func keepNames(at now: UInt64) {
         if names.learner.hasWaiting {
-            let refused = names.learner.counts.refused
+            let noRoom = names.learner.counts.noRoom
             names.learner.learn(by: tables)
             let read = names.learner.takeAnswers()
             if configuration.reportsFlows { answers.put(read) }
             // There was no room: make some now.
-            if names.learner.counts.refused > refused {
-                sweepNames(at: now)
-                names.learner.learnRefused()
-            }
+            if names.learner.counts.noRoom > noRoom { sweepNames(at: now) }
+            names.learner.learnRefused()
         }
         if names.isDue(at: now) {
             tellUncopied()

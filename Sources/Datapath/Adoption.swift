@@ -11,8 +11,8 @@ extension DatapathTables {
         try adoptInfo(reader)
         for entry in try reader.entries(of: .names) {
             names.adopt(entry)
-            if case .pattern? = NameKey(key: entry.key) {
-                PatternText(NameKey.text(entry.value))?.pattern.map { domains.adopt($0) }
+            if case .pattern(let set, _)? = NameKey(key: entry.key) {
+                PatternText(NameKey.text(entry.value))?.pattern.map { domains.adopt($0, in: set) }
             }
         }
         for entry in try reader.entries(of: .policyPages) { policies.pages.adopt(entry) }

@@ -12,6 +12,9 @@ public struct MapError: Error, Sendable, Hashable, CustomStringConvertible {
 
     /// Whether the map has no room: E2BIG is what a hash map answers, ENOSPC what a prefix map does.
     public var saysFull: Bool { code == 7 || code == 28 }
+
+    /// Whether something else has what was to be changed (EBUSY).
+    var saysBusy: Bool { code == 16 }
 }
 
 /// How far a batch got.

@@ -28,18 +28,12 @@ extension SourceRule {
 
     /// What every policy of the kind allows besides what it says: to ask for names. It comes after the written rules.
     fileprivate static func dns(of policy: PolicyName, index: Int) -> SourceRule {
-        let resolvers = PodSet(
-            scope: .named("kube-system"),
-            selector: CanonicalSelector(
-                LabelSelector(matchExpressions: [
-                    LabelRequirement("k8s-app", .isIn, ["kube-dns", "node-local-dns"])
-                ])))
         // NodeLocal DNSCache, and the metadata server of Google's cloud.
         let addresses = [IPAddress(v4: 0xa9fe_140a), IPAddress(v4: 0xa9fe_a9fe)]
         var rule = SourceRule(
             origin: RuleOrigin(policy: policy, direction: .egress, index: index, ruleName: "dns"), action: .allow,
             peers: [.addresses(addresses)], ports: dnsPorts, home: .everywhere)
-        rule.peers?.append(.pods(resolvers))
+        rule.peers? += [.pods(HostResolvers.onPodNetwork), .hostResolvers]
         return rule
     }
 }

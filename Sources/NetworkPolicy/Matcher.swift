@@ -33,6 +33,7 @@ extension PeerBase: CustomStringConvertible {
         case .block(let block):
             if block.exceptions.isEmpty { return "block \(block.block)" }
             return "block \(block.block) except \(block.exceptions.map(\.description).joined(separator: " "))"
+        case .hostResolvers: return "the cluster's resolvers on their nodes' network"
         case .domain(let pattern):
             // The lone star of one dialect is not the star of a label.
             return pattern.form == .subdomains ? "subdomains \(pattern)" : "domain \(pattern)"
@@ -87,6 +88,8 @@ struct MatcherTable {
     private var namespaceSelectors = SelectorIndex<Int>()
     /// Matchers with a block and a named port: few, so they are simply tried.
     private(set) var namedBlocks: Set<Int> = []
+    /// The matcher over resolvers on their nodes' network.
+    private(set) var hostResolvers: Int?
     /// Matchers that no policy uses any more; they leave when the pointers no longer need them.
     private(set) var unused: Set<Int> = []
 
@@ -110,6 +113,7 @@ struct MatcherTable {
         matcher.users = [user]
         matcher.namespaces = index(id, key.base, world)
         if case .block = key.base, key.portName != nil { namedBlocks.insert(id) }
+        if case .hostResolvers = key.base, key.portName == nil { hostResolvers = id }
         matchers[id] = matcher
         return (id, true)
     }
@@ -125,6 +129,7 @@ struct MatcherTable {
         ids[matcher.key] = nil
         unused.remove(id)
         namedBlocks.remove(id)
+        if hostResolvers == id { hostResolvers = nil }
         guard case .pods(let pods) = matcher.key.base else { return }
         switch pods.scope {
         case .named(let namespace):

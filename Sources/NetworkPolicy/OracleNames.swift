@@ -26,7 +26,8 @@ extension PolicyOracle {
                 course.considered.append(step)
                 if step.matches { return step.origin }
             }
-            let step = consider(object, object.egress.count, "dns", Self.resolvers, Self.dns, query, endpoint)
+            let step = consider(
+                object, object.egress.count, "dns", Self.resolvers + resolversOnNodes, Self.dns, query, endpoint)
             course.considered.append(step)
             if step.matches { return step.origin }
         }
@@ -51,6 +52,16 @@ extension PolicyOracle {
                 namespaceSelector: LabelSelector(matchLabels: ["kubernetes.io/metadata.name": "kube-system"]),
                 podSelector: LabelSelector(matchLabels: ["k8s-app": app]))
         } + [.addresses(["169.254.20.10", "169.254.169.254"].compactMap { IPAddress($0) })]
+
+    /// Those in the network of their node, by its addresses.
+    private var resolversOnNodes: [PolicyPeer] {
+        let resolvers = hostPods.values.filter { pod in
+            let app = pod.labels["k8s-app"]
+            return pod.key.namespace == "kube-system" && !pod.isTerminated
+                && (app == "kube-dns" || app == "node-local-dns")
+        }
+        return resolvers.isEmpty ? [] : [.addresses(Set(resolvers.flatMap(\.addresses)).sorted())]
+    }
 
     private static let dns = [IPProtocol.tcp, .udp, .sctp].map { PortRule($0, .number(53)) }
 }

@@ -9,6 +9,7 @@ public struct PolicyCompiler: Sendable {
     public let node: String
 
     var directory = PodDirectory()
+    var hostResolvers = HostResolvers()
     var matchers = MatcherTable()
     var prefixes = PrefixTable()
     var addresses = AddressTable()
@@ -100,7 +101,7 @@ public struct PolicyCompiler: Sendable {
     public func oracle(_ policies: some Sequence<PolicyInput>) -> PolicyOracle {
         var oracle = PolicyOracle(
             node: node, pods: directory.pods, namespaces: directory.namespaces,
-            auditedNamespaces: directory.auditedNamespaces,
+            auditedNamespaces: directory.auditedNamespaces, hostPods: hostResolvers.pods,
             nodeAddresses: addresses.nodeAddresses, interfaceAddresses: addresses.interfaceAddresses)
         for policy in policies { oracle.apply(policy) }
         oracle.owners = directory.owners
@@ -167,6 +168,7 @@ extension PolicyCompiler {
     }
 
     private mutating func take(_ key: PodKey, _ pod: PolicyPod?) {
+        dirty.addresses.formUnion(hostResolvers.update(key, pod))
         guard let change = directory.update(key, pod) else { return }
         dirty.pods.insert(key)
         for version in [change.old, change.new] {

@@ -100,6 +100,8 @@ extension PolicyCompiler {
             dirty.addresses.formUnion(addresses.addresses(in: block.block))
         case .block(let block):
             dirty.addresses.formUnion(directory.owners.keys.filter(block.block.contains))
+        case .hostResolvers:
+            dirty.addresses.formUnion(hostResolvers.addresses)
         case .domain:
             break  // no class has it
         }
@@ -142,6 +144,9 @@ extension PolicyCompiler {
         entry.atoms = []
         if let pod = directory.owner(of: address) {
             entry.atoms = (podAtoms[pod.key] ?? []) + matchers.namedBlockAtoms(of: address, pod)
+        }
+        if let matcher = matchers.hostResolvers, hostResolvers.contains(address) {
+            entry.atoms.append(Atom(matcher))
         }
         if entry.atoms == old { return }
         var users: Set<PolicyName> = []

@@ -7,6 +7,8 @@ public struct PolicyOracle: Sendable {
     /// The name of the node whose pods are judged.
     public let node: String
     private var pods: [PodKey: PolicyPod] = [:]
+    /// Those in the network of their node: nobody's peer but for who asks for names.
+    var hostPods: [PodKey: PolicyPod] = [:]
     private var namespaces: [String: [String: String]] = [:]
     private var auditedNamespaces: Set<String> = []
     private var policies: [PodKey: NetworkPolicyObject] = [:]
@@ -23,12 +25,14 @@ public struct PolicyOracle: Sendable {
     /// An oracle of pods and namespaces that somebody keeps already; policies are still to come.
     init(
         node: String, pods: [PodKey: PolicyPod], namespaces: [String: [String: String]],
-        auditedNamespaces: Set<String>, nodeAddresses: Set<IPAddress>, interfaceAddresses: Set<IPAddress>
+        auditedNamespaces: Set<String>, hostPods: [PodKey: PolicyPod], nodeAddresses: Set<IPAddress>,
+        interfaceAddresses: Set<IPAddress>
     ) {
         self.init(node: node)
         self.pods = pods
         self.namespaces = namespaces
         self.auditedNamespaces = auditedNamespaces
+        self.hostPods = hostPods
         self.nodeAddresses = nodeAddresses.sorted()
         self.interfaceAddresses = interfaceAddresses
     }
@@ -37,8 +41,12 @@ public struct PolicyOracle: Sendable {
     public mutating func apply(_ input: PolicyInput) {
         owners = nil
         switch input {
-        case .pod(let pod): pods[pod.key] = pod
-        case .podRemoved(let key): pods[key] = nil
+        case .pod(let pod):
+            pods[pod.key] = pod
+            hostPods[pod.key] = pod.isHostNetwork ? pod : nil
+        case .podRemoved(let key):
+            pods[key] = nil
+            hostPods[key] = nil
         case .namespace(let name, let labels, let isAudited):
             namespaces[name] = labels
             if isAudited { auditedNamespaces.insert(name) } else { auditedNamespaces.remove(name) }

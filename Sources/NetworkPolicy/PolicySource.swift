@@ -34,6 +34,8 @@ struct AddressBlock: Hashable {
 enum PeerBase: Hashable {
     case pods(PodSet)
     case block(AddressBlock)
+    /// The cluster's resolvers that run in the network of their node.
+    case hostResolvers
     /// The addresses that the pod has learned under a name that matches; no class has them.
     case domain(DomainPattern)
 }

@@ -167,7 +167,10 @@ struct FakeDatapath: DatapathView {
                 address: "198.51.100.\($0)", expires: Timestamp.text(Self.now + $0 * 4_000_000_000),
                 remaining: $0 * 4_000_000_000)
         }
-        return [known, Self.wildcard]
+        let refused = DomainRow(
+            pattern: "*b*b*", field: "pattern", isInForce: false, policy: "0badcafe",
+            rules: ["FQDNNetworkPolicy shop/web egress[1]"], endpoints: ["shop/cart-0"])
+        return [known, refused]
     }
 
     private static let wildcard = DomainRow(

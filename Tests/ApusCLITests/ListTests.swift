@@ -45,15 +45,16 @@ import Testing
         let outcome = await run("fqdn", "list")
         #expect(
             outcome.output == """
-                PATTERN      NAME           ADDRESSES                            EXPIRES  POLICY    RULES
-                *.shop.test  api.shop.test  198.51.100.1, 198.51.100.2 + 1 more      12s  0badcafe  \
+                PATTERN      IN FORCE  NAME           ADDRESSES                            EXPIRES  POLICY    RULES
+                *.shop.test  yes       api.shop.test  198.51.100.1, 198.51.100.2 + 1 more      12s  0badcafe  \
                 FQDNNetworkPolicy shop/web egress[0]
-                *.shop.test  -              -                                          -  0badcafe  \
-                FQDNNetworkPolicy shop/web egress[0]
+                *b*b*        no        -              -                                          -  0badcafe  \
+                FQDNNetworkPolicy shop/web egress[1]
 
                 """)
         let json = await run("fqdn", "list", "-o", "json").output
         #expect(json.contains(#""remaining_ns" : 8000000000"#) && json.contains(#""field" : "pattern""#), "\(json)")
+        #expect(json.contains(#""in_force" : true"#) && json.contains(#""in_force" : false"#), "\(json)")
         let empty = await run("fqdn", "list", datapath: FakeDatapath(isEmpty: true))
         #expect(empty.code == 0 && empty.notes.hasPrefix("no patterns"))
     }

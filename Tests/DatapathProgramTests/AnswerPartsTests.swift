@@ -83,6 +83,31 @@ struct AnswerPartsTests {
         #expect(try !stream.isTaught(1) && stream.isTaught(2))
     }
 
+    @Test(
+        "Each of eight datagrams that the receive offload has merged teaches, and the agent gets those behind them",
+        arguments: [3, 30])
+    func mergedDatagrams(count: Int) throws {
+        let asker = try Asker()
+        for number in 1...count { try asker.ask("n\(100 + number).web.test", id: UInt16(number)) }
+        // Of one length but for the last; the second one is no answer to a question.
+        let answers = (1...count).map { number in
+            let id = UInt16(number == 2 ? 9_999 : number)
+            let addresses = [ip("203.0.113.\(number)")] + (number == count ? [] : [ip("198.51.100.\(number)")])
+            return DNSEncoder.encode(Asker.message("n\(100 + number).web.test", id: id, addresses: addresses))
+        }
+        #expect(Set(answers.dropLast().map(\.count)).count == 1)
+        let packet = asker.pod.receives(from: Asker.resolver).udp(from: 53, to: 40_000)
+            .payload(answers.flatMap { $0 })
+        let run = try asker.datapath.runMerged(packet, toPod: asker.pod, size: answers[0].count, count: count)
+        #expect(run == .passed)
+        for number in 1...count {
+            let reaches = try asker.reaches(ip("203.0.113.\(number)"), from: Port(50_000 + UInt16(number)))
+            #expect(reaches == (number != 2 && number <= 8), "\(number)")
+        }
+        #expect(try asker.handedOver().map(\.bytes) == Array(answers.dropFirst(8)))
+        #expect(try asker.count(.APUS_DNS_COUNT_UNASKED) == 1)
+    }
+
     @Test("From the ninth answer of a segment on the agent gets them in a row")
     func ninth() throws {
         let stream = try StreamAsker()

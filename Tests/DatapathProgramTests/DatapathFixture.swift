@@ -174,6 +174,20 @@ extension DatapathFixture {
         }
     }
 
+    /// Puts datagrams of one sender that the receive offload has merged through the hook of a pod.
+    ///
+    /// - Parameter size: of each of them but the last one, in bytes without headers.
+    func runMerged(_ packet: Packet, toPod pod: Pod, size: Int, count: Int) throws -> Fate {
+        // Of struct __sk_buff: its size, and where gso_segs and gso_size are.
+        var context = [UInt8](repeating: 0, count: 192)
+        context.withUnsafeMutableBytes {
+            $0.storeBytes(of: UInt32(count), toByteOffset: 164, as: UInt32.self)
+            $0.storeBytes(of: UInt32(size), toByteOffset: 176, as: UInt32.self)
+        }
+        try letInterfaceBe(pod.slot)
+        return Fate(try loaded.toPod.testRun(packet: packet.bytes, context: context).returnValue)
+    }
+
     private func letInterfaceBe(_ slot: UInt32) throws {
         if slot == interfaceSlot { return }
         try maps.interfaces.update(Self.loopback, slot)

@@ -75,6 +75,20 @@ struct LessonTests {
         #expect(try asker.reaches(Asker.web[0], from: 50_001))
     }
 
+    @Test("A name that another CPU deletes just now gets no set, which is told")
+    func busyName() throws {
+        let asker = try Asker()
+        _ = try asker.teach("a.web.test", Asker.web, end: .max)
+        let key = try #require(try asker.datapath.maps.learnedNames.keys(as: UInt64.self).first)
+        var name = try #require(try asker.datapath.maps.learnedNames.lookup(key, as: apus_learned_name.self))
+        name.holds = 0
+        try asker.datapath.maps.learnedNames.update(key, name)
+        for addresses in [[], Asker.web] {
+            #expect(try asker.teach("a.web.test", addresses, end: .max, set: 9) == .APUS_LESSON_BUSY)
+        }
+        #expect(try asker.datapath.maps.learnedNames.lookup(key, as: apus_learned_name.self)?.set == 1)
+    }
+
     @Test("An address goes with the last of its names, and a name with the last of its addresses")
     func letsGo() throws {
         let asker = try Asker()

@@ -81,6 +81,94 @@ struct DomainTablesTests {
         #expect(rig.program().isComplete && rig.kernel.installed != nil)
     }
 
+    /// The sets that have rules of a policy in the kernel.
+    private func sets(of policy: UInt32, _ rig: Rig) -> Set<UInt32> {
+        let owners = rig.kernel.entries(of: .policyPeers).map { PolicyTables.owners(ofPeers: $0.key) }
+        return Set(owners.filter { $0.policy == policy }.map(\.classID).filter { $0 & DomainProgram.setBit != 0 })
+    }
+
+    @Test(
+        "A policy judges what its names have in the automaton in force, too, until its own one is",
+        arguments: [false, true])
+    func pendingAutomaton(isStartedAnew: Bool) throws {
+        var compiler = PolicyCompiler(node: "node-1")
+        var rig = try rig(&compiler, ["x.a.test"])
+        rig.program()
+        let old = egress(rig)
+        let inForce = try #require(rig.kernel.installed).set(matching: "x.a.test".utf8)
+        rig.kernel.refusesAutomata = true
+        rig.tables.apply(compiler.apply([try policy(["x.a.test", "*.a.test"])]).map(DatapathEdit.policy))
+        #expect(rig.program().problems.map(\.reason).contains(.names(FakeKernel.refused)))
+        // A pass later the names of sets that nobody wants would be gone.
+        for _ in 0..<3 { rig.program(after: 20) }
+        if isStartedAnew {
+            rig = try rig.restarted()
+            var anew = PolicyCompiler(node: "node-1")
+            let again = anew.apply([.pod(pod), try policy(["x.a.test", "*.a.test", "*.b.test"])])
+            rig.tables.apply(again.map(DatapathEdit.policy))
+            rig.tables.apply([.endpoint(.upsert(endpoint(1)))])
+            rig.tables.removeStale()
+            rig.program()
+        }
+        #expect(egress(rig) != old)
+        #expect(sets(of: egress(rig), rig).contains(inForce))
+        rig.kernel.refusesAutomata = false
+        for _ in 0..<4 { rig.program(after: 20) }
+        let installed = try #require(rig.kernel.installed)
+        #expect(installed.set(matching: "x.a.test".utf8) != inForce)
+        #expect(sets(of: egress(rig), rig) == Set(installed.sets.map(\.id)))
+        let named = rig.kernel.entries(of: .names).compactMap { entry in
+            if case .pattern(let set, _)? = NameKey(key: entry.key) { set } else { nil }
+        }
+        #expect(Set(named) == Set(installed.sets.map(\.id)))
+    }
+
+    @Test("Sets whose hashes are the same keep their ids while one of them comes or goes, also over a restart")
+    func collidingSets() throws {
+        var compiler = PolicyCompiler(node: "node-1")
+        var rig = Rig()
+        rig.tables.domains.identifier = { _ in 7 }
+        rig.tables.apply(compiler.apply([.pod(pod), try policy(["a.test", "b.test"])]).map(DatapathEdit.policy))
+        rig.tables.apply([.endpoint(.upsert(endpoint(1)))])
+        rig.program()
+        let both = try #require(rig.kernel.installed)
+        let (first, second) = (both.set(matching: "a.test".utf8), both.set(matching: "b.test".utf8))
+        #expect(first != second)
+        let kept = first == 7 | DomainProgram.setBit ? "b.test" : "a.test"
+        for patterns in [[kept], [kept, "c.test"], ["0.test", kept]] {
+            rig = try rig.restarted()
+            rig.tables.domains.identifier = { _ in 7 }
+            var anew = PolicyCompiler(node: "node-1")
+            rig.tables.apply(anew.apply([.pod(pod), try policy(patterns)]).map(DatapathEdit.policy))
+            rig.tables.apply([.endpoint(.upsert(endpoint(1)))])
+            rig.tables.removeStale()
+            for _ in 0..<4 { rig.program(after: 20) }
+            let now = try #require(rig.kernel.installed)
+            #expect(now.set(matching: kept.utf8) == both.set(matching: kept.utf8), "\(patterns)")
+            #expect(Set(now.sets.map(\.id)).count == patterns.count, "\(patterns)")
+        }
+    }
+
+    @Test("Nothing is copied before no packet is on its way that may have learned for the old policy alone")
+    func copyAfterWait() throws {
+        var compiler = PolicyCompiler(node: "node-1")
+        var rig = try rig(&compiler, ["*.web.test"])
+        rig.program()
+        let old = egress(rig)
+        rig.tables.apply(compiler.apply([try policy(["*.web.test", "a.*.test"])]).map(DatapathEdit.policy))
+        rig.kernel.failsToWait = true
+        let report = rig.program()
+        #expect(rig.kernel.copies.isEmpty && egress(rig) == old && !report.isComplete)
+        rig.kernel.failsToWait = false
+        // The wait that ended last before a copy, and what the kernel knew by the time that it began.
+        var waited: [UInt64] = []
+        rig.kernel.afterWait = { waited.append($0) }
+        var waitsBeforeCopy: [UInt64] = []
+        rig.kernel.beforeCopy = { _ in waitsBeforeCopy += waited.suffix(1) }
+        rig.program()
+        #expect(waitsBeforeCopy.count == 1 && rig.kernel.copies == [[old, egress(rig)]] && egress(rig) != old)
+    }
+
     @Test("A pattern that finds no room is told of its object, and the others are in force")
     func refusedPattern() throws {
         var compiler = PolicyCompiler(node: "node-1")

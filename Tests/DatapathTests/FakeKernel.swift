@@ -20,6 +20,10 @@ final class FakeKernel: MapWriter, MapReader {
     private(set) var writes = 0
     /// Decides whether the next change of what names lead to fails.
     var failsNames: () -> Bool = { false }
+    /// Whether the kernel takes no automaton.
+    var refusesAutomata = false
+    /// Called before what was learned for a policy is copied.
+    var beforeCopy: (FakeKernel) -> Void = { _ in }
     /// The automaton in force, and for which policies what was learned was copied: from the first to the second.
     private(set) var installed: DomainProgram?
     private(set) var copies: [[UInt32]] = []
@@ -77,12 +81,13 @@ final class FakeKernel: MapWriter, MapReader {
     }
 
     func install(_ program: DomainProgram?) -> MapError? {
-        if failsNames() { return Self.refused }
+        if failsNames() || refusesAutomata { return Self.refused }
         installed = program
         return nil
     }
 
     func copyLearned(from old: UInt32, to new: UInt32) -> MapError? {
+        beforeCopy(self)
         if failsNames() { return Self.refused }
         copies.append([old, new])
         return nil

@@ -160,6 +160,34 @@ import Testing
         #expect(try kernel.box("domain_automaton").map.lookup(UInt32(0), as: UInt32.self) == rows)
     }
 
+    @Test("An automaton counts as put in force when all names that are held have their patterns in it")
+    func busyNames() throws {
+        let node = try KernelNode()
+        let kernel = try node.start().kernel
+        let lesson = NameLesson(
+            name: "a.web.test", set: 9, time: 1, policies: [7],
+            addresses: [
+                apus_lesson_address(
+                    address: Raw.address("198.51.100.1"), end_ns: .max, used_ns: 1, judged: 0, padding: 0)
+            ])
+        #expect(try kernel.programs.names.learn(lesson) == .APUS_LESSON_LEARNED)
+        let names = try BPFMap.open(pinned: node.pins.map("learned_names"))
+        let key = try #require(try names.learnedNames().first?.key)
+        var held = try #require(try names.lookup(key, as: apus_learned_name.self))
+        let holds = held.holds
+        // Another CPU deletes it just now.
+        held.holds = 0
+        try names.update(key, held)
+        let program = DomainProgram(DomainAutomaton(compiling: [try DomainPattern(fqdnPattern: "*.web.test")]))
+        let failure = kernel.install(program)
+        #expect(failure?.saysBusy == true && failure?.description.contains("a.web.test") == true)
+        held.holds = holds
+        try names.update(key, held)
+        #expect(kernel.install(program) == nil)
+        #expect(
+            try names.lookup(key, as: apus_learned_name.self)?.set == program.set(matching: "a.web.test".utf8))
+    }
+
     @Test("What the old programs learn while it is copied is copied after all, and each name keeps its later end")
     func learnedWhileCopied() throws {
         let node = try KernelNode()

@@ -83,6 +83,66 @@ struct NameSemanticsTests {
         #expect(try !isAllowed([policy], "8.8.8.8", [], 53, .udp))
     }
 
+    private static func hostResolver(
+        _ addresses: [IPAddress], namespace: String = "kube-system", app: String = "kube-dns",
+        isTerminated: Bool = false
+    ) -> PolicyInput {
+        .pod(
+            PolicyPod(
+                key: PodKey(namespace: namespace, name: "dns-host"), labels: ["k8s-app": app], addresses: addresses,
+                node: "n2", isHostNetwork: true, isTerminated: isTerminated))
+    }
+
+    @Test(
+        "It allows DNS to resolvers on their node's network, of their addresses nothing else, and to no other such pod")
+    func dnsOnHosts() throws {
+        let policy = Self.fqdn(FQDNPolicyRule(matches: try Self.patterns("a.example")))
+        let (node, other) = (Shop.addresses("192.168.0.2"), "192.168.0.3")
+        let all = PolicyInput.policy(
+            Shop.policy("plain", types: [.egress], egress: [PolicyRule(peers: [Shop.pods(.everything)])]))
+        for app in ["kube-dns", "node-local-dns"] {
+            let inputs = [policy, all, Self.hostResolver(node, app: app)]
+            for ipProtocol in [IPProtocol.udp, .tcp] {
+                #expect(try isAllowed(inputs, "192.168.0.2", [], 53, ipProtocol), "\(app) \(ipProtocol)")
+            }
+            #expect(try !isAllowed(inputs, "192.168.0.2", [], 54, .udp))
+            #expect(try !isAllowed(inputs, other, [], 53, .udp))
+        }
+        for stranger in [
+            Self.hostResolver(node, namespace: "shop"), Self.hostResolver(node, app: "web"),
+            Self.hostResolver(node, isTerminated: true), Self.hostResolver([]),
+        ] { #expect(try !isAllowed([policy, stranger], "192.168.0.2", [], 53, .udp), "\(stranger)") }
+    }
+
+    @Test("A resolver on its node's network that moves or goes takes its node's address along")
+    func movingResolver() throws {
+        var (compiler, model) = (PolicyCompiler(node: Shop.node), KernelModel())
+        func asks(_ inputs: [PolicyInput]) throws -> [String] {
+            for edit in compiler.apply(inputs) { #expect(model.apply(edit) == nil) }
+            return try ["192.168.0.2", "192.168.0.3"].filter { text in
+                let query = PolicyQuery(
+                    endpoint: Shop.web.key, direction: .egress, peer: try #require(IPAddress(text)), ipProtocol: .udp,
+                    port: 53)
+                return model.judge(query, addresses: Shop.web.addresses).isAllowed
+            }
+        }
+        let (first, second) = (Shop.addresses("192.168.0.2"), Shop.addresses("192.168.0.3"))
+        let policy = Self.fqdn(FQDNPolicyRule(matches: try Self.patterns("a.example")))
+        #expect(try asks(Self.objects + [policy]) == [])
+        #expect(try asks([Self.hostResolver(first)]) == ["192.168.0.2"])
+        // Two on one node: the address stays when one of them goes.
+        let cache = PolicyPod(
+            key: PodKey(namespace: "kube-system", name: "cache"), labels: ["k8s-app": "node-local-dns"],
+            addresses: first, node: "n2", isHostNetwork: true)
+        #expect(try asks([.pod(cache)]) == ["192.168.0.2"])
+        #expect(try asks([Self.hostResolver(second)]) == ["192.168.0.2", "192.168.0.3"])
+        #expect(try asks([.podRemoved(cache.key)]) == ["192.168.0.3"])
+        #expect(try asks([.podRemoved(PodKey(namespace: "kube-system", name: "dns-host"))]) == [])
+        #expect(try asks([Self.hostResolver(second)]) == ["192.168.0.3"])
+        #expect(try asks([.fqdnPolicyRemoved(namespace: "shop", name: "names")]) == ["192.168.0.2", "192.168.0.3"])
+        #expect(try asks([policy]) == ["192.168.0.3"])
+    }
+
     @Test("Rules of both kinds add up, and isolation is of egress alone")
     func together() throws {
         let names = Self.fqdn(FQDNPolicyRule(matches: try Self.patterns("a.example")))

@@ -6,6 +6,11 @@ import Testing
 @Suite("Random clusters, changes and packets")
 struct RandomPolicyTests {
     private static let seeds: [UInt64] = Array(1...8)
+    private static var shape: ClusterShape {
+        var shape = ClusterShape()
+        shape.includesResolvers = true
+        return shape
+    }
 
     /// Whether the model and the oracle agree on the verdict and on what decided.
     private func agree(_ decision: KernelModel.Decision, _ explanation: Explanation) -> Bool {
@@ -55,12 +60,12 @@ struct RandomPolicyTests {
     func tablesAgreeWithOracle() throws {
         var seeds = RandomSource(seed: 20_260_101)
         var judged = 0
-        while judged < 100_000 { judged += try compare(seeds.next(), ClusterShape(), packets: 55) }
+        while judged < 100_000 { judged += try compare(seeds.next(), Self.shape, packets: 55) }
     }
 
     @Test("They agree on policies of several pages")
     func longPoliciesAgreeWithOracle() throws {
-        var shape = ClusterShape()
+        var shape = Self.shape
         shape.fillerRules = 250
         var seeds = RandomSource(seed: 4)
         var judged = 0
@@ -70,7 +75,7 @@ struct RandomPolicyTests {
     @Test("The sum of single changes is what compiling from scratch gives, in any order", arguments: seeds)
     func incrementalEqualsFromScratch(seed: UInt64) throws {
         for sequence in 0..<8 {
-            var generator = ClusterGenerator(seed: seed &* 1000 &+ UInt64(sequence))
+            var generator = ClusterGenerator(seed: seed &* 1000 &+ UInt64(sequence), shape: Self.shape)
             var compiler = PolicyCompiler(node: ClusterGenerator.node)
             var model = KernelModel()
             func run(_ edits: [PolicyEdit], _ step: Int) throws {
@@ -100,7 +105,7 @@ struct RandomPolicyTests {
 
     @Test("No packet whose verdict stays is judged otherwise between the edits of a change", arguments: seeds)
     func changesAreNeverHalfInForce(seed: UInt64) throws {
-        var shape = ClusterShape()
+        var shape = Self.shape
         // What denies can't be kept whole by an order of edits: WholeChangeTests judge what really comes into force, at
         // both ends, with these policies, too.
         shape.clusterPolicies = 0

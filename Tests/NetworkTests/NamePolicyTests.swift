@@ -77,6 +77,11 @@ extension NameLabTests {
                     return status.contains("default/heavy") && status.contains("spec.egress[0].matches[")
                         && status.contains("].pattern: pattern *") && !status.contains("default/web:")
                 }
+                let rows = try await names.agent.apus("fqdn", "list").output.split(separator: "\n").map {
+                    $0.split(separator: " ").map(String.init)
+                }
+                #expect(rows.contains { $0.starts(with: ["plain.web.test", "yes"]) }, "\(rows)")
+                #expect(rows.contains { $0[0].contains("*") && $0[1] == "no" }, "\(rows)")
                 // Both the policy that was there and the rest of the new one are in force.
                 let found = try await names.resolve("web.test", at: NameLab.service[0], from: names.client, count: 5)
                 #expect(found == .init(ok: 5))

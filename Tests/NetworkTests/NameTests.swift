@@ -101,6 +101,29 @@ extension NameLabTests {
             }
         }
 
+        @Test func resolverPodsOnTheNodesNetworkMayBeAskedWhileTheyAreThere() async throws {
+            try await NameLab.run { names in
+                let (node, client) = (names.lab.node("node-a"), names.client)
+                try await names.startUnbound(on: node)
+                let service = [ip("10.96.0.54"), ip("fd00:10:96::54")]
+                try names.agent.manifests.write("node-dns.yaml", NameLab.resolverService(service, node.addresses))
+                #expect(try await names.look(up: "a.web.test", from: client, at: node.ipv4).isEmpty)
+                try names.agent.manifests.write("resolver.yaml", NameLab.resolver(on: node))
+                for address in node.addresses + service {
+                    for covered in [true, false] {
+                        try await eventually("\(address) may be asked, \(covered)") {
+                            try await names.resolve("web.test", at: address, from: client, covered: covered)
+                                == .init(ok: 1)
+                        }
+                    }
+                }
+                try names.agent.manifests.remove("resolver.yaml")
+                try await eventually("a node without a resolver", within: .seconds(30)) {
+                    try await names.look(up: "b.web.test", from: client, at: node.ipv4).isEmpty
+                }
+            }
+        }
+
         @Test(arguments: ["169.254.20.10", "169.254.169.254"])
         func resolversOfTheNodeAtAddressesThatAllNodesHaveTeach(text: String) async throws {
             try await NameLab.run { names in

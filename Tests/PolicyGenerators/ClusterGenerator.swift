@@ -11,6 +11,8 @@ public struct ClusterShape: Sendable {
     public var includesNames = true
     /// At most so many rules that no packet matches lie around the others, to make policies of several pages.
     public var fillerRules = 0
+    /// Whether the cluster has resolvers, some of them on their nodes' network, that pods ask.
+    public var includesResolvers = false
     /// Whether two running pods may claim one address.
     public var includesSharedAddresses = true
 
@@ -27,8 +29,8 @@ public struct ClusterGenerator: Sendable {
     public var random: RandomSource
     public let shape: ClusterShape
     /// The objects as they are now.
-    public private(set) var pods: [PodKey: PolicyPod] = [:]
-    public private(set) var namespaces: [String: [String: String]] = [:]
+    public internal(set) var pods: [PodKey: PolicyPod] = [:]
+    public internal(set) var namespaces: [String: [String: String]] = [:]
     public private(set) var auditedNamespaces: Set<String> = []
     public private(set) var policies: [String: NetworkPolicyObject] = [:]
     public private(set) var clusterPolicies: [String: ClusterPolicyObject] = [:]
@@ -65,12 +67,14 @@ public struct ClusterGenerator: Sendable {
         for number in 0..<shape.policies { inputs.append(setPolicy(number)) }
         for number in 0..<shape.clusterPolicies { inputs.append(setClusterPolicy(number)) }
         for number in 0..<shape.fqdnPolicies { inputs.append(setFQDNPolicy(number)) }
+        if shape.includesResolvers { inputs += setResolvers() }
         return inputs
     }
 
     /// Makes one random change; returns the input that tells of it.
     public mutating func change() -> PolicyInput {
-        switch roll(22) {
+        switch roll(shape.includesResolvers ? 24 : 22) {
+        case 22...: return changeResolver()
         case 20 where shape.fqdnPolicies > 0: return setFQDNPolicy(roll(shape.fqdnPolicies))
         case 21 where shape.fqdnPolicies > 0: return removeFQDNPolicy(roll(shape.fqdnPolicies))
         case 0: return setNamespace(Pools.namespaces.pick(&random))
@@ -107,6 +111,7 @@ public struct ClusterGenerator: Sendable {
         let ipProtocol: IPProtocol = [.tcp, .tcp, .tcp, .udp, .sctp, .icmp, .icmpv6].pick(&random)
         let port = ipProtocol.hasPorts ? Pools.packetPorts.pick(&random) : 0
         let direction: PolicyDirection = chance(50) ? .ingress : .egress
+        if shape.includesResolvers, direction == .egress, chance(8) { return resolverQuery(from: endpoint.key) }
         return PolicyQuery(
             endpoint: endpoint.key, direction: direction, peer: peerAddress(), ipProtocol: ipProtocol, port: port,
             peerNames: direction == .egress ? peerNames() : [])

@@ -89,7 +89,7 @@ ALWAYS_INLINE void learn_answer(struct __sk_buff *skb, const struct packet *pack
 	int form = names_in_force() ? find_answer(skb, packet, now) : ANSWER_NONE;
 
 	if (form == ANSWER_MESSAGE)
-		learn_datagram(skb);
+		learn_datagrams(skb);
 	else if (form == ANSWER_SEGMENT)
 		learn_segment(skb);
 	else if (form == ANSWER_FRAGMENT)

@@ -47,16 +47,16 @@ ALWAYS_INLINE int note_set(const struct learning *learning)
 		struct apus_learned_name *known = bpf_map_lookup_elem(&learned_names, &hash);
 
 		if (!known)
-			break;
+			return APUS_LESSON_LEARNED;
 		if (!is_same_text(known))
 			return APUS_LESSON_COLLIDED;
 		if (!hold_name(hash, known))
 			continue;
 		known->set = learning->set;
 		let_go_of_name(hash, APUS_NAME_LEARNING, 0);
-		break;
+		return APUS_LESSON_LEARNED;
 	}
-	return APUS_LESSON_LEARNED;
+	return APUS_LESSON_BUSY;
 }
 
 // Learns the address of the lesson.

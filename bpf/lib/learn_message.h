@@ -5,6 +5,10 @@
 #include "hand_over.h"
 #include "learn_address.h"
 
+enum {
+	DNS_MESSAGES_AT_ONCE = 8, // that are learned from in one packet
+};
+
 // Whether the parsed answer is to a question that was asked over the connection and still waits: then that is answered,
 // and told.
 GLOBAL int answers_question(void)
@@ -110,12 +114,59 @@ ALWAYS_INLINE void learn_message(struct __sk_buff *skb, struct learning *learnin
 	}
 }
 
-// Learns from the datagram that was found.
+enum {
+	DNS_MERGED_DATAGRAMS = 128, // UDP_MAX_SEGMENTS of senders; the receive offload merges 64
+};
+
+// The length of the datagram at `first`: of those that the receive offload, or a sender of the node by UDP_SEGMENT, has
+// merged, all but the last one are `gso_size` long.
+ALWAYS_INLINE __u32 datagram_length(struct __sk_buff *skb, const struct learning *learning)
+{
+	__u32 rest = learning->end - learning->first, size = skb->gso_size;
+
+	return size && size < rest ? size : rest;
+}
+
+// Learns from the next datagram of those that were found. Returns whether there is one more.
 GLOBAL int learn_datagram(struct __sk_buff *skb)
 {
 	struct learning *learning = learning_here();
+	__u32 length;
 
-	if (learning)
-		learn_message(skb, learning, learning->first, learning->end - learning->first);
+	if (!learning || learning->first >= learning->end)
+		return 0;
+	length = datagram_length(skb, learning);
+	learn_message(skb, learning, learning->first, length);
+	learning->first += length;
+	return learning->first < learning->end;
+}
+
+// Leaves the rest to the agent, as far as anybody waits for it.
+GLOBAL int leave_datagrams(struct __sk_buff *skb)
+{
+	struct learning *learning = learning_here();
+
+	if (!learning)
+		return 0;
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < DNS_MERGED_DATAGRAMS && learning->first < learning->end; i++) {
+		__u32 length = datagram_length(skb, learning);
+
+		if (is_asked(skb, learning->first))
+			hand_over_message(skb, learning, learning->first, length, APUS_DNS_LENGTH);
+		else
+			count_dns(APUS_DNS_COUNT_UNASKED);
+		learning->first += length;
+	}
 	return 0;
+}
+
+// Learns from the datagrams that were found. Nothing is kept from one to the next, as those who learn need the stack.
+ALWAYS_INLINE void learn_datagrams(struct __sk_buff *skb)
+{
+#pragma clang loop unroll(full)
+	for (int i = 0; i < DNS_MESSAGES_AT_ONCE; i++)
+		if (!learn_datagram(skb))
+			return;
+	leave_datagrams(skb);
 }

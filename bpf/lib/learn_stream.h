@@ -16,7 +16,6 @@ struct {
 } dns_streams SEC(".maps");
 
 enum {
-	DNS_STREAM_MESSAGES = 8, // that are looked for in one segment
 	DNS_ROW_MESSAGES = 1 << 15, // more than a segment has room for
 	TCP_SEQUENCE_OFFSET = 4, // in the header
 };
@@ -252,7 +251,7 @@ GLOBAL int learn_segment(struct __sk_buff *skb)
 	if (!offset)
 		return 0;
 #pragma clang loop unroll(disable)
-	for (int i = 0; i < DNS_STREAM_MESSAGES && offset < learning->end; i++) {
+	for (int i = 0; i < DNS_MESSAGES_AT_ONCE && offset < learning->end; i++) {
 		__u32 length = stream_length(skb, learning, &offset);
 
 		if (!length)

@@ -17,8 +17,8 @@ extension AgentMetrics {
         let counts = controller.handedOver
         for (outcome, count) in [
             ("learned", counts.learned), ("unreadable", counts.unreadable), ("unasked", counts.unasked),
-            ("unmatched", counts.unmatched), ("no-room", counts.refused), ("contradictory", counts.contradictory),
-            ("incomplete", counts.incomplete),
+            ("unmatched", counts.unmatched), ("no-room", counts.noRoom), ("busy", counts.busy),
+            ("collided", counts.collided), ("contradictory", counts.contradictory), ("incomplete", counts.incomplete),
         ] {
             handedOver.add(.count(count), [MetricLabel("outcome", outcome)])
         }
@@ -32,7 +32,8 @@ extension AgentMetrics {
         let learned = controller.learned
         return [
             MetricFamily(
-                "apus_fqdn_addresses", .gauge, "Learned addresses that were held at the last look, for each policy.",
+                "apus_fqdn_addresses", .gauge,
+                "Learned addresses that were held at the last look, once for each policy and for each eight names.",
                 [MetricSample(.count(learned.addresses))]),
             MetricFamily(
                 "apus_fqdn_names", .gauge, "Names that were held at the last look.",

@@ -15,6 +15,8 @@ struct DomainReading {
     private let rules: [Use: [String]]
     private let endpoints: [PolicyID: [String]]
     private let learned: [LearnedReading]
+    /// The patterns that the data path knows, by their text.
+    private let inForce: [String: [PatternText]]
     private let now = KernelClock.monotonic()
     private let offset = KernelClock.realtimeOffset()
 
@@ -34,6 +36,7 @@ struct DomainReading {
             }
         ) { first, _ in first }
         learned = try reader.learned()
+        inForce = Dictionary(grouping: try reader.patternsInForce(), by: \.text)
     }
 
     /// Each pattern of each policy, with each name that is held under it.
@@ -68,8 +71,9 @@ struct DomainReading {
 
     private func row(_ use: Use) -> DomainRow {
         DomainRow(
-            pattern: use.pattern.text, field: use.pattern.field, policy: "\(use.policy)", rules: rules[use] ?? [],
-            endpoints: endpoints[use.policy] ?? [])
+            pattern: use.pattern.text, field: use.pattern.field,
+            isInForce: inForce[use.pattern.text]?.contains { $0.isSamePattern(as: use.pattern) } ?? false,
+            policy: "\(use.policy)", rules: rules[use] ?? [], endpoints: endpoints[use.policy] ?? [])
     }
 
     private func address(_ learned: LearnedReading) -> HeldAddress {

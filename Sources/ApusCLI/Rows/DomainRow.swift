@@ -23,9 +23,17 @@ package struct HeldAddress: Codable, Equatable, Sendable {
 
 /// A pattern of names in a policy, and of one name that it matches what was learned.
 package struct DomainRow: TableRow, Codable, Equatable {
+    enum CodingKeys: String, CodingKey {
+        case pattern, field
+        case isInForce = "in_force"
+        case name, addresses, policy, rules, endpoints
+    }
+
     package var pattern: String
     /// The field that it is written in: `name`, `pattern` or `domainNames`.
     package var field: String
+    /// Whether the data path matches names with it: one that was refused, or that waits, it does not know.
+    package var isInForce: Bool
     /// The name that was resolved; nil: none that the pattern matches is held.
     package var name: String?
     package var addresses: [HeldAddress]
@@ -37,11 +45,12 @@ package struct DomainRow: TableRow, Codable, Equatable {
     package var endpoints: [String]
 
     package init(
-        pattern: String, field: String, name: String? = nil, addresses: [HeldAddress] = [], policy: String,
-        rules: [String], endpoints: [String]
+        pattern: String, field: String, isInForce: Bool = true, name: String? = nil, addresses: [HeldAddress] = [],
+        policy: String, rules: [String], endpoints: [String]
     ) {
         self.pattern = pattern
         self.field = field
+        self.isInForce = isInForce
         self.name = name
         self.addresses = addresses
         self.policy = policy
@@ -53,6 +62,7 @@ package struct DomainRow: TableRow, Codable, Equatable {
 
     package static let columns: [Column<DomainRow>] = [
         Column("PATTERN") { $0.pattern },
+        Column("IN FORCE") { $0.isInForce ? "yes" : "no" },
         Column("NAME") { $0.name ?? "" },
         Column("ADDRESSES") { Quantity.few($0.addresses.map(\.address), 2) },
         Column("EXPIRES", number: true) { row in

@@ -13,14 +13,28 @@ public struct HandedOverCounts: Sendable, Hashable {
     public internal(set) var unasked: UInt64 = 0
     /// No pattern matches their name, or the pod that asked is gone.
     public internal(set) var unmatched: UInt64 = 0
-    /// There was no room for what they taught.
-    public internal(set) var refused: UInt64 = 0
+    /// There was no room for what they taught. They are learned once more when some was made.
+    public internal(set) var noRoom: UInt64 = 0
+    /// Another CPU did not let go of their name, or of an address. They are learned once more.
+    public internal(set) var busy: UInt64 = 0
+    /// Another name has the hash of theirs.
+    public internal(set) var collided: UInt64 = 0
     /// Parts of one contradict each other or are too many, or its sum is wrong.
     public internal(set) var contradictory: UInt64 = 0
     /// Not all parts of one came in time.
     public internal(set) var incomplete: UInt64 = 0
 
     public init() {}
+
+    /// Counts what became of one that was to be learned.
+    mutating func count(_ outcome: apus_lesson_outcome) {
+        switch outcome {
+        case .APUS_LESSON_LEARNED: learned += 1
+        case .APUS_LESSON_COLLIDED: collided += 1
+        case .APUS_LESSON_BUSY: busy += 1
+        case .APUS_LESSON_NO_ROOM, .APUS_LESSON_OUTCOMES: noRoom += 1
+        }
+    }
 }
 
 /// Learns from the answers that the data path did not learn from itself: long ones, odd ones, those that came in parts,
@@ -35,7 +49,7 @@ public struct AnswerLearner: ~Copyable, Sendable {
     private let questionTimeout: UInt64
     private var assembler = MessageAssembler<AnswerConnection>()
     private var learned = HandedOverCounts()
-    /// What there was no room for, to be learned when some was made.
+    /// What there was no room for, or what was busy, to be learned once more.
     private var refused: [NameLesson] = []
     private static let refusedMost = 1024
     /// Answers that nobody has been told of yet; the data path tells of those that it could read.
@@ -126,10 +140,15 @@ public struct AnswerLearner: ~Copyable, Sendable {
             learned.unmatched += 1
             return
         }
-        let lesson = lesson(response, set, policies, at: answer.header.time_ns)
-        if learn(lesson) { return }
-        learned.refused += 1
-        if refused.count < Self.refusedMost { refused.append(lesson) }
+        learn(lesson(response, set, policies, at: answer.header.time_ns))
+    }
+
+    private mutating func learn(_ lesson: NameLesson) {
+        // A program that could not be run may be able to another time.
+        let outcome = (try? teacher.learn(lesson)) ?? .APUS_LESSON_BUSY
+        learned.count(outcome)
+        let isOver = outcome == .APUS_LESSON_LEARNED || outcome == .APUS_LESSON_COLLIDED
+        if !isOver, refused.count < Self.refusedMost { refused.append(lesson) }
     }
 
     /// The patterns in force that match a name. Until this agent has put some in force, they are known to the kernel
@@ -139,23 +158,12 @@ public struct AnswerLearner: ~Copyable, Sendable {
         return (try? automaton.set(matching: name)) ?? 0
     }
 
-    /// Returns whether there was room for all.
-    private mutating func learn(_ lesson: NameLesson) -> Bool {
-        switch try? teacher.learn(lesson) {
-        case .APUS_LESSON_LEARNED?:
-            learned.learned += 1
-            return true
-        case .APUS_LESSON_COLLIDED?:
-            // The data path counts it; more room would not help.
-            learned.refused += 1
-            return true
-        case .APUS_LESSON_NO_ROOM?, .APUS_LESSON_BUSY?, .APUS_LESSON_OUTCOMES?, nil: return false
-        }
-    }
-
-    /// Learns once more what there was no room for, what was answered last first; what finds none again is let go.
+    /// Learns once more what there was no room for and what was busy, what was answered last first; what fails again is
+    /// let go.
     public mutating func learnRefused() {
-        for lesson in refused.reversed() { _ = learn(lesson) }
+        for lesson in refused.reversed() {
+            if (try? teacher.learn(lesson)) == .APUS_LESSON_LEARNED { learned.learned += 1 }
+        }
         refused = []
     }
 

@@ -18,6 +18,20 @@ struct AutomatonInForce: ~Copyable, Sendable {
         return try Self.set(matching: name, in: try BPFMap.open(id: id))
     }
 
+    /// The sets that names can have.
+    func sets() throws(BPFError) -> Set<UInt32> {
+        guard let id = try automaton.value(of: Bytes(of: UInt32(0)), as: UInt32.self), id != 0 else { return [] }
+        var found: Set<UInt32> = []
+        try BPFMap.open(id: id).forEachEntry { number, state in
+            // The first row has no set: it says where names begin.
+            guard state.byteCount == MemoryLayout<apus_domain_state>.size,
+                number.unsafeLoadUnaligned(as: UInt32.self) != 0
+            else { return }
+            found.insert(state.unsafeLoadUnaligned(as: apus_domain_state.self).set)
+        }
+        return found.subtracting([0])
+    }
+
     private static func set(matching name: String, in states: borrowing BPFMap) throws(BPFError) -> UInt32 {
         func state(_ number: UInt32) throws(BPFError) -> apus_domain_state {
             try states.value(of: Bytes(of: number), as: apus_domain_state.self) ?? apus_domain_state()

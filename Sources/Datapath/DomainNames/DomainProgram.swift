@@ -3,8 +3,9 @@ internal import DomainNames
 
 /// The patterns of all policies as the kernel walks names through them.
 ///
-/// A pattern set is told by an id that follows from its patterns, so that `(policy, set) → rules` keeps its meaning when
-/// other patterns come and go. It is a class of peers beside those of addresses: those ids have another first bit.
+/// A pattern set is told by an id that follows from its patterns, and that it keeps while it is in force where another one
+/// has the same hash. So `(policy, set) → rules` keeps its meaning when other patterns come and go. It is a class of peers
+/// beside those of addresses: those ids have another first bit.
 package struct DomainProgram: Sendable {
     /// The bit that the ids of pattern sets have, and those of other classes have not.
     static let setBit: UInt32 = 1 << 31
@@ -13,12 +14,22 @@ package struct DomainProgram: Sendable {
     /// The id of each of the automaton's sets; that of the empty one is 0.
     let setIDs: [UInt32]
 
-    init(_ automaton: DomainAutomaton) {
+    /// - Parameters:
+    ///   - known: sets that have an id already: they keep it, and no other one gets it.
+    ///   - identifier: what the id of another set follows from.
+    init(
+        _ automaton: DomainAutomaton, keeping known: [UInt32: [DomainPattern]] = [:],
+        identifier: ([DomainPattern]) -> UInt32 = Self.identifier
+    ) {
         self.automaton = automaton
-        var used: Set<UInt32> = []
+        // Of two ids of one set the lower one, so that it does not depend on an order that nobody gives.
+        let ids = Dictionary(known.map { (Set($0.value), $0.key) }, uniquingKeysWith: min)
+        var used = Set(known.keys)
         setIDs = automaton.patternSets.map { set in
             if set.isEmpty { return 0 }
-            var id = Self.identifier(set.map { automaton.patterns[$0] })
+            let patterns = set.map { automaton.patterns[$0] }
+            if let id = ids[Set(patterns)] { return id }
+            var id = identifier(patterns) | Self.setBit
             while !used.insert(id).inserted { id = (id &+ 1) | Self.setBit }
             return id
         }
@@ -47,7 +58,7 @@ package struct DomainProgram: Sendable {
     }
 
     /// FNV-1a over the patterns, mixed at the end, as the ids of classes are.
-    private static func identifier(_ patterns: [DomainPattern]) -> UInt32 {
+    static func identifier(_ patterns: [DomainPattern]) -> UInt32 {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
         for pattern in patterns {
             for byte in [UInt8(pattern.form.rawValue)] + Array(pattern.text.utf8) + [0] {

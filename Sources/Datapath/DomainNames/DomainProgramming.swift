@@ -8,6 +8,12 @@ extension DatapathTables {
         let changed = domains.compile(policiesInUse: inUse)
         guard changed || policies.hasChangedDomains else { return }
         policies.hasChangedDomains = false
+        writeDomains()
+    }
+
+    /// Wants the entries of all sets that names have, or are about to have. Those of others go once there is a program
+    /// without them.
+    private mutating func writeDomains() {
         let entries = domains.entries()
         for entry in entries { policies.setPeers(entry.policy, entry.set, entry.bits) }
         domains.note(entries)
@@ -28,6 +34,7 @@ extension DatapathTables {
         let failure = pass.writer.install(domains.program)
         domains.noteInstallation(failure)
         guard failure == nil else { return }
+        writeDomains()
         for entry in domains.takeOutdated() { policies.setPeers(entry.policy, entry.set, RuleBits()) }
     }
 
@@ -49,11 +56,19 @@ extension DatapathTables {
     }
 
     /// Has the addresses that were learned for the policies of endpoints count for those that they are about to get.
-    /// What is learned meanwhile is learned for both, as the kernel knows already what comes.
+    /// What is learned meanwhile is learned for both, as the kernel knows already what comes: but for packets that were on
+    /// their way then, which may have read that nothing comes. So these are waited for before anything is copied.
     ///
     /// - Parameter moves: with the slots of the endpoints.
     /// - Returns: Whether that went well; else the endpoints must wait.
-    func carryLearned<Writer>(_ moves: [NameMove: [Int]], _ pass: inout ProgrammingPass<Writer>) -> Bool {
+    mutating func carryLearned<Writer>(_ moves: [NameMove: [Int]], _ pass: inout ProgrammingPass<Writer>) -> Bool {
+        if moves.isEmpty { return true }
+        let wait = pass.writer.beginWait()
+        if let error = pass.writer.endWait(wait) {
+            for slot in moves.values.joined().sorted() { pass.miss(.endpoints, Bytes(of: UInt32(slot)), error) }
+            return false
+        }
+        epoch.endWait(wait)
         var isComplete = true
         for (move, slots) in moves where pass.writer.copyLearned(from: move.from, to: move.to) != nil {
             isComplete = false

@@ -21,6 +21,11 @@ struct DomainTables: Sendable {
     private(set) var isInstalled = false
     /// The program in force; nil also while the kernel has one from before that is not known.
     private(set) var installed: DomainProgram?
+    /// The sets that names may have in the kernel, with their patterns: those of the program in force. After a start, of
+    /// all programs that `names` tells of.
+    private(set) var setsInForce: [UInt32: [DomainPattern]] = [:]
+    /// What the id of a set follows from.
+    var identifier: @Sendable ([DomainPattern]) -> UInt32 = DomainProgram.identifier
     /// Why it has not.
     private(set) var failure: MapError?
     /// Whether it has to wait, as policies are kept whose patterns only the kernel knows.
@@ -28,7 +33,7 @@ struct DomainTables: Sendable {
     private var patterns: Set<DomainPattern> = []
     /// The patterns of the program that the kernel has: they keep their room whatever else is wanted.
     private var inForce: Set<DomainPattern> = []
-    /// The sets that have entries, of each policy; those that the program has not, until it is installed.
+    /// The sets that have entries, of each policy.
     private var setsOfPolicy: [UInt32: Set<UInt32>] = [:]
     private var namedSets: [UInt32: Int] = [:]
 
@@ -59,13 +64,24 @@ struct DomainTables: Sendable {
             wanted.isEmpty
             ? nil
             : DomainProgram(
-                DomainAutomaton(compiling: byPrecedence, inForce: inForce, after: program?.automaton))
+                DomainAutomaton(compiling: byPrecedence, inForce: inForce, after: program?.automaton),
+                keeping: sets, identifier: identifier)
         isInstalled = false
         return true
     }
 
-    /// Takes over that the kernel has a pattern.
-    mutating func adopt(_ pattern: DomainPattern) { inForce.insert(pattern) }
+    /// Takes over that the kernel has a pattern, in a set.
+    mutating func adopt(_ pattern: DomainPattern, in set: UInt32) {
+        inForce.insert(pattern)
+        setsInForce[set, default: []].append(pattern)
+        setsInForce[set]?.sort()
+    }
+
+    /// The sets that names have in the kernel, or are about to have.
+    private var sets: [UInt32: [DomainPattern]] {
+        let coming = Dictionary(uniqueKeysWithValues: (program?.sets ?? []).map { ($0.id, $0.patterns) })
+        return isInstalled ? coming : coming.merging(setsInForce) { coming, _ in coming }
+    }
 
     /// The patterns in the order in which they get room: those in force first, then those of older objects. So what is
     /// refused is what came last, and stays refused while what came before leaves no room for it.
@@ -83,12 +99,13 @@ struct DomainTables: Sendable {
         }.map(\.key)
     }
 
-    /// The sets of the program that have rules of each policy.
+    /// The sets that have rules of each policy. Until the program is installed, those in force are among them: a pod may
+    /// get a policy before, and what its names have is judged by that.
     func entries() -> [(policy: UInt32, set: UInt32, bits: RuleBits)] {
-        guard let program else { return [] }
+        let sets = sets
         return policies.flatMap { id, policy in
             let bits = Dictionary(policy.domains.map { ($0.pattern, $0.bits) }) { first, _ in first }
-            return program.sets.compactMap { set, patterns -> (policy: UInt32, set: UInt32, bits: RuleBits)? in
+            return sets.compactMap { set, patterns -> (policy: UInt32, set: UInt32, bits: RuleBits)? in
                 let found = patterns.compactMap { bits[$0] }
                 if found.isEmpty { return nil }
                 return (id, set, found.reduce(into: RuleBits()) { $0.formUnion($1) })
@@ -107,9 +124,10 @@ struct DomainTables: Sendable {
         setsOfPolicy = current
     }
 
-    /// The patterns of each set as entries of `names`, and the keys of those that are not wanted any more.
+    /// The patterns of each set as entries of `names`, and the keys of those that are not wanted any more. Those of sets in
+    /// force stay until there is another program: an agent that starts meanwhile knows them from there.
     mutating func nameEntries() -> (put: [TableEntry], remove: [Bytes]) {
-        let sets = program?.sets ?? []
+        let sets = sets
         let put = sets.flatMap { set, patterns in
             patterns.enumerated().map { index, pattern in
                 TableEntry(
@@ -118,7 +136,7 @@ struct DomainTables: Sendable {
             }
         }
         let old = namedSets
-        namedSets = Dictionary(uniqueKeysWithValues: sets.map { ($0.id, $0.patterns.count) })
+        namedSets = sets.mapValues(\.count)
         let remove = old.filter { namedSets[$0.key] == nil }.flatMap { set, count in
             (0..<UInt32(count)).map { NameKey.pattern(set: set, $0).key }
         }
@@ -129,8 +147,11 @@ struct DomainTables: Sendable {
     mutating func noteInstallation(_ failure: MapError?) {
         self.failure = failure
         isInstalled = failure == nil
+        // Then the kernel has it, but some names still have the sets that they had before.
+        if failure?.saysBusy ?? false { setsInForce = sets }
         if isInstalled {
             installed = program
+            setsInForce = sets
             inForce = Set(program?.automaton.patterns ?? [])
         }
     }

@@ -1,6 +1,7 @@
 internal import BPF
 internal import DatapathABI
 internal import DomainNames
+internal import Glibc
 internal import LinuxKernel
 
 extension DatapathKernel {
@@ -21,6 +22,8 @@ extension DatapathKernel {
             return nil
         } catch let error as BPFError {
             return MapError(error)
+        } catch let error as MapError {
+            return error
         } catch {
             return MapError(code: 2, description: "\(error)")
         }
@@ -54,12 +57,24 @@ extension DatapathKernel {
         return box
     }
 
-    /// Names keep what they were learned with: only the patterns that match them may be others now.
+    /// Names keep what they were learned with: only the patterns that match them may be others now. One that another CPU
+    /// did not let go of, also not at a second attempt, makes the installation fail: until it is tried again, the sets
+    /// that such names may have keep their rules.
     private func walkAgain(_ program: DomainProgram) throws {
-        for (_, record) in try box("learned_names").map.learnedNames() {
+        let names = try box("learned_names").map.learnedNames().map(\.record)
+        let busy = try walk(walk(names, program), program)
+        if busy.isEmpty { return }
+        throw MapError(
+            code: EBUSY, description: "\(busy.count) names are held by other CPUs, \(busy[0].name) among them")
+    }
+
+    /// Gives names their sets; returns those that were busy.
+    private func walk(_ names: [LearnedNameRecord], _ program: DomainProgram) throws -> [LearnedNameRecord] {
+        try names.filter { record in
             let set = program.set(matching: record.name.utf8)
-            if set == record.set { continue }
-            _ = try programs.names.learn(NameLesson(name: record.name, set: set, time: record.seenAt, policies: []))
+            if set == record.set { return false }
+            let lesson = NameLesson(name: record.name, set: set, time: record.seenAt, policies: [])
+            return try programs.names.learn(lesson) == .APUS_LESSON_BUSY
         }
     }
 

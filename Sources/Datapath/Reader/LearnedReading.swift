@@ -92,6 +92,14 @@ extension DatapathReader {
         patterns(ofSet: try patternSet(matching: name))
     }
 
+    /// The patterns of the automaton that the programs use. Those of a policy that are not among them were refused, or
+    /// wait to be put in force.
+    public func patternsInForce() throws(DatapathReadError) -> Set<PatternText> {
+        let automaton = AutomatonInForce(try open(.domainAutomaton))
+        let sets = try reading(.domainAutomaton) { () throws(BPFError) in try automaton.sets() }
+        return sets.reduce(into: []) { $0.formUnion(patterns(ofSet: $1)) }
+    }
+
     /// The set of the patterns in force that match a name; 0: none does.
     func patternSet(matching name: String) throws(DatapathReadError) -> UInt32 {
         let automaton = AutomatonInForce(try open(.domainAutomaton))

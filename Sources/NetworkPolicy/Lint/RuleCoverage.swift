@@ -28,7 +28,8 @@ struct RuleCoverage {
         case (.pods(let pods), .pods(let others)): namespaces.covers(pods, others)
         case (.block(let block), .block(let other)): block.covers(other)
         case (.domain(let pattern), .domain(let other)): pattern == other || pattern.form == .everything
-        case (.pods, _), (.block, _), (.domain, _): false
+        case (.hostResolvers, .hostResolvers): true
+        case (.pods, _), (.block, _), (.domain, _), (.hostResolvers, _): false
         }
     }
 
@@ -42,7 +43,7 @@ struct RuleCoverage {
         case (.pods(let pods), .pods(let others)): namespaces.excludes(pods, others)
         case (.block(let block), .block(let other)): !block.block.overlaps(other.block)
         // Any address of a block may be a pod's, and a name may have any address.
-        case (.pods, _), (.block, _), (.domain, _): false
+        case (.pods, _), (.block, _), (.domain, _), (.hostResolvers, _): false
         }
     }
 

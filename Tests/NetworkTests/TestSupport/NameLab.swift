@@ -49,6 +49,21 @@ struct NameLab {
         egress: [{ports: [{protocol: UDP, port: 53}, {protocol: TCP, port: 53}]}]}
         """)
 
+    /// A resolver pod of the cluster in the network of its node.
+    static func resolver(on node: LabHost) -> String {
+        Manifest.pod("dns-host", namespace: "kube-system", labels: ["k8s-app": "kube-dns"], addresses: node.addresses)
+            .replacing("nodeName: node-a", with: "nodeName: node-a\n  hostNetwork: true")
+    }
+
+    /// A Service of resolvers.
+    static func resolverService(_ clusterIPs: [IPAddress], _ resolvers: [IPAddress]) -> String {
+        Manifest.service(
+            "node-dns", clusterIPs: clusterIPs,
+            ports: [.init(ipProtocol: .udp, port: 53, target: 53), .init(ipProtocol: .tcp, port: 53, target: 53)],
+            endpoints: resolvers
+        ).replacing("namespace: default", with: "namespace: kube-system")
+    }
+
     private static func manifests(_ lab: Lab) throws -> ManifestDirectory {
         let labels = ["client": "client", "friend": "client", "stranger": "stranger", "fake": "fake"]
         let pods = labels.sorted { $0.key < $1.key }.map { Manifest.pod(lab.pod($0.key), labels: ["app": $0.value]) }
