@@ -111,13 +111,16 @@ ALWAYS_INLINE int drop_unparsed(struct __sk_buff *skb, int parsed, enum apus_dir
 	return TCX_DROP_PACKET;
 }
 
-// Whether a found connection is the one that this packet continues. A new SYN replaces what has ended, and what the
-// other end had opened.
+// Whether a found connection is the one that this packet continues. A new SYN or INIT replaces what has ended, and what
+// the other end had opened. Of ICMP that end only answers: what it asks is its own, though most queries have the same
+// key both ways.
 ALWAYS_INLINE _Bool continues(const struct flow *flow)
 {
 	const struct found_connection *found = &flow->found;
 
 	if (unlikely(is_connection_opening(&flow->packet)) && (has_ended(found->connection) || !is_from_opener(found)))
+		return 0;
+	if (unlikely(is_icmp(&flow->packet)) && !is_from_opener(found) && !is_icmp_answer(&flow->packet))
 		return 0;
 	return !connection_is_expired(found->connection, flow->packet.protocol, flow->now);
 }
@@ -214,6 +217,10 @@ COLD int judge_again(struct flow *flow, const struct apus_endpoint *endpoint, __
 	flow->frontend_port = connection->frontend_port;
 	// Programs that keep what was admitted must not bring back what is cut off.
 	connection_side(connection, high)->generation = 0;
+	// Once its entry is gone, the next packet would open, from whichever end it comes: it stays as long as one
+	// tries. Datagrams never say that they open, so theirs goes, to let the other end ask by the same ports.
+	if (tells_openings(flow->key.protocol))
+		connection_seen(connection, flow->now);
 	return 0;
 }
 
@@ -354,7 +361,7 @@ ALWAYS_INLINE void follow_connection(struct flow *flow)
 			translation_ended(&flow->key, connection);
 	}
 	// A refusal answers nothing: it stays among the half-open ones.
-	if (unlikely(connection->flags & APUS_CONNECTION_UNANSWERED) && answer && !(flow->packet.tcp_flags & TCP_RST)) {
+	if (unlikely(connection->flags & APUS_CONNECTION_UNANSWERED) && answer && !is_reset(&flow->packet)) {
 		if (translated)
 			translation_answered(&flow->key, connection);
 		connection_answered(&flow->key, &flow->found);

@@ -32,7 +32,7 @@ COLD int is_older_than_service(struct flow *flow)
 
 	if (!flow || !flow->found.connection || flow->found.connection->flags & APUS_CONNECTION_TRANSLATED)
 		return 0;
-	if (!is_from_opener(&flow->found) ||
+	if (!is_from_opener(&flow->found) || !is_translatable(&flow->packet) ||
 	    !(flow->packet.protocol == IPPROTO_UDP || is_connection_opening(&flow->packet)))
 		return 0;
 	service = service_find(&flow->packet.destination, flow->packet.destination_port, flow->packet.protocol);
