@@ -37,6 +37,7 @@ struct flow {
 	_Bool reverse; // an answer of a backend: its source becomes the frontend again
 	__u8 epoch; // in force when the packet came: all that judges it is of this one
 	_Bool answers; // denied while its connection lived, on the way to the end that opened it
+	_Bool received; // on the way to a pod it came in by an interface, so it is of no process of the node
 };
 
 ALWAYS_INLINE void describe_flow(struct denial_context *context, const struct flow *flow)
@@ -161,11 +162,12 @@ ALWAYS_INLINE __u32 generation_of(const struct flow *flow, const struct apus_end
 	return endpoint_in(endpoint, flow->epoch)->generation;
 }
 
-// `now`: when names of the peer must not have ended yet; 0 lets all count that are held.
+// `received`: what opened the connection came from an interface. `now`: when names of the peer must not have ended yet;
+// 0 lets all count that are held.
 //
 // Judges one side: the egress of the end that opened, the ingress of the other. Traffic to oneself always passes.
 ALWAYS_INLINE _Bool judge_side(struct flow *flow, const struct apus_endpoint *endpoint, _Bool high, _Bool opened,
-			       __u64 now)
+			       _Bool received, __u64 now)
 {
 	const struct apus_address *peer = high ? &flow->key.low : &flow->key.high;
 	_Bool responder_is_high = high != opened;
@@ -179,7 +181,7 @@ ALWAYS_INLINE _Bool judge_side(struct flow *flow, const struct apus_endpoint *en
 	flow->direction = direction;
 	flow->judgement.port = responder_is_high ? flow->key.high_port : flow->key.low_port;
 	flow->judgement.protocol = flow->key.protocol;
-	judge(&flow->judgement, policy, peer, flow->epoch, direction, now);
+	judge(&flow->judgement, policy, peer, flow->epoch, direction, received, now);
 	if (flow->audit.rule == APUS_RULE_NONE) {
 		flow->audit = (struct audit){.policy = policy, .rule = flow->judgement.audited};
 		flow->audit_direction = direction;
@@ -207,6 +209,7 @@ COLD int judge_again(struct flow *flow, const struct apus_endpoint *endpoint, __
 	connection = flow->found.connection;
 	// What was admitted by a name outlives it.
 	allowed = judge_side(flow, endpoint, high, connection->opener == high,
+			     connection->flags & APUS_CONNECTION_RECEIVED,
 			     connection_side(connection, high)->generation ? 0 : flow->now);
 	connection = flow->found.connection;
 	if (allowed) {
@@ -311,13 +314,13 @@ COLD int open_connection(struct flow *flow)
 	fill_side(destination, &flow->destination);
 	if (flow->source.endpoint) {
 		source->generation = generation_of(flow, flow->source.endpoint);
-		if (!judge_side(flow, flow->source.endpoint, high, 1, flow->now))
+		if (!judge_side(flow, flow->source.endpoint, high, 1, flow->received, flow->now))
 			return 1;
 		record_judgement(source, flow, source->generation);
 	}
 	if (flow->destination.endpoint) {
 		destination->generation = generation_of(flow, flow->destination.endpoint);
-		if (!judge_side(flow, flow->destination.endpoint, !high, 0, flow->now))
+		if (!judge_side(flow, flow->destination.endpoint, !high, 0, flow->received, flow->now))
 			return 1;
 		record_judgement(destination, flow, destination->generation);
 	}
@@ -327,6 +330,8 @@ COLD int open_connection(struct flow *flow)
 	connection->frontend = flow->frontend;
 	connection->frontend_port = flow->frontend_port;
 	connection->flags = flow->connection_flags | APUS_CONNECTION_UNANSWERED;
+	if (flow->received)
+		connection->flags |= APUS_CONNECTION_RECEIVED;
 	connection->icmp_type = flow->packet.icmp_type;
 	connection->icmp_code = flow->packet.icmp_code;
 	source->packets = 1;

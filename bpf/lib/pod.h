@@ -113,7 +113,10 @@ ALWAYS_INLINE int handle_from_pod(struct __sk_buff *skb, __u64 now)
 // redirected (those were judged when they left, and counted).
 ALWAYS_INLINE int handle_to_pod(struct __sk_buff *skb, __u64 now)
 {
-	struct flow flow = {.now = now, .epoch = current_epoch(), .direction = APUS_DIRECTION_INGRESS};
+	struct flow flow = {.now = now,
+			    .epoch = current_epoch(),
+			    .direction = APUS_DIRECTION_INGRESS,
+			    .received = skb->ingress_ifindex != 0};
 	int parsed = parse_packet(skb, &flow.packet);
 	int result;
 
