@@ -329,9 +329,8 @@ COLD int open_connection(struct flow *flow)
 	connection->opener = high;
 	connection->frontend = flow->frontend;
 	connection->frontend_port = flow->frontend_port;
-	connection->flags = flow->connection_flags | APUS_CONNECTION_UNANSWERED;
-	if (flow->received)
-		connection->flags |= APUS_CONNECTION_RECEIVED;
+	connection->flags =
+		flow->connection_flags | APUS_CONNECTION_UNANSWERED | flow->received * APUS_CONNECTION_RECEIVED;
 	connection->icmp_type = flow->packet.icmp_type;
 	connection->icmp_code = flow->packet.icmp_code;
 	source->packets = 1;

@@ -290,8 +290,10 @@ ALWAYS_INLINE void judge(struct judgement *judgement, __u32 policy, const struct
 		return;
 	found = peer_of(peer, epoch);
 	// The node may always reach its own pods (probes; Kubernetes' NetworkPolicy semantics). Its address alone makes
-	// nobody the node: anyone can write that, and others' packets can have been given it.
-	if (direction == APUS_DIRECTION_INGRESS && found.flags & APUS_PEER_LOCAL_NODE && !received)
+	// nobody the node: anyone can write that, and others' packets can have been given it. One branch for both, as
+	// the verifier follows each through all that comes after.
+	_Static_assert(APUS_PEER_LOCAL_NODE == 1, "the flag is as a truth value is");
+	if (direction == APUS_DIRECTION_INGRESS && found.flags & APUS_PEER_LOCAL_NODE & ~(__u32)received)
 		return;
 	judgement->class_id = found.class_id;
 	judgement->learned = 0;
