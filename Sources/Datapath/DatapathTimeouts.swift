@@ -4,7 +4,7 @@ public struct DatapathTimeouts: Sendable, Hashable {
     public var halfOpen: UInt64 = 60_000_000_000
     /// TCP and SCTP that were answered.
     public var established: UInt64 = 8_000_000_000_000
-    /// TCP after its end, while stragglers may come.
+    /// TCP and SCTP after their end, while stragglers may come.
     public var closing: UInt64 = 10_000_000_000
     /// Every other protocol that was answered.
     public var datagram: UInt64 = 60_000_000_000

@@ -84,6 +84,8 @@ final class DatapathFixture {
     var maps: DatapathMaps { loaded.maps }
     private var interfaceSlot: UInt32 = 0
     private var lastSourcePort: UInt16 = 1023
+    /// What the kernel is told of packets to pods, as a `struct __sk_buff`; empty: they are of a process of the node.
+    private var context: [UInt8] = []
     var pods: [Pod] = []
     /// Slots and backends that Services have, from 1.
     var serviceSlots = 0
@@ -142,6 +144,20 @@ extension DatapathFixture {
         return .dropped(key.reason, key.direction)
     }
 
+    /// The `struct __sk_buff` of a packet that came in by the loopback interface: `ingress_ifindex` is its tenth word.
+    private static let received: [UInt8] = {
+        var bytes = [UInt8](repeating: 0, count: 256)
+        withUnsafeBytes(of: loopback) { bytes.replaceSubrange(36..<40, with: $0) }
+        return bytes
+    }()
+
+    /// Lets the host's stack send a pod what it got from an interface, as a packet of others that it forwards.
+    func forward(_ packet: Packet, to pod: Pod) throws -> Fate {
+        context = Self.received
+        defer { context = [] }
+        return try run(packet, on: .toPod(pod))
+    }
+
     /// The return value alone, for many packets.
     func verdict(_ frame: [UInt8], on hook: Hook) throws -> UInt32 {
         guard case .fromNetwork = hook else {
@@ -166,7 +182,7 @@ extension DatapathFixture {
             return try loaded.fromPod.testRun(packet: frame, repeat: count)
         case .toPod(let pod):
             try letInterfaceBe(pod.slot)
-            return try loaded.toPod.testRun(packet: frame, repeat: count)
+            return try loaded.toPod.testRun(packet: frame, context: context, repeat: count)
         case .fromNetwork, .overheard:
             return try loaded.fromNetwork.testRun(packet: frame, repeat: count)
         case .toNetwork:

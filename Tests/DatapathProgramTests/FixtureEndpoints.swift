@@ -83,6 +83,15 @@ extension DatapathFixture {
         }
     }
 
+    /// Lets the last packet of an answered connection lie further back.
+    func age(_ packet: Packet, seconds: UInt64) throws {
+        guard let tuple = PacketView(packet.bytes)?.connectionTuple else { return }
+        let key = apus_connection_key(tuple)
+        guard var entry = try maps.connections.lookup(key, as: apus_connection.self) else { return }
+        entry.last_seen_ns -= seconds * Self.second
+        try maps.connections.update(key, entry)
+    }
+
     /// The number of connections, answered or not.
     func connectionCount() throws -> Int {
         try maps.connections.keys(as: apus_connection_key.self).count

@@ -180,4 +180,42 @@ struct EchoTests {
         let question = pod.receives(from: family.outside).echo(identifier: 77)
         #expect(try datapath.run(question, on: .fromNetwork) == .dropped(entering: .isolated))
     }
+
+    /// Queries that nothing tells from those of the other end, and their answers.
+    private static func queries(_ family: Family) -> [(query: UInt8, answer: UInt8)] {
+        family == .v4 ? [(8, 0), (13, 14), (15, 16), (17, 18), (42, 43)] : [(128, 129), (139, 140), (160, 161)]
+    }
+
+    @Test("A pod that asks without an identifier gets the answer, and is not asked itself", arguments: Family.allCases)
+    func withoutIdentifier(_ family: Family) throws {
+        for (query, answer) in Self.queries(family) {
+            let datapath = try DatapathFixture()
+            try datapath.set(.denyAll)
+            let pod = try datapath.addPod(ingress: HandMadePolicy.denyAll.id)
+            let arriving = pod.receives(from: family.outside)
+            #expect(try datapath.run(pod.sends(to: family.outside).icmp(type: query), on: .fromPod(pod)) == .passed)
+            for _ in 0..<2 {
+                #expect(try datapath.run(arriving.icmp(type: answer), on: .fromNetwork) == .delivered, "\(answer)")
+                for (other, _) in Self.queries(family) {
+                    let fate = try datapath.run(arriving.icmp(type: other), on: .fromNetwork)
+                    #expect(fate == .dropped(entering: .isolated), "\(other) after \(query)")
+                }
+            }
+            #expect(try datapath.connectionCount() == 1)
+        }
+    }
+
+    @Test("Where both may ask, both are answered, without an identifier too", arguments: Family.allCases)
+    func bothAsk(_ family: Family) throws {
+        let datapath = try DatapathFixture()
+        let (one, other) = (try datapath.addPod(), try datapath.addPod())
+        for _ in 0..<2 {
+            for (asker, asked) in [(one, other), (other, one)] {
+                let query = asker.sends(to: asked[family]).echo(identifier: 0)
+                let answer = asked.sends(to: asker[family]).echo(reply: true, identifier: 0)
+                #expect(try datapath.run(query, on: .fromPod(asker)) == .delivered)
+                #expect(try datapath.run(answer, on: .fromPod(asked)) == .delivered)
+            }
+        }
+    }
 }

@@ -278,6 +278,49 @@ struct PolicyTests {
         #expect(try datapath.open(pod, to: family.outside) == Self.isolated)
     }
 
+    @Test("Who has the node's address but comes from an interface is not the node", arguments: Family.allCases)
+    func receivedFromLocalNode(_ family: Family) throws {
+        let datapath = try DatapathFixture()
+        try datapath.set(.onlyHTTP)
+        let pod = try datapath.addPod(ingress: HandMadePolicy.onlyHTTP.id)
+        try datapath.setClass(0, of: family.outside, isLocalNode: true)
+        func opening(_ port: Port) -> Packet {
+            pod.receives(from: family.outside).tcp(from: 40000, to: port, flags: .syn)
+        }
+        let isolated = Fate.dropped(entering: .isolated)
+        #expect(try datapath.forward(opening(81), to: pod) == isolated)
+        let error = pod.receives(from: family.outside).icmpError(
+            .timeExceeded, quoting: Packet.raw.ip(from: pod[family], to: family.virtual).udp(from: 53, to: 5000))
+        #expect(try datapath.forward(error, to: pod) == isolated)
+        // Its rules are for it as for anyone, …
+        #expect(try datapath.forward(opening(80), to: pod) == .passed)
+        // … also once its connection lives, which the pod's answers do not make one of the node.
+        try datapath.set(.denyAll)
+        try datapath.setEndpoint(of: pod) {
+            $0.ingress_policy = HandMadePolicy.denyAll.id
+            $0.generation += 1
+        }
+        let answer = pod.sends(to: family.outside).tcp(from: 80, to: 40000, flags: [.syn, .ack])
+        #expect(try datapath.run(answer, on: .fromPod(pod)) == isolated)
+        #expect(try datapath.run(opening(81), on: .toPod(pod)) == .passed)
+    }
+
+    @Test("What the node has opened stays its own under a policy that isolates, and its answers come by an interface")
+    func liveOfLocalNode() throws {
+        let datapath = try DatapathFixture()
+        let pod = try datapath.addPod()
+        try datapath.setClass(0, of: Family.v4.outside, isLocalNode: true)
+        let request = pod.receives(from: Family.v4.outside).tcp(from: 40000, to: 80, flags: .syn)
+        #expect(try datapath.run(request, on: .toPod(pod)) == .passed)
+        try datapath.set(.denyAll)
+        try datapath.setEndpoint(of: pod) {
+            $0.ingress_policy = HandMadePolicy.denyAll.id
+            $0.generation += 1
+        }
+        let answer = pod.sends(to: Family.v4.outside).tcp(from: 80, to: 40000, flags: [.syn, .ack])
+        #expect(try datapath.run(answer, on: .fromPod(pod)) == .passed)
+    }
+
     @Test("A pod may ask and answer its own node for hardware addresses, but sends nothing else there by that way")
     func discoveryOfTheNode() throws {
         let datapath = try DatapathFixture()

@@ -46,6 +46,46 @@ struct RevalidationTests {
         #expect(try datapath.server(.ack, talk) == .delivered)
     }
 
+    private func cut(_ datapath: DatapathFixture, _ pod: Pod) throws {
+        try datapath.set(.denyAll)
+        try datapath.setEndpoint(of: pod) {
+            $0.egress_policy = HandMadePolicy.denyAll.id
+            $0.generation += 1
+        }
+    }
+
+    @Test("What is cut off is not opened the other way round as long as either end tries", arguments: [true, false])
+    func staysCut(byClient: Bool) throws {
+        let datapath = try DatapathFixture { $0.established_timeout_ns = 60 * DatapathFixture.second }
+        let talk = try live(datapath)
+        try cut(datapath, talk.client)
+        for _ in 0..<3 {
+            let fate = try byClient ? datapath.client(.ack, talk) : datapath.server(.ack, talk)
+            #expect(fate == .dropped(leaving: .isolated))
+            try datapath.age(talk.fromClient(.ack), seconds: 40)
+        }
+        #expect(try datapath.server(.ack, talk) == .dropped(leaving: .isolated))
+        let entry = try #require(try datapath.connection(of: talk.fromClient(.ack))).entry
+        #expect(entry.openerSide.packets == 2 && entry.responderSide.packets == 1)
+        #expect(try datapath.server(.syn, talk) == .delivered)
+    }
+
+    @Test("Datagrams that are cut off are let go of in their time, tried or not")
+    func datagramsAreLetGo() throws {
+        let datapath = try DatapathFixture()
+        let (client, server) = (try datapath.addPod(), try datapath.addPod())
+        let question = client.sends(to: server.v4).udp(from: 5000, to: 5000)
+        let answer = server.sends(to: client.v4).udp(from: 5000, to: 5000)
+        #expect(try datapath.run(question, on: .fromPod(client)) == .delivered)
+        #expect(try datapath.run(answer, on: .fromPod(server)) == .delivered)
+        try cut(datapath, client)
+        for _ in 0..<2 {
+            #expect(try datapath.run(answer, on: .fromPod(server)) == .dropped(leaving: .isolated))
+            try datapath.age(question, seconds: 40)
+        }
+        #expect(try datapath.run(answer, on: .fromPod(server)) == .delivered)
+    }
+
     @Test("A responder's new ingress policy cuts the connection, its new egress policy does not")
     func responder() throws {
         let datapath = try DatapathFixture()

@@ -23,6 +23,33 @@ extension TrafficTests {
             }
         }
 
+        @Test(arguments: ["on", "off"])
+        func theNodesAddressAloneMakesNobodyTheNode(redirectPeer: String) async throws {
+            try await withShop(options: ["--redirect-peer", redirectPeer]) { shop in
+                let (node, outside, db) = (shop.agent.node, shop.lab.outside("outside"), shop.lab.pod("db-1"))
+                // A further interface, which is no uplink. In IPv4 the kernel itself drops its own address there.
+                let hardware = mac("0a:58:00:00:00:02")
+                try await node.output(
+                    [
+                        "ip", "link", "add", "extra0", "address", "\(hardware)", "type", "veth", "peer", "name",
+                        "extra0",
+                        "netns", outside.namespace,
+                    ])
+                for host in [node, outside] { try await host.output(["ip", "link", "set", "extra0", "up"]) }
+                let frame = Packet.ethernet(from: mac("0a:58:00:00:00:01"), to: hardware)
+                    .ip(from: node.ipv6, to: db.ipv6).tcp(from: 4000, to: 5432, flags: .syn)
+                let before = try shop.agent.drops(.policyIsolated)
+                let command = [try BuiltProducts.path(of: "apus-traffic"), "inject", "--interface", "extra0"]
+                try await outside.output(command, input: "\(frame.hexadecimal)\n")
+                try await eventually("the forged packet to be dropped") {
+                    try shop.agent.drops(.policyIsolated) == before + 1
+                }
+                for address in db.addresses {
+                    #expect(try await node.ask(address, 5432, within: .seconds(60)).isAnswered, "\(address)")
+                }
+            }
+        }
+
         @Test func neighboursFindEachOther() async throws {
             try await withShop { shop in
                 let (node, client) = (shop.agent.node, shop.lab.pod("client"))

@@ -11,7 +11,7 @@ enum {
 struct apus_config {
 	__u64 half_open_timeout_ns; // not answered yet
 	__u64 established_timeout_ns; // TCP and SCTP, idle
-	__u64 closing_timeout_ns; // TCP after its end
+	__u64 closing_timeout_ns; // TCP and SCTP after their end
 	__u64 datagram_timeout_ns; // everything else, idle
 	__u64 denial_interval_ns; // a denied flow is reported at most once in this time
 	__u64 fragment_timeout_ns;

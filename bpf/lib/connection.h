@@ -74,7 +74,7 @@ ALWAYS_INLINE __u64 connection_timeout(const struct apus_connection *connection,
 		return config.closing_timeout_ns;
 	if (connection->flags & APUS_CONNECTION_UNANSWERED)
 		return config.half_open_timeout_ns;
-	if (protocol == IPPROTO_TCP || protocol == IPPROTO_SCTP)
+	if (tells_openings(protocol))
 		return config.established_timeout_ns;
 	return config.datagram_timeout_ns;
 }
@@ -138,7 +138,26 @@ ALWAYS_INLINE _Bool has_ended(const struct apus_connection *connection)
 	       connection->sides[0].tcp_flags & connection->sides[1].tcp_flags & TCP_FIN;
 }
 
-// Counts a packet on its side and notes its TCP flags. Returns whether it ends the connection.
+// Rarely writes, as the clock is coarse; and an exact time may have been written before.
+ALWAYS_INLINE void connection_seen(struct apus_connection *connection, __u64 now)
+{
+	if (connection->last_seen_ns < now)
+		connection->last_seen_ns = now;
+}
+
+// Notes what a chunk of SCTP says of the association. Returns whether it ends it.
+ALWAYS_INLINE _Bool follow_chunk(struct apus_connection *connection, __u8 chunk)
+{
+	if (likely(chunk != SCTP_ABORT && chunk != SCTP_SHUTDOWN_COMPLETE) ||
+	    connection->flags & APUS_CONNECTION_CLOSED)
+		return 0;
+	connection->flags |= APUS_CONNECTION_CLOSED;
+	if (chunk == SCTP_ABORT)
+		connection->flags |= APUS_CONNECTION_RESET;
+	return 1;
+}
+
+// Counts a packet on its side and notes its TCP flags or SCTP chunk. Returns whether it ends the connection.
 ALWAYS_INLINE _Bool connection_follow(const struct found_connection *found, const struct packet *packet, __u64 now,
 				      _Bool counts)
 {
@@ -146,15 +165,13 @@ ALWAYS_INLINE _Bool connection_follow(const struct found_connection *found, cons
 	struct apus_connection_side *side = connection_side(connection, found->from_high);
 	__u32 both;
 
-	// Rarely true, as the clock is coarse; and an exact time may have been written before.
-	if (connection->last_seen_ns < now)
-		connection->last_seen_ns = now;
+	connection_seen(connection, now);
 	if (counts) {
 		count(&side->packets, 1);
 		count(&side->bytes, packet->length);
 	}
 	if (packet->protocol != IPPROTO_TCP)
-		return 0;
+		return follow_chunk(connection, packet->chunk);
 	// Written only when it changes: the other direction's CPU reads this cache line too.
 	if ((side->tcp_flags | packet->tcp_flags) != side->tcp_flags)
 		side->tcp_flags |= packet->tcp_flags;

@@ -37,6 +37,7 @@ struct flow {
 	_Bool reverse; // an answer of a backend: its source becomes the frontend again
 	__u8 epoch; // in force when the packet came: all that judges it is of this one
 	_Bool answers; // denied while its connection lived, on the way to the end that opened it
+	_Bool received; // on the way to a pod it came in by an interface, so it is of no process of the node
 };
 
 ALWAYS_INLINE void describe_flow(struct denial_context *context, const struct flow *flow)
@@ -111,13 +112,16 @@ ALWAYS_INLINE int drop_unparsed(struct __sk_buff *skb, int parsed, enum apus_dir
 	return TCX_DROP_PACKET;
 }
 
-// Whether a found connection is the one that this packet continues. A new SYN replaces what has ended, and what the
-// other end had opened.
+// Whether a found connection is the one that this packet continues. A new SYN or INIT replaces what has ended, and what
+// the other end had opened. Of ICMP that end only answers: what it asks is its own, though most queries have the same
+// key both ways.
 ALWAYS_INLINE _Bool continues(const struct flow *flow)
 {
 	const struct found_connection *found = &flow->found;
 
 	if (unlikely(is_connection_opening(&flow->packet)) && (has_ended(found->connection) || !is_from_opener(found)))
+		return 0;
+	if (unlikely(is_icmp(&flow->packet)) && !is_from_opener(found) && !is_icmp_answer(&flow->packet))
 		return 0;
 	return !connection_is_expired(found->connection, flow->packet.protocol, flow->now);
 }
@@ -158,11 +162,12 @@ ALWAYS_INLINE __u32 generation_of(const struct flow *flow, const struct apus_end
 	return endpoint_in(endpoint, flow->epoch)->generation;
 }
 
-// `now`: when names of the peer must not have ended yet; 0 lets all count that are held.
+// `received`: what opened the connection came from an interface. `now`: when names of the peer must not have ended yet;
+// 0 lets all count that are held.
 //
 // Judges one side: the egress of the end that opened, the ingress of the other. Traffic to oneself always passes.
 ALWAYS_INLINE _Bool judge_side(struct flow *flow, const struct apus_endpoint *endpoint, _Bool high, _Bool opened,
-			       __u64 now)
+			       _Bool received, __u64 now)
 {
 	const struct apus_address *peer = high ? &flow->key.low : &flow->key.high;
 	_Bool responder_is_high = high != opened;
@@ -176,7 +181,7 @@ ALWAYS_INLINE _Bool judge_side(struct flow *flow, const struct apus_endpoint *en
 	flow->direction = direction;
 	flow->judgement.port = responder_is_high ? flow->key.high_port : flow->key.low_port;
 	flow->judgement.protocol = flow->key.protocol;
-	judge(&flow->judgement, policy, peer, flow->epoch, direction, now);
+	judge(&flow->judgement, policy, peer, flow->epoch, direction, received, now);
 	if (flow->audit.rule == APUS_RULE_NONE) {
 		flow->audit = (struct audit){.policy = policy, .rule = flow->judgement.audited};
 		flow->audit_direction = direction;
@@ -204,6 +209,7 @@ COLD int judge_again(struct flow *flow, const struct apus_endpoint *endpoint, __
 	connection = flow->found.connection;
 	// What was admitted by a name outlives it.
 	allowed = judge_side(flow, endpoint, high, connection->opener == high,
+			     connection->flags & APUS_CONNECTION_RECEIVED,
 			     connection_side(connection, high)->generation ? 0 : flow->now);
 	connection = flow->found.connection;
 	if (allowed) {
@@ -214,6 +220,10 @@ COLD int judge_again(struct flow *flow, const struct apus_endpoint *endpoint, __
 	flow->frontend_port = connection->frontend_port;
 	// Programs that keep what was admitted must not bring back what is cut off.
 	connection_side(connection, high)->generation = 0;
+	// Once its entry is gone, the next packet would open, from whichever end it comes: it stays as long as one
+	// tries. Datagrams never say that they open, so theirs goes, to let the other end ask by the same ports.
+	if (tells_openings(flow->key.protocol))
+		connection_seen(connection, flow->now);
 	return 0;
 }
 
@@ -304,13 +314,13 @@ COLD int open_connection(struct flow *flow)
 	fill_side(destination, &flow->destination);
 	if (flow->source.endpoint) {
 		source->generation = generation_of(flow, flow->source.endpoint);
-		if (!judge_side(flow, flow->source.endpoint, high, 1, flow->now))
+		if (!judge_side(flow, flow->source.endpoint, high, 1, flow->received, flow->now))
 			return 1;
 		record_judgement(source, flow, source->generation);
 	}
 	if (flow->destination.endpoint) {
 		destination->generation = generation_of(flow, flow->destination.endpoint);
-		if (!judge_side(flow, flow->destination.endpoint, !high, 0, flow->now))
+		if (!judge_side(flow, flow->destination.endpoint, !high, 0, flow->received, flow->now))
 			return 1;
 		record_judgement(destination, flow, destination->generation);
 	}
@@ -319,7 +329,8 @@ COLD int open_connection(struct flow *flow)
 	connection->opener = high;
 	connection->frontend = flow->frontend;
 	connection->frontend_port = flow->frontend_port;
-	connection->flags = flow->connection_flags | APUS_CONNECTION_UNANSWERED;
+	connection->flags =
+		flow->connection_flags | APUS_CONNECTION_UNANSWERED | flow->received * APUS_CONNECTION_RECEIVED;
 	connection->icmp_type = flow->packet.icmp_type;
 	connection->icmp_code = flow->packet.icmp_code;
 	source->packets = 1;
@@ -354,7 +365,7 @@ ALWAYS_INLINE void follow_connection(struct flow *flow)
 			translation_ended(&flow->key, connection);
 	}
 	// A refusal answers nothing: it stays among the half-open ones.
-	if (unlikely(connection->flags & APUS_CONNECTION_UNANSWERED) && answer && !(flow->packet.tcp_flags & TCP_RST)) {
+	if (unlikely(connection->flags & APUS_CONNECTION_UNANSWERED) && answer && !is_reset(&flow->packet)) {
 		if (translated)
 			translation_answered(&flow->key, connection);
 		connection_answered(&flow->key, &flow->found);

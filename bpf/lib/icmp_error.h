@@ -18,7 +18,7 @@ ALWAYS_INLINE _Bool side_is_allowed(struct flow *flow, _Bool high)
 		return 1;
 	// What was admitted by a name outlives it.
 	return judge_side(flow, endpoint, high, flow->found.connection->opener == high,
-			  side->generation ? 0 : flow->now);
+			  flow->found.connection->flags & APUS_CONNECTION_RECEIVED, side->generation ? 0 : flow->now);
 }
 
 // Whether policy allows the connection whose key the flow has.
@@ -62,9 +62,10 @@ ALWAYS_INLINE int judge_stray_error(struct flow *flow)
 	_Bool high = connection_key(&flow->packet, &flow->key);
 
 	flow->audit.rule = APUS_RULE_NONE;
-	if (flow->source.endpoint && !judge_side(flow, flow->source.endpoint, high, 1, flow->now))
+	if (flow->source.endpoint && !judge_side(flow, flow->source.endpoint, high, 1, flow->received, flow->now))
 		return 1;
-	if (flow->destination.endpoint && !judge_side(flow, flow->destination.endpoint, !high, 0, flow->now))
+	if (flow->destination.endpoint &&
+	    !judge_side(flow, flow->destination.endpoint, !high, 0, flow->received, flow->now))
 		return 1;
 	report_audit(flow);
 	return 0;

@@ -29,6 +29,16 @@ enum {
 	ICMP_PARAMETER_PROBLEM = 12,
 };
 
+// Types of ICMP messages that answer one: RFC 792, RFC 950, RFC 8335; and of ICMPv6: RFC 4443, RFC 4620, RFC 8335.
+enum {
+	ICMP_TIMESTAMP_REPLY = 14,
+	ICMP_INFORMATION_REPLY = 16,
+	ICMP_ADDRESS_MASK_REPLY = 18,
+	ICMP_EXTENDED_ECHO_REPLY = 43,
+	ICMPV6_NODE_INFORMATION_REPLY = 140,
+	ICMPV6_EXTENDED_REPLY = 161,
+};
+
 // Types of RFC 4861.
 enum {
 	ICMPV6_NEIGHBOUR_SOLICITATION = 135,
@@ -40,6 +50,14 @@ enum {
 	TCP_SYN = 0x02,
 	TCP_RST = 0x04,
 	TCP_ACK = 0x10,
+};
+
+// Chunks that open and end an association (RFC 9260). They are alone in their packet, but for an ABORT that other
+// control chunks may come before: that one is not seen.
+enum {
+	SCTP_INIT = 1,
+	SCTP_ABORT = 6,
+	SCTP_SHUTDOWN_COMPLETE = 14,
 };
 
 struct packet {
@@ -56,7 +74,7 @@ struct packet {
 	__u8 tcp_flags;
 	__u8 icmp_type;
 	__u8 icmp_code;
-	__u8 padding;
+	__u8 chunk; // type of the first one of SCTP; 0, which is data: there is none, or the protocol has none
 };
 
 // Read anew each time: where the compiler keeps the number of an earlier look, the verifier takes it for no pointer.
@@ -79,7 +97,38 @@ ALWAYS_INLINE const void *header_at(struct __sk_buff *skb, __u32 offset, __u32 s
 	return start + offset + size <= frame_end(skb) ? start + offset : NULL;
 }
 
+// Whether the protocol tells its openings from what follows them.
+ALWAYS_INLINE _Bool tells_openings(__u8 protocol)
+{
+	return protocol == IPPROTO_TCP || protocol == IPPROTO_SCTP;
+}
+
 ALWAYS_INLINE _Bool is_connection_opening(const struct packet *packet)
 {
-	return packet->protocol == IPPROTO_TCP && (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+	return (packet->protocol == IPPROTO_TCP && (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) ||
+	       packet->chunk == SCTP_INIT;
+}
+
+// Whether the sender wants to know nothing of the connection, or no more.
+ALWAYS_INLINE _Bool is_reset(const struct packet *packet)
+{
+	return packet->tcp_flags & TCP_RST || packet->chunk == SCTP_ABORT;
+}
+
+// Whether an ICMP message answers one of the other end. 0, an echo's answer, is also what is known of the type of a
+// later fragment, and no type of ICMPv6.
+ALWAYS_INLINE _Bool is_icmp_answer(const struct packet *packet)
+{
+	switch (packet->icmp_type) {
+	case ICMP_ECHO_REPLY:
+	case ICMP_TIMESTAMP_REPLY:
+	case ICMP_INFORMATION_REPLY:
+	case ICMP_ADDRESS_MASK_REPLY:
+	case ICMP_EXTENDED_ECHO_REPLY:
+	case ICMPV6_ECHO_REPLY:
+	case ICMPV6_NODE_INFORMATION_REPLY:
+	case ICMPV6_EXTENDED_REPLY:
+		return 1;
+	}
+	return 0;
 }

@@ -66,6 +66,18 @@ ALWAYS_INLINE int parse_ports(struct __sk_buff *skb, struct packet *packet, __u3
 	return PARSE_PACKET;
 }
 
+// A first fragment has the first chunk, too. Who sends less than a chunk has said nothing of the association.
+ALWAYS_INLINE int parse_sctp(struct __sk_buff *skb, struct packet *packet)
+{
+	int result = parse_ports(skb, packet, SCTP_HEADER);
+
+	if (result || !holds_l4(packet, SCTP_HEADER + sizeof(packet->chunk)))
+		return result;
+	if (bpf_skb_load_bytes(skb, packet->l4_offset + SCTP_HEADER, &packet->chunk, sizeof(packet->chunk)) < 0)
+		return PARSE_DROP(APUS_REASON_TRUNCATED);
+	return PARSE_PACKET;
+}
+
 // An echo's identifier stands for the port of the end that asks, so that request and reply share a key, and requests
 // the other way have another one.
 ALWAYS_INLINE int parse_icmp(struct __sk_buff *skb, struct packet *packet)
@@ -153,7 +165,7 @@ ALWAYS_INLINE int parse_l4(struct __sk_buff *skb, struct packet *packet, _Bool q
 	case IPPROTO_UDP:
 		return parse_ports(skb, packet, UDP_HEADER);
 	case IPPROTO_SCTP:
-		return parse_ports(skb, packet, quoted ? L4_HEADER_READ : SCTP_HEADER);
+		return quoted ? parse_ports(skb, packet, L4_HEADER_READ) : parse_sctp(skb, packet);
 	case IPPROTO_ICMP:
 		return packet->flags & PACKET_V6 ? PARSE_PACKET : parse_icmp(skb, packet);
 	case IPPROTO_ICMPV6:

@@ -32,7 +32,7 @@ COLD int is_older_than_service(struct flow *flow)
 
 	if (!flow || !flow->found.connection || flow->found.connection->flags & APUS_CONNECTION_TRANSLATED)
 		return 0;
-	if (!is_from_opener(&flow->found) ||
+	if (!is_from_opener(&flow->found) || !is_translatable(&flow->packet) ||
 	    !(flow->packet.protocol == IPPROTO_UDP || is_connection_opening(&flow->packet)))
 		return 0;
 	service = service_find(&flow->packet.destination, flow->packet.destination_port, flow->packet.protocol);
@@ -113,7 +113,10 @@ ALWAYS_INLINE int handle_from_pod(struct __sk_buff *skb, __u64 now)
 // redirected (those were judged when they left, and counted).
 ALWAYS_INLINE int handle_to_pod(struct __sk_buff *skb, __u64 now)
 {
-	struct flow flow = {.now = now, .epoch = current_epoch(), .direction = APUS_DIRECTION_INGRESS};
+	struct flow flow = {.now = now,
+			    .epoch = current_epoch(),
+			    .direction = APUS_DIRECTION_INGRESS,
+			    .received = skb->ingress_ifindex != 0};
 	int parsed = parse_packet(skb, &flow.packet);
 	int result;
 

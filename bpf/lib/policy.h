@@ -275,11 +275,11 @@ ALWAYS_INLINE void audit_policy(struct judgement *judgement)
 	judgement->verdict.rule = rule;
 }
 
-// `now`: names of the peer that have ended by then do not count.
+// `now`: names of the peer that have ended by then do not count. `received`: what opened came from an interface.
 //
 // Judges what `peer` and an endpoint under `policy` have to do with each other in one direction.
 ALWAYS_INLINE void judge(struct judgement *judgement, __u32 policy, const struct apus_address *peer, __u8 epoch,
-			 enum apus_direction direction, __u64 now)
+			 enum apus_direction direction, _Bool received, __u64 now)
 {
 	struct peer found;
 
@@ -289,8 +289,11 @@ ALWAYS_INLINE void judge(struct judgement *judgement, __u32 policy, const struct
 	if (!policy)
 		return;
 	found = peer_of(peer, epoch);
-	// The node may always reach its own pods (probes; Kubernetes' NetworkPolicy semantics).
-	if (direction == APUS_DIRECTION_INGRESS && found.flags & APUS_PEER_LOCAL_NODE)
+	// The node may always reach its own pods (probes; Kubernetes' NetworkPolicy semantics). Its address alone makes
+	// nobody the node: anyone can write that, and others' packets can have been given it. One branch for both, as
+	// the verifier follows each through all that comes after.
+	_Static_assert(APUS_PEER_LOCAL_NODE == 1, "the flag is as a truth value is");
+	if (direction == APUS_DIRECTION_INGRESS && found.flags & APUS_PEER_LOCAL_NODE & ~(__u32)received)
 		return;
 	judgement->class_id = found.class_id;
 	judgement->learned = 0;

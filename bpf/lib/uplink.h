@@ -32,7 +32,8 @@ ALWAYS_INLINE _Bool take_to_pod(struct __sk_buff *skb, struct flow *flow, int *r
 // least its IP header was there.
 ALWAYS_INLINE int handle_from_network(struct __sk_buff *skb, __u64 now)
 {
-	struct flow flow = {.now = now, .epoch = current_epoch(), .counts = 1, .direction = APUS_DIRECTION_INGRESS};
+	struct flow flow = {
+		.now = now, .epoch = current_epoch(), .counts = 1, .direction = APUS_DIRECTION_INGRESS, .received = 1};
 	int parsed = parse_packet(skb, &flow.packet);
 	const struct apus_uplink *uplink;
 	int result;
