@@ -106,7 +106,7 @@ struct PolicySoakTests {
     func soak() async throws {
         let policy = try FlippedPolicy()
         async let flipping = policy.flip(Self.schedule)
-        let report = try Self.packets(policy)
+        let report = try await Self.packets(policy)
         let flips = try await flipping
         print(
             "\(flips); \(report.steady) packets of the steady pod; of the other one \(report.flippedPassed)"
@@ -119,12 +119,14 @@ struct PolicySoakTests {
         }
     }
 
-    private static func packets(_ policy: FlippedPolicy) throws -> Report {
+    private static func packets(_ policy: FlippedPolicy) async throws -> Report {
         var report = Report()
         let frames = policy.talks.map { talk in
             (talk.client, talk.fromClient(.ack).bytes, talk.fromServer(.ack).bytes)
         }
         while !policy.isOver.load(ordering: .acquiring) {
+            // The changes need a thread, too, and there are as few as cores.
+            await Task.yield()
             for (client, request, answer) in frames {
                 for (frame, hook) in [(request, Hook.fromPod(client)), (answer, .fromPod(policy.server))] {
                     let before = policy.changes.load(ordering: .sequentiallyConsistent)
