@@ -31,8 +31,11 @@ struct ClusterState: Sendable {
     /// This node's object; nil while there is none.
     private(set) var ownNode: Node?
     private var known: Set<ObjectKey> = []
-    /// The names of all Nodes.
-    var nodeNames: [String] { known.filter { $0.kind == .node }.map(\.name) }
+    /// The names of the Nodes there are, in order, where none has the name of this one and no pod is on it.
+    var strangers: [String] {
+        guard ownNode == nil, localPods.isEmpty else { return [] }
+        return known.filter { $0.kind == .node }.map(\.name).sorted()
+    }
     /// The addresses of this node's interfaces, and those that Node objects name.
     private(set) var localAddresses: Set<IPAddress> = []
     private var addressesOfNodes: [String: Set<IPAddress>] = [:]

@@ -87,10 +87,8 @@ extension NodeController {
 
     /// That the cluster has pods or nodes, and none by this node's name: nothing is enforced then.
     var strayNode: [AgentDiagnostic] {
-        let others = state.nodeNames.sorted()
-        guard isSynced, keeping == nil, state.ownNode == nil, state.localPods.isEmpty, !others.isEmpty else {
-            return []
-        }
+        let others = state.strangers
+        guard isSynced, keeping == nil, !others.isEmpty else { return [] }
         let some = others.prefix(3).joined(separator: ", ") + (others.count > 3 ? ", …" : "")
         return [
             AgentDiagnostic(

@@ -4,7 +4,8 @@ public import NetworkPolicy
 /// A pod of this node with the interface that leads to it.
 public struct EndpointSpec: Sendable, Hashable {
     public var pod: PodKey
-    /// The pod object's UID: another one is another endpoint, with another identity. So is one that has kept no address.
+    /// The pod object's UID: another one is another endpoint, with another identity. So is one that has lost an
+    /// address.
     public var uid: String
     /// At most one of each family; more are ignored.
     public var addresses: [IPAddress]

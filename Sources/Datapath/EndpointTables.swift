@@ -91,8 +91,9 @@ struct EndpointTables: Sendable {
     private mutating func upsert(_ spec: EndpointSpec, names: inout HashTable) {
         waiting[spec.pod] = nil
         if let slot = slotOfPod[spec.pod], let record = records[slot] {
-            // Connections of an address that stays go on as they are; who gets a former one has another identity.
-            if record.name?.uid == spec.uid, !Set(record.addresses).isDisjoint(with: spec.addresses.prefix(2)) {
+            // An open connection leads to the slot as long as the identity is the same: one that loses an address gets
+            // another.
+            if record.name?.uid == spec.uid, Set(record.addresses).isSubset(of: spec.addresses.prefix(2)) {
                 return update(slot, record, with: spec, names: &names)
             }
             giveUp(slot, names: &names)
@@ -116,13 +117,11 @@ struct EndpointTables: Sendable {
     ) {
         var record = record
         let oldInterface = record.wanted.ifindex
-        let oldAddresses = Set(record.addresses)
         record.wanted.take(spec)
         record.isClaimed = true
         records[slot] = record
         let value = Bytes(of: UInt32(slot))
         if oldInterface != spec.interface { removeInterface(oldInterface, of: slot) }
-        for lost in oldAddresses.subtracting(record.addresses) { removeAddress(lost, of: slot) }
         interfaces.put(Bytes(of: spec.interface), value)
         for address in record.addresses {
             if addresses[address.key] ?? value != value { takenOver.insert(address) }
@@ -136,7 +135,8 @@ struct EndpointTables: Sendable {
         guard let record = records.removeValue(forKey: slot) else { return }
         if let pod = record.name?.pod, slotOfPod[pod] == slot { slotOfPod[pod] = nil }
         removeInterface(record.wanted.ifindex, of: slot)
-        for address in record.addresses { removeAddress(address, of: slot) }
+        let value = Bytes(of: UInt32(slot))
+        for address in record.addresses where addresses[address.key] == value { addresses.remove(address.key) }
         names.retire(NameKey.endpoint(slot).key)
         leaving[slot] = Leaving(held: record.held)
     }
@@ -144,10 +144,6 @@ struct EndpointTables: Sendable {
     private mutating func removeInterface(_ interface: UInt32, of slot: Int) {
         let key = Bytes(of: interface)
         if interfaces[key] == Bytes(of: UInt32(slot)) { interfaces.remove(key) }
-    }
-
-    private mutating func removeAddress(_ address: IPAddress, of slot: Int) {
-        if addresses[address.key] == Bytes(of: UInt32(slot)) { addresses.remove(address.key) }
     }
 
     /// Tries again to find slots for the pods that wait.

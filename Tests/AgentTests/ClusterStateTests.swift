@@ -54,6 +54,19 @@ import Testing
         #expect(state.apply([pod("db", addresses: [other], phase: .succeeded)]).movedAddresses == [other])
     }
 
+    @Test func aClusterWithoutThisNodeIsToldByItsNodes() {
+        func node(_ name: String) -> ObjectChange { .upsert(.node(Node(meta: ObjectMeta(name: name)))) }
+        var state = ClusterState(node: "node-1")
+        #expect(state.strangers == [], "a directory may have no Node")
+        _ = state.apply([node("node-3"), node("node-2"), pod("elsewhere", node: "node-2")])
+        #expect(state.strangers == ["node-2", "node-3"])
+        var used = state
+        _ = used.apply([pod("web")])
+        #expect(used.strangers == [], "its pods have its name")
+        _ = state.apply([node("node-1")])
+        #expect(state.strangers == [])
+    }
+
     @Test func onlyThisNodesOwnDeletionMatters() {
         func node(_ name: String, taints: [String] = []) -> ObjectChange {
             .upsert(.node(Node(meta: ObjectMeta(name: name), taints: taints)))

@@ -17,6 +17,14 @@ import Testing
         isRoot: true, kernelRelease: "6.12.1-amd64", features: features(), cgroup2Path: "/sys/fs/cgroup",
         directory: "/sys/fs/bpf/apus", pinDirectory: .canBeMade, uplinks: ["eth0"])
 
+    @Test func `it looks at the uplinks that apusd is given by its variable, unless others are named`() async {
+        let environment = ["APUS_UPLINK": "eth1,eth2"]
+        let outcome = await run("doctor", facts: Self.good, environment: environment)
+        #expect(outcome.output.contains(" eth1, eth2\n"), "\(outcome.output)")
+        let named = await run("doctor", "--uplink", "eth3", facts: Self.good, environment: environment)
+        #expect(named.output.contains(" eth3\n") && !named.output.contains("eth1"), "\(named.output)")
+    }
+
     @Test func `a good node passes`() async {
         let outcome = await run("doctor", facts: Self.good)
         #expect(outcome.code == 0)

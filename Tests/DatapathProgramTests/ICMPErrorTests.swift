@@ -205,6 +205,17 @@ struct EchoTests {
         }
     }
 
+    @Test("An advertisement answers a solicitation, also between addresses that a router could forward to")
+    func advertisement() throws {
+        let datapath = try DatapathFixture()
+        try datapath.set(.denyAll)
+        let pod = try datapath.addPod(ingress: HandMadePolicy.denyAll.id)
+        let arriving = pod.receives(from: Family.v6.outside)
+        #expect(try datapath.run(pod.sends(to: Family.v6.outside).icmp(type: 135), on: .fromPod(pod)) == .passed)
+        #expect(try datapath.run(arriving.icmp(type: 136), on: .fromNetwork) == .delivered)
+        #expect(try datapath.run(arriving.icmp(type: 135), on: .fromNetwork) == .dropped(entering: .isolated))
+    }
+
     @Test("Where both may ask, both are answered, without an identifier too", arguments: Family.allCases)
     func bothAsk(_ family: Family) throws {
         let datapath = try DatapathFixture()

@@ -9,8 +9,8 @@ require_kernel() {
     cat >&2 <<EOF
 Apus needs Linux $kernel_floor or newer; this is $release.
 
-On Debian 12 the package linux-image-amd64 of bookworm-backports has one (linux-image-arm64 likewise):
-https://backports.debian.org/Instructions/ says how to add them. Then restart the machine and run this again.
+On Debian 12 the package linux-image-amd64 of bookworm-backports has one (linux-image-arm64 likewise). Install it, restart
+the machine and run this again.
 EOF
     return 1
 }
