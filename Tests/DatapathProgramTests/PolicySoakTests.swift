@@ -105,8 +105,12 @@ struct PolicySoakTests {
     @Test("No packet of what stays allowed is dropped, and none of what is denied passes once the change is in force")
     func soak() async throws {
         let policy = try FlippedPolicy()
-        async let flipping = policy.flip(Self.schedule)
-        let report = try await Self.packets(policy)
+        async let flipping = withTaskExecutorPreference(OwnThread("policy-changes")) {
+            try await policy.flip(Self.schedule)
+        }
+        let report = try await withTaskExecutorPreference(OwnThread("policy-packets")) {
+            try await Self.packets(policy)
+        }
         let flips = try await flipping
         print(
             "\(flips); \(report.steady) packets of the steady pod; of the other one \(report.flippedPassed)"
@@ -125,8 +129,6 @@ struct PolicySoakTests {
             (talk.client, talk.fromClient(.ack).bytes, talk.fromServer(.ack).bytes)
         }
         while !policy.isOver.load(ordering: .acquiring) {
-            // The changes need a thread, too, and there are as few as cores.
-            await Task.yield()
             for (client, request, answer) in frames {
                 for (frame, hook) in [(request, Hook.fromPod(client)), (answer, .fromPod(policy.server))] {
                     let before = policy.changes.load(ordering: .sequentiallyConsistent)
