@@ -65,12 +65,13 @@ struct Bench: AsyncParsableCommand {
         for number in 0..<settings.rounds {
             try await withPeers { peers in
                 try await rounds.run(number, peers)
-                guard number + 1 == settings.rounds else { return }
-                figures = try await Figures(peers: peers, settings: settings).all()
+                let own = Figures(peers: peers, settings: settings)
+                if number + 1 == settings.rounds { figures = try await own.ofTheRun() + figures }
+                figures += try await own.ofTheRound()
             }
         }
         return Report(
-            machine: machine, settings: settings, samples: rounds.samples, figures: figures,
+            machine: machine, settings: settings, samples: rounds.samples, figures: Report.Figure.joined(figures),
             repeated: rounds.repeated)
     }
 

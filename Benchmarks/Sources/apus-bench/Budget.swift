@@ -68,7 +68,8 @@ struct Budget: Sendable {
             .multiple(NameFigures.unnamed(NameFigures.answer), of: NameFigures.unnamed(NameFigures.plain)),
             .atMost(1.25)),
         Budget(
-            .multiple(NameFigures.latency(50, NameFigures.policy), of: NameFigures.latency(50, NameFigures.noPolicy)),
+            .multiple(
+                NameLatencies.title(50, NameLatencies.policy), of: NameLatencies.title(50, NameLatencies.noPolicy)),
             .atMost(1.25)),
     ]
 
@@ -89,8 +90,8 @@ struct Budget: Sendable {
         case .figure(let name):
             return report.figures.filter { $0.name.hasPrefix(name) }.map { verdict("\($0.name), \($0.unit)", $0.value) }
         case .multiple(let name, let other):
-            guard let value = report.figure(name), let reference = report.figure(other) else { return [] }
-            return [verdict("\(name), as a multiple of \(other)", value / reference)]
+            guard let multiple = report.multiple(name, of: other) else { return [] }
+            return [verdict("\(name), as a multiple of \(other)", multiple.median)]
         }
     }
 

@@ -1,12 +1,20 @@
 import BenchSupport
 import TestSupport
 
-/// The numbers that are no rates: taken after the rounds, when every agent has seen all the traffic.
+/// The numbers that are no rates.
 struct Figures {
     let peers: [Peer]
     let settings: Settings
 
-    func all() async throws -> [Report.Figure] {
+    /// What depends on the place of the programs' code or of the maps, which each round's peers have others of.
+    func ofTheRound() async throws -> [Report.Figure] {
+        guard let peer = peers.first(where: { $0.kind == .apusFew }), let agent = peer.agent else { return [] }
+        return try await PolicyRules(peer: peer, agent: agent).figures()
+            + NameLatencies(settings: settings).figures()
+    }
+
+    /// What is taken once: after the last round's rates, when every agent has seen all the traffic.
+    func ofTheRun() async throws -> [Report.Figure] {
         var figures: [Report.Figure] = []
         for peer in peers where peer.kind == .apusFew || peer.kind == .apusMany {
             guard let agent = peer.agent else { continue }
@@ -20,7 +28,6 @@ struct Figures {
         figures.append(try await cpuPerConnection(peer, agent))
         figures += try programming(bpffs: agent.bpffs + "-cost") + policyChanges + maglevTables
         figures += try await EstablishedPackets(peer: peer, agent: agent).figures()
-        figures += try await PolicyRules(peer: peer, agent: agent).figures()
         return try await figures + NameFigures(settings: settings).all()
     }
 

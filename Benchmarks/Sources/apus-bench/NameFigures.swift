@@ -2,37 +2,27 @@ import Addressing
 import BenchSupport
 import TestSupport
 
-/// What policies with names cost: at the delivery of an answer, for a client that resolves and connects, and the agent
-/// that compiles them.
+/// What policies with names cost: at the delivery of an answer, and the agent that compiles them.
 struct NameFigures {
     let settings: Settings
 
     /// Patterns of a node.
     static let counts = [1, 100, 5000]
-    /// The policy of the client that resolves and connects.
-    private static let resolved = 100
     /// Answers that the kernel repeats in a row, in so many turns.
     private static let (repetitions, turns) = (200_000, 5)
 
-    static let policy = "a policy with \(resolved) patterns"
-    static let noPolicy = "no policy"
     static let plain = "to_pod, plain datagram of an answer's length"
     static let answer = "to_pod, DNS answer"
     static func unnamed(_ what: String) -> String { "\(what), no names" }
-    static func latency(_ percent: Int, _ peer: String) -> String { "resolve and connect, p\(percent), \(peer)" }
 
     func all() async throws -> [Report.Figure] {
-        var labs: [Lab] = []
+        let network = try await NameNetwork(hasAgent: true)
         do {
-            let network = try await NameNetwork(hasAgent: true)
-            labs.append(network.lab)
-            let kernel = try await NameNetwork(hasAgent: false)
-            labs.append(kernel.lab)
-            let figures = try await answers(network) + latencies(network, kernel)
-            for lab in labs { await lab.tearDown() }
+            let figures = try await answers(network)
+            await network.lab.tearDown()
             return try figures + automata()
         } catch {
-            for lab in labs { await lab.tearDown() }
+            await network.lab.tearDown()
             throw error
         }
     }
@@ -94,30 +84,6 @@ struct NameFigures {
             throw LabError("measure an answer", result.errors)
         }
         return cost
-    }
-
-    /// Turn by turn, another one first each time; a figure is the median of the turns.
-    private func latencies(_ network: NameNetwork, _ kernel: NameNetwork) async throws -> [Report.Figure] {
-        try await network.program(names: Self.resolved)
-        let peers = [
-            (Self.policy, network, "client"), (Self.noPolicy, network, "free"),
-            ("kernel", kernel, "client"),
-        ]
-        var found: [String: [Double]] = [:]
-        for turn in 0..<settings.rounds * peers.count {
-            for place in peers.indices {
-                let (title, network, pod) = peers[(turn + place) % peers.count]
-                let latency = try await network.resolve(from: pod, count: settings.lookups)
-                found[Self.latency(50, title), default: []].append(latency.median)
-                found[Self.latency(99, title), default: []].append(latency.slowest)
-            }
-        }
-        return [50, 99].flatMap { percent in
-            peers.compactMap { title, _, _ in
-                let name = Self.latency(percent, title)
-                return Summary(found[name] ?? []).map { .init(name, $0.median, "µs") }
-            }
-        }
     }
 
     private func automata() throws -> [Report.Figure] {

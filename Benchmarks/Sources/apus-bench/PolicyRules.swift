@@ -11,7 +11,9 @@ struct PolicyRules {
     /// 0: no policy selects the pods.
     static let counts = [0, 10, 1000]
     /// The numbers take turns, as rates do, and the least of each counts: a machine may slow down for seconds.
-    private static let turns = 5
+    private static let turns = 2
+    /// Of an established packet, in one turn of one number.
+    private static let repetitions = 5
     /// Of one turn of one number.
     private static let openings = 1600
 
@@ -51,7 +53,7 @@ struct PolicyRules {
             process.lines.contains { $0.hasPrefix("connected") }
         }
         var costs: [Double] = []
-        for _ in 0..<Self.turns {
+        for _ in 0..<Self.repetitions {
             costs.append(try await probe("established TCP packet", .ack, from: port).cost(agent))
         }
         return costs.min() ?? 0

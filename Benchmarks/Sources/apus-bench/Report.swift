@@ -21,15 +21,37 @@ struct Report: Codable {
     }
 
     /// A number of its own, such as the memory of the agent.
-    struct Figure: Codable {
+    struct Figure: Codable, Equatable {
         var name: String
+        /// The median of the samples.
         var value: Double
         var unit: String
+        /// One a round where it was measured in each, in their order; otherwise the only one.
+        private(set) var samples: [Double]
 
         init(_ name: String, _ value: Double, _ unit: String) {
             self.name = name
             self.value = value
             self.unit = unit
+            samples = [value]
+        }
+
+        /// Makes one figure of all that have the same name, at the place of the first.
+        static func joined(_ figures: [Figure]) -> [Figure] {
+            var joined: [Figure] = []
+            var places: [String: Int] = [:]
+            for figure in figures {
+                if let place = places[figure.name] {
+                    joined[place].samples += figure.samples
+                } else {
+                    places[figure.name] = joined.count
+                    joined.append(figure)
+                }
+            }
+            for place in joined.indices {
+                joined[place].value = Summary(joined[place].samples)?.median ?? joined[place].value
+            }
+            return joined
         }
     }
 
@@ -67,8 +89,14 @@ struct Report: Codable {
         budgets = Budget.all.flatMap { $0.verdicts(in: self) }
     }
 
-    /// The value of a figure, by its name.
-    func figure(_ name: String) -> Double? { figures.first { $0.name == name }?.value }
+    /// One figure as a multiple of another, by their names: round by round, as rates are, so that what differs between
+    /// rounds drops out. Nil where one of them was not measured.
+    func multiple(_ name: String, of other: String) -> Summary? {
+        guard let figure = figures.first(where: { $0.name == name }),
+            let reference = figures.first(where: { $0.name == other })
+        else { return nil }
+        return Summary(zip(figure.samples, reference.samples).map { $0 / $1 })
+    }
 
     private static func everyMetric<Element>(_ body: (Mode, Metric) -> [Element]) -> [Element] {
         Mode.allCases.flatMap { mode in Metric.all.flatMap { body(mode, $0) } }

@@ -52,7 +52,7 @@ struct ReportText {
     }
 
     private var figures: [String] {
-        Self.table([["figure", "value"]] + report.figures.map { [$0.name, "\(Self.number($0.value)) \($0.unit)"] })
+        Self.table([["figure", "value"]] + report.figures.map { [$0.name, Self.cell($0)] })
     }
 
     private var budgets: [String] {
@@ -65,6 +65,12 @@ struct ReportText {
 
     private static func cell(_ rate: Report.Rate) -> String {
         "\(number(rate.median)) (±\(String(format: "%.1f", rate.deviation * 100)) %)"
+    }
+
+    private static func cell(_ figure: Report.Figure) -> String {
+        let value = "\(number(figure.value)) \(figure.unit)"
+        guard figure.samples.count > 1, let all = Summary(figure.samples) else { return value }
+        return "\(value) (\(number(all.minimum))…\(number(all.maximum)))"
     }
 
     private static func cell(_ ratio: Report.Ratio) -> String {

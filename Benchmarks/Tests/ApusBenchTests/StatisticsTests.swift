@@ -41,6 +41,30 @@ import Testing
     }
 }
 
+@Suite struct FiguresOfSeveralRounds {
+    private let figures: [Report.Figure] = [
+        .init("a", 10, "ns"), .init("b", 20, "ns"), .init("once", 3, "MiB"), .init("a", 100, "ns"),
+        .init("b", 180, "ns"),
+        .init("a", 50, "ns"), .init("b", 150, "ns"),
+    ]
+
+    @Test func areTheirMediansInTheOrderTheyCameIn() {
+        let joined = Report.Figure.joined(figures)
+        #expect(joined.map(\.name) == ["a", "b", "once"])
+        #expect(joined.map(\.value) == [50, 150, 3])
+        #expect(joined.map(\.samples) == [[10, 100, 50], [20, 180, 150], [3]])
+    }
+
+    @Test func areComparedRoundByRound() {
+        let report = Report(
+            machine: Machine.current(commit: "test"), settings: .quick, samples: Samples(),
+            figures: Report.Figure.joined(figures), repeated: [])
+        #expect(report.multiple("b", of: "a") == Summary([2, 1.8, 3]))
+        #expect(report.multiple("c", of: "a") == nil)
+        #expect(ReportText(report: report).text.contains("| 50.0 ns (10.0…100) |"))
+    }
+}
+
 @Suite struct Budgets {
     private func report(connections: Double, programming: Double) -> Report {
         var samples = Samples()
