@@ -47,14 +47,14 @@ struct PolicyExplainer: AgentAPI.PolicyNames {
         var paths = try question.paths(self)
         for index in paths.indices {
             let path = paths[index]
-            paths[index].egress = judge(.egress, path.source, path.destination, question.ipProtocol, path)
-            paths[index].ingress = judge(.ingress, path.destination, path.source, question.ipProtocol, path)
+            paths[index].egress = judge(.egress, path.source, path.destination, question, path)
+            paths[index].ingress = judge(.ingress, path.destination, path.source, question, path)
         }
         return paths
     }
 
     private func judge(
-        _ direction: PolicyDirection, _ end: PolicyPath.End, _ peer: PolicyPath.End, _ ipProtocol: IPProtocol,
+        _ direction: PolicyDirection, _ end: PolicyPath.End, _ peer: PolicyPath.End, _ question: PolicyQuestion,
         _ path: PolicyPath
     ) -> PolicyJudgement? {
         guard let address = IPAddress(end.address), let other = IPAddress(peer.address),
@@ -64,8 +64,9 @@ struct PolicyExplainer: AgentAPI.PolicyNames {
         let name = direction == .egress ? path.name : nil
         let assumed = name.flatMap { $0.learned ? nil : $0.name }
         let query = PolicyQuery(
-            endpoint: pod.key, direction: direction, peer: other, ipProtocol: ipProtocol, port: path.port ?? 0,
-            peerNames: Set(names.map(\.name) + [assumed].compactMap { $0 }))
+            endpoint: pod.key, direction: direction, peer: other, ipProtocol: question.ipProtocol,
+            port: path.port ?? 0, peerNames: Set(names.map(\.name) + [assumed].compactMap { $0 }),
+            isReceived: question.isReceived)
         let explanation = oracle.explain(query)
         let isJudged = explanation.reason != .ownTraffic && explanation.reason != .localNode
         if isJudged, let culprit = overflows[pod.key]?[direction] {

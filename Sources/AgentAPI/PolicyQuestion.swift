@@ -81,7 +81,7 @@ public enum PolicyPort: Sendable, Hashable, LosslessStringConvertible {
 /// Asks what the policies of this node say of a packet that opens a connection.
 public struct PolicyQuestion: Sendable, Hashable, Codable {
     private enum CodingKeys: String, CodingKey {
-        case source, destination, port
+        case source, destination, port, received
         case ipProtocol = "protocol"
     }
 
@@ -90,8 +90,14 @@ public struct PolicyQuestion: Sendable, Hashable, Codable {
     public var ipProtocol: IPProtocol
     /// Nil for a protocol without ports.
     public var port: PolicyPort?
+    /// Whether it comes in by an interface of this node: who has the node's address is not the node then.
+    public var isReceived: Bool
 
-    public init(source: PolicyEnd, destination: PolicyEnd, ipProtocol: IPProtocol, port: PolicyPort? = nil) {
+    public init(
+        source: PolicyEnd, destination: PolicyEnd, ipProtocol: IPProtocol, port: PolicyPort? = nil,
+        isReceived: Bool = false
+    ) {
+        self.isReceived = isReceived
         self.source = source
         self.destination = destination
         self.ipProtocol = ipProtocol
@@ -104,6 +110,7 @@ public struct PolicyQuestion: Sendable, Hashable, Codable {
         destination = try container.text(.destination)
         ipProtocol = try container.text(.ipProtocol)
         port = try container.contains(.port) ? container.text(.port) : nil
+        isReceived = try container.decodeIfPresent(Bool.self, forKey: .received) ?? false
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -112,6 +119,7 @@ public struct PolicyQuestion: Sendable, Hashable, Codable {
         try container.encode("\(destination)", forKey: .destination)
         try container.encode("\(ipProtocol)", forKey: .ipProtocol)
         try container.encodeIfPresent(port?.description, forKey: .port)
+        if isReceived { try container.encode(true, forKey: .received) }
     }
 }
 

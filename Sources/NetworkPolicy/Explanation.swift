@@ -12,10 +12,13 @@ public struct PolicyQuery: Sendable, Hashable, CustomStringConvertible {
     public var port: Port
     /// The names under which the pod's policy holds the peer's address, in lower case and without a trailing dot.
     public var peerNames: Set<String>
+    /// Whether what the pod receives came in by an interface of its node: then it is not the node's, whatever its
+    /// source. What a process of the node sends is not received.
+    public var isReceived: Bool
 
     public init(
         endpoint: PodKey, direction: PolicyDirection, peer: IPAddress, ipProtocol: IPProtocol, port: Port,
-        peerNames: Set<String> = []
+        peerNames: Set<String> = [], isReceived: Bool = false
     ) {
         self.endpoint = endpoint
         self.direction = direction
@@ -23,12 +26,14 @@ public struct PolicyQuery: Sendable, Hashable, CustomStringConvertible {
         self.ipProtocol = ipProtocol
         self.port = port
         self.peerNames = peerNames
+        self.isReceived = isReceived
     }
 
     public var description: String {
         let arrow = direction == .ingress ? "from" : "to"
         let names = peerNames.isEmpty ? "" : " (\(peerNames.sorted().joined(separator: " ")))"
-        return "\(direction.rawValue) of \(endpoint) \(arrow) \(peer)\(names), \(ipProtocol) port \(port)"
+        let way = isReceived ? " by an interface" : ""
+        return "\(direction.rawValue) of \(endpoint) \(arrow) \(peer)\(names)\(way), \(ipProtocol) port \(port)"
     }
 }
 

@@ -42,6 +42,12 @@ struct PolicyContent: Hashable {
 extension OrderedRule {
     fileprivate func combine(into hash: inout StableHash, _ matchers: MatcherTable) {
         hash.combine(origin.description)
+        // What is told of the rule, and the order of its patterns against others', are part of what an id stands for.
+        if let created = origin.created { hash.combine(created) }
+        for (pattern, field) in origin.patternFields.map({ ("\($0.key)", $0.value) }).sorted(by: { $0 < $1 }) {
+            hash.combine(pattern)
+            hash.combine(field)
+        }
         hash.combine(tier.rawValue)
         hash.combine(isAudited ? "audited" : action.rawValue)
         hash.combine(peers?.count ?? -1)

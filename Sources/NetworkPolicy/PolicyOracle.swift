@@ -97,18 +97,27 @@ public struct PolicyOracle: Sendable {
         }
         if endpoint.addresses.contains(query.peer) { return Explanation(isAllowed: true, reason: .ownTraffic) }
         let isFromNode = nodeAddresses.contains(query.peer) || interfaceAddresses.contains(query.peer)
-        if query.direction == .ingress, isFromNode { return Explanation(isAllowed: true, reason: .localNode) }
+        if query.direction == .ingress, isFromNode, !query.isReceived {
+            return Explanation(isAllowed: true, reason: .localNode)
+        }
         return judge(query, endpoint)
     }
 
     /// Judges a connection by both its ends, the sender's egress first; an end that is no pod of this node has no say.
+    ///
+    /// - Parameters:
+    ///   - isReceived: Whether it came in by an interface of the node.
+    ///   - peerNames: The names under which the source's policy holds the destination.
     public func explain(
-        from source: IPAddress, to destination: IPAddress, ipProtocol: IPProtocol, port: Port
+        from source: IPAddress, to destination: IPAddress, ipProtocol: IPProtocol, port: Port, isReceived: Bool = false,
+        peerNames: Set<String> = []
     ) -> [Explanation] {
         [(source, destination, PolicyDirection.egress), (destination, source, .ingress)].compactMap { own, peer, way in
             guard let pod = pod(at: own), pod.node == node else { return nil }
             return explain(
-                PolicyQuery(endpoint: pod.key, direction: way, peer: peer, ipProtocol: ipProtocol, port: port))
+                PolicyQuery(
+                    endpoint: pod.key, direction: way, peer: peer, ipProtocol: ipProtocol, port: port,
+                    peerNames: way == .egress ? peerNames : [], isReceived: way == .ingress && isReceived))
         }
     }
 

@@ -159,7 +159,11 @@ extension DatapathFixture {
     }
 
     /// The return value alone, for many packets.
-    func verdict(_ frame: [UInt8], on hook: Hook) throws -> UInt32 {
+    ///
+    /// - Parameter isReceived: Whether what a pod gets came in by another interface.
+    func verdict(_ frame: [UInt8], on hook: Hook, isReceived: Bool = false) throws -> UInt32 {
+        if isReceived { context = Self.received }
+        defer { context = [] }
         guard case .fromNetwork = hook else {
             let run = try testRun(frame, on: hook)
             output = run.packet

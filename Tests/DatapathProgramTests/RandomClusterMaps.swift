@@ -1,9 +1,11 @@
 internal import Addressing
 internal import BPF
-internal import Datapath
 internal import DatapathABI
+internal import DomainNames
 internal import NetworkPolicy
 internal import PolicyGenerators
+
+@testable internal import Datapath
 
 /// A way in which a random cluster comes into the kernel's maps.
 protocol RandomClusterMaps {
@@ -101,6 +103,13 @@ struct ShippedMaps: RandomClusterMaps {
         }
     }
 
+    /// Has a pod's policy hold an address under names, where it has any itself. Returns whether it does.
+    func learn(_ address: IPAddress, _ names: Set<String>, for pod: PodKey) throws -> Bool {
+        guard let policy = tables.policies(of: pod)?.egress, tables.hasNames(policy.rawValue) else { return false }
+        try writer.learn(address, names, for: policy.rawValue)
+        return true
+    }
+
     private mutating func endpointEdits(_ wanted: [PolicyPod]) -> [EndpointEdit] {
         let addresses = Dictionary(uniqueKeysWithValues: wanted.map { ($0.key, $0.addresses) })
         var edits: [EndpointEdit] = []
@@ -128,6 +137,8 @@ private struct ShippedMapWriter: MapWriter {
     /// The slots that addresses lead to.
     private(set) var slots: [IPAddress: UInt32] = [:]
     var afterWrite: (() -> Void)?
+    /// What gives names their sets of patterns; nil: no policy has names.
+    private var program: DomainProgram?
 
     init(_ datapath: DatapathFixture) {
         self.datapath = datapath
@@ -181,9 +192,52 @@ private struct ShippedMapWriter: MapWriter {
 
     mutating func endWait(_ number: UInt64) -> MapError? { maps.endWait(number) }
 
-    mutating func install(_ program: DomainProgram?) -> MapError? { nil }
+    /// Puts it in force, and gives the names that are held their sets in it.
+    mutating func install(_ program: DomainProgram?) -> MapError? {
+        self.program = program
+        return each([program]) { writer, program in
+            guard let program else {
+                _ = try writer.datapath.maps.domainAutomaton.delete(UInt32(0))
+                return
+            }
+            try writer.datapath.maps.domainAutomaton.install(program.automaton)
+            for name in ClusterGenerator.domainNames { try writer.hold(name) }
+        }.error
+    }
 
-    mutating func copyLearned(from old: UInt32, to new: UInt32) -> MapError? { nil }
+    mutating func copyLearned(from old: UInt32, to new: UInt32) -> MapError? {
+        each([old]) { writer, old in
+            let maps = writer.datapath.maps
+            for var key in try maps.learnedAddresses.keys(as: apus_learned_key.self) where key.policy == old {
+                guard let value = try maps.learnedAddresses.lookup(key, as: apus_learned_address.self) else { continue }
+                key.policy = new
+                try maps.learnedAddresses.update(key, value)
+            }
+        }.error
+    }
+
+    /// Has a policy hold an address under names.
+    func learn(_ address: IPAddress, _ names: Set<String>, for policy: UInt32) throws {
+        var value = apus_learned_address()
+        value.learned = names.sorted().map { apus_learned_use(name: Self.key(of: $0), end_ns: .max) }
+        for name in names { try hold(name) }
+        try datapath.maps.learnedAddresses.update(
+            apus_learned_key(address: apus_address(address), policy: policy, part: 0), value)
+    }
+
+    /// Gives a name its set, 0 where no pattern in force matches it.
+    private func hold(_ name: String) throws {
+        var record = apus_learned_name()
+        record.set = program?.set(matching: name.utf8) ?? 0
+        record.length = UInt32(name.utf8.count)
+        withUnsafeMutableBytes(of: &record.text) { $0.copyBytes(from: name.utf8) }
+        try datapath.maps.learnedNames.update(Self.key(of: name), record)
+    }
+
+    /// What a name is held under: any number that is its own.
+    private static func key(of name: String) -> UInt64 {
+        UInt64(ClusterGenerator.domainNames.firstIndex(of: name) ?? ClusterGenerator.domainNames.count) + 1
+    }
 
     private mutating func each<Item>(
         _ items: [Item], _ write: (inout ShippedMapWriter, Item) throws -> Void

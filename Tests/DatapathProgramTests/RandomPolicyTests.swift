@@ -17,10 +17,14 @@ final class RandomCluster {
     private var pods: [PodKey: Pod] = [:]
     private var sourcePort: Port = 1023
     private var watched = WatchedChange()
+    /// The names that an address has for everybody who may learn them.
+    private var names: [IPAddress: Set<String>] = [:]
 
     /// Openings that a policy of several pages judged, and those that a rule beyond its first page decided.
     private(set) var judgedByPages = 0
     private(set) var decidedByLaterPages = 0
+    /// Openings that a rule with names decided, to an address that has names.
+    private(set) var decidedByNames = 0
 
     /// - Parameters:
     ///   - isLong: Whether many rules that no packet matches lie around the others.
@@ -30,7 +34,8 @@ final class RandomCluster {
         datapath = try DatapathFixture { $0.denial_interval_ns = 0 }
         var shape = ClusterShape()
         shape.includesSharedAddresses = false
-        shape.includesNames = false
+        // The tests' own encoder knows no names.
+        shape.includesNames = isShipped
         if isLong { shape.fillerRules = 400 }
         generator = ClusterGenerator(seed: seed, shape: shape)
         tables = isShipped ? ShippedMaps(datapath) : EncodedMaps(datapath)
@@ -56,7 +61,8 @@ final class RandomCluster {
         oracle.indexAddresses()
         watched = WatchedChange()
         for opening in openings {
-            let (before, after) = (former.outcome(of: opening), oracle.outcome(of: opening))
+            let names = try teach(opening)
+            let (before, after) = (former.outcome(of: opening, names), oracle.outcome(of: opening, names))
             guard let before, before == after else { continue }
             watched.steady.append((opening, before.isAllowed))
             if before.isAllowed, try !send(opening) { watched.faults.append("\(opening) is not live") }
@@ -101,6 +107,8 @@ struct PolicyOpening {
     let source: SocketAddress
     let destination: SocketAddress
     let ipProtocol: IPProtocol
+    /// Whether it comes in by an interface of the node, where it does not come from a pod of its own.
+    var isReceived = false
 
     func packet(_ frame: Packet) -> Packet {
         let start = frame.ip(from: source.address, to: destination.address)
@@ -117,13 +125,14 @@ extension RandomCluster {
     /// A random opening, from a port that no other one had.
     func opening() -> PolicyOpening? {
         guard let query = generator.query(), let pod = pods[query.endpoint] else { return nil }
+        if query.direction == .egress, names[query.peer] == nil { names[query.peer] = query.peerNames }
         guard let own = pod.addresses.first(where: { $0.isIPv4 == query.peer.isIPv4 }) else { return nil }
         var ipProtocol = query.ipProtocol
         if !ipProtocol.hasPorts { ipProtocol = own.isIPv4 ? .icmp : .icmpv6 }
         let ends = query.direction == .egress ? (own, query.peer) : (query.peer, own)
         return PolicyOpening(
             source: SocketAddress(ends.0, nextPort()), destination: SocketAddress(ends.1, query.port),
-            ipProtocol: ipProtocol)
+            ipProtocol: ipProtocol, isReceived: query.isReceived)
     }
 
     /// Where the kernel and the oracle differ about an opening; nil when they agree, or when no pod is concerned.
@@ -133,7 +142,9 @@ extension RandomCluster {
         let (source, destination) = (opening.source.address, opening.destination.address)
         guard local(source) != nil || local(destination) != nil else { return nil }
         let explanations = oracle.explain(
-            from: source, to: destination, ipProtocol: opening.ipProtocol, port: opening.destination.port)
+            from: source, to: destination, ipProtocol: opening.ipProtocol, port: opening.destination.port,
+            isReceived: opening.isReceived, peerNames: names[destination] ?? [])
+        _ = try teach(opening)
         _ = datapath.events()
         let passes = try send(opening)
         let expected = explanations.allSatisfy(\.isAllowed)
@@ -142,6 +153,7 @@ extension RandomCluster {
         let events = datapath.events()
         guard let event = events.last(where: { $0.kind != .audited }) else { return "\(opening): no event" }
         countPages(event)
+        if explanations.contains(where: { isDecidedByNames($0, names[destination] ?? []) }) { decidedByNames += 1 }
         // Whoever denies first is the one that is told of.
         let deciding = passes ? explanations : Array(explanations.filter { !$0.isAllowed }.prefix(1))
         for explanation in deciding {
@@ -152,6 +164,21 @@ extension RandomCluster {
             }
         }
         return auditDifference(opening, events.filter { $0.kind == .audited }, passes ? explanations : [])
+    }
+
+    /// Has the sender's policy hold the names of the destination, as after an answer. Returns those that it holds then:
+    /// nobody learns for a policy without names, so that one with names that comes after it knows none, either.
+    private func teach(_ opening: PolicyOpening) throws -> Set<String> {
+        let (source, destination) = (opening.source.address, opening.destination.address)
+        guard let names = names[destination], !names.isEmpty, let maps = tables as? ShippedMaps,
+            let sender = pods.first(where: { $0.value.addresses.contains(source) })?.key
+        else { return [] }
+        return try maps.learn(destination, names, for: sender) ? names : []
+    }
+
+    private func isDecidedByNames(_ explanation: Explanation, _ names: Set<String>) -> Bool {
+        guard !names.isEmpty, case .rule = explanation.reason else { return false }
+        return explanation.considered.last?.peers.contains { if case .domains = $0 { true } else { false } } ?? false
     }
 
     private func countPages(_ event: Event) {
@@ -170,7 +197,7 @@ extension RandomCluster {
             switch expected {
             case nil: events.isEmpty
             case .rule(let origin)?:
-                events.count == 1 && events[0].reason == .denied && decisions(events[0]).contains(origin)
+                events.count == 1 && events[0].reason == .denied && decisions(events[0]).contains(origin.description)
             default:
                 events.count == 1 && events[0].reason == .isolated
                     && [events[0].egress_rule, events[0].ingress_rule].contains(isolationRule)
@@ -179,9 +206,9 @@ extension RandomCluster {
         return "\(opening): audited \(events), oracle: \(explanations)"
     }
 
-    private func decisions(_ event: Event) -> [RuleOrigin] {
+    private func decisions(_ event: Event) -> [String] {
         [(event.egress_policy, event.egress_rule), (event.ingress_policy, event.ingress_rule)]
-            .compactMap { tables.origin($0.0, $0.1) }
+            .compactMap { tables.origin($0.0, $0.1)?.description }
     }
 
     /// The packet's whole way: from the pod, and through the stack to the pod that it is for.
@@ -194,7 +221,9 @@ extension RandomCluster {
             verdict = try datapath.verdict(frame, on: .fromPod(sender))
             if sender == receiver { receiver = nil }
         }
-        if verdict == Verdict.next, let receiver { verdict = try datapath.verdict(frame, on: .toPod(receiver)) }
+        if verdict == Verdict.next, let receiver {
+            verdict = try datapath.verdict(frame, on: .toPod(receiver), isReceived: opening.isReceived)
+        }
         return verdict != Verdict.drop
     }
 
@@ -202,7 +231,7 @@ extension RandomCluster {
     private func explains(_ event: Event, _ explanation: Explanation) -> Bool {
         let verdicts = [(event.egress_policy, event.egress_rule), (event.ingress_policy, event.ingress_rule)]
         switch explanation.reason {
-        case .rule(let origin): return verdicts.contains { tables.origin($0.0, $0.1) == origin }
+        case .rule(let origin): return decisions(event).contains(origin.description)
         case .isolation: return event.reason == .isolated && verdicts.contains { $0.1 == isolationRule }
         case .nothing, .localNode, .ownTraffic: return verdicts.contains { $0.1 == noRule }
         }
@@ -219,7 +248,7 @@ struct RandomPolicyTests {
     @Test("They agree on the verdict and on the rule, of 100,000 openings", arguments: seeds)
     func openings(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
-        var (cases, number, byPages, byLaterPages, byShippedPages) = (0, 0, 0, 0, 0)
+        var (cases, number, byPages, byLaterPages, byShippedPages, byNames) = (0, 0, 0, 0, 0, 0)
         while cases < Self.openings / Self.seeds.count {
             let clusterSeed = random.next()
             // Long lists take their time to write, so that more is opened where they are.
@@ -236,10 +265,12 @@ struct RandomPolicyTests {
             }
             byPages += cluster.judgedByPages
             byLaterPages += cluster.decidedByLaterPages
+            byNames += cluster.decidedByNames
             if isShipped { byShippedPages += cluster.judgedByPages }
         }
-        let counts = "\(byPages), \(byLaterPages), \(byShippedPages) of \(cases)"
+        let counts = "\(byPages), \(byLaterPages), \(byShippedPages), \(byNames) of \(cases)"
         #expect(byPages * 10 > cases && byLaterPages * 100 > cases && byShippedPages > 0, "\(counts)")
+        #expect(byNames * 200 > cases, "\(counts)")
     }
 
     @Test("… and on live connections under changes of everything, as the agent puts them in force", arguments: seeds)

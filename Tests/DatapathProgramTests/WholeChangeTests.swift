@@ -26,12 +26,15 @@ struct OpeningOutcome: Equatable {
 
 extension PolicyOracle {
     /// Nil when no pod of this node is concerned.
-    func outcome(of opening: PolicyOpening) -> OpeningOutcome? {
+    ///
+    /// - Parameter names: Those of the destination, for the sender's policy.
+    func outcome(of opening: PolicyOpening, _ names: Set<String> = []) -> OpeningOutcome? {
         let (source, destination) = (opening.source.address, opening.destination.address)
         let pods = [source, destination].map { address in endpoints.first { $0.addresses.contains(address) } }
         guard pods.contains(where: { $0 != nil }) else { return nil }
         let explanations = explain(
-            from: source, to: destination, ipProtocol: opening.ipProtocol, port: opening.destination.port)
+            from: source, to: destination, ipProtocol: opening.ipProtocol, port: opening.destination.port,
+            isReceived: opening.isReceived, peerNames: names)
         return OpeningOutcome(pods: pods, isAllowed: explanations.allSatisfy(\.isAllowed))
     }
 }
@@ -41,7 +44,7 @@ extension PolicyOpening {
     init(renewing opening: PolicyOpening, from port: Port) {
         self.init(
             source: SocketAddress(opening.source.address, port), destination: opening.destination,
-            ipProtocol: opening.ipProtocol)
+            ipProtocol: opening.ipProtocol, isReceived: opening.isReceived)
     }
 }
 

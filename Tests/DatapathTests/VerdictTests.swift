@@ -23,7 +23,7 @@ import Testing
                 else { continue }
                 var question = VerdictQuestion(
                     endpoint: own, direction: query.direction == .ingress ? .ingress : .egress, peer: query.peer,
-                    ipProtocol: query.ipProtocol, port: query.port)
+                    ipProtocol: query.ipProtocol, port: query.port, isReceived: query.isReceived)
                 let explanation = node.oracle.explain(query)
                 if query.peerNames.count == 1, try !node.holds(query) {
                     question.assumedName = query.peerNames.first

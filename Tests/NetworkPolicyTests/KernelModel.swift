@@ -106,7 +106,7 @@ struct KernelModel: Equatable {
     func judge(_ query: PolicyQuery, addresses: [IPAddress], enforces: Bool = false) -> Decision {
         if addresses.contains(query.peer) { return .always }
         let peer = peerClass(of: query.peer)
-        if query.direction == .ingress, peer.isLocalNode { return .always }
+        if query.direction == .ingress, peer.isLocalNode, !query.isReceived { return .always }
         guard let endpoint = endpoints[query.endpoint] else { return .isolated([]) }
         let id = query.direction == .ingress ? endpoint.ingress : endpoint.egress
         guard let policy = policies[id] else { return .open }

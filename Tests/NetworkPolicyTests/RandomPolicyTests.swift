@@ -20,7 +20,8 @@ struct RandomPolicyTests {
     private func agree(_ decision: KernelModel.Decision, _ reason: Explanation.Reason) -> Bool {
         switch (decision, reason) {
         case (.always, .ownTraffic), (.always, .localNode), (.open, .nothing): true
-        case (.rule(let origin, _), .rule(let expected)): origin == expected
+        // The oracle tells of the rule alone, not of its object's age and fields.
+        case (.rule(let origin, _), .rule(let expected)): origin.description == expected.description
         case (.isolated(let names), .isolation(let expected)): names == expected
         default: false
         }

@@ -51,9 +51,13 @@ package enum CaseCluster {
     package static func manifest(_ step: PolicyStep, marker: Int = 0) throws -> String {
         let base =
             [try json(nodeObject)]
-            + (try namespaces.map { try json(namespace($0, labels: step.labels[$0] ?? [:])) })
+            + (try namespaces.filter { !step.gone.contains($0) }.map {
+                try json(namespace($0, labels: step.labels[$0] ?? [:]))
+            })
             + (try (0..<marker).map { try json(namespace("marker-\($0)", labels: [:])) })
-            + (try podNames.map { try json(pod($0, labels: step.labels[$0] ?? [:])) }) + [try json(hostNetworkPod)]
+            + (try podNames.filter { !isGone($0, in: step) }.map {
+                try json(pod($0, labels: step.labels[$0] ?? [:], ports: try step.ports[$0].map(containerPorts)))
+            }) + [try json(hostNetworkPod)]
         return (base + step.manifests.sorted { $0.key < $1.key }.map(\.value)).joined(separator: "\n")
     }
 
@@ -70,15 +74,31 @@ package enum CaseCluster {
             metadata: Metadata(name: name, labels: ["ns": name].merging(labels) { $1 }))
     }
 
-    private static func pod(_ name: String, labels: [String: String]) -> Object {
+    /// Whether a pod, or its namespace, is not there.
+    private static func isGone(_ pod: String, in step: PolicyStep) -> Bool {
+        step.gone.contains(pod) || step.gone.contains(String(pod.prefix { $0 != "/" }))
+    }
+
+    /// The ports of lines such as `web tcp 81`.
+    private static func containerPorts(_ lines: [String]) throws -> [ContainerPort] {
+        try lines.map { line in
+            let words = line.split(separator: " ").map(String.init)
+            guard words.count == 3, let port = Port(words[2]) else {
+                throw PolicyCaseFile.Problem(description: "'\(line)': expected NAME PROTOCOL NUMBER")
+            }
+            return ContainerPort(name: words[0], containerPort: port, protocol: words[1].uppercased())
+        }
+    }
+
+    private static func pod(_ name: String, labels: [String: String], ports: [ContainerPort]?) -> Object {
         let parts = name.split(separator: "/").map(String.init)
-        let ports = (portNames[parts[1]] ?? []).map {
+        let own = (portNames[parts[1]] ?? []).map {
             ContainerPort(name: $0.0, containerPort: $0.2, protocol: "\($0.1)")
         }
         return pod(
             Metadata(
                 name: parts[1], namespace: parts[0], uid: name, labels: ["pod": parts[1]].merging(labels) { $1 }),
-            Specification(nodeName: node, containers: [Container(name: "main", image: "none", ports: ports)]),
+            Specification(nodeName: node, containers: [Container(name: "main", image: "none", ports: ports ?? own)]),
             addresses(of: name))
     }
 

@@ -14,6 +14,10 @@ package struct PolicyStep: Sendable {
     package var manifests: [String: String] = [:]
     /// More labels of namespaces (`x`) and pods (`x/a`).
     package var labels: [String: [String: String]] = [:]
+    /// The names, protocols and numbers of pods' ports (`x/a`), where they are not those of the cluster.
+    package var ports: [String: [String]] = [:]
+    /// Namespaces (`x`), with all that is in them, and pods (`x/a`) that are not there.
+    package var gone: Set<String> = []
     /// The lines that say by hand who reaches whom; nil where only the oracle does.
     package var written: [String]?
 

@@ -51,7 +51,7 @@ package enum PolicyCaseFile {
     }
 
     private static func change(_ step: inout PolicyStep, by fields: [String: Any]) throws {
-        let known = ["case", "change", "each", "policies", "objects", "labels", "expect", "then"]
+        let known = ["case", "change", "each", "policies", "objects", "labels", "ports", "gone", "expect", "then"]
         if let other = fields.keys.first(where: { !known.contains($0) }) {
             throw Problem(description: "\(step.name): unknown field \(other)")
         }
@@ -64,6 +64,8 @@ package enum PolicyCaseFile {
         for (key, labels) in try members(fields["labels"] ?? [:]) {
             step.labels[key] = try members(labels).mapValues { "\($0)" }
         }
+        for (key, ports) in try members(fields["ports"] ?? [:]) { step.ports[key] = ports as? [String] }
+        if let gone = fields["gone"] as? [String] { step.gone = Set(gone) }
         step.written = fields["expect"] as? [String]
     }
 

@@ -114,7 +114,7 @@ public struct ClusterGenerator: Sendable {
         if shape.includesResolvers, direction == .egress, chance(8) { return resolverQuery(from: endpoint.key) }
         return PolicyQuery(
             endpoint: endpoint.key, direction: direction, peer: peerAddress(), ipProtocol: ipProtocol, port: port,
-            peerNames: direction == .egress ? peerNames() : [])
+            peerNames: direction == .egress ? peerNames() : [], isReceived: direction == .ingress && chance(50))
     }
 
     /// An address that some rule is likely to have an opinion about.
@@ -228,6 +228,7 @@ extension ClusterGenerator {
         object.ingress = (0..<roll(4)).map { _ in clusterRule(object.tier) }
         object.egress = (0..<roll(4)).map { _ in named(clusterRule(object.tier)) }
         object.isAudited = chance(25)
+        object.created = creationTimestamp()
         clusterPolicies[object.name] = object
         return .clusterPolicy(object)
     }

@@ -27,6 +27,7 @@ struct PolicyExplainCommand: AsyncParsableCommand {
               apus policy explain --from shop/web-1 --to shop/db:store
               apus policy explain --from shop/web-1 --to fd00::53 --port 53 --protocol UDP
               apus policy explain --from shop/web-1 --to www.example.com:443
+              apus policy explain --from 192.168.7.1 --received --to shop/web-1 --port 8080
               apus policy explain --from shop/web-1 --to 10.96.0.10 --port 80 -o json | jq .allowed
             """)
 
@@ -39,6 +40,13 @@ struct PolicyExplainCommand: AsyncParsableCommand {
         name: .customLong("protocol"), help: "TCP, UDP, SCTP, ICMP or ICMPv6. (default: TCP)",
         transform: Self.ipProtocol)
     var ipProtocol: IPProtocol = .tcp
+
+    @Flag(
+        help: """
+            Judge what comes in by an interface of this node, as by a rule that masquerades: who has the node's \
+            address is not the node then.
+            """)
+    var received = false
 
     @OptionGroup var options: GlobalOptions
 
@@ -54,7 +62,8 @@ struct PolicyExplainCommand: AsyncParsableCommand {
 
     func run() async throws {
         let question = PolicyQuestion(
-            source: from, destination: target.to.end, ipProtocol: ipProtocol, port: target.givenPort)
+            source: from, destination: target.to.end, ipProtocol: ipProtocol, port: target.givenPort,
+            isReceived: received)
         let judged = try await askAgent(question)
         let datapath = try openMaps(isNeeded: judged == nil)
         let domain = try datapath.flatMap(askedName)
@@ -103,7 +112,7 @@ struct PolicyExplainCommand: AsyncParsableCommand {
             guard let endpoint = IPAddress(own.address), let other = IPAddress(peer.address) else { return nil }
             let question = VerdictQuestion(
                 endpoint: endpoint, direction: direction, peer: other, ipProtocol: ipProtocol, port: path.port ?? 0,
-                assumedName: path.name.flatMap { $0.learned ? nil : $0.name })
+                assumedName: path.name.flatMap { $0.learned ? nil : $0.name }, isReceived: received)
             var maps = try datapath?.judge(question)
             if direction == .egress { maps?.patterns = domain?.patterns(for: endpoint) }
             let name = direction == .egress ? path.name?.text(peer) : nil

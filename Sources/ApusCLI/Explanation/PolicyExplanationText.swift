@@ -111,7 +111,7 @@ struct PolicyExplanationText {
             }
         return switch judgement.reason {
         case .ownTraffic: "a pod always reaches itself"
-        case .localNode: "its own node always reaches a pod"
+        case .localNode: "its own node always reaches a pod (--received: what came in by an interface instead)"
         case .rule: "by \(judgement.decidingRule?.text ?? "a rule")"
         case .isolation: "no rule matches and \(isolating)"
         case .broken: "\(policies) can't be put in force as written"

@@ -15,11 +15,15 @@ public struct VerdictQuestion: Sendable, Hashable {
     public var port: Port
     /// A name, in lower case and without a trailing dot, under which the peer is taken as held though it may not be.
     public var assumedName: String?
+    /// Whether what the endpoint receives came in by an interface of its node: then it is not the node's, whatever its
+    /// source.
+    public var isReceived: Bool
 
     public init(
         endpoint: IPAddress, direction: TrafficDirection, peer: IPAddress, ipProtocol: IPProtocol, port: Port,
-        assumedName: String? = nil
+        assumedName: String? = nil, isReceived: Bool = false
     ) {
+        self.isReceived = isReceived
         self.assumedName = assumedName
         self.endpoint = endpoint
         self.direction = direction
@@ -78,7 +82,7 @@ extension DatapathReader {
         }
         let (classID, isLocalNode) = try peer(question.peer, in: epoch)
         verdict.peerClass = ClassID(rawValue: classID)
-        if question.direction == .ingress, isLocalNode {
+        if question.direction == .ingress, isLocalNode, !question.isReceived {
             verdict.decide(.localNode, isAllowed: true)
             return verdict
         }
