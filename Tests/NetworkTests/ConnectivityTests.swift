@@ -58,7 +58,7 @@ private struct EnforcedCluster {
             let found = status.sources.first { $0.kind == "Namespace" }?.objects
             return found == namespaces && status.applying.pendingRetries == 0
         }
-        return ConnectivityMatrix(documentationOf: manifest)
+        return ConnectivityMatrix(documentationOf: manifest).without(goneIn: step)
     }
 
     /// One file: all of it is one change to the agent.

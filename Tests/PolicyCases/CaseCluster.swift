@@ -55,7 +55,7 @@ package enum CaseCluster {
                 try json(namespace($0, labels: step.labels[$0] ?? [:]))
             })
             + (try (0..<marker).map { try json(namespace("marker-\($0)", labels: [:])) })
-            + (try podNames.filter { !isGone($0, in: step) }.map {
+            + (try podNames.filter { !step.isGone($0) }.map {
                 try json(pod($0, labels: step.labels[$0] ?? [:], ports: try step.ports[$0].map(containerPorts)))
             }) + [try json(hostNetworkPod)]
         return (base + step.manifests.sorted { $0.key < $1.key }.map(\.value)).joined(separator: "\n")
@@ -72,11 +72,6 @@ package enum CaseCluster {
         Object(
             apiVersion: "v1", kind: "Namespace",
             metadata: Metadata(name: name, labels: ["ns": name].merging(labels) { $1 }))
-    }
-
-    /// Whether a pod, or its namespace, is not there.
-    private static func isGone(_ pod: String, in step: PolicyStep) -> Bool {
-        step.gone.contains(pod) || step.gone.contains(String(pod.prefix { $0 != "/" }))
     }
 
     /// The ports of lines such as `web tcp 81`.

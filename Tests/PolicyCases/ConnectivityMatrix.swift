@@ -62,6 +62,15 @@ package struct ConnectivityMatrix: Sendable, Equatable {
         }
     }
 
+    /// The matrix without the pods that a step leaves out: whoever else asks them, or is asked by them, gets no answer.
+    package func without(goneIn step: PolicyStep) -> ConnectivityMatrix {
+        ConnectivityMatrix(
+            allowed: zip(Probe.all, allowed).map { probe, isAllowed in
+                let isGone = step.isGone(probe.source.name) || step.isGone(probe.destination.name)
+                return isAllowed && (!isGone || probe.source == probe.destination)
+            })
+    }
+
     /// The questions that two matrices answer differently.
     package func differences(from other: ConnectivityMatrix) -> [Probe] {
         zip(Probe.all, zip(allowed, other.allowed)).filter { $1.0 != $1.1 }.map(\.0)

@@ -18,6 +18,11 @@ package struct PolicyStep: Sendable {
     package var ports: [String: [String]] = [:]
     /// Namespaces (`x`), with all that is in them, and pods (`x/a`) that are not there.
     package var gone: Set<String> = []
+    /// Whether a pod, or its namespace, is not there.
+    package func isGone(_ pod: String) -> Bool {
+        gone.contains(pod) || gone.contains(String(pod.prefix { $0 != "/" }))
+    }
+
     /// The lines that say by hand who reaches whom; nil where only the oracle does.
     package var written: [String]?
 
