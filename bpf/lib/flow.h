@@ -331,6 +331,8 @@ COLD int open_connection(struct flow *flow)
 	connection->frontend_port = flow->frontend_port;
 	connection->flags =
 		flow->connection_flags | APUS_CONNECTION_UNANSWERED | flow->received * APUS_CONNECTION_RECEIVED;
+	if (!flow->destination.endpoint && is_address_of_node(&flow->packet.destination, flow->epoch))
+		connection->flags |= APUS_CONNECTION_TO_NODE;
 	connection->icmp_type = flow->packet.icmp_type;
 	connection->icmp_code = flow->packet.icmp_code;
 	source->packets = 1;

@@ -23,7 +23,7 @@ GLOBAL int is_free_discovery(const struct packet *packet, __u32 direction)
 	if (!(packet->flags & PACKET_SOLICITATION))
 		return 0;
 	return endpoint_of_address(&packet->destination).endpoint != NULL ||
-	       (peer_of(&packet->destination, current_epoch()).flags & APUS_PEER_LOCAL_NODE) != 0;
+	       is_address_of_node(&packet->destination, current_epoch());
 }
 
 // A later fragment's ports, and what needs no connection. Returns 1 when the packet is done with, into `result`.
