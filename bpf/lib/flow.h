@@ -394,6 +394,30 @@ ALWAYS_INLINE int track(struct flow *flow)
 	return 0;
 }
 
+// Judges a packet that belongs to no connection as one of its own, without recording a connection for it. 0: it passes.
+COLD int judge_alone(struct flow *flow)
+{
+	_Bool high;
+
+	if (!flow)
+		return 1;
+	high = connection_key(&flow->packet, &flow->key);
+	flow->audit.rule = APUS_RULE_NONE;
+	if (flow->source.endpoint && !judge_side(flow, flow->source.endpoint, high, 1, flow->received, flow->now))
+		return 1;
+	return flow->destination.endpoint &&
+	       !judge_side(flow, flow->destination.endpoint, !high, 0, flow->received, flow->now);
+}
+
+// Takes such a packet. 0: it passes; otherwise flow->judgement.verdict says why not.
+ALWAYS_INLINE int track_alone(struct flow *flow)
+{
+	if (judge_alone(flow))
+		return 1;
+	report_audit(flow);
+	return 0;
+}
+
 // Gives an answer of a backend the frontend as its source again. Not inlined, as `rewrite` would crowd the stack.
 COLD int reverse_translate(struct __sk_buff *skb, const struct flow *flow)
 {

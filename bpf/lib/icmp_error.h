@@ -56,26 +56,11 @@ GLOBAL int quotes_known_connection(struct __sk_buff *skb, const struct packet *p
 	return found.connection && !connection_is_expired(found.connection, quoted.protocol, now);
 }
 
-// Judges an error that belongs to no connection as a packet of its own, without recording a connection for it.
-ALWAYS_INLINE int judge_stray_error(struct flow *flow)
-{
-	_Bool high = connection_key(&flow->packet, &flow->key);
-
-	flow->audit.rule = APUS_RULE_NONE;
-	if (flow->source.endpoint && !judge_side(flow, flow->source.endpoint, high, 1, flow->received, flow->now))
-		return 1;
-	if (flow->destination.endpoint &&
-	    !judge_side(flow, flow->destination.endpoint, !high, 0, flow->received, flow->now))
-		return 1;
-	report_audit(flow);
-	return 0;
-}
-
 // 0: the error passes; otherwise flow->judgement.verdict says why not.
 ALWAYS_INLINE int track_error(struct __sk_buff *skb, struct flow *flow)
 {
 	if (quotes_known_connection(skb, &flow->packet, flow->now, flow->direction, &flow->key) &&
 	    quoted_is_allowed(flow))
 		return 0;
-	return judge_stray_error(flow);
+	return track_alone(flow);
 }
