@@ -204,7 +204,6 @@ COLD int judge_again(struct flow *flow, const struct apus_endpoint *endpoint, __
 
 	if (!flow || !endpoint || !flow->found.connection)
 		return 0;
-	flow->audit.rule = APUS_RULE_NONE;
 	flow->answers = !is_from_opener(&flow->found);
 	connection = flow->found.connection;
 	// What was admitted by a name outlives it.
@@ -263,19 +262,25 @@ ALWAYS_INLINE enum side_state check_side(struct flow *flow, _Bool high, struct l
 	// It keeps the generation it was admitted under, so that programs that revalidate will judge it.
 	if (config.keep_connections && side->generation)
 		return SIDE_ALLOWED;
-	if (!judge_again(flow, known->endpoint, generation, high))
-		return SIDE_DENIED;
-	report_audit(flow);
-	flow->answers = 0; // a later drop of the packet is none of the connection
-	return SIDE_ALLOWED;
+	return judge_again(flow, known->endpoint, generation, high) ? SIDE_ALLOWED : SIDE_DENIED;
 }
 
-// Whether policy still lets the found connection live.
+// Whether policy still lets the found connection live. What passes in audit mode alone is told once both ends have let
+// it pass.
 ALWAYS_INLINE enum side_state check_sides(struct flow *flow)
 {
-	enum side_state state = check_side(flow, flow->found.from_high, &flow->source);
+	enum side_state state;
 
-	return state == SIDE_ALLOWED ? check_side(flow, !flow->found.from_high, &flow->destination) : state;
+	flow->audit.rule = APUS_RULE_NONE;
+	state = check_side(flow, flow->found.from_high, &flow->source);
+	if (likely(state == SIDE_ALLOWED))
+		state = check_side(flow, !flow->found.from_high, &flow->destination);
+	if (unlikely(state == SIDE_DENIED))
+		return state;
+	if (likely(state == SIDE_ALLOWED))
+		report_audit(flow);
+	flow->answers = 0; // a later drop of the packet is none of the connection
+	return state;
 }
 
 ALWAYS_INLINE void fill_side(struct apus_connection_side *side, const struct local_endpoint *local)
