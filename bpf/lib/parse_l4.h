@@ -136,7 +136,8 @@ GLOBAL int discovery_flag(struct __sk_buff *skb, const struct packet *packet)
 		return stays_on_link(packet) ? PACKET_NEIGHBOUR : 0;
 	case ICMPV6_ROUTER_ADVERTISEMENT:
 	case ICMPV6_REDIRECT:
-		return hop_limit == HOP_LIMIT_NEIGHBOUR && address_is_v6_link_local(&packet->source) ? PACKET_ROUTER : 0;
+		return hop_limit == HOP_LIMIT_NEIGHBOUR && address_is_v6_link_local(&packet->source) ? PACKET_ROUTER
+												     : 0;
 	case ICMPV6_LISTENER_QUERY:
 		return hop_limit == HOP_LIMIT_LISTENER && address_is_v6_link_local(&packet->source) ? PACKET_ROUTER : 0;
 	}

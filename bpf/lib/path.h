@@ -5,13 +5,14 @@
 
 ALWAYS_INLINE _Bool is_special(const struct packet *packet)
 {
-	return (packet->flags & (PACKET_NEIGHBOUR | PACKET_SOLICITATION | PACKET_ROUTER | PACKET_FRAGMENT |
-				 PACKET_ICMP_ERROR)) != 0;
+	return (packet->flags &
+		(PACKET_NEIGHBOUR | PACKET_SOLICITATION | PACKET_ROUTER | PACKET_FRAGMENT | PACKET_ICMP_ERROR)) != 0;
 }
 
 // Whether the packet is neighbour or listener discovery that always passes (docs/policy.md). Between addresses that a
 // router could forward to it passes towards a pod of the node or the node itself alone, so nothing leaves the node by
-// it; and never straight into a pod: what the stack has forwarded is judged where it comes in there. A pod is no router.
+// it; and never straight into a pod: what the stack has forwarded is judged where it comes in there. A pod is no
+// router.
 GLOBAL int is_free_discovery(const struct packet *packet, __u32 direction)
 {
 	if (!packet)

@@ -109,8 +109,8 @@ ALWAYS_INLINE int handle_from_pod(struct __sk_buff *skb, __u64 now)
 	return forward_to_pod(skb, &flow);
 }
 
-// What a link brings to many, or to an address that is not known to be the pod's: each receiver judges it for itself, as
-// nothing that is kept of it could be of one alone. It is no packet of a connection; a reply to it opens one.
+// What a link brings to many, or to an address that is not known to be the pod's: each receiver judges it for itself,
+// as nothing that is kept of it could be of one alone. It is no packet of a connection; a reply to it opens one.
 ALWAYS_INLINE int take_from_link(struct flow *flow)
 {
 	int denied = judge_alone(flow);
