@@ -125,6 +125,39 @@ struct AuditTests {
         #expect(datapath.events().isEmpty)
     }
 
+    /// A connection that lives, and gets these policies: of the opener's egress and of the other end's ingress.
+    private func judgedAgain(_ datapath: DatapathFixture, egress: UInt32, ingress: UInt32) throws -> Conversation {
+        try datapath.set(Self.auditedHTTP)
+        try datapath.set(.denyAll)
+        let talk = Conversation(client: try datapath.addPod(), server: try datapath.addPod(), ports: (40000, 81))
+        try datapath.establish(talk)
+        try datapath.setEndpoint(of: talk.client) { $0.egress_policy = egress }
+        try datapath.setEndpoint(of: talk.server) { $0.ingress_policy = ingress }
+        for pod in [talk.client, talk.server] { try datapath.bumpGeneration(of: pod) }
+        _ = datapath.events()
+        return talk
+    }
+
+    @Test("A live connection that one end audits and the other denies is denied, and nothing else is told")
+    func liveDeniedElsewhere() throws {
+        let datapath = try DatapathFixture()
+        let talk = try judgedAgain(datapath, egress: Self.auditedHTTP.id, ingress: HandMadePolicy.denyAll.id)
+        #expect(try datapath.client(.ack, talk) == .dropped(entering: .isolated))
+        #expect(datapath.events().map(\.kind) == [.denied])
+        #expect(try datapath.eventCount(.APUS_EVENTS_AUDITED) == 0)
+    }
+
+    @Test("… and one that both audit is told once, by the end that sends", arguments: [true, false])
+    func liveAuditedTwice(byClient: Bool) throws {
+        let datapath = try DatapathFixture()
+        let talk = try judgedAgain(datapath, egress: Self.auditedHTTP.id, ingress: Self.auditedHTTP.id)
+        #expect(try (byClient ? datapath.client(.ack, talk) : datapath.server(.ack, talk)) == .delivered)
+        let events = datapath.events()
+        #expect(events.map(\.kind) == [.audited])
+        #expect(events.first?.direction == (byClient ? .APUS_DIRECTION_EGRESS : .APUS_DIRECTION_INGRESS))
+        #expect(try datapath.eventCount(.APUS_EVENTS_AUDITED) == 1)
+    }
+
     @Test("What another end denies is denied, and nothing else is told")
     func deniedElsewhere() throws {
         let datapath = try DatapathFixture()

@@ -121,6 +121,54 @@ struct ICMPErrorTests {
         }
     }
 
+    /// An isolated pod that has asked a Service by datagrams, which are translated packet by packet, and was answered.
+    private func asker(_ datapath: DatapathFixture, _ family: Family) throws -> Pod {
+        let onlyBackend = HandMadePolicy(
+            id: 0x1f75, rules: [HandMadePolicy.Rule(ports: HandMadePolicy.PortRange(ipProtocol: .udp, port: 8053))])
+        try datapath.set(.denyAll)
+        try datapath.set(onlyBackend)
+        let pod = try datapath.addPod(egress: onlyBackend.id)
+        try datapath.addService(SocketAddress(family.virtual, 53), .udp, to: [SocketAddress(family.outside, 8053)])
+        let question = pod.sends(to: family.virtual).udp(from: 40000, to: 53)
+        let answer = pod.receives(from: family.outside).udp(from: 8053, to: 40000)
+        #expect(try datapath.run(question, on: .fromPod(pod)) == .passed)
+        #expect(try datapath.run(answer, on: .toPod(pod)) == .passed)
+        #expect(datapath.outputView?.source == family.virtual)
+        return pod
+    }
+
+    /// What the pod says of a Service's answer to one of its ports.
+    private func complaint(_ pod: Pod, _ family: Family, from port: Port = 53, to own: Port = 40000) -> Packet {
+        let answer = Packet.raw.ip(from: family.virtual, to: pod[family]).udp(from: port, to: own)
+        return pod.sends(to: family.virtual).icmpError(.portUnreachable, quoting: answer)
+    }
+
+    @Test("An isolated pod may say to a Service what became of its answer, and of no other", arguments: Family.allCases)
+    func aboutService(_ family: Family) throws {
+        let datapath = try DatapathFixture()
+        let pod = try asker(datapath, family)
+        let isolated = Fate.dropped(leaving: .isolated)
+        #expect(try datapath.run(complaint(pod, family), on: .fromPod(pod)) == .passed)
+        #expect(try datapath.run(complaint(pod, family, to: 40001), on: .fromPod(pod)) == isolated)
+        #expect(try datapath.run(complaint(pod, family, from: 54), on: .fromPod(pod)) == isolated)
+        try datapath.setEndpoint(of: pod) {
+            $0.egress_policy = HandMadePolicy.denyAll.id
+            $0.generation += 1
+        }
+        #expect(try datapath.run(complaint(pod, family), on: .fromPod(pod)) == isolated)
+    }
+
+    @Test("… nor of what has not come through the Service", arguments: Family.allCases)
+    func besideService(_ family: Family) throws {
+        let datapath = try DatapathFixture()
+        let pod = try asker(datapath, family)
+        try datapath.forgetConnections()
+        #expect(try datapath.run(complaint(pod, family), on: .fromPod(pod)) == .dropped(leaving: .isolated))
+        let direct = pod.sends(to: family.outside).udp(from: 40000, to: 8053)
+        #expect(try datapath.run(direct, on: .fromPod(pod)) == .passed)
+        #expect(try datapath.run(complaint(pod, family), on: .fromPod(pod)) == .dropped(leaving: .isolated))
+    }
+
     @Test("About a connection that was cut, or is long over, nothing passes")
     func notAnyMore() throws {
         let datapath = try DatapathFixture()

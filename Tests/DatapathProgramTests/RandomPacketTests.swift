@@ -133,6 +133,9 @@ private struct Judge {
             return isOwn ? nil : "neighbour discovery from another source"
         }
         guard pod.addresses.contains(source) else { return "another source" }
+        if isUnforwarded(frame, view), let destination = view.destination, pod.addresses.contains(destination) {
+            return nil
+        }
         // A Service without endpoints answers by itself, into the pod.
         if isForNobody(view) { return verdict == Verdict.redirect ? nil : "passed to a Service without endpoints" }
         return objection(view, toBackend: true)
@@ -164,7 +167,15 @@ private struct Judge {
         guard let view = PacketView(frame), let destination = view.destination else { return "unreadable" }
         let isForAll = destination.isMulticast || destination.isLinkLocal || frame[0] & 1 != 0
         guard isForAll || pod.addresses.contains(destination) else { return "for another address" }
-        return isOnLink(view) ? nil : objection(view)
+        return isOnLink(view) || isUnforwarded(frame, view) ? nil : objection(view)
+    }
+
+    /// Whether neighbour discovery comes to the pod's own address from its link: its hop limit is what it was.
+    private func isUnforwarded(_ frame: [UInt8], _ view: PacketView) -> Bool {
+        guard view.ipProtocol == .icmpv6, view.fragment == nil || view.fragment == Fragment(offset: 0, more: false),
+            let type = view.icmpType
+        else { return false }
+        return (135...136).contains(type) && frame[21] == 255
     }
 
     /// What is wrong with letting a frame from the network pass.

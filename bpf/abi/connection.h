@@ -24,6 +24,7 @@ enum apus_connection_flag {
 	APUS_CONNECTION_UNANSWERED = 16, // half open, whichever map it is in
 	APUS_CONNECTION_FROM_OUTSIDE = 32, // translated at an uplink, for a client that came in there
 	APUS_CONNECTION_RECEIVED = 64, // came to its pod from an interface, so from no process of the node
+	APUS_CONNECTION_TO_NODE = 128, // was opened to an address of this node
 };
 
 // One end of a connection and what it sent.

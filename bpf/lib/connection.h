@@ -87,16 +87,26 @@ ALWAYS_INLINE _Bool connection_is_expired(const struct apus_connection *connecti
 	return idle > (__s64)connection_timeout(connection, protocol);
 }
 
-// Finds a packet's connection and writes its key. Answered ones first: an established packet costs this one lookup.
-ALWAYS_INLINE struct found_connection connection_find(const struct packet *packet, struct apus_connection_key *key)
+// Finds the connection of a key. Answered ones first: an established packet costs this one lookup.
+ALWAYS_INLINE struct found_connection connection_with(const struct apus_connection_key *key)
 {
-	struct found_connection found = {.from_high = connection_key(packet, key)};
+	struct found_connection found = {};
 
 	found.connection = bpf_map_lookup_elem(&connections, key);
 	if (likely(found.connection))
 		return found;
 	found.connection = bpf_map_lookup_elem(&half_open, key);
 	found.half_open = found.connection != NULL;
+	return found;
+}
+
+// Finds a packet's connection and writes its key.
+ALWAYS_INLINE struct found_connection connection_find(const struct packet *packet, struct apus_connection_key *key)
+{
+	_Bool from_high = connection_key(packet, key);
+	struct found_connection found = connection_with(key);
+
+	found.from_high = from_high;
 	return found;
 }
 

@@ -204,7 +204,6 @@ COLD int judge_again(struct flow *flow, const struct apus_endpoint *endpoint, __
 
 	if (!flow || !endpoint || !flow->found.connection)
 		return 0;
-	flow->audit.rule = APUS_RULE_NONE;
 	flow->answers = !is_from_opener(&flow->found);
 	connection = flow->found.connection;
 	// What was admitted by a name outlives it.
@@ -263,19 +262,25 @@ ALWAYS_INLINE enum side_state check_side(struct flow *flow, _Bool high, struct l
 	// It keeps the generation it was admitted under, so that programs that revalidate will judge it.
 	if (config.keep_connections && side->generation)
 		return SIDE_ALLOWED;
-	if (!judge_again(flow, known->endpoint, generation, high))
-		return SIDE_DENIED;
-	report_audit(flow);
-	flow->answers = 0; // a later drop of the packet is none of the connection
-	return SIDE_ALLOWED;
+	return judge_again(flow, known->endpoint, generation, high) ? SIDE_ALLOWED : SIDE_DENIED;
 }
 
-// Whether policy still lets the found connection live.
+// Whether policy still lets the found connection live. What passes in audit mode alone is told once both ends have let
+// it pass.
 ALWAYS_INLINE enum side_state check_sides(struct flow *flow)
 {
-	enum side_state state = check_side(flow, flow->found.from_high, &flow->source);
+	enum side_state state;
 
-	return state == SIDE_ALLOWED ? check_side(flow, !flow->found.from_high, &flow->destination) : state;
+	flow->audit.rule = APUS_RULE_NONE;
+	state = check_side(flow, flow->found.from_high, &flow->source);
+	if (likely(state == SIDE_ALLOWED))
+		state = check_side(flow, !flow->found.from_high, &flow->destination);
+	if (unlikely(state == SIDE_DENIED))
+		return state;
+	if (likely(state == SIDE_ALLOWED))
+		report_audit(flow);
+	flow->answers = 0; // a later drop of the packet is none of the connection
+	return state;
 }
 
 ALWAYS_INLINE void fill_side(struct apus_connection_side *side, const struct local_endpoint *local)
@@ -331,6 +336,8 @@ COLD int open_connection(struct flow *flow)
 	connection->frontend_port = flow->frontend_port;
 	connection->flags =
 		flow->connection_flags | APUS_CONNECTION_UNANSWERED | flow->received * APUS_CONNECTION_RECEIVED;
+	if (!flow->destination.endpoint && is_address_of_node(&flow->packet.destination, flow->epoch))
+		connection->flags |= APUS_CONNECTION_TO_NODE;
 	connection->icmp_type = flow->packet.icmp_type;
 	connection->icmp_code = flow->packet.icmp_code;
 	source->packets = 1;
@@ -387,6 +394,30 @@ ALWAYS_INLINE int track(struct flow *flow)
 		leave_connection(flow);
 	}
 	if (open_connection(flow))
+		return 1;
+	report_audit(flow);
+	return 0;
+}
+
+// Judges a packet that belongs to no connection as one of its own, without recording a connection for it. 0: it passes.
+COLD int judge_alone(struct flow *flow)
+{
+	_Bool high;
+
+	if (!flow)
+		return 1;
+	high = connection_key(&flow->packet, &flow->key);
+	flow->audit.rule = APUS_RULE_NONE;
+	if (flow->source.endpoint && !judge_side(flow, flow->source.endpoint, high, 1, flow->received, flow->now))
+		return 1;
+	return flow->destination.endpoint &&
+	       !judge_side(flow, flow->destination.endpoint, !high, 0, flow->received, flow->now);
+}
+
+// Takes such a packet. 0: it passes; otherwise flow->judgement.verdict says why not.
+ALWAYS_INLINE int track_alone(struct flow *flow)
+{
+	if (judge_alone(flow))
 		return 1;
 	report_audit(flow);
 	return 0;

@@ -26,11 +26,36 @@ COLD int quoted_is_allowed(struct flow *flow)
 {
 	if (!flow)
 		return 0;
-	flow->found.connection = bpf_map_lookup_elem(&connections, &flow->key);
-	if (!flow->found.connection)
-		flow->found.connection = bpf_map_lookup_elem(&half_open, &flow->key);
+	flow->found = connection_with(&flow->key);
 	flow->audit.rule = APUS_RULE_NONE;
 	return flow->found.connection && side_is_allowed(flow, 0) && side_is_allowed(flow, 1);
+}
+
+// Whether a pod has got the quoted packet through a Service, translated packet by packet: to the pod it came from the
+// Service's address, and the connection's key has the backend's.
+GLOBAL int quotes_backend(const struct packet *quoted, __u64 now, struct apus_connection_key *key)
+{
+	struct apus_translation_key known = {};
+	const struct apus_translation *translation;
+	struct found_connection found = {};
+
+	if (!quoted || !key)
+		return 0;
+	known.client = quoted->destination;
+	known.frontend = quoted->source;
+	known.client_port = quoted->destination_port;
+	known.frontend_port = quoted->source_port;
+	known.protocol = quoted->protocol;
+	translation = translation_find(&known);
+	if (!translation)
+		return 0;
+	connection_key_of(&known.client, known.client_port, &translation->backend, translation->backend_port,
+			  known.protocol, key);
+	found = connection_with(key);
+	return found.connection && found.connection->flags & APUS_CONNECTION_TRANSLATED &&
+	       found.connection->frontend_port == known.frontend_port &&
+	       address_equal(&found.connection->frontend, &known.frontend) &&
+	       !connection_is_expired(found.connection, known.protocol, now);
 }
 
 // Whether an ICMP error quotes a packet of a connection that is known here, and the connection's key. The quoted packet
@@ -53,22 +78,9 @@ GLOBAL int quotes_known_connection(struct __sk_buff *skb, const struct packet *p
 	if (direction == APUS_DIRECTION_EGRESS && !address_equal(&quoted.destination, &packet->source))
 		return 0;
 	found = connection_find(&quoted, key);
-	return found.connection && !connection_is_expired(found.connection, quoted.protocol, now);
-}
-
-// Judges an error that belongs to no connection as a packet of its own, without recording a connection for it.
-ALWAYS_INLINE int judge_stray_error(struct flow *flow)
-{
-	_Bool high = connection_key(&flow->packet, &flow->key);
-
-	flow->audit.rule = APUS_RULE_NONE;
-	if (flow->source.endpoint && !judge_side(flow, flow->source.endpoint, high, 1, flow->received, flow->now))
+	if (found.connection && !connection_is_expired(found.connection, quoted.protocol, now))
 		return 1;
-	if (flow->destination.endpoint &&
-	    !judge_side(flow, flow->destination.endpoint, !high, 0, flow->received, flow->now))
-		return 1;
-	report_audit(flow);
-	return 0;
+	return direction == APUS_DIRECTION_EGRESS && quotes_backend(&quoted, now, key);
 }
 
 // 0: the error passes; otherwise flow->judgement.verdict says why not.
@@ -77,5 +89,5 @@ ALWAYS_INLINE int track_error(struct __sk_buff *skb, struct flow *flow)
 	if (quotes_known_connection(skb, &flow->packet, flow->now, flow->direction, &flow->key) &&
 	    quoted_is_allowed(flow))
 		return 0;
-	return judge_stray_error(flow);
+	return track_alone(flow);
 }

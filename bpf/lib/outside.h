@@ -60,6 +60,15 @@ COLD int forget_outside(struct flow *flow)
 	return 0;
 }
 
+// Whether the sender, which is no pod, is the node as far as the found connection tells: nobody opens one without
+// coming in by an interface but the node.
+ALWAYS_INLINE _Bool may_be_node(const struct found_connection *found)
+{
+	__u8 flags = found->connection->flags;
+
+	return is_from_opener(found) ? !(flags & APUS_CONNECTION_RECEIVED) : flags & APUS_CONNECTION_TO_NODE;
+}
+
 // Whether a packet from outside claims to come from this node or a pod of it, by its connection where there is one.
 ALWAYS_INLINE _Bool claims_local_source(struct flow *flow)
 {
@@ -67,15 +76,15 @@ ALWAYS_INLINE _Bool claims_local_source(struct flow *flow)
 		struct apus_connection_side *side = connection_side(flow->found.connection, flow->found.from_high);
 		struct local_endpoint sender;
 
-		if (likely(!side->endpoint))
+		if (likely(!side->endpoint && !may_be_node(&flow->found)))
 			return 0;
 		sender = endpoint_of_slot(&side->endpoint);
 		if (sender.endpoint && side_is_current(side, sender.endpoint))
 			return 1;
-		// That pod is gone, and its address may be one of another node by now.
+		// That pod is gone, or the address is the node's no more: it may be one of another node by now.
 	}
 	return endpoint_of_address(&flow->packet.source).endpoint != NULL ||
-	       peer_of(&flow->packet.source, flow->epoch).flags & APUS_PEER_LOCAL_NODE;
+	       is_address_of_node(&flow->packet.source, flow->epoch);
 }
 
 ALWAYS_INLINE int drop_spoofed(struct flow *flow)

@@ -15,8 +15,9 @@ enum packet_flag {
 	PACKET_FRAGMENT = 2, // part of a datagram, the first one or a later one
 	PACKET_LATER_FRAGMENT = 4, // has no layer 4 header
 	PACKET_ICMP_ERROR = 8, // quotes the packet that it is about
-	PACKET_NEIGHBOUR = 16, // neighbour discovery or multicast listener discovery (RFC 4861, RFC 2710, RFC 3810)
-	PACKET_SOLICITATION = 32, // neighbour discovery between addresses that a router could forward to
+	PACKET_NEIGHBOUR = 16, // what a host says by neighbour or multicast listener discovery, and no router forwards
+	PACKET_SOLICITATION = 32, // neighbour discovery between other addresses, that no router has forwarded
+	PACKET_ROUTER = 64, // what a router says to its link by either
 };
 
 // Types of RFC 792; <linux/icmp.h> would pull in the C library.
@@ -39,10 +40,23 @@ enum {
 	ICMPV6_EXTENDED_REPLY = 161,
 };
 
-// Types of RFC 4861.
+// Types of neighbour discovery (RFC 4861) and of multicast listener discovery (RFC 2710, RFC 3810).
 enum {
+	ICMPV6_LISTENER_QUERY = 130,
+	ICMPV6_LISTENER_REPORT = 131,
+	ICMPV6_LISTENER_DONE = 132,
+	ICMPV6_ROUTER_SOLICITATION = 133,
+	ICMPV6_ROUTER_ADVERTISEMENT = 134,
 	ICMPV6_NEIGHBOUR_SOLICITATION = 135,
 	ICMPV6_NEIGHBOUR_ADVERTISEMENT = 136,
+	ICMPV6_REDIRECT = 137,
+	ICMPV6_LISTENER_REPORT_2 = 143,
+};
+
+// Hop limits that they have: one that no router leaves as it is, and one that none lets pass.
+enum {
+	HOP_LIMIT_NEIGHBOUR = 255,
+	HOP_LIMIT_LISTENER = 1,
 };
 
 enum {

@@ -114,18 +114,32 @@ ALWAYS_INLINE _Bool stays_on_link(const struct packet *packet)
 		       bpf_cpu_to_be64(0xff02000000000000ull);
 }
 
-// What a host has to say on its link. Router advertisements, redirects and listener queries are a router's: they are
-// judged like any other packet, and a pod's have a source address that it may not use.
-ALWAYS_INLINE _Bool is_host_discovery(__u8 type)
+// What a message of neighbour or listener discovery is: a flag, or 0 for what is judged like any other packet. It is
+// never fragmented (RFC 6980).
+GLOBAL int discovery_flag(struct __sk_buff *skb, const struct packet *packet)
 {
-	switch (type) {
-	case 131: // listener report (RFC 2710)
-	case 132: // listener done
-	case 133: // router solicitation (RFC 4861)
+	__u8 hop_limit;
+
+	if (!packet || packet->flags & PACKET_FRAGMENT ||
+	    bpf_skb_load_bytes(skb, ETH_HLEN + __builtin_offsetof(struct ipv6hdr, hop_limit), &hop_limit, 1) < 0)
+		return 0;
+	switch (packet->icmp_type) {
 	case ICMPV6_NEIGHBOUR_SOLICITATION:
 	case ICMPV6_NEIGHBOUR_ADVERTISEMENT:
-	case 143: // listener report (RFC 3810)
-		return 1;
+		if (stays_on_link(packet))
+			return PACKET_NEIGHBOUR;
+		return hop_limit == HOP_LIMIT_NEIGHBOUR ? PACKET_SOLICITATION : 0;
+	case ICMPV6_LISTENER_REPORT:
+	case ICMPV6_LISTENER_DONE:
+	case ICMPV6_ROUTER_SOLICITATION:
+	case ICMPV6_LISTENER_REPORT_2:
+		return stays_on_link(packet) ? PACKET_NEIGHBOUR : 0;
+	case ICMPV6_ROUTER_ADVERTISEMENT:
+	case ICMPV6_REDIRECT:
+		return hop_limit == HOP_LIMIT_NEIGHBOUR && address_is_v6_link_local(&packet->source) ? PACKET_ROUTER
+												     : 0;
+	case ICMPV6_LISTENER_QUERY:
+		return hop_limit == HOP_LIMIT_LISTENER && address_is_v6_link_local(&packet->source) ? PACKET_ROUTER : 0;
 	}
 	return 0;
 }
@@ -146,8 +160,8 @@ ALWAYS_INLINE int parse_icmpv6(struct __sk_buff *skb, struct packet *packet)
 		packet->destination_port = *(__be16 *)&header[4];
 	else if (header[0] >= ICMPV6_DEST_UNREACH && header[0] <= ICMPV6_PARAMPROB)
 		packet->flags |= PACKET_ICMP_ERROR;
-	else if (is_host_discovery(header[0]) && !(packet->flags & PACKET_FRAGMENT)) // RFC 6980: it is never fragmented
-		packet->flags |= stays_on_link(packet) ? PACKET_NEIGHBOUR : PACKET_SOLICITATION;
+	else if (header[0] >= ICMPV6_LISTENER_QUERY && header[0] <= ICMPV6_LISTENER_REPORT_2)
+		packet->flags |= discovery_flag(skb, packet);
 	return PARSE_PACKET;
 }
 

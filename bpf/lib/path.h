@@ -5,18 +5,26 @@
 
 ALWAYS_INLINE _Bool is_special(const struct packet *packet)
 {
-	return (packet->flags & (PACKET_NEIGHBOUR | PACKET_SOLICITATION | PACKET_FRAGMENT | PACKET_ICMP_ERROR)) != 0;
+	return (packet->flags &
+		(PACKET_NEIGHBOUR | PACKET_SOLICITATION | PACKET_ROUTER | PACKET_FRAGMENT | PACKET_ICMP_ERROR)) != 0;
 }
 
-// Whether a pod asks, or answers, its own node for a hardware address: a gateway may have a global address. No router
-// is on that way, so nothing leaves the node by it.
-GLOBAL int is_discovery_of_node(const struct packet *packet)
+// Whether the packet is neighbour or listener discovery that always passes (docs/policy.md). Between addresses that a
+// router could forward to it passes towards a pod of the node or the node itself alone, so nothing leaves the node by
+// it; and never straight into a pod: what the stack has forwarded is judged where it comes in there. A pod is no
+// router.
+GLOBAL int is_free_discovery(const struct packet *packet, __u32 direction)
 {
-	if (!packet || !(packet->flags & PACKET_SOLICITATION))
+	if (!packet)
 		return 0;
-	if (packet->icmp_type != ICMPV6_NEIGHBOUR_SOLICITATION && packet->icmp_type != ICMPV6_NEIGHBOUR_ADVERTISEMENT)
+	if (packet->flags & PACKET_NEIGHBOUR)
+		return 1;
+	if (packet->flags & PACKET_ROUTER)
+		return direction == APUS_DIRECTION_INGRESS;
+	if (!(packet->flags & PACKET_SOLICITATION))
 		return 0;
-	return (peer_of(&packet->destination, current_epoch()).flags & APUS_PEER_LOCAL_NODE) != 0;
+	return endpoint_of_address(&packet->destination).endpoint != NULL ||
+	       is_address_of_node(&packet->destination, current_epoch());
 }
 
 // A later fragment's ports, and what needs no connection. Returns 1 when the packet is done with, into `result`.
@@ -27,7 +35,7 @@ ALWAYS_INLINE _Bool handle_special(struct __sk_buff *skb, struct flow *flow, int
 	if (likely(!is_special(&flow->packet)))
 		return 0;
 	*result = TCX_NEXT_PROGRAM;
-	if (flow->packet.flags & PACKET_NEIGHBOUR || is_discovery_of_node(&flow->packet))
+	if (is_free_discovery(&flow->packet, flow->direction))
 		return 1;
 	if (flow->packet.flags & PACKET_FRAGMENT)
 		reason = resolve_fragment(&flow->packet, flow->now);

@@ -109,6 +109,20 @@ ALWAYS_INLINE int handle_from_pod(struct __sk_buff *skb, __u64 now)
 	return forward_to_pod(skb, &flow);
 }
 
+// What a link brings to many, or to an address that is not known to be the pod's: each receiver judges it for itself,
+// as nothing that is kept of it could be of one alone. It is no packet of a connection; a reply to it opens one.
+ALWAYS_INLINE int take_from_link(struct flow *flow)
+{
+	int denied = judge_alone(flow);
+
+	// Only for what is told: its sender was judged where it sent.
+	flow->source = endpoint_of_address(&flow->packet.source);
+	if (denied)
+		return drop_denied(flow);
+	report_audit(flow);
+	return TCX_NEXT_PROGRAM;
+}
+
 // What the host's stack sends to a pod: from the node itself, from outside, and from local pods that were not
 // redirected (those were judged when they left, and counted).
 ALWAYS_INLINE int handle_to_pod(struct __sk_buff *skb, __u64 now)
@@ -118,6 +132,7 @@ ALWAYS_INLINE int handle_to_pod(struct __sk_buff *skb, __u64 now)
 			    .direction = APUS_DIRECTION_INGRESS,
 			    .received = skb->ingress_ifindex != 0};
 	int parsed = parse_packet(skb, &flow.packet);
+	_Bool is_own;
 	int result;
 
 	if (parsed == PARSE_PASS || takes_answer(skb))
@@ -127,11 +142,13 @@ ALWAYS_INLINE int handle_to_pod(struct __sk_buff *skb, __u64 now)
 	flow.destination = endpoint_of_interface(skb->ifindex);
 	if (unlikely(!flow.destination.endpoint))
 		return drop_flow(&flow, APUS_REASON_UNKNOWN_ENDPOINT, APUS_DIRECTION_INGRESS);
-	if (unlikely(!endpoint_owns(flow.destination.endpoint, &flow.packet.destination)) &&
-	    !is_for_link(skb, &flow.packet))
+	is_own = endpoint_owns(flow.destination.endpoint, &flow.packet.destination);
+	if (unlikely(!is_own) && !is_for_link(skb, &flow.packet))
 		return drop_flow(&flow, APUS_REASON_INVALID_DESTINATION, APUS_DIRECTION_INGRESS);
 	if (handle_special(skb, &flow, &result))
 		return result;
+	if (unlikely(!is_own))
+		return take_from_link(&flow);
 	find_connection(&flow);
 	// What was translated at an uplink on its way here was counted there.
 	flow.counts =
