@@ -181,7 +181,7 @@ private struct ShippedMapWriter: MapWriter {
 
     mutating func endWait(_ number: UInt64) -> MapError? { maps.endWait(number) }
 
-    mutating func install(_ program: DomainProgram?) -> MapError? { nil }
+    mutating func install(_ program: DomainProgram?) -> DomainInstallation { .done }
 
     mutating func copyLearned(from old: UInt32, to new: UInt32) -> MapError? { nil }
 

@@ -180,7 +180,7 @@ struct CountingWriter: MapWriter {
 
     mutating func endWait(_ number: UInt64) -> MapError? { nil }
 
-    mutating func install(_ program: DomainProgram?) -> MapError? { nil }
+    mutating func install(_ program: DomainProgram?) -> DomainInstallation { .done }
 
     mutating func copyLearned(from old: UInt32, to new: UInt32) -> MapError? { nil }
 }
