@@ -1,4 +1,5 @@
 import Addressing
+import AgentAPI
 import Datapath
 import FoundationEssentials
 import TestSupport
@@ -200,6 +201,37 @@ extension NameLabTests {
                     try await names.client.ask(NameLab.web[0], NameLab.port, within: .milliseconds(400)).isAnswered
                 }
                 #expect(try names.count(.handedOver) > 0 && names.count(.learned) == 0 && names.count(.lost) == 0)
+            }
+        }
+
+        @Test func anAgentThatCanReadNothingOfTheClusterYetLearnsWhatIsHandedOver() async throws {
+            let options = ["--dns-server", "172.31.0.0/24", "--fqdn-min-ttl", "3", "--fqdn-grace", "0"]
+            try await NameLab.run(options: options) { names in
+                let outside = names.lab.outside("outside")
+                try await names.startUnbound(on: outside, more: 400)
+                try names.agent.manifests.write("ask.yaml", NameLab.asking)
+                func learnsAndReaches() async throws -> Bool {
+                    let found = try await names.resolve(
+                        "web.test", at: outside.ipv4, from: names.client, options: ["--tcp", "--timeout-ms", "3000"])
+                    if found.unresolved > 0 { return false }
+                    return try await names.client.ask(NameLab.web[0], NameLab.port, within: .milliseconds(400))
+                        .isAnswered
+                }
+                try await eventually("the agent to learn") { try await learnsAndReaches() }
+                await names.agent.kill()
+                let server = try LabAPIServer(names.lab, manifests: names.agent.manifests)
+                let next = AgentProcess(
+                    names.lab, manifests: names.agent.manifests, apiServer: server, options: options)
+                try next.start()
+                try await eventually("an agent without its API server", every: .milliseconds(50)) {
+                    try await next.client.status().origin?.synced == false
+                }
+                try await eventually("the end of the name", within: .seconds(20)) {
+                    try await names.client.ask(NameLab.web[0], NameLab.port, within: .milliseconds(400)) == .timedOut
+                }
+                try await eventually("that agent to learn") { try await learnsAndReaches() }
+                #expect(try await next.client.status().origin?.synced == false)
+                await next.terminate()
             }
         }
     }
