@@ -3,18 +3,31 @@ internal import LinuxKernel
 internal import Logging
 internal import NetworkPolicy
 
-/// The agent's part in names: it learns from the answers that the data path hands over, and lets go of what has ended.
-struct NameKeeping: ~Copyable {
-    /// Between two looks at all that is held, in nanoseconds.
+/// When it is time to look at all names that are held: that takes long where there are many, and the same actor programs
+/// policies. So what presses makes it sooner, but never more often than once a second.
+struct SweepPace {
+    /// Between two looks, in nanoseconds.
     private static let interval: UInt64 = 5_000_000_000
-    /// The same while much is learned.
+    /// The same while much is learned, or something found no room.
     private static let pressingInterval: UInt64 = 1_000_000_000
 
+    private var last: UInt64 = 0
+
+    /// Whether it is time, at CLOCK_MONOTONIC nanoseconds; then the next look is due an interval later.
+    mutating func isDue(at now: UInt64, isPressing: Bool) -> Bool {
+        guard now - last >= (isPressing ? Self.pressingInterval : Self.interval) else { return false }
+        last = now
+        return true
+    }
+}
+
+/// The agent's part in names: it learns from the answers that the data path hands over, and lets go of what has ended.
+struct NameKeeping: ~Copyable {
     var keeper: LearnedKeeper
     var learner: AnswerLearner
     var questions: QuestionScanner
     var held: AddressNames
-    private var lastSweep: UInt64 = 0
+    private var pace = SweepPace()
     /// Names that were not copied for another policy, as far as it was told.
     fileprivate var uncopiedTold: UInt64 = 0
 
@@ -32,10 +45,7 @@ struct NameKeeping: ~Copyable {
 
     /// Whether it is time to look at all that is held, at CLOCK_MONOTONIC nanoseconds.
     mutating func isDue(at now: UInt64) -> Bool {
-        let passed = now - lastSweep
-        guard passed >= Self.interval || passed >= Self.pressingInterval && keeper.isPressing else { return false }
-        lastSweep = now
-        return true
+        pace.isDue(at: now, isPressing: keeper.isPressing || learner.lacksRoom)
     }
 }
 
@@ -43,17 +53,15 @@ extension NodeController {
     /// Does what is due for names.
     func keepNames(at now: UInt64) {
         if names.learner.hasWaiting {
-            let noRoom = names.learner.counts.noRoom
             names.learner.learn(by: tables)
             let read = names.learner.takeAnswers()
             if configuration.reportsFlows { answers.put(read) }
-            // There was no room: make some now.
-            if names.learner.counts.noRoom > noRoom { sweepNames(at: now) }
-            names.learner.learnRefused()
         }
         if names.isDue(at: now) {
             tellUncopied()
             sweepNames(at: now)
+            // What found no room before: some was made.
+            names.learner.learnRefused()
             tellUnanswered(at: now)
         }
     }

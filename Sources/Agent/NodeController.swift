@@ -242,10 +242,11 @@ actor NodeController {
             awaiting = nil
             finishFirstSync()
         }
+        // What was taken over is in force, and goes on learning, also while nothing can be read of the cluster.
+        if isSynced || !kernel.isBeside { keepNames(at: now) }
         guard isSynced else { return }
         if programming.isDue(at: now) { program() }
         if keeping?.isOver(at: now, viewIsFull: !diagnostics.hidesObjects) ?? false { letGoOfStale() }
-        keepNames(at: now)
         if routes.isDue(at: now) { route() }
         if uplinkProblems.isDue(at: now) { attachUplinks() }
         if nodeProblems.isDue(at: now) { attachEverything() } else if podProblems.isDue(at: now) { attachPods() }

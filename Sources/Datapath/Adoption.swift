@@ -101,8 +101,12 @@ extension DatapathTables {
 
     /// Addresses that belong to other pods than those whose classes are held: they are judged as what they are now.
     /// Those of other nodes' pods can't be told apart from what was before the start, as the maps don't say whose they
-    /// are: for them, call this when they change hands later.
+    /// are: for them, call this when they change hands later. What was trusted of them to teach names is no more, unless
+    /// it is wanted.
     public mutating func release(peers addresses: Set<IPAddress>) {
         policies.release(Set(addresses.map(\.key)), names: &names)
+        for key in addresses.map({ CIDR(host: $0).key }) where resolvers.unclaimed.contains(key) {
+            resolvers.remove(key)
+        }
     }
 }

@@ -12,9 +12,21 @@ public struct MapError: Error, Sendable, Hashable, CustomStringConvertible {
 
     /// Whether the map has no room: E2BIG is what a hash map answers, ENOSPC what a prefix map does.
     public var saysFull: Bool { code == 7 || code == 28 }
+}
 
-    /// Whether something else has what was to be changed (EBUSY).
-    var saysBusy: Bool { code == 16 }
+/// What became of an automaton that was to be put in force.
+package struct DomainInstallation: Sendable, Hashable {
+    /// Whether it is in the place of the one before.
+    package let isInForce: Bool
+    /// Why it is not; or, where it is, why names that are held may have the sets that they had before. Nil: all is done.
+    package let failure: MapError?
+
+    /// It is in force, and all names that are held have their sets in it.
+    package static let done = DomainInstallation(isInForce: true, failure: nil)
+    /// What was in force still is.
+    package static func refused(_ failure: MapError) -> Self { .init(isInForce: false, failure: failure) }
+    /// It is in force, but not all names that are held have their sets in it.
+    package static func unfinished(_ failure: MapError) -> Self { .init(isInForce: true, failure: failure) }
 }
 
 /// How far a batch got.
@@ -56,7 +68,7 @@ package protocol MapWriter {
     /// writer did not give stands for a wait that begins now.
     mutating func endWait(_ number: UInt64) -> MapError?
     /// Puts an automaton in the place of the one in force, and gives the names that are held their sets in it; nil: none.
-    mutating func install(_ program: DomainProgram?) -> MapError?
+    mutating func install(_ program: DomainProgram?) -> DomainInstallation
     /// Has what was learned for one policy count for another one, too.
     mutating func copyLearned(from old: UInt32, to new: UInt32) -> MapError?
 }

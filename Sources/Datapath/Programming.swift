@@ -188,11 +188,12 @@ extension DatapathTables {
     }
 
     private mutating func writePointers<Writer>(_ lacking: Lacking, _ pass: inout ProgrammingPass<Writer>) {
+        // Before Services lead to them: the first answer of a backend is to teach.
+        for key in pass.put(resolvers, resolvers.pendingPuts) { resolvers.confirm(key) }
         let (ready, waiting) = services.services.pendingPuts.split { services.isReady(services.services[$0] ?? []) }
         for key in pass.put(services.services, ready) { services.confirm(key) }
         for key in waiting { pass.hold(.services, key) }
         if !lacking.isBlocked { writeNewEndpoints(lacking.incomplete, lacking.exposed, &pass) }
-        for key in pass.put(resolvers, resolvers.pendingPuts) { resolvers.confirm(key) }
         // Without all ranges that keep their address, what goes to other nodes' pods would leave in the node's name.
         let (usable, early) = uplinks.table.pendingPuts.split {
             nonMasquerade.pendingPuts.isEmpty || !uplinks.masquerades($0)

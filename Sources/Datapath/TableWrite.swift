@@ -42,7 +42,7 @@ package struct PlanRecorder: MapWriter {
 
     package mutating func endWait(_ number: UInt64) -> MapError? { nil }
 
-    package mutating func install(_ program: DomainProgram?) -> MapError? { nil }
+    package mutating func install(_ program: DomainProgram?) -> DomainInstallation { .done }
 
     package mutating func copyLearned(from old: UInt32, to new: UInt32) -> MapError? { nil }
 }

@@ -11,8 +11,19 @@ struct CrowdedAddressTests {
 
     /// Asks for a name and gets one address for it.
     private func learn(_ asker: Asker, _ number: Int, lifetime: UInt32 = 60) throws {
-        try asker.ask(Self.names[number], id: UInt16(number))
-        try asker.answer(Self.names[number], id: UInt16(number), lifetime: lifetime, addresses: [Asker.web[0]])
+        try learn(asker, Self.names[number], UInt16(number), lifetime: lifetime)
+    }
+
+    private func learn(_ asker: Asker, _ name: String, _ id: UInt16, lifetime: UInt32) throws {
+        try asker.ask(name, id: id)
+        try asker.answer(name, id: id, lifetime: lifetime, addresses: [Asker.web[0]])
+    }
+
+    /// The names that are held.
+    private func texts(_ asker: Asker) throws -> Set<String> {
+        let keys = try asker.datapath.maps.learnedNames.keys(as: UInt64.self)
+        return Set(
+            try keys.compactMap { try asker.datapath.maps.learnedNames.lookup($0, as: apus_learned_name.self)?.asText })
     }
 
     private func names(_ asker: Asker) throws -> Int {
@@ -46,6 +57,47 @@ struct CrowdedAddressTests {
         #expect(try asker.reaches(Asker.web[0], from: 50_000))
     }
 
+    @Test("The thirty-third takes the place of the one that ends first, in whichever part that is")
+    func crowdedBehind() throws {
+        let asker = try Asker(names: Self.names)
+        for number in 0..<33 { try learn(asker, number, lifetime: UInt32(number == 20 ? 60 : 1_000)) }
+        #expect(try texts(asker) == Set(Self.names[..<33]).subtracting([Self.names[20]]))
+        #expect(try asker.count(.APUS_DNS_COUNT_CROWDED) == 1)
+    }
+
+    @Test("Thirty-two names of the same patterns are all held, and what takes a place of theirs takes the earliest")
+    func samePatterns() throws {
+        let asker = try Asker()
+        let names = (0..<34).map { "n\($0).web.test" }
+        for number in 0..<32 {
+            try learn(asker, names[number], UInt16(number), lifetime: UInt32(number == 17 ? 60 : 1_000 + number))
+            #expect(try texts(asker) == Set(names[...number]))
+        }
+        // Also where connections were judged by the address.
+        #expect(try asker.reaches(Asker.web[0], from: 50_000))
+        #expect(try asker.count(.APUS_DNS_COUNT_CROWDED) == 0)
+        try learn(asker, names[32], 32, lifetime: 2_000)
+        #expect(try texts(asker) == Set(names[...32]).subtracting([names[17]]))
+        #expect(try asker.count(.APUS_DNS_COUNT_CROWDED) == 1)
+        // One that has ended goes before one that has not.
+        try asker.endAll(but: 32, of: names)
+        try learn(asker, names[33], 33, lifetime: 60)
+        #expect(try texts(asker).isSuperset(of: names[32...]))
+        #expect(try asker.count(.APUS_DNS_COUNT_CROWDED) == 1)
+    }
+
+    @Test(
+        "A name that has ended gives its place, before another part is begun, where nothing was judged by the address")
+    func endedGivesPlace() throws {
+        let asker = try Asker(names: Self.names)
+        for number in 0..<8 { try learn(asker, number) }
+        try asker.endAll(but: 7, of: Self.names)
+        for number in 8..<15 { try learn(asker, number) }
+        #expect(try parts(asker) == [0] && texts(asker) == Set(Self.names[7..<15]))
+        try learn(asker, 15)
+        #expect(try parts(asker) == [0, 1])
+    }
+
     @Test("What a live connection was admitted by stays, though it has ended and other names come")
     func liveConnection() throws {
         let asker = try Asker(names: Self.names) { config in
@@ -74,10 +126,7 @@ extension Asker {
                     var use = bytes.loadUnaligned(fromByteOffset: offset, as: apus_learned_use.self)
                     guard let name = try datapath.maps.learnedNames.lookup(use.name, as: apus_learned_name.self)
                     else { continue }
-                    let text = withUnsafeBytes(of: name.text) {
-                        String(decoding: $0.prefix(Int(name.length)), as: UTF8.self)
-                    }
-                    if text != names[number] { use.end_ns = 1 }
+                    if name.asText != names[number] { use.end_ns = 1 }
                     bytes.storeBytes(of: use, toByteOffset: offset, as: apus_learned_use.self)
                 }
             }
@@ -91,5 +140,11 @@ extension Asker {
         for key in try datapath.maps.policyPeers.keys(as: apus_policy_peers_key.self) where key.class_id != kept {
             try datapath.maps.policyPeers.delete(key)
         }
+    }
+}
+
+extension apus_learned_name {
+    fileprivate var asText: String {
+        withUnsafeBytes(of: text) { String(decoding: $0.prefix(Int(length)), as: UTF8.self) }
     }
 }

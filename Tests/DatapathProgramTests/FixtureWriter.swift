@@ -67,7 +67,7 @@ struct FixtureWriter: MapWriter {
         } catch { return Self.error(error) }
     }
 
-    func install(_ program: DomainProgram?) -> MapError? { nil }
+    func install(_ program: DomainProgram?) -> DomainInstallation { .done }
 
     func copyLearned(from old: UInt32, to new: UInt32) -> MapError? { nil }
 

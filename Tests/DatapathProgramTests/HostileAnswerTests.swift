@@ -13,6 +13,33 @@ extension Asker {
         #expect(try count(.APUS_DNS_COUNT_LEARNED) == 0 && count(.APUS_DNS_COUNT_ADDRESSES) == 0)
         for address in Self.web { #expect(try !reaches(address, from: 50_000)) }
     }
+
+    /// Trusts an address as enum apus_resolver_trust says; 0: as nothing.
+    fileprivate func trust(_ address: IPAddress, _ trust: UInt32) throws {
+        let key = apus_prefix_key(CIDR(host: address))
+        if trust == 0 {
+            _ = try datapath.maps.dnsResolvers.delete(key)
+        } else {
+            try datapath.maps.dnsResolvers.update(key, trust)
+        }
+    }
+
+    /// A pod behind a Service with the resolver's address.
+    fileprivate func addBackend() throws -> Pod {
+        let backend = try datapath.addPod()
+        try datapath.addService(
+            SocketAddress(Self.resolver, 53), .udp, to: [SocketAddress(backend.v4, 53)],
+            kind: .APUS_SERVICE_EXTERNAL_IP)
+        return backend
+    }
+
+    /// The answer of a backend, on its way to the pod in the name of its Service.
+    fileprivate func answer(id: UInt16 = 7, by backend: Pod) throws {
+        let answer = backend.sends(to: pod.v4).udp(from: 53, to: 40_000)
+            .payload(DNSEncoder.encode(Self.message(id: id)))
+        #expect(try datapath.run(answer, on: .fromPod(backend)) == .passed)
+        #expect(try datapath.run(datapath.output, on: .toPod(pod)) == .passed)
+    }
 }
 
 @Suite("Answers that are not to be believed, to a question that was asked")
@@ -92,27 +119,52 @@ struct HostileAnswerTests {
         #expect(try !asker.isTaught && !asker.reaches(Asker.web[0], from: 50_000))
     }
 
+    /// Which of its addresses a Service is trusted by, and which its backend is.
+    private static let services: [(frontend: UInt32, backend: UInt32, teaches: Bool)] = {
+        let (peer, frontend) = (APUS_RESOLVER_PEER.rawValue, APUS_RESOLVER_FRONTEND.rawValue)
+        let backend = APUS_RESOLVER_BACKEND.rawValue
+        return [
+            (peer, 0, false), (peer, backend, false), (frontend, 0, false), (0, backend, false),
+            (frontend, backend, true), (frontend | peer, backend, true), (frontend, peer, true),
+            (backend, backend, false),
+        ]
+    }()
+
     @Test(
-        "A Service with a resolver's address, as an external IP may be, teaches only where its address is a Service's",
-        arguments: [APUS_RESOLVER_PEER.rawValue, APUS_RESOLVER_FRONTEND.rawValue])
-    func serviceInFront(trust: UInt32) throws {
+        "A Service teaches only where its address is a resolvers' Service's, and leads to a backend of one",
+        arguments: services)
+    func serviceInFront(frontend: UInt32, backend trust: UInt32, teaches: Bool) throws {
         let asker = try Asker()
-        let backend = try asker.datapath.addPod()
-        try asker.datapath.addService(
-            SocketAddress(Asker.resolver, 53), .udp, to: [SocketAddress(backend.v4, 53)],
-            kind: .APUS_SERVICE_EXTERNAL_IP
-        )
-        try asker.datapath.maps.dnsResolvers.update(apus_prefix_key(CIDR(host: Asker.resolver)), trust)
+        let backend = try asker.addBackend()
+        try asker.trust(Asker.resolver, frontend)
+        try asker.trust(backend.v4, trust)
         try asker.ask()
-        let answer = backend.sends(to: asker.pod.v4).udp(from: 53, to: 40_000)
-            .payload(DNSEncoder.encode(Asker.message()))
-        #expect(try asker.datapath.run(answer, on: .fromPod(backend)) == .passed)
-        #expect(try asker.datapath.run(asker.datapath.output, on: .toPod(asker.pod)) == .passed)
-        if trust == APUS_RESOLVER_FRONTEND.rawValue {
+        try asker.answer(by: backend)
+        if teaches {
             #expect(try asker.isTaught)
         } else {
             try asker.expectNothingLearned(.APUS_DNS_COUNT_UNTRUSTED)
         }
+    }
+
+    @Test("A backend that is gone from its Service teaches nothing any more, by a connection that still leads to it")
+    func formerBackend() throws {
+        let asker = try Asker()
+        let backend = try asker.addBackend()
+        try asker.trust(Asker.resolver, APUS_RESOLVER_FRONTEND.rawValue | APUS_RESOLVER_PEER.rawValue)
+        try asker.trust(backend.v4, APUS_RESOLVER_BACKEND.rawValue)
+        try asker.ask()
+        try asker.ask(id: 8)
+        try asker.trust(backend.v4, 0)
+        try asker.answer(by: backend)
+        try asker.expectNothingLearned(.APUS_DNS_COUNT_UNTRUSTED)
+        // What is asked from now on waits for nothing.
+        try asker.ask(id: 9)
+        #expect(try asker.count(.APUS_DNS_COUNT_QUESTIONS) == 2)
+        // A question that was noted while the backend was trusted is answered once it is again.
+        try asker.trust(backend.v4, APUS_RESOLVER_BACKEND.rawValue)
+        try asker.answer(id: 8, by: backend)
+        #expect(try asker.isTaught)
     }
 
     @Test("An answer of a host that was not asked teaches nothing, and the question still waits for its own")

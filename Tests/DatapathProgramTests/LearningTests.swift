@@ -42,7 +42,7 @@ struct LearningTests {
         for number in 0..<100 {
             try asker.ask("n\(number).web.test", id: UInt16(number))
             try asker.answer("n\(number).web.test", id: UInt16(number), lifetime: UInt32(100 + number))
-            #expect(try names(asker) == min(number + 1, Int(APUS_LEARNED_NAMES)))
+            #expect(try names(asker) == min(number + 1, Int(APUS_LEARNED_NAMES * APUS_LEARNED_PARTS)))
         }
         #expect(try asker.reaches(Asker.web[0], from: 50_000))
     }

@@ -85,7 +85,8 @@ struct NeighbourDiscoveryTests {
     func atUplink() throws {
         let datapath = try DatapathFixture()
         let pod = try isolated(datapath)
-        let asked = pod.receives(from: Family.v6.outside, ttl: 255).neighbourSolicitation(for: pod.v6, from: pod.hostMAC)
+        let asked = pod.receives(from: Family.v6.outside, ttl: 255).neighbourSolicitation(
+            for: pod.v6, from: pod.hostMAC)
         #expect(try datapath.run(asked, on: .fromNetwork) == .passed)
         let farther = pod.receives(from: Family.v6.outside).neighbourSolicitation(for: pod.v6, from: pod.hostMAC)
         #expect(try datapath.run(farther, on: .fromNetwork) == Self.entering)

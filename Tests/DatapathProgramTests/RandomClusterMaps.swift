@@ -193,9 +193,9 @@ private struct ShippedMapWriter: MapWriter {
     mutating func endWait(_ number: UInt64) -> MapError? { maps.endWait(number) }
 
     /// Puts it in force, and gives the names that are held their sets in it.
-    mutating func install(_ program: DomainProgram?) -> MapError? {
+    mutating func install(_ program: DomainProgram?) -> DomainInstallation {
         self.program = program
-        return each([program]) { writer, program in
+        let failure = each([program]) { writer, program in
             guard let program else {
                 _ = try writer.datapath.maps.domainAutomaton.delete(UInt32(0))
                 return
@@ -203,6 +203,7 @@ private struct ShippedMapWriter: MapWriter {
             try writer.datapath.maps.domainAutomaton.install(program.automaton)
             for name in ClusterGenerator.domainNames { try writer.hold(name) }
         }.error
+        return failure.map { .refused($0) } ?? .done
     }
 
     mutating func copyLearned(from old: UInt32, to new: UInt32) -> MapError? {

@@ -1,3 +1,4 @@
+import Addressing
 @testable import Datapath
 import DatapathABI
 import LoadBalancing
@@ -32,6 +33,22 @@ import Testing
             return endpoint.map { Bytes(of: $0) }
         }
         return result
+    }
+
+    @Test("A resolver's address that another pod has by now is not trusted any more, though the view has gaps")
+    func formerResolver() throws {
+        var rig = Rig()
+        let prefixes = (1...2).map { CIDR(host: IPAddress(v4: 0x0a00_0000 + UInt32($0))) }
+        rig.tables.setResolvers([prefixes[0]: .backend, prefixes[1]: .peer])
+        rig.program()
+        var other = try rig.restarted()
+        other.tables.setResolvers([:])
+        other.tables.keepStale()
+        other.program()
+        #expect(other.kernel.entries(of: .dnsResolvers).count == 2)
+        other.tables.release(peers: [prefixes[0].address])
+        other.program()
+        #expect(other.kernel.entries(of: .dnsResolvers).map(\.key) == [prefixes[1].key])
     }
 
     @Test("A restarted agent with the same view changes nothing but generations", arguments: 1...10)

@@ -123,6 +123,58 @@ struct DomainTablesTests {
         #expect(Set(named) == Set(installed.sets.map(\.id)))
     }
 
+    /// The patterns whose sets `names` tells of.
+    private func namedPatterns(_ rig: Rig) -> Set<String> {
+        Set(
+            rig.kernel.entries(of: .names).compactMap { entry in
+                guard case .pattern? = NameKey(key: entry.key) else { return nil }
+                return NameKey.text(entry.value)
+            })
+    }
+
+    @Test("An automaton counts from when it is in force, and what was before until all names have their sets in it")
+    func unfinishedWalk() throws {
+        var compiler = PolicyCompiler(node: "node-1")
+        var rig = try rig(&compiler, ["x.a.test"])
+        rig.program()
+        let first = try #require(rig.kernel.installed)
+        // Swapped, but then, say, the names can't be read; and once more, for other patterns.
+        rig.kernel.walkFailure = MapError(code: 12, description: "injected")
+        for patterns in [["*.a.test", "x.a.test"], ["*.b.test", "x.a.test"]] {
+            rig.tables.apply(compiler.apply([try policy(patterns)]).map(DatapathEdit.policy))
+            #expect(!rig.program().isComplete)
+            for _ in 0..<3 { rig.program(after: 20) }
+            let inForce = try #require(rig.kernel.installed)
+            #expect(rig.tables.domains.installed?.sets.map(\.id) == inForce.sets.map(\.id))
+            // Whatever set a name has, the policy has rules for it, and an agent that starts now knows its patterns.
+            let name = inForce.set(matching: "x.a.test".utf8)
+            #expect(sets(of: egress(rig), rig).isSuperset(of: [first.set(matching: "x.a.test".utf8), name]))
+            #expect(
+                namedPatterns(rig).isSuperset(of: patterns.map { $0.hasPrefix("*") ? "pattern/\($0)" : "name/\($0)" }))
+        }
+        // Those of the second one are told, too: a name may have them as well.
+        #expect(namedPatterns(rig).contains("pattern/*.a.test"))
+        rig.kernel.walkFailure = nil
+        for _ in 0..<4 { rig.program(after: 20) }
+        let last = try #require(rig.kernel.installed)
+        #expect(sets(of: egress(rig), rig) == Set(last.sets.map(\.id)))
+        #expect(namedPatterns(rig) == ["pattern/*.b.test", "name/x.a.test"])
+    }
+
+    @Test("What is in force keeps its room from the moment of the swap, though names still have the sets of before")
+    func unfinishedKeepsRoom() throws {
+        var compiler = PolicyCompiler(node: "node-1")
+        var rig = Rig()
+        rig.tables.apply([.endpoint(.upsert(endpoint(1)))])
+        rig.kernel.walkFailure = FakeKernel.refused
+        let first = try policy("zoo", created: "2026-02-01T00:00:00Z", heavy("abcdef"))
+        rig.tables.apply(compiler.apply([.pod(pod), first]).map(DatapathEdit.policy))
+        #expect(refused(rig.program()) == [])
+        let second = try policy("ant", created: "2026-01-01T00:00:00Z", heavy("uvwxyz"))
+        rig.tables.apply(compiler.apply([second]).map(DatapathEdit.policy))
+        #expect(refused(rig.program()) == ["FQDNNetworkPolicy/shop/ant"])
+    }
+
     @Test("Sets whose hashes are the same keep their ids while one of them comes or goes, also over a restart")
     func collidingSets() throws {
         var compiler = PolicyCompiler(node: "node-1")

@@ -22,6 +22,8 @@ final class FakeKernel: MapWriter, MapReader {
     var failsNames: () -> Bool = { false }
     /// Whether the kernel takes no automaton.
     var refusesAutomata = false
+    /// Why the names that are held can't be given their sets in an automaton that the kernel has taken.
+    var walkFailure: MapError?
     /// Called before what was learned for a policy is copied.
     var beforeCopy: (FakeKernel) -> Void = { _ in }
     /// The automaton in force, and for which policies what was learned was copied: from the first to the second.
@@ -80,10 +82,10 @@ final class FakeKernel: MapWriter, MapReader {
         return nil
     }
 
-    func install(_ program: DomainProgram?) -> MapError? {
-        if failsNames() || refusesAutomata { return Self.refused }
+    func install(_ program: DomainProgram?) -> DomainInstallation {
+        if failsNames() || refusesAutomata { return .refused(Self.refused) }
         installed = program
-        return nil
+        return walkFailure.map { .unfinished($0) } ?? .done
     }
 
     func copyLearned(from old: UInt32, to new: UInt32) -> MapError? {

@@ -150,7 +150,7 @@ import Testing
         let node = try KernelNode()
         let first = try node.start()
         let automaton = DomainAutomaton(compiling: [try DomainPattern(fqdnPattern: "*.web.test")])
-        #expect(first.kernel.install(DomainProgram(automaton)) == nil)
+        #expect(first.kernel.install(DomainProgram(automaton)) == .done)
         let rows = try BPFMap.open(pinned: node.pins.map("domain_automaton")).lookup(UInt32(0), as: UInt32.self)
         try node.setVersion(UInt32(APUS_ABI_VERSION) - 1)
         let kernel = try DatapathKernel(node.options)
@@ -179,11 +179,11 @@ import Testing
         held.holds = 0
         try names.update(key, held)
         let program = DomainProgram(DomainAutomaton(compiling: [try DomainPattern(fqdnPattern: "*.web.test")]))
-        let failure = kernel.install(program)
-        #expect(failure?.saysBusy == true && failure?.description.contains("a.web.test") == true)
+        let outcome = kernel.install(program)
+        #expect(outcome.isInForce && outcome.failure?.description.contains("a.web.test") == true)
         held.holds = holds
         try names.update(key, held)
-        #expect(kernel.install(program) == nil)
+        #expect(kernel.install(program) == .done)
         #expect(
             try names.lookup(key, as: apus_learned_name.self)?.set == program.set(matching: "a.web.test".utf8))
     }

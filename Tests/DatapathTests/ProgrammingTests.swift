@@ -55,6 +55,29 @@ import Testing
         #expect(text(of: rig.tables.plan(now: rig.now + 10)) == removal)
     }
 
+    @Test("What a resolvers' Service is about to lead to is trusted before, and what it led to no longer than it does")
+    func goldenResolvers() {
+        var rig = Rig()
+        let frontend = CIDR(host: IPAddress(v4: 0x0a60_0001))
+        let backends = (1...2).map { CIDR(host: IPAddress(v4: 0x0a00_0000 + UInt32($0))) }
+        rig.tables.apply([service(1, [1])])
+        rig.tables.setResolvers([frontend: [.peer, .frontend], backends[0]: .backend])
+        rig.program()
+        rig.tables.apply([service(1, [2])])
+        rig.tables.setResolvers([frontend: [.peer, .frontend], backends[1]: .backend])
+        let expected = """
+            content:
+              backends 2 = TCP 10.0.0.2:8080
+              slots 1 = backend 2
+            pointers:
+              dns_resolvers 10.0.0.2/32 = trusted behind a resolvers' Service
+              services TCP 10.96.0.1:80 = slots 1-1 service 1
+            removal of pointers:
+              dns_resolvers 10.0.0.1/32 -
+            """
+        #expect(text(of: rig.tables.plan(now: 2)) == expected)
+    }
+
     @Test("A pass writes exactly its plan, and a second one writes nothing")
     func planIsWhatIsWritten() {
         var world = RandomWorld(seed: 3)
@@ -157,7 +180,7 @@ struct CountingWriter: MapWriter {
 
     mutating func endWait(_ number: UInt64) -> MapError? { nil }
 
-    mutating func install(_ program: DomainProgram?) -> MapError? { nil }
+    mutating func install(_ program: DomainProgram?) -> DomainInstallation { .done }
 
     mutating func copyLearned(from old: UInt32, to new: UInt32) -> MapError? { nil }
 }

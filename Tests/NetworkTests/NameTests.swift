@@ -1,4 +1,5 @@
 import Addressing
+import AgentAPI
 import Datapath
 import FoundationEssentials
 import TestSupport
@@ -124,6 +125,33 @@ extension NameLabTests {
             }
         }
 
+        @Test func aResolverPodOfAnotherNodeTeachesItselfByItsLabelAndBehindItsServiceInAnyCase() async throws {
+            let options = ["--fqdn-min-ttl", "3", "--fqdn-grace", "0"]
+            try await NameLab.run(options: options, plan: NameLab.planOfTwoNodes) { names in
+                let (dns, client) = (names.lab.pod("dns"), names.client)
+                func expectTaught(at address: IPAddress) async throws {
+                    for options in [["--udp"], ["--tcp"]] {
+                        for covered in [true, false] {
+                            let found = try await names.resolve(
+                                "web.test", at: address, from: client, count: 3, options: options, covered: covered)
+                            #expect(found == .init(ok: 3), "\(address) \(options) \(covered)")
+                        }
+                    }
+                }
+                for address in NameLab.service + dns.addresses { try await expectTaught(at: address) }
+                try names.agent.manifests.write("ask.yaml", NameLab.asking)
+                try names.agent.manifests.edit("pods.yaml", "k8s-app: kube-dns", to: "k8s-app: other")
+                for address in dns.addresses {
+                    try await eventually("a pod that is no resolver by itself") {
+                        try await names.resolve(
+                            "web.test", at: address, from: client, options: ["--udp", "--timeout-ms", "500"]
+                        ).failed == 1
+                    }
+                }
+                for address in NameLab.service { try await expectTaught(at: address) }
+            }
+        }
+
         @Test(arguments: ["169.254.20.10", "169.254.169.254"])
         func resolversOfTheNodeAtAddressesThatAllNodesHaveTeach(text: String) async throws {
             try await NameLab.run { names in
@@ -184,6 +212,26 @@ extension NameLabTests {
             }
         }
 
+        @Test func aNameCountsForItsTimeToLiveWhereThatIsLongerThanTheFloor() async throws {
+            let options = ["--dns-server", "172.31.0.0/24", "--fqdn-min-ttl", "1", "--fqdn-grace", "0"]
+            try await NameLab.run(options: options) { names in
+                let (client, outside) = (names.client, names.lab.outside("outside"))
+                // A second for the names below web.test.
+                let long = NameLab.unnamed[0]
+                try await names.startUnbound(on: outside, records: ["shop.example.test. 600 IN A \(long)"])
+                try names.agent.manifests.write("ask.yaml", NameLab.asking)
+                for name in ["shop.example.test", "a.web.test"] {
+                    try await eventually("an answer about \(name)") {
+                        try await !names.look(up: name, from: client, at: outside.ipv4).isEmpty
+                    }
+                }
+                try await eventually("the end of the name with the short time", within: .seconds(20)) {
+                    try await client.ask(NameLab.web[0], NameLab.port, within: .milliseconds(400)) == .timedOut
+                }
+                #expect(try await client.ask(long, NameLab.port).isAnswered)
+            }
+        }
+
         /// 6 kB, and 56, which one record has no room for.
         @Test(arguments: [400, 3_500])
         func anAnswerThatIsTooLongForTheDataPathIsLearnedByTheAgent(addresses: Int) async throws {
@@ -200,6 +248,37 @@ extension NameLabTests {
                     try await names.client.ask(NameLab.web[0], NameLab.port, within: .milliseconds(400)).isAnswered
                 }
                 #expect(try names.count(.handedOver) > 0 && names.count(.learned) == 0 && names.count(.lost) == 0)
+            }
+        }
+
+        @Test func anAgentThatCanReadNothingOfTheClusterYetLearnsWhatIsHandedOver() async throws {
+            let options = ["--dns-server", "172.31.0.0/24", "--fqdn-min-ttl", "3", "--fqdn-grace", "0"]
+            try await NameLab.run(options: options) { names in
+                let outside = names.lab.outside("outside")
+                try await names.startUnbound(on: outside, more: 400)
+                try names.agent.manifests.write("ask.yaml", NameLab.asking)
+                func learnsAndReaches() async throws -> Bool {
+                    let found = try await names.resolve(
+                        "web.test", at: outside.ipv4, from: names.client, options: ["--tcp", "--timeout-ms", "3000"])
+                    if found.unresolved > 0 { return false }
+                    return try await names.client.ask(NameLab.web[0], NameLab.port, within: .milliseconds(400))
+                        .isAnswered
+                }
+                try await eventually("the agent to learn") { try await learnsAndReaches() }
+                await names.agent.kill()
+                let server = try LabAPIServer(names.lab, manifests: names.agent.manifests)
+                let next = AgentProcess(
+                    names.lab, manifests: names.agent.manifests, apiServer: server, options: options)
+                try next.start()
+                try await eventually("an agent without its API server", every: .milliseconds(50)) {
+                    try await next.client.status().origin?.synced == false
+                }
+                try await eventually("the end of the name", within: .seconds(20)) {
+                    try await names.client.ask(NameLab.web[0], NameLab.port, within: .milliseconds(400)) == .timedOut
+                }
+                try await eventually("that agent to learn") { try await learnsAndReaches() }
+                #expect(try await next.client.status().origin?.synced == false)
+                await next.terminate()
             }
         }
     }

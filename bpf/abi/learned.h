@@ -62,7 +62,8 @@ struct apus_learned_share {
 // Value of `dns_resolvers`.
 enum apus_resolver_trust {
 	APUS_RESOLVER_PEER = 1, // what comes from the address itself teaches
-	APUS_RESOLVER_FRONTEND = 2, // and what comes from the backends of a Service that has it
+	APUS_RESOLVER_FRONTEND = 2, // and what comes from the backends of a Service that has it, if they are trusted
+	APUS_RESOLVER_BACKEND = 4, // what comes from the address teaches where such a Service was asked: it leads here
 };
 
 // Key of `dns_questions`: a question that a pod asked a trusted resolver.

@@ -3,22 +3,33 @@
 
 #include "learn_name.h"
 
-// Which places of an address a name may take, in the order in which it looks for one.
+// Which places of an address a name takes, in the order in which it looks for one in all parts.
 enum use_round {
 	USE_OF_NAME, // the one that it has
-	USE_FREE, // or one whose loss changes nothing: of the same patterns and sooner at its end, or ended and unused
-	USE_ANY, // the one that ends first
+	USE_FREE, // or one whose loss changes nothing
+	USE_ROUNDS,
 };
 
-// Whether the name may take the place and nothing is lost by it. A name that has ended may be what a
-// live connection was admitted by, if one was ever judged by the address.
+// What is lost when a name takes the place of another one, if none is free: the less, the better.
+enum loss {
+	LOSS_NONE, // nobody has the place, but the policy may not take it either: it has its share
+	LOSS_OF_NAME, // the same patterns match the new one, which ends later: connections are judged as before
+	LOSS_OF_RIGHTS,
+	LOSS_UNKNOWN, // no place was looked at
+};
+
+// Whether nobody has the place, or a name that is of no use. One that has ended may be what a live connection was
+// admitted by, if one was ever judged by the address.
 ALWAYS_INLINE _Bool is_free(const struct apus_learned_use *use, const struct learning *learning)
 {
-	if (!use->name)
-		return 1;
-	if (use->end_ns < learning->end_ns && learned_set(use, 0) == learning->set)
-		return 1;
-	return use->end_ns <= learning->now && !learning->judged;
+	return !use->name || (use->end_ns <= learning->now && !learning->judged);
+}
+
+ALWAYS_INLINE enum loss loss_of(const struct apus_learned_use *use, const struct learning *learning)
+{
+	_Bool is_spare = use->end_ns < learning->end_ns && learned_set(use, 0) == learning->set;
+
+	return is_spare ? LOSS_OF_NAME : LOSS_OF_RIGHTS;
 }
 
 // Takes a place for the name at hand. Between the two names it does not count for a connection, unless the same
@@ -36,12 +47,11 @@ ALWAYS_INLINE void take_use(struct apus_learned_use *use, struct learning *learn
 		let_go_of_name(old, 1, 0);
 }
 
-// The place that a name takes in a part, APUS_LEARNED_NAMES: none.
+// The place that a name takes in a part, APUS_LEARNED_NAMES: none. Rather one that nobody has.
 GLOBAL int find_place(const struct apus_learned_address *address, __u32 round)
 {
 	const struct learning *learning = learning_here();
 	__u32 found = APUS_LEARNED_NAMES;
-	__u64 end = ~0ULL;
 
 	if (!address || !learning)
 		return APUS_LEARNED_NAMES;
@@ -51,15 +61,13 @@ GLOBAL int find_place(const struct apus_learned_address *address, __u32 round)
 
 		if (use->name == (round == USE_OF_NAME ? learning->name : 0))
 			return index;
-		if (round == USE_OF_NAME || use->end_ns >= end || (round == USE_FREE && !is_free(use, learning)))
-			continue;
-		end = use->end_ns;
-		found = index;
+		if (round == USE_FREE && is_free(use, learning))
+			found = index;
 	}
 	return found;
 }
 
-// Learns the name in a part of an address that is locked. Returns whether it has it.
+// Learns the name in a part of an address that is locked, if there is a place for it. Returns whether it has it.
 ALWAYS_INLINE _Bool learn_part(struct apus_learned_address *address, struct learning *learning, __u32 round)
 {
 	__u32 place = find_place(address, round);
@@ -68,13 +76,11 @@ ALWAYS_INLINE _Bool learn_part(struct apus_learned_address *address, struct lear
 	if (place >= APUS_LEARNED_NAMES)
 		return 0;
 	use = &address->uses[place];
-	if (round != USE_OF_NAME) {
+	if (round == USE_FREE) {
 		if (!use->name && !take_learned_share(learning->key.policy, 0)) {
 			learning->full = learning->over_share = 1;
 			return 0;
 		}
-		if (round == USE_ANY && use->end_ns > learning->now)
-			count_dns(APUS_DNS_COUNT_CROWDED);
 		take_use(use, learning);
 	} else if (use->end_ns < learning->end_ns) {
 		use->end_ns = learning->end_ns;
@@ -104,6 +110,17 @@ ALWAYS_INLINE _Bool add_part(struct learning *learning, const struct apus_learne
 	return !failed;
 }
 
+// The part of an address that is locked, whose first one is `head`; NULL: there is none.
+ALWAYS_INLINE struct apus_learned_address *part_of(struct apus_learned_address *head, struct learning *learning,
+						   __u32 number)
+{
+	if (!number)
+		return head;
+	learning->part = learning->key;
+	learning->part.part = number;
+	return bpf_map_lookup_elem(&learned_addresses, &learning->part);
+}
+
 // Learns the name in one of the parts of an address that is locked. `number`: of the part.
 GLOBAL int learn_in_part(struct apus_learned_address *head, __u32 number, __u32 round)
 {
@@ -112,9 +129,7 @@ GLOBAL int learn_in_part(struct apus_learned_address *head, __u32 number, __u32 
 
 	if (!head || !learning)
 		return 0;
-	learning->part = learning->key;
-	learning->part.part = number;
-	address = number ? bpf_map_lookup_elem(&learned_addresses, &learning->part) : head;
+	address = part_of(head, learning, number);
 	if (address)
 		return learn_part(address, learning, round);
 	if (round == USE_OF_NAME)
@@ -125,9 +140,62 @@ GLOBAL int learn_in_part(struct apus_learned_address *head, __u32 number, __u32 
 	return add_part(learning, &learning->part, 0);
 }
 
+// Looks in a part for the place by which least is lost, and of those for the one of the name that ends first.
+GLOBAL int weigh_part(struct apus_learned_address *head, __u32 number)
+{
+	struct learning *learning = learning_here();
+	const struct apus_learned_address *address = head && learning ? part_of(head, learning, number) : NULL;
+
+	if (!learning || !address)
+		return 0;
+#pragma clang loop unroll(disable)
+	for (__u32 index = 0; index < APUS_LEARNED_NAMES; index++) {
+		const struct apus_learned_use *use = &address->uses[index];
+		__u32 loss = use->name ? loss_of(use, learning) : LOSS_NONE;
+
+		if (loss > learning->loss || (loss == learning->loss && use->end_ns >= learning->taken_end_ns))
+			continue;
+		learning->loss = loss;
+		learning->taken_end_ns = use->end_ns;
+		learning->taken_part = number;
+		learning->taken_place = use->name ? index : APUS_LEARNED_NAMES;
+	}
+	return 0;
+}
+
+// Takes the place that was found, if any. Returns whether the name has it.
+GLOBAL int take_found_place(struct apus_learned_address *head)
+{
+	struct learning *learning = learning_here();
+	struct apus_learned_address *address = head && learning ? part_of(head, learning, learning->taken_part) : NULL;
+	__u32 place;
+
+	if (!learning || !address)
+		return 0;
+	place = learning->taken_place;
+	if (place >= APUS_LEARNED_NAMES)
+		return 0;
+	if (address->uses[place].end_ns > learning->now)
+		count_dns(APUS_DNS_COUNT_CROWDED);
+	take_use(&address->uses[place], learning);
+	return 1;
+}
+
+// Learns the name in the place of another one: that by which least is lost, of all parts. Not while there may yet be
+// room for a further part, if it would be missed.
+ALWAYS_INLINE _Bool learn_instead(struct learning *learning, struct apus_learned_address *head, _Bool may_have_room)
+{
+	learning->loss = LOSS_UNKNOWN;
+#pragma clang loop unroll(disable)
+	for (__u32 part = 0; part < APUS_LEARNED_PARTS; part++)
+		weigh_part(head, part);
+	if (learning->full && may_have_room && (learning->judged || learning->loss != LOSS_OF_NAME))
+		return 0;
+	return take_found_place(head);
+}
+
 // Learns the name for an address that is locked: where it is, else where nothing is lost, else in the place of the name
-// that ends first in one part. A name that was just answered has to count. Returns whether it does: while there may yet
-// be room for a further part, it takes no place of a name that others need.
+// by which least is. A name that was just answered has to count. Returns whether it does.
 ALWAYS_INLINE _Bool learn_locked(struct learning *learning, struct apus_learned_address *head, _Bool may_have_room)
 {
 	__u32 judged = learning->judged;
@@ -140,12 +208,10 @@ ALWAYS_INLINE _Bool learn_locked(struct learning *learning, struct apus_learned_
 	learning->judged = head->judged;
 	learning->full = 0;
 #pragma clang loop unroll(disable)
-	for (__u32 place = 0; place < 2 * APUS_LEARNED_PARTS; place++)
+	for (__u32 place = 0; place < USE_ROUNDS * APUS_LEARNED_PARTS; place++)
 		if (learn_in_part(head, place % APUS_LEARNED_PARTS, place / APUS_LEARNED_PARTS))
 			goto learned;
-	learned = !(learning->full && may_have_room);
-	if (learned)
-		learned = learn_in_part(head, 0, USE_ANY);
+	learned = learn_instead(learning, head, may_have_room);
 learned:
 	learning->judged = judged;
 	return learned;

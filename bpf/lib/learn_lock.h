@@ -53,6 +53,10 @@ struct learning {
 	__u64 used_ns;
 	__u32 judged;
 	__u32 busy; // whether another CPU did not let go of it
+	__u32 loss; // enum loss of the place of another name that the one at hand may take
+	__u32 taken_part; // where that is
+	__u32 taken_place;
+	__u64 taken_end_ns; // when the name ends that has it
 	__u32 full; // whether the map had no room for it, or a further part of it
 	__u32 crammed; // whether anything of the lesson found no room, once some was made
 	__u64 going[APUS_LEARNED_NAMES]; // names of an address that goes

@@ -69,14 +69,15 @@ ALWAYS_INLINE void count_dns(__u32 index)
 		(*counter)++;
 }
 
-ALWAYS_INLINE _Bool is_resolver(const struct apus_address *address, __u32 trust)
+// enum apus_resolver_trust of an address.
+ALWAYS_INLINE __u32 resolver_trust(const struct apus_address *address)
 {
 	struct apus_prefix_key key = {.prefix_length = 128};
 	const __u32 *found;
 
 	__builtin_memcpy(key.address, address, sizeof(key.address));
 	found = bpf_map_lookup_elem(&dns_resolvers, &key);
-	return found && *found & trust;
+	return found ? *found : 0;
 }
 
 // The policy, if rules of it have names; 0 otherwise.
@@ -90,13 +91,17 @@ ALWAYS_INLINE __u32 policy_with_names(__u32 policy)
 
 // Whether the connection leads to a resolver that the node trusts, by its own address or by that of its Service. Of a
 // Service only the cluster's own resolvers' count: whoever may give one an external IP could name any other address.
+// And it has to lead there still: a socket stays with a backend that is gone, whose address may be another pod's by
+// now.
 ALWAYS_INLINE _Bool leads_to_resolver(const struct apus_connection_key *key, const struct apus_connection *connection)
 {
 	__u16 port = connection->opener ? key->low_port : key->high_port;
+	__u32 trust = resolver_trust(connection->opener ? &key->low : &key->high);
 
-	if (port == DNS_PORT && is_resolver(connection->opener ? &key->low : &key->high, APUS_RESOLVER_PEER))
+	if (port == DNS_PORT && trust & APUS_RESOLVER_PEER)
 		return 1;
-	return connection->frontend_port == DNS_PORT && is_resolver(&connection->frontend, APUS_RESOLVER_FRONTEND);
+	return trust & (APUS_RESOLVER_PEER | APUS_RESOLVER_BACKEND) && connection->frontend_port == DNS_PORT &&
+	       resolver_trust(&connection->frontend) & APUS_RESOLVER_FRONTEND;
 }
 
 // Where the messages of a packet begin, 0: nowhere.

@@ -49,9 +49,7 @@ public struct AnswerLearner: ~Copyable, Sendable {
     private let questionTimeout: UInt64
     private var assembler = MessageAssembler<AnswerConnection>()
     private var learned = HandedOverCounts()
-    /// What there was no room for, or what was busy, to be learned once more.
-    private var refused: [NameLesson] = []
-    private static let refusedMost = 1024
+    private var refused = RefusedLessons()
     /// Answers that nobody has been told of yet; the data path tells of those that it could read.
     private var read: [DatapathAnswer] = []
 
@@ -89,7 +87,11 @@ public struct AnswerLearner: ~Copyable, Sendable {
         for answer in waiting {
             for message in messages(of: answer) { learn(message, answer, tables) }
         }
+        for lesson in refused.takeBusy() { learnAgain(lesson, keepsForRoom: true) }
     }
+
+    /// Whether something waits for room: see ``learnRefused()``.
+    public var lacksRoom: Bool { !refused.lackRoom.isEmpty }
 
     /// The answers to pods' questions that were read here since the last call.
     public mutating func takeAnswers() -> [DatapathAnswer] {
@@ -147,8 +149,7 @@ public struct AnswerLearner: ~Copyable, Sendable {
         // A program that could not be run may be able to another time.
         let outcome = (try? teacher.learn(lesson)) ?? .APUS_LESSON_BUSY
         learned.count(outcome)
-        let isOver = outcome == .APUS_LESSON_LEARNED || outcome == .APUS_LESSON_COLLIDED
-        if !isOver, refused.count < Self.refusedMost { refused.append(lesson) }
+        refused.add(lesson, outcome)
     }
 
     /// The patterns in force that match a name. Until this agent has put some in force, they are known to the kernel
@@ -158,13 +159,16 @@ public struct AnswerLearner: ~Copyable, Sendable {
         return (try? automaton.set(matching: name)) ?? 0
     }
 
-    /// Learns once more what there was no room for and what was busy, what was answered last first; what fails again is
-    /// let go.
+    /// Learns once more what there was no room for, what was answered last first; what fails again is let go. To be called
+    /// when some was made.
     public mutating func learnRefused() {
-        for lesson in refused.reversed() {
-            if (try? teacher.learn(lesson)) == .APUS_LESSON_LEARNED { learned.learned += 1 }
-        }
-        refused = []
+        for lesson in refused.takeLackingRoom().reversed() { learnAgain(lesson, keepsForRoom: false) }
+    }
+
+    private mutating func learnAgain(_ lesson: NameLesson, keepsForRoom: Bool) {
+        let outcome = try? teacher.learn(lesson)
+        if outcome == .APUS_LESSON_LEARNED { learned.learned += 1 }
+        if keepsForRoom, outcome == .APUS_LESSON_NO_ROOM { refused.add(lesson, .APUS_LESSON_NO_ROOM) }
     }
 
     private func lesson(_ response: DNSResponse, _ set: UInt32, _ policies: [UInt32], at time: UInt64) -> NameLesson {

@@ -31,9 +31,9 @@ extension DatapathTables {
             PolicyTables.isOfSet(key) && !policies.isClosed(PolicyTables.owners(ofPeers: key).policy)
         }
         guard !policies.peers.pendingPuts.contains(where: isAwaited) else { return }
-        let failure = pass.writer.install(domains.program)
-        domains.noteInstallation(failure)
-        guard failure == nil else { return }
+        let outcome = pass.writer.install(domains.program)
+        domains.noteInstallation(outcome)
+        guard outcome.failure == nil else { return }
         writeDomains()
         for entry in domains.takeOutdated() { policies.setPeers(entry.policy, entry.set, RuleBits()) }
     }

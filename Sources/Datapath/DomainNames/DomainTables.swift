@@ -21,8 +21,8 @@ struct DomainTables: Sendable {
     private(set) var isInstalled = false
     /// The program in force; nil also while the kernel has one from before that is not known.
     private(set) var installed: DomainProgram?
-    /// The sets that names may have in the kernel, with their patterns: those of the program in force. After a start, of
-    /// all programs that `names` tells of.
+    /// The sets that names may have in the kernel, with their patterns: those of the program in force, and until all names
+    /// were walked through it, of those before. After a start, of all programs that `names` tells of.
     private(set) var setsInForce: [UInt32: [DomainPattern]] = [:]
     /// What the id of a set follows from.
     var identifier: @Sendable ([DomainPattern]) -> UInt32 = DomainProgram.identifier
@@ -143,17 +143,15 @@ struct DomainTables: Sendable {
         return (put, remove)
     }
 
-    /// The kernel took the program, or said why not.
-    mutating func noteInstallation(_ failure: MapError?) {
-        self.failure = failure
-        isInstalled = failure == nil
-        // Then the kernel has it, but some names still have the sets that they had before.
-        if failure?.saysBusy ?? false { setsInForce = sets }
-        if isInstalled {
-            installed = program
-            setsInForce = sets
-            inForce = Set(program?.automaton.patterns ?? [])
-        }
+    /// The kernel took the program, or said why not. From the moment that it is in force it counts, whatever else failed:
+    /// what was in force before is kept besides, until all names that are held have their sets in the new one.
+    mutating func noteInstallation(_ outcome: DomainInstallation) {
+        failure = outcome.failure
+        isInstalled = outcome.failure == nil
+        guard outcome.isInForce else { return }
+        setsInForce = sets
+        installed = program
+        inForce = Set(program?.automaton.patterns ?? [])
     }
 
     mutating func takeOutdated() -> [(policy: UInt32, set: UInt32)] {

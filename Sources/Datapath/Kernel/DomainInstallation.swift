@@ -6,19 +6,15 @@ internal import LinuxKernel
 
 extension DatapathKernel {
     /// Puts an automaton in the place of the one in force, and gives the names that are held their sets in it.
-    package func install(_ program: DomainProgram?) -> MapError? {
+    package func install(_ program: DomainProgram?) -> DomainInstallation {
+        if let failure = failure(of: { try putInForce(program) }) { return .refused(failure) }
+        guard let program, let failure = failure(of: { try walkAgain(program) }) else { return .done }
+        return .unfinished(failure)
+    }
+
+    private func failure(of step: () throws -> Void) -> MapError? {
         do {
-            let automaton = try box("domain_automaton")
-            guard let program else {
-                _ = try automaton.map.delete(UInt32(0))
-                domainProgram = nil
-                return nil
-            }
-            let rows = try Self.rows(of: program)
-            // The kernel waits here until no program walks through the old one.
-            try automaton.map.update(UInt32(0), toMap: rows.map)
-            domainProgram = program
-            try walkAgain(program)
+            try step()
             return nil
         } catch let error as BPFError {
             return MapError(error)
@@ -27,6 +23,18 @@ extension DatapathKernel {
         } catch {
             return MapError(code: 2, description: "\(error)")
         }
+    }
+
+    private func putInForce(_ program: DomainProgram?) throws {
+        let automaton = try box("domain_automaton")
+        if let program {
+            let rows = try Self.rows(of: program)
+            // The kernel waits here until no program walks through the old one.
+            try automaton.map.update(UInt32(0), toMap: rows.map)
+        } else {
+            _ = try automaton.map.delete(UInt32(0))
+        }
+        domainProgram = program
     }
 
     /// Has new maps begin with the automaton of those before: it stays in force for as long as policies are kept whose
@@ -58,8 +66,8 @@ extension DatapathKernel {
     }
 
     /// Names keep what they were learned with: only the patterns that match them may be others now. One that another CPU
-    /// did not let go of, also not at a second attempt, makes the installation fail: until it is tried again, the sets
-    /// that such names may have keep their rules.
+    /// did not let go of, also not at a second attempt, leaves the installation unfinished: until it is tried again, the
+    /// sets that such names may have keep their rules.
     private func walkAgain(_ program: DomainProgram) throws {
         let names = try box("learned_names").map.learnedNames().map(\.record)
         let busy = try walk(walk(names, program), program)

@@ -25,6 +25,16 @@ struct NameLab {
             outside: [HostPlan("outside", number: 1, moreAddresses: web + unnamed)])
     }
 
+    /// The same with the resolver's pod on another node, which has no agent.
+    static var planOfTwoNodes: LabPlan {
+        LabPlan(
+            nodes: [
+                NodePlan("node-a", number: 1, pods: ["client", "friend", "stranger", "fake"]),
+                NodePlan("node-b", number: 2, pods: ["dns"]),
+            ],
+            outside: [HostPlan("outside", number: 1, moreAddresses: web + unnamed)])
+    }
+
     var client: LabHost { lab.pod("client") }
 
     static func policy(_ name: String, app: String, _ matches: [String]) -> String {
@@ -64,10 +74,12 @@ struct NameLab {
         ).replacing("namespace: default", with: "namespace: kube-system")
     }
 
-    private static func manifests(_ lab: Lab) throws -> ManifestDirectory {
+    private static func manifests(_ lab: Lab, _ plan: LabPlan) throws -> ManifestDirectory {
         let labels = ["client": "client", "friend": "client", "stranger": "stranger", "fake": "fake"]
         let pods = labels.sorted { $0.key < $1.key }.map { Manifest.pod(lab.pod($0.key), labels: ["app": $0.value]) }
-        let resolver = Manifest.pod(lab.pod("dns"), namespace: "kube-system", labels: ["k8s-app": "kube-dns"])
+        let node = plan.nodes.first { $0.pods.contains { $0.name == "dns" } }?.name ?? "node-a"
+        let resolver = Manifest.pod(
+            lab.pod("dns"), namespace: "kube-system", labels: ["k8s-app": "kube-dns"], node: node)
         let service = Manifest.service(
             "kube-dns", clusterIPs: Self.service,
             ports: [
@@ -87,11 +99,11 @@ struct NameLab {
 
     /// Lends a lab with a ready agent and running servers.
     static func run<Result>(
-        options: [String] = [], isolation: isolated (any Actor)? = #isolation,
+        options: [String] = [], plan: LabPlan = NameLab.plan, isolation: isolated (any Actor)? = #isolation,
         _ body: (NameLab) async throws -> Result
     ) async throws -> Result {
         try await withLab(plan) { lab in
-            let agent = try await AgentProcess.started(lab, manifests: manifests(lab), options: options)
+            let agent = try await AgentProcess.started(lab, manifests: manifests(lab, plan), options: options)
             let names = NameLab(lab: lab, agent: agent)
             try await names.startDnsmasq(on: lab.pod("dns"))
             try await lab.outside("outside").serve(port: port, id: "web")
@@ -113,11 +125,13 @@ struct NameLab {
 
     /// Starts unbound with the names of the lab.
     ///
-    /// - Parameter more: Addresses that each name has besides the web server's.
-    func startUnbound(on host: LabHost, more: Int = 0) async throws {
+    /// - Parameters:
+    ///   - more: Addresses that each name has besides the web server's.
+    ///   - records: Records besides.
+    func startUnbound(on host: LabHost, more: Int = 0, records: [String] = []) async throws {
         let file = "\(lab.directory)/unbound-\(host.name).conf"
-        let others = (0..<more).map { "  local-data: \"web.test. 1 IN A 203.0.\(113 + $0 / 250).\(1 + $0 % 250)\"" }
-            .joined(separator: "\n")
+        let others = ((0..<more).map { "web.test. 1 IN A 203.0.\(113 + $0 / 250).\(1 + $0 % 250)" } + records)
+            .map { "  local-data: \"\($0)\"" }.joined(separator: "\n")
         let configuration = """
             server:
               interface: 0.0.0.0
