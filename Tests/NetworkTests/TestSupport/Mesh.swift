@@ -24,6 +24,9 @@ struct Mesh: Sendable {
     /// How many questions have been put, and how many of them should have been answered.
     private(set) var (asked, expected): (UInt64, UInt64) = (0, 0)
 
+    /// How many should have had none.
+    var unanswered: UInt64 { asked - expected }
+
     /// Starts the processes and waits until all of them serve.
     static func opened(_ lab: Lab) async throws -> Mesh {
         let targets = CaseCluster.members.flatMap(\.addresses).map { "target \($0)\n" }.joined()
