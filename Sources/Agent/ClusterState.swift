@@ -31,6 +31,8 @@ struct ClusterState: Sendable {
     /// This node's object; nil while there is none.
     private(set) var ownNode: Node?
     private var known: Set<ObjectKey> = []
+    /// Whether there is such an object.
+    func contains(_ key: ObjectKey) -> Bool { known.contains(key) }
     /// The names of the Nodes there are, in order, where none has the name of this one and no pod is on it.
     var strangers: [String] {
         guard ownNode == nil, localPods.isEmpty else { return [] }

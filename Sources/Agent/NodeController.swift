@@ -52,6 +52,9 @@ actor NodeController {
     /// Of the programs at sockets, and of those of this build that should take over.
     var nodeProblems = AttachmentProblems()
     var diagnostics = SourceDiagnostics()
+    var problemLog = ProblemLog()
+    /// Whether what is wrong with objects may be something else than was logged.
+    var problemsMayDiffer = false
     var health = SourceHealth()
     var isSynced = false
     /// Whether the programs of this build run.
@@ -115,6 +118,7 @@ actor NodeController {
 
     /// Takes in what a source says.
     func handle(_ event: SourceEvent) {
+        problemsMayDiffer = true
         switch event {
         case .changes(let changes): take(attachments.apply(changes))
         case .synced:
@@ -129,6 +133,7 @@ actor NodeController {
 
     /// Takes in changes of objects, of which pods of this node have the addresses that they really have.
     func take(_ changes: [ObjectChange]) {
+        problemsMayDiffer = true
         let outcome = state.apply(changes)
         directory.apply(changes)
         if keeping != nil { tables.release(peers: outcome.movedAddresses) }
@@ -245,6 +250,7 @@ actor NodeController {
         // What was taken over is in force, and goes on learning, also while nothing can be read of the cluster.
         if isSynced || !kernel.isBeside { keepNames(at: now) }
         guard isSynced else { return }
+        logProblems()
         if programming.isDue(at: now) { program() }
         if keeping?.isOver(at: now, viewIsFull: !diagnostics.hidesObjects) ?? false { letGoOfStale() }
         if routes.isDue(at: now) { route() }

@@ -60,6 +60,7 @@ extension PolicyDetails.Object {
     ) {
         let closings = key.map(diagnostics.closings) ?? []
         let rejections = key.map(diagnostics.rejections) ?? []
+        let duplicates = key.map(diagnostics.duplicates) ?? []
         self.init(
             policy: policy.name.text, tier: PolicyJudgement.Tier.Name(policy.tier), priority: policy.priority,
             subject: policy.subject, isolates: policy.isolates.map(\.rawValue),
@@ -67,7 +68,7 @@ extension PolicyDetails.Object {
             auditedBy: (policy.isAudited ? ["the policy"] : []) + policy.auditedNamespaces.map { "namespace \($0)" },
             rules: policy.rules.map { PolicyDetails.Rule($0, isAudited: policy.isAudited && $0.action == .deny) },
             problems: policy.problems.map { "\($0.field): \($0.message)" } + closings.map(\.explanation),
-            rejected: rejections.map(\.rejection),
+            rejected: rejections.map(\.rejection), ignored: duplicates.isEmpty ? nil : duplicates.map(\.rejection),
             endpoints: policy.endpoints.map { PolicyDetails.Endpoint($0, compiler.endpoint($0)) })
     }
 }

@@ -78,6 +78,11 @@ struct SourceDiagnostics: Sendable {
     /// What is closed of an object that is in force.
     func closings(of key: ObjectKey) -> [SourceDiagnostic] { closings.filter { $0.key == key } }
 
+    /// The versions of an object that are ignored, as another one counts.
+    func duplicates(of key: ObjectKey) -> [SourceDiagnostic] {
+        all.filter { $0.key == key && $0.problem == .duplicate }
+    }
+
     private func contains(_ isWanted: (SourceDiagnostic) -> Bool) -> Bool {
         entries.values.contains { $0.keys.contains(where: isWanted) }
     }

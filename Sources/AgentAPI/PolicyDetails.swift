@@ -48,13 +48,15 @@ public struct PolicyDetails: Sendable, Hashable, Codable {
         public var problems: [String]
         /// What is wrong with its newest version, where an older one is in force, which is the one described here.
         public var rejected: [String]
+        /// Other versions of it that are ignored, each with its place and that of the version that counts.
+        public var ignored: [String]?
         /// The pods of this node that it selects.
         public var endpoints: [Endpoint]
 
         public init(
             policy: String, tier: PolicyJudgement.Tier.Name, priority: Int? = nil, subject: String,
             isolates: [String] = [], directions: [String] = [], auditedBy: [String] = [], rules: [Rule] = [],
-            problems: [String] = [], rejected: [String] = [], endpoints: [Endpoint] = []
+            problems: [String] = [], rejected: [String] = [], ignored: [String]? = nil, endpoints: [Endpoint] = []
         ) {
             self.policy = policy
             self.tier = tier
@@ -66,6 +68,7 @@ public struct PolicyDetails: Sendable, Hashable, Codable {
             self.rules = rules
             self.problems = problems
             self.rejected = rejected
+            self.ignored = ignored
             self.endpoints = endpoints
         }
     }

@@ -22,13 +22,16 @@ public struct DomainPattern: Hashable, Sendable {
 
     /// The name of a `matches[].name` of FQDNNetworkPolicy, `^([a-zA-Z0-9]([-a-zA-Z0-9_]*[a-zA-Z0-9])*\.?)*$`.
     public init(fqdnName text: String) throws(DomainPatternError) {
-        self.init(.exact, try DomainSyntax(edges: .alphanumeric, inner: .name).normal(text))
+        let syntax = DomainSyntax(edges: .alphanumeric, inner: .name, expected: "a name of letters, digits, - and _")
+        self.init(.exact, try syntax.normal(text))
     }
 
     /// The pattern of a `matches[].pattern` of FQDNNetworkPolicy,
     /// `^([a-zA-Z0-9*]([-a-zA-Z0-9_*]*[a-zA-Z0-9*])*\.?)*$`.
     public init(fqdnPattern text: String) throws(DomainPatternError) {
-        let normal = try DomainSyntax(edges: .alphanumericOrStar, inner: .pattern).normal(text)
+        let syntax = DomainSyntax(
+            edges: .alphanumericOrStar, inner: .pattern, expected: "a pattern of letters, digits, -, _ and *")
+        let normal = try syntax.normal(text)
         if normal == "*" {
             self.init(.everything, "*")
         } else if normal.utf8.allSatisfy({ $0 == UInt8(ascii: "*") }) {
@@ -44,9 +47,13 @@ public struct DomainPattern: Hashable, Sendable {
     /// A label may start with an underscore: the pattern of the CRD says `A-z`, which includes it.
     public init(clusterDomain text: String) throws(DomainPatternError) {
         let isWild = text.hasPrefix("*.")
-        let syntax = DomainSyntax(edges: .alphanumeric, first: .alphanumericOrUnderscore, inner: .name)
+        let syntax = DomainSyntax(
+            edges: .alphanumeric, first: .alphanumericOrUnderscore, inner: .name,
+            expected: "a name of two labels or more, or \"*.\" before one")
         let rest = try syntax.normal(isWild ? String(text.dropFirst(2)) : text, of: text)
-        guard rest.utf8.contains(UInt8(ascii: ".")) else { throw DomainPatternError(text, .tooFewLabels) }
+        guard rest.utf8.contains(UInt8(ascii: ".")) else {
+            throw DomainPatternError(text, .tooFewLabels, expected: syntax.expected)
+        }
         self.init(isWild ? .subdomains : .exact, isWild ? "*." + rest : rest)
     }
 

@@ -19,10 +19,13 @@ public struct DomainPatternError: Error, Hashable, Sendable {
     /// The text as it was given.
     public let text: String
     public let problem: Problem
+    /// What the dialect takes, for people.
+    private let expected: String
 
-    init(_ text: String, _ problem: Problem) {
+    init(_ text: String, _ problem: Problem, expected: String) {
         self.text = text
         self.problem = problem
+        self.expected = expected
     }
 }
 
@@ -34,7 +37,7 @@ extension DomainPatternError: CustomStringConvertible {
         case .empty: "is empty"
         case .tooLong(let length): "has \(length) characters, more than \(DomainPattern.longestText)"
         case .emptyLabel: "has an empty label"
-        case .character(let character): "must not contain \"\(character)\""
+        case .character(let character): "must not contain \"\(character)\": expected \(expected)"
         case .labelEdge(let character): "has a label that starts or ends with \"\(character)\""
         case .tooFewLabels: "needs at least two labels"
         }

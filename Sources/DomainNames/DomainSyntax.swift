@@ -32,23 +32,26 @@ struct DomainSyntax {
     let first: Characters
     /// What may stand inside of a label.
     let inner: Characters
+    /// What a whole text is, as an error says it.
+    let expected: String
 
-    init(edges: Characters, first: Characters? = nil, inner: Characters) {
+    init(edges: Characters, first: Characters? = nil, inner: Characters, expected: String) {
         self.edges = edges
         self.first = first ?? edges
         self.inner = inner
+        self.expected = expected
     }
 
     /// Checks a text; returns it in lower case without its trailing dot. `whole` is what an error shows.
     func normal(_ text: String, of whole: String? = nil) throws(DomainPatternError) -> String {
         let whole = whole ?? text
         let trimmed = text.hasSuffix(".") ? text.dropLast() : text[...]
-        if trimmed.isEmpty { throw DomainPatternError(whole, .empty) }
+        if trimmed.isEmpty { throw DomainPatternError(whole, .empty, expected: expected) }
         if trimmed.utf8.count > DomainPattern.longestText {
-            throw DomainPatternError(whole, .tooLong(trimmed.utf8.count))
+            throw DomainPatternError(whole, .tooLong(trimmed.utf8.count), expected: expected)
         }
         for label in trimmed.split(separator: ".", omittingEmptySubsequences: false) {
-            if let problem = problem(label) { throw DomainPatternError(whole, problem) }
+            if let problem = problem(label) { throw DomainPatternError(whole, problem, expected: expected) }
         }
         // The check has left nothing but ASCII.
         return trimmed.lowercased()

@@ -13,12 +13,14 @@ struct IdleRules {
     private let idle: [IdleRule]
     private let ruleCounts: [PolicyName: Int]
     private let isolations: [PolicyName: [PolicyDirection]]
+    private let overlong: [PolicyName: [PolicyDirection: Int]]
 
     init(_ inputs: [PolicyInput]) {
         let lint = RuleOrderLint(inputs)
         idle = lint.idleRules()
         ruleCounts = lint.ruleCounts
         isolations = lint.isolations
+        overlong = lint.overlong
     }
 
     /// A policy of which no rule is ever asked is told once, not by each rule.
@@ -35,11 +37,24 @@ struct IdleRules {
                     "none of its rules is ever asked: \(causes.joined(separator: ", ")) \(verb) all that they match"
                     + isolation(of: name))
         }
-        return whole + idle.filter { shadowed[$0.origin.policy] == nil }.map(\.remark)
+        return tooLong + whole + idle.filter { shadowed[$0.origin.policy] == nil }.map(\.remark)
     }
 }
 
 extension IdleRules {
+    /// Policies of which a direction is not in force at all.
+    private var tooLong: [Remark] {
+        overlong.flatMap { name, counts in
+            counts.map { direction, count in
+                Remark(
+                    code: .notEnforced, policy: name, field: "spec.\(direction)",
+                    message:
+                        "has \(count) rules, more than \(CompiledPolicy.maximumRules): the pods that it selects are "
+                        + "closed; give it fewer rules with more peers and ports")
+            }
+        }
+    }
+
     /// What a policy does without its rules: who deletes it opens its pods.
     private func isolation(of name: PolicyName) -> String {
         let directions = isolations[name] ?? []

@@ -2,12 +2,16 @@
 public enum LintCode: String, Sendable, Codable, CaseIterable {
     /// A file, document or object can't be read.
     case invalid
-    /// A policy has a domain name that can't be read: it would match nothing, and the rest be in force.
+    /// A policy has a domain name that can't be read, which would match nothing, or more rules than can be in force.
     case notEnforced = "not-enforced"
+    /// A name or label that an API server refuses; from a directory it is in force.
+    case refusedName = "refused-name"
     /// An object is there twice: the first one counts.
     case duplicateObject = "duplicate-object"
     /// A field that is none of the object's kind: it is ignored.
     case unknownField = "unknown-field"
+    /// A policy of another kind than Apus reads.
+    case kindNotRead = "kind-not-read"
     /// A rule is never asked, as an earlier one decides all that it matches.
     case unreachableRule = "unreachable-rule"
     /// None of a policy's rules is ever asked, as others of a higher tier, or of the same one by priority, decide all
@@ -39,7 +43,7 @@ public enum LintCode: String, Sendable, Codable, CaseIterable {
     /// Whether the manifests do something else than they say, or nothing at all.
     public var severity: LintSeverity {
         switch self {
-        case .invalid, .notEnforced: .error
+        case .invalid, .notEnforced, .refusedName: .error
         default: .warning
         }
     }

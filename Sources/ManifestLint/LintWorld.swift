@@ -32,8 +32,11 @@ struct LintWorld {
     var knowsPods: Bool { !pods.isEmpty }
     var knowsNodes: Bool { !nodes.isEmpty }
 
-    func notes(hasPolicies: Bool) -> [String] {
-        if !hasPolicies { return ["no policy in the manifests: nothing to check"] }
+    /// - Parameters:
+    ///   - hasPolicies: whether there are policies that can be checked.
+    ///   - hasFindings: whether there is something else to tell, as a policy that can't be read.
+    func notes(hasPolicies: Bool, hasFindings: Bool) -> [String] {
+        if !hasPolicies { return hasFindings ? [] : ["no policy in the manifests: nothing to check"] }
         if knowsPods { return [] }
         return ["no Pod in the manifests: what selectors match, and named ports, are not checked"]
     }

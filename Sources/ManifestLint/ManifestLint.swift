@@ -46,6 +46,9 @@ public struct ManifestLint {
         findings += manifest.diagnostics.compactMap { LintFinding($0) }
         for object in manifest.objects {
             let place = LintPlace(file: file.name, document: manifest.document(of: object.key))
+            findings += ServerNames.remarks(object).map {
+                place.finding(.refusedName, object.key, field: $0.field, message: $0.message)
+            }
             if let first = places[object.key] {
                 findings.append(
                     place.finding(
@@ -79,7 +82,8 @@ public struct ManifestLint {
         for remark in IdleRules(inputs.filter(isProvable)).remarks {
             add(remark.code, remark.policy, remark.field, remark.message)
         }
-        notes = world.notes(hasPolicies: ordered.contains { LintedPolicy($0) != nil })
+        notes = world.notes(
+            hasPolicies: ordered.contains { LintedPolicy($0) != nil }, hasFindings: !findings.isEmpty)
     }
 
     /// Of a namespace that has pods and no object only the name is known: what is proved must hold with any labels.
@@ -112,12 +116,31 @@ struct LintPlace {
     }
 }
 
+/// Policies of other projects, and kinds that ClusterNetworkPolicy took the place of.
+private enum OtherPolicies {
+    private static let groups = [
+        "policy.networking.k8s.io", "cilium.io", "projectcalico.org", "crd.projectcalico.org", "crd.antrea.io",
+    ]
+
+    /// - Parameter subject: `CiliumNetworkPolicy (cilium.io/v2)`.
+    static func contain(_ subject: String) -> Bool {
+        let words = subject.split(separator: " ")
+        guard words.count == 2, words[0].hasSuffix("NetworkPolicy") else { return false }
+        return groups.contains { words[1].hasPrefix("(\($0)/") }
+    }
+}
+
 extension LintFinding {
-    /// What is wrong with a document; nil for kinds that are not read.
+    /// What is wrong with a document; nil for kinds that are not read and no policies.
     init?(_ diagnostic: SourceDiagnostic) {
         let code: LintCode
         switch diagnostic.problem {
-        case .ignoredKind: return nil
+        case .ignoredKind:
+            guard let subject = diagnostic.subject, OtherPolicies.contain(subject) else { return nil }
+            self.init(
+                .kindNotRead, file: diagnostic.source, document: diagnostic.document, object: subject,
+                message: "is not read by Apus: nothing of it is in force")
+            return
         case .ignoredField: code = .unknownField
         case .duplicate: code = .duplicateObject
         case .unreadable, .syntax, .invalidObject, .unknownField, .closedPart: code = .invalid

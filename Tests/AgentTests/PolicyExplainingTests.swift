@@ -133,6 +133,17 @@ import Testing
         #expect(absent.refused == ["new.yaml: document 1: NetworkPolicy shop/new: spec.x: is not known"])
     }
 
+    @Test func aVersionInAnotherFileIsToldWithTheOneThatCounts() throws {
+        let state = try state()
+        var diagnostics = SourceDiagnostics()
+        let key = ObjectKey(.networkPolicy, namespace: "shop", name: "db")
+        diagnostics.note(
+            SourceDiagnostic(.duplicate, source: "z.yaml", key: key, message: "ignored, a.yaml has it already"))
+        let found = PolicyDetails(PolicySelection(namespace: "shop", name: "db"), state.policies, diagnostics)
+        #expect(found.objects.map(\.ignored) == [["z.yaml: ignored, a.yaml has it already"]])
+        #expect(found.objects.map(\.rejected) == [[]])
+    }
+
     @Test func anIDIsTheCompiledPolicyThatJudgesAPod() throws {
         let state = try state()
         let found = PolicyDetails(PolicySelection(namespace: "shop", name: "db"), state.policies)

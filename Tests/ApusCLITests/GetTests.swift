@@ -97,6 +97,16 @@ import Testing
         #expect(json.contains(#""in_force" : false"#) && json.contains(#""rejected" : ["#), "\(json)")
     }
 
+    @Test func `a version in another file is named with the file that counts`() async throws {
+        var object = Self.cart()
+        object.ignored = ["b.yaml: ignored, a.yaml has it already"]
+        let outcome = try await get(PolicyDetails(objects: [object]), "cart")
+        #expect(
+            outcome.output.contains("  also in:      b.yaml: ignored, a.yaml has it already\n"), "\(outcome.output)")
+        let json = try await get(PolicyDetails(objects: [object]), "cart", "-o", "json").output
+        #expect(json.contains(#""ignored" : ["#), "\(json)")
+    }
+
     private static let closed = PolicyRow(
         policy: "00c0ffee", direction: "ingress", isolates: true, closed: true, isolatedBy: "NetworkPolicy shop/long",
         endpoints: ["shop/cart-0"], rules: [])

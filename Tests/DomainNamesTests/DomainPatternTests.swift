@@ -78,6 +78,25 @@ struct DomainPatternTests {
         #expect(error.text == row.text)
     }
 
+    @Test(
+        "A character that is not allowed is told with what is",
+        arguments: [
+            (
+                Dialect.cluster, "*",
+                #""*" must not contain "*": expected a name of two labels or more, or "*." before one"#
+            ),
+            (
+                .cluster, "a_b.*.com",
+                #""a_b.*.com" must not contain "*": expected a name of two labels or more, or "*." before one"#
+            ),
+            (.name, "*.a", #""*.a" must not contain "*": expected a name of letters, digits, - and _"#),
+            (.pattern, "a?", #""a?" must not contain "?": expected a pattern of letters, digits, -, _ and *"#),
+        ])
+    func allowedForms(dialect: Dialect, text: String, reason: String) throws {
+        let error = try #require(throws: DomainPatternError.self) { _ = try dialect.pattern(text) }
+        #expect(error.description == reason)
+    }
+
     @Test("The same name in both dialects is one pattern")
     func dialectsShareNames() throws {
         let patterns = try [Dialect.name, .pattern, .cluster].map { try $0.pattern("www.Example.com") }

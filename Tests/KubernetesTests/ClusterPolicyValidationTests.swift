@@ -23,6 +23,8 @@ struct ClusterPolicyValidationTests {
 
     private static let rule = #"{"action":"Deny","from":\#(everyone)}"#
     private static let anyPeer = "expected exactly one of namespaces, pods, nodes, networks, domainNames"
+    private static let portName =
+        "expected a port name (1 to 15 lower-case letters, digits or single '-' between them, at least one letter)"
     private static let anyProtocol = "expected exactly one of tcp, udp, sctp, destinationNamedPort"
 
     /// Fields of a spec, the field that is wrong, and why.
@@ -108,7 +110,19 @@ struct ClusterPolicyValidationTests {
         (
             egress(protocols: #"[{"destinationNamedPort":""}]"#),
             "spec.egress[0].protocols[0].destinationNamedPort",
-            #"expected an integer from 1 to 65535 or a port name, got """#
+            #"\#(portName), got """#
+        ),
+        (
+            egress(protocols: #"[{"destinationNamedPort":"80"}]"#),
+            "spec.egress[0].protocols[0].destinationNamedPort", #"\#(portName), got "80""#
+        ),
+        (
+            egress(protocols: #"[{"destinationNamedPort":8080}]"#),
+            "spec.egress[0].protocols[0].destinationNamedPort", "\(portName), got 8080"
+        ),
+        (
+            egress(protocols: #"[{"destinationNamedPort":"UPPER_x"}]"#),
+            "spec.egress[0].protocols[0].destinationNamedPort", #"\#(portName), got "UPPER_x""#
         ),
         (
             egress(#"[{"networks":["10.0.0.0/8"]}]"#, protocols: #"[{"destinationNamedPort":"http"}]"#),

@@ -172,7 +172,8 @@ struct DecodingErrorTests {
             #"spec.egress[0].to[0].ipBlock.except[0]: expected a range inside 10.0.0.0/8, got "11.0.0.0/8""#),
         Case(
             "NetworkPolicy", "spec: {egress: [{to: [{ipBlock: {cidr: 10.0.0.0/8, except: [10.0.0.0/8]}}]}]}",
-            #"spec.egress[0].to[0].ipBlock.except[0]: expected a range inside 10.0.0.0/8, got "10.0.0.0/8""#),
+            #"spec.egress[0].to[0].ipBlock.except[0]: expected a range strictly smaller than its cidr 10.0.0.0/8, got "10.0.0.0/8""#
+        ),
         Case(
             "NetworkPolicy", "spec: {ingress: [{ports: [{port: '80'}]}]}",
             #"spec.ingress[0].ports[0].port: \#(target), got "80" (remove the quotes)"#),
@@ -269,6 +270,51 @@ struct DecodingErrorTests {
         #expect(found.allSatisfy { $0.problem == .invalidObject && $0.key?.name == "web" })
         let words = found.map { "\($0.fieldPath ?? ""): \($0.message)" }
         #expect(words.count == errors.count && zip(words, errors).allSatisfy { $0.hasPrefix($1) }, "\(words)")
+    }
+
+    private static let wrongClusterPolicy = """
+        spec: {tier: admin, priority: -1, subject: {pods: {}}, ingress: [
+          {action: deny, from: [{pods: {}}, {nodes: {}}, {namespaces: {matchExpressions: [{key: 1, operator: X}]}}]},
+          {action: Deny, from: [], protocols: [{tcp: {destinationPort: {range: {start: 0, end: 0}}}}]}],
+        egress: [{action: Pass, to: [{namespaces: []}, {domainNames: [a.test]}], protocols: [{destinationNamedPort: "80"}]}]}
+        """
+
+    @Test("of a ClusterNetworkPolicy, too, each wrong field is told")
+    func allErrorsOfAClusterPolicy() {
+        let head = "apiVersion: policy.networking.k8s.io/v1alpha2, kind: ClusterNetworkPolicy, metadata: {name: guard}"
+        let found = manifest("{\(head), \(Self.wrongClusterPolicy)}").diagnostics
+        #expect(found.allSatisfy { $0.problem == .invalidObject && $0.key?.name == "guard" })
+        #expect(
+            found.map { $0.fieldPath ?? "" } == [
+                "spec.tier", "spec.priority", "spec.ingress[0].action", "spec.ingress[0].from[0].pods.podSelector",
+                "spec.ingress[0].from[1].nodes", "spec.ingress[0].from[2].namespaces.matchExpressions[0].key",
+                "spec.ingress[0].from[2].namespaces.matchExpressions[0].operator",
+                "spec.ingress[1].protocols[0].tcp.destinationPort.range.start",
+                "spec.ingress[1].protocols[0].tcp.destinationPort.range.end", "spec.ingress[1].from",
+                "spec.egress[0].protocols[0].destinationNamedPort", "spec.egress[0].to[0].namespaces",
+                "spec.egress[0].to[1]", "spec.subject.pods.podSelector",
+            ])
+    }
+
+    @Test("of an FQDNNetworkPolicy, too")
+    func allErrorsOfAnFQDNPolicy() {
+        let head = "apiVersion: networking.gke.io/v1alpha1, kind: FQDNNetworkPolicy, metadata: {namespace: shop}"
+        let rules = "[{matches: [], ports: [{protocol: tcp}]}, {matches: [{name: a, pattern: b}, {nam: a}]}]"
+        let found = manifest("{\(head), spec: {egress: \(rules)}}").diagnostics
+        #expect(
+            found.map { $0.fieldPath ?? "" } == [
+                "metadata.name", "spec.podSelector", "spec.egress[0].matches", "spec.egress[0].ports[0].protocol",
+                "spec.egress[1].matches[0]", "spec.egress[1].matches[1].nam",
+            ])
+    }
+
+    @Test("a missing name is one error, whatever else is wrong")
+    func missingNames() {
+        let head = "apiVersion: networking.k8s.io/v1, kind: NetworkPolicy"
+        let found = manifest("{\(head), metadata: {namespace: shop}, spec: {podSelectr: {}}}").diagnostics
+        #expect(found.map { $0.fieldPath ?? "" } == ["metadata.name", "spec.podSelectr"])
+        let alone = manifest("{\(head), metadata: {namespace: shop}, spec: {podSelector: {}}}").diagnostics
+        #expect(alone.map(\.description) == ["shop.yaml: document 1: NetworkPolicy: metadata.name: required"])
     }
 
     @Test("an object with more errors than anybody reads names the first of them")

@@ -42,6 +42,31 @@ import Testing
         #expect(Set(LintCode.allCases).subtracting(found).isEmpty)
     }
 
+    @Test(
+        "a direction of more rules than can be in force is an error, and its order is not looked at",
+        .timeLimit(.minutes(1)))
+    func tooManyRules() {
+        func report(_ count: Int) -> LintReport {
+            let rules = (0..<count).map { "{\"ports\":[{\"port\":\($0 + 1)}]}" }.joined(separator: ",")
+            let head = #""apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"long"}"#
+            let text = "{\(head),\"spec\":{\"podSelector\":{},\"ingress\":[\(rules)]}}"
+            return ManifestLint.check([LintFile(name: "a.json", content: .text([UInt8](text.utf8)))])
+        }
+        let long = report(16_400)
+        #expect(long.findings.map(\.code) == [.notEnforced] && long.errors == 1)
+        #expect(long.findings.first?.field == "spec.ingress")
+        #expect(long.findings.first?.message.hasPrefix("has 16400 rules, more than 16384: the pods") == true)
+        #expect(report(100).findings.isEmpty)
+    }
+
+    @Test func aPolicyThatCannotBeReadIsAPolicyAllTheSame() {
+        let text = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: a}\nspec: {x: 1}\n"
+        let report = ManifestLint.check([LintFile(name: "a.yaml", content: .text([UInt8](text.utf8)))])
+        #expect(report.errors == 1 && report.notes.isEmpty)
+        let none = ManifestLint.check([LintFile(name: "a.yaml", content: .text([]))])
+        #expect(none.findings.isEmpty && none.notes == ["no policy in the manifests: nothing to check"])
+    }
+
     @Test func aFileThatCannotBeReadIsAFinding() {
         let report = ManifestLint.check([LintFile(name: "a.yaml", content: .unreadable("can't be read: no"))])
         #expect(report.findings == [LintFinding(.invalid, file: "a.yaml", message: "can't be read: no")])

@@ -48,8 +48,8 @@ struct VerifyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify", abstract: "Compares what should be in the kernel with what is there.",
         discussion: """
-            The agent compares what it wants in the maps, and the programs and pins, with what is there, and names what
-            it could not write for longer than a second, as where a map is full; it changes nothing. What the objects
+            The agent compares what it wants in the maps, and the programs and pins, with what is there, and names what \
+            it could not write for longer than a second, as where a map is full; it changes nothing. What the objects \
             ask for is not compiled anew. Exit code 1: something is not as it should be.
 
             Examples:

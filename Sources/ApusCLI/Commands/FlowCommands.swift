@@ -37,14 +37,16 @@ struct FlowCommand: AsyncParsableCommand {
         @Flag(name: [.short, .long], help: "Go on with new flows until Ctrl-C.")
         var follow = false
 
-        @Option(help: "Show so many of the past flows first. (default: 20, with --follow 0)")
+        // A negative number is no option that was meant.
+        @Option(
+            parsing: .unconditional, help: "Show so many of the past flows first. (default: 20, with --follow 0)")
         var last: Int?
 
         @OptionGroup(title: "Filters") var filter: FlowFilterOptions
         @OptionGroup var options: GlobalOptions
 
         func validate() throws {
-            if let last, last < 0 { throw ValidationError("--last must not be negative") }
+            if let last, last < 0 { throw ValidationError("--last takes a number from 0 up, not \(last)") }
         }
 
         func run() async throws {

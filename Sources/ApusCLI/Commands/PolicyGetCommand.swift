@@ -96,6 +96,7 @@ struct PolicyViewText {
         }
         pairs.append(("endpoints", endpoints))
         if !object.compiled.isEmpty { pairs.append(("compiled to", object.compiled.joined(separator: ", "))) }
+        for other in object.ignored ?? [] { pairs.append(("also in", other)) }
         pairs.append(("in force", inForce(object)))
         let causes = ((object.rejected ?? []) + object.problems + object.pending).map { "    \($0)\n" }.joined()
         let head = "\(object.policy)\n" + Table.pairs(pairs.map { (name: $0.0, value: $0.1) }, indent: 2) + causes

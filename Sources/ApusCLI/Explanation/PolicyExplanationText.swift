@@ -72,7 +72,7 @@ struct PolicyExplanationText {
 
     private func judgement(_ judgement: PolicyJudgement) -> String {
         var text = "\(verdict(judgement.allowed)), \(Self.reason(judgement))\n"
-        text += judgement.audited.map { "    would be denied by \($0), which is in audit mode\n" } ?? ""
+        text += judgement.audited.map { "    would be denied by \($0), which \(Self.verb($0)) in audit mode\n" } ?? ""
         for name in judgement.names ?? [] { text += "    the address is held as \(name.name) until \(name.expires)\n" }
         if let patterns = judgement.patterns { text += Self.patterns(patterns) }
         text += judgement.problems.map { "    \($0)\n" }.joined()
@@ -84,6 +84,11 @@ struct PolicyExplanationText {
         if judgement.rules.isEmpty { return text }
         let lines = Table.text(judgement.rules, Self.columns).split(separator: "\n")
         return text + lines.map { "    \($0)\n" }.joined()
+    }
+
+    /// Several policies are told as a list.
+    private static func verb(_ policies: String) -> String {
+        [", NetworkPolicy ", ", FQDNNetworkPolicy "].contains { policies.contains($0) } ? "are" : "is"
     }
 
     private static func patterns(_ patterns: [PolicyJudgement.Pattern]) -> String {

@@ -5,7 +5,8 @@ struct PolicyView: Codable, Equatable {
     /// A policy object and what became of it.
     struct Object: Codable, Equatable {
         enum CodingKeys: String, CodingKey {
-            case policy, tier, priority, subject, isolates, rules, problems, rejected, pending, endpoints, compiled
+            case policy, tier, priority, subject, isolates, rules, problems, rejected, ignored, pending, endpoints
+            case compiled
             case auditedBy = "audited_by"
             case inForce = "in_force"
         }
@@ -27,6 +28,8 @@ struct PolicyView: Codable, Equatable {
         var problems: [String]
         /// What is wrong with its newest version: an older one, which is shown, is in force. Nil without the agent.
         var rejected: [String]?
+        /// Other versions of it that are ignored, and which one counts; nil where none is known.
+        var ignored: [String]?
         /// Pods that the maps judge by something else yet.
         var pending: [String]
         /// The pods of this node that it selects.
@@ -111,7 +114,7 @@ extension PolicyView.Object {
             policy: object.policy, tier: object.tier.rawValue, priority: object.priority, subject: object.subject,
             isolates: object.isolates, auditedBy: object.auditedBy, rules: object.rules,
             inForce: isWell ? pending?.isEmpty : false,
-            problems: object.problems, rejected: object.rejected, pending: pending ?? [],
+            problems: object.problems, rejected: object.rejected, ignored: object.ignored, pending: pending ?? [],
             endpoints: object.endpoints.map(\.pod),
             compiled: compiled)
     }

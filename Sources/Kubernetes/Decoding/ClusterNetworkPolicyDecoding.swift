@@ -3,21 +3,30 @@ internal import Addressing
 extension ClusterNetworkPolicy {
     init(_ fields: Fields, meta: ObjectMeta) throws(FieldError) {
         let spec = try fields.required("spec", Fields.init)
-        do throws(FieldError) {
+        do throws(FieldError) { try self.init(spec: spec, meta) } catch { throw error.inside(.field("spec")) }
+    }
+
+    private init(spec: Fields, _ meta: ObjectMeta) throws(FieldError) {
+        var errors = GatheredErrors()
+        errors.attempt { () throws(FieldError) in
             try spec.refuseOthers(than: ["tier", "priority", "subject", "ingress", "egress"])
-            self.init(
-                meta: meta, tier: try spec.required("tier", Read.name),
-                priority: try spec.required("priority") { (value) throws(FieldError) in
-                    Int(try Read.integer(0...1000)(value))
-                },
-                ingress: try spec.shortList("ingress") { (value) throws(FieldError) in
-                    try ClusterNetworkPolicyRule(value, peers: "from", ClusterNetworkPolicyPeer.source)
-                },
-                egress: try spec.shortList("egress") { (value) throws(FieldError) in
-                    try ClusterNetworkPolicyRule(value, peers: "to", ClusterNetworkPolicyPeer.destination)
-                })
-            (namespaceSelector, podSelector) = try spec.required("subject", PodSelection.init).selectors
-        } catch { throw error.inside(.field("spec")) }
+        }
+        let tier: Tier? = errors.attempt { () throws(FieldError) in try spec.required("tier", Read.name) }
+        let priority = errors.attempt { () throws(FieldError) in try spec.required("priority", Read.integer(0...1000)) }
+        let ingress = errors.attempt { () throws(FieldError) in
+            try spec.shortList("ingress") { (value) throws(FieldError) in
+                try ClusterNetworkPolicyRule(value, peers: "from", ClusterNetworkPolicyPeer.source)
+            }
+        }
+        let egress = errors.attempt { () throws(FieldError) in
+            try spec.shortList("egress") { (value) throws(FieldError) in
+                try ClusterNetworkPolicyRule(value, peers: "to", ClusterNetworkPolicyPeer.destination)
+            }
+        }
+        let subject = errors.attempt { () throws(FieldError) in try spec.required("subject", PodSelection.init) }
+        guard errors.isEmpty, let tier, let priority, let ingress, let egress, let subject else { throw errors.error }
+        self.init(meta: meta, tier: tier, priority: Int(priority), ingress: ingress, egress: egress)
+        (namespaceSelector, podSelector) = subject.selectors
     }
 }
 
@@ -33,12 +42,18 @@ private enum PodSelection {
             self = .namespaces(namespaces)
         } else {
             self = try fields.required("pods") { (value) throws(FieldError) in
+                var errors = GatheredErrors()
                 let pods = try Fields(value)
                 try pods.refuseOthers(than: ["namespaceSelector", "podSelector"])
-                return .pods(
-                    // Missing and empty both mean every namespace.
-                    try pods.optional("namespaceSelector", LabelSelector.init) ?? LabelSelector(),
-                    try pods.required("podSelector", LabelSelector.init))
+                // Missing and empty both mean every namespace.
+                let home = errors.attempt { () throws(FieldError) in
+                    try pods.optional("namespaceSelector", LabelSelector.init) ?? LabelSelector()
+                }
+                let own = errors.attempt { () throws(FieldError) in
+                    try pods.required("podSelector", LabelSelector.init)
+                }
+                guard errors.isEmpty, let home, let own else { throw errors.error }
+                return .pods(home, own)
             }
         }
     }
@@ -55,19 +70,28 @@ extension ClusterNetworkPolicyRule {
     fileprivate init(
         _ value: ManifestValue, peers: String, _ peer: Fields.Reader<ClusterNetworkPolicyPeer>
     ) throws(FieldError) {
+        var errors = GatheredErrors()
         let fields = try Fields(value)
-        try fields.refuseOthers(than: ["name", "action", peers, "protocols"])
-        self.init(
-            name: try fields.optional("name", Self.ruleName) ?? nil, action: try fields.required("action", Read.name),
-            peers: try fields.shortList(peers, peer),
-            ports: try fields.optionalShortList("protocols", NetworkPolicyPort.ofClusterPolicy)?.flatMap { $0 })
-        if self.peers.isEmpty { throw FieldError("needs at least one peer").inside(.field(peers)) }
-        let hasNamedPort = (ports ?? []).contains { if case .name = $0.port { true } else { false } }
-        for (index, peer) in self.peers.enumerated() {
-            if let problem = peer.problem(action, hasNamedPort) {
-                throw FieldError(problem).inside(.index(index)).inside(.field(peers))
-            }
+        errors.attempt { () throws(FieldError) in
+            try fields.refuseOthers(than: ["name", "action", peers, "protocols"])
         }
+        let name = errors.attempt { () throws(FieldError) in try fields.optional("name", Self.ruleName) ?? nil }
+        let action: Action? = errors.attempt { () throws(FieldError) in try fields.required("action", Read.name) }
+        let ports = errors.attempt { () throws(FieldError) in
+            try fields.optionalShortList("protocols", NetworkPolicyPort.ofClusterPolicy)?.flatMap { $0 }
+        }
+        let hasNamedPort = (ports ?? nil)?.contains { if case .name = $0.port { true } else { false } } ?? false
+        let found = errors.attempt { () throws(FieldError) in
+            let found = try fields.shortList(peers) { (value) throws(FieldError) in
+                let peer = try peer(value)
+                if let problem = peer.problem(action, hasNamedPort) { throw FieldError(problem) }
+                return peer
+            }
+            if found.isEmpty { throw FieldError("needs at least one peer").inside(.field(peers)) }
+            return found
+        }
+        guard errors.isEmpty, let name, let action, let ports, let found else { throw errors.error }
+        self.init(name: name, action: action, peers: found, ports: ports)
     }
 
     /// The longest name in characters, as the API counts them: code points.
@@ -83,10 +107,10 @@ extension ClusterNetworkPolicyRule {
 }
 
 extension ClusterNetworkPolicyPeer {
-    /// Why a rule can't have this peer.
-    fileprivate func problem(_ action: ClusterNetworkPolicyRule.Action, _ hasNamedPort: Bool) -> String? {
+    /// Why a rule can't have this peer; of a rule whose action can't be read it may be right.
+    fileprivate func problem(_ action: ClusterNetworkPolicyRule.Action?, _ hasNamedPort: Bool) -> String? {
         switch self {
-        case .domainNames where action != .accept: "only a rule that accepts can have domainNames"
+        case .domainNames where action != nil && action != .accept: "only a rule that accepts can have domainNames"
         case .nodes, .networks, .domainNames: hasNamedPort ? "only pods have named ports" : nil
         case .namespaces, .pods, .unreadable: nil
         }
@@ -123,12 +147,8 @@ extension NetworkPolicyPort {
             }
             if let port { return [port] }
         }
-        return try fields.required("destinationNamedPort") { (value) throws(FieldError) in
-            guard case .name(let name) = try Read.portReference(value) else {
-                throw .expected("a port name", got: value)
-            }
-            return names.map { NetworkPolicyPort(protocol: $0.1, port: .name(name)) }
-        }
+        let name = try fields.required("destinationNamedPort", Read.portName)
+        return names.map { NetworkPolicyPort(protocol: $0.1, port: .name(name)) }
     }
 
     private init(_ ipProtocol: IPProtocol, _ fields: Fields) throws(FieldError) {
@@ -147,12 +167,16 @@ extension NetworkPolicyPort {
 
     private init(_ ipProtocol: IPProtocol, range: Fields) throws(FieldError) {
         try range.refuseOthers(than: ["start", "end"])
-        let first = try range.required("start", Read.port)
-        let last = try range.required("end") { (value) throws(FieldError) in
-            let last = try Read.port(value)
-            if last <= first { throw .expected("an integer above \(first)", got: value) }
-            return last
+        var errors = GatheredErrors()
+        let first = errors.attempt { () throws(FieldError) in try range.required("start", Read.port) }
+        let last = errors.attempt { () throws(FieldError) in
+            try range.required("end") { (value) throws(FieldError) in
+                let last = try Read.port(value)
+                if let first, last <= first { throw .expected("an integer above \(first)", got: value) }
+                return last
+            }
         }
+        guard errors.isEmpty, let first, let last else { throw errors.error }
         self.init(protocol: ipProtocol, port: .number(first), endPort: last)
     }
 }

@@ -4,25 +4,37 @@ extension FQDNNetworkPolicy {
     init(_ fields: Fields, meta: ObjectMeta) throws(FieldError) {
         let spec = try fields.required("spec", Fields.init)
         do throws(FieldError) {
-            try spec.refuseOthers(than: ["podSelector", "egress"])
-            self.init(
-                meta: meta, podSelector: try spec.required("podSelector", LabelSelector.init),
-                egress: try spec.nonEmptyList("egress", FQDNNetworkPolicyRule.init))
+            var errors = GatheredErrors()
+            errors.attempt { () throws(FieldError) in try spec.refuseOthers(than: ["podSelector", "egress"]) }
+            let pods = errors.attempt { () throws(FieldError) in
+                try spec.required("podSelector", LabelSelector.init)
+            }
+            let egress = errors.attempt { () throws(FieldError) in
+                try spec.nonEmptyList("egress", FQDNNetworkPolicyRule.init)
+            }
+            guard errors.isEmpty, let pods, let egress else { throw errors.error }
+            self.init(meta: meta, podSelector: pods, egress: egress)
         } catch { throw error.inside(.field("spec")) }
     }
 }
 
 extension FQDNNetworkPolicyRule {
     fileprivate init(_ value: ManifestValue) throws(FieldError) {
+        var errors = GatheredErrors()
         let fields = try Fields(value)
-        try fields.refuseOthers(than: ["matches", "ports"])
-        self.init(
-            matches: fields.hasUnreadable("matches")
+        errors.attempt { () throws(FieldError) in try fields.refuseOthers(than: ["matches", "ports"]) }
+        let matches = errors.attempt { () throws(FieldError) in
+            fields.hasUnreadable("matches")
                 ? try fields.readableList("matches", Match.init) ?? []
-                : try fields.nonEmptyList("matches", Match.init),
-            ports: try fields.readableList("ports", FQDNNetworkPolicyPort.init))
+                : try fields.nonEmptyList("matches", Match.init)
+        }
+        let ports = errors.attempt { () throws(FieldError) in
+            try fields.readableList("ports", FQDNNetworkPolicyPort.init)
+        }
+        guard errors.isEmpty, let matches, let ports else { throw errors.error }
+        self.init(matches: matches, ports: ports)
         // No list of ports is every port: where none can be read, the rule must admit nothing instead.
-        if ports?.isEmpty == true, fields.hasUnreadable("ports") { matches = [] }
+        if ports?.isEmpty == true, fields.hasUnreadable("ports") { self.matches = [] }
     }
 }
 

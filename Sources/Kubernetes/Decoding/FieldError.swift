@@ -13,6 +13,8 @@ struct FieldError: Error {
     var isAboutNeighbour = false
     /// Innermost first.
     private(set) var steps: [Step] = []
+    /// What else is wrong, in fields that don't depend on this one.
+    private(set) var others: [FieldError] = []
 
     init(_ message: String) {
         self.message = message
@@ -26,7 +28,25 @@ struct FieldError: Error {
     func inside(_ step: Step) -> FieldError {
         var outer = self
         outer.steps.append(step)
+        if !others.isEmpty { outer.others = others.map { $0.inside(step) } }
         return outer
+    }
+
+    /// More than anybody reads are not gathered.
+    static let mostGathered = 16
+
+    /// The error, and what else is wrong, as one.
+    func and(_ other: FieldError) -> FieldError {
+        var both = self
+        both.others = Array((both.others + other.all).prefix(Self.mostGathered - 1))
+        return both
+    }
+
+    /// The error and the others, each by itself.
+    var all: [FieldError] {
+        var first = self
+        first.others = []
+        return [first] + others
     }
 
     /// The way from the object's root, for example `spec.ports[0].port`; nil for the root itself.

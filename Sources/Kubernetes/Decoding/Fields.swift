@@ -30,10 +30,15 @@ struct Fields {
         try optional(name) { (value) throws(FieldError) in
             guard case .list(let entries) = value else { throw .expected("a list", got: value) }
             var result: [T] = []
+            var errors = GatheredErrors()
             result.reserveCapacity(entries.count)
             for (index, entry) in entries.enumerated() where !entry.isOmitted {
-                do throws(FieldError) { result.append(try read(entry)) } catch { throw error.inside(.index(index)) }
+                let value = errors.attempt { () throws(FieldError) in
+                    do throws(FieldError) { return try read(entry) } catch { throw error.inside(.index(index)) }
+                }
+                if let value { result.append(value) }
             }
+            guard errors.isEmpty else { throw errors.error }
             return result
         }
     }

@@ -59,9 +59,8 @@ extension NetworkPolicyPeer {
         let range = try fields.required("cidr", Read.cidr)
         let exceptions = try fields.list("except") { (value) throws(FieldError) in
             let inner = try Read.cidr(value)
-            guard range.contains(inner), inner != range else {
-                throw .expected("a range inside \(range)", got: value)
-            }
+            guard range.contains(inner) else { throw .expected("a range inside \(range)", got: value) }
+            if inner == range { throw .expected("a range strictly smaller than its cidr \(range)", got: value) }
             return inner
         }
         return .ipBlock(range, except: exceptions)
@@ -102,10 +101,12 @@ extension LabelRequirement {
     fileprivate init(_ value: ManifestValue) throws(FieldError) {
         let fields = try Fields(value)
         try fields.refuseOthers(than: ["key", "operator", "values"])
-        self.init(
-            key: try fields.required("key", Read.nonEmptyString),
-            operator: try fields.required("operator", Read.name),
-            values: try fields.list("values", Read.string))
+        var errors = GatheredErrors()
+        let key = errors.attempt { () throws(FieldError) in try fields.required("key", Read.nonEmptyString) }
+        let name: Operator? = errors.attempt { () throws(FieldError) in try fields.required("operator", Read.name) }
+        let values = errors.attempt { () throws(FieldError) in try fields.list("values", Read.string) }
+        guard errors.isEmpty, let key, let name, let values else { throw errors.error }
+        self.init(key: key, operator: name, values: values)
         switch self.operator {
         case .in, .notIn:
             if values.isEmpty { throw problem("needs at least one value") }

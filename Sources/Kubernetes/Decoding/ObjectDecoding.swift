@@ -1,11 +1,23 @@
 extension KubernetesObject {
     /// The object of a known kind.
     init(_ fields: Fields, kind: ObjectKind) throws(FieldError) {
-        let meta = try fields.within("metadata") { (meta) throws(FieldError) in
-            let meta = try ObjectMeta(meta, kind: kind)
-            if kind.hasAuditMode { try meta.checkAudit() }
-            return meta
+        var errors = GatheredErrors()
+        let meta = errors.attempt { () throws(FieldError) in
+            try fields.within("metadata") { (meta) throws(FieldError) in
+                let meta = try ObjectMeta(meta, kind: kind)
+                if kind.hasAuditMode { try meta.checkAudit() }
+                return meta
+            }
         }
+        // What else is wrong is told as well.
+        let object = errors.attempt { () throws(FieldError) in
+            try KubernetesObject(fields, kind, meta ?? ObjectMeta(name: ""))
+        }
+        guard errors.isEmpty, let object else { throw errors.error }
+        self = object
+    }
+
+    private init(_ fields: Fields, _ kind: ObjectKind, _ meta: ObjectMeta) throws(FieldError) {
         switch kind {
         case .namespace: self = .namespace(Namespace(meta: meta))
         case .node: self = .node(try Node(fields, meta: meta))

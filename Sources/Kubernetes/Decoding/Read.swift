@@ -57,6 +57,16 @@ enum Read {
         throw .expected("an integer from 1 to 65535 or a port name", got: value)
     }
 
+    /// The name of a port, where no number may stand.
+    static func portName(_ value: ManifestValue) throws(FieldError) -> String {
+        guard let text = value.text, isPortName(text) else {
+            throw .expected(
+                "a port name (1 to 15 lower-case letters, digits or single '-' between them, at least one letter)",
+                got: value)
+        }
+        return text
+    }
+
     private static func isPortName(_ text: String) -> Bool {
         let bytes = text.utf8
         let dash = UInt8(ascii: "-")

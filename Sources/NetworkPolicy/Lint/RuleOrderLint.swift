@@ -69,6 +69,17 @@ public struct RuleOrderLint {
         auditedNamespaces = audited
     }
 
+    /// The policies that by themselves have more rules in a direction than can be programmed, with how many: pods that
+    /// they select are closed. Rules on named ports don't count, as the pods decide what becomes of these.
+    public var overlong: [PolicyName: [PolicyDirection: Int]] {
+        let counts = sources.map { source in
+            let certain = source.rulesInForce.filter { $0.ports == nil || !$0.numberedPorts.isEmpty }
+            let counts = Dictionary(grouping: certain, by: \.origin.direction).mapValues(\.count)
+            return (source.key.name, counts.filter { $0.value > CompiledPolicy.maximumRules })
+        }
+        return Dictionary(uniqueKeysWithValues: counts.filter { !$0.1.isEmpty })
+    }
+
     /// How many rules each policy has in the directions that it speaks of, the one for DNS of a FQDNNetworkPolicy
     /// included.
     public var ruleCounts: [PolicyName: Int] {
@@ -81,10 +92,16 @@ public struct RuleOrderLint {
     }
 
     /// The rules without effect, in the order in which they are judged.
-    public func idleRules() -> [IdleRule] { PolicyDirection.allCases.flatMap { idleRules($0) } }
+    public func idleRules() -> [IdleRule] {
+        let overlong = overlong
+        return PolicyDirection.allCases.flatMap { direction in
+            idleRules(direction, without: Set(overlong.filter { $0.value[direction] != nil }.keys))
+        }
+    }
 
-    private func idleRules(_ direction: PolicyDirection) -> [IdleRule] {
-        let all = sources.flatMap { source in
+    /// - Parameter overlong: the policies of which none of the rules is in force in this direction.
+    private func idleRules(_ direction: PolicyDirection, without overlong: Set<PolicyName>) -> [IdleRule] {
+        let all = sources.filter { !overlong.contains($0.key.name) }.flatMap { source in
             // One that matches nobody is in nobody's way.
             source.rulesInForce.filter { $0.origin.direction == direction && $0.peers?.isEmpty != true }.map {
                 Candidate(source: source, rule: $0, certain: certain[$0.origin] ?? $0)
