@@ -25,11 +25,15 @@ ALWAYS_INLINE _Bool is_free(const struct apus_learned_use *use, const struct lea
 	return !use->name || (use->end_ns <= learning->now && !learning->judged);
 }
 
-ALWAYS_INLINE enum loss loss_of(const struct apus_learned_use *use, const struct learning *learning)
+// Notes whether the name at hand admits nothing that another one does not.
+ALWAYS_INLINE enum loss loss_of(const struct apus_learned_use *use, struct learning *learning)
 {
-	_Bool is_spare = use->end_ns < learning->end_ns && learned_set(use, 0) == learning->set;
-
-	return is_spare ? LOSS_OF_NAME : LOSS_OF_RIGHTS;
+	if (learned_set(use, 0) != learning->set)
+		return LOSS_OF_RIGHTS;
+	if (use->end_ns < learning->end_ns)
+		return LOSS_OF_NAME;
+	learning->covered = 1;
+	return LOSS_OF_RIGHTS;
 }
 
 // Takes a place for the name at hand. Between the two names it does not count for a connection, unless the same
@@ -182,15 +186,21 @@ GLOBAL int take_found_place(struct apus_learned_address *head)
 }
 
 // Learns the name in the place of another one: that by which least is lost, of all parts. Not while there may yet be
-// room for a further part, if it would be missed.
+// room for a further part, if it would be missed. A name that admits nothing more than others takes nobody's rights: it
+// is the one that goes.
 ALWAYS_INLINE _Bool learn_instead(struct learning *learning, struct apus_learned_address *head, _Bool may_have_room)
 {
 	learning->loss = LOSS_UNKNOWN;
+	learning->covered = 0;
 #pragma clang loop unroll(disable)
 	for (__u32 part = 0; part < APUS_LEARNED_PARTS; part++)
 		weigh_part(head, part);
 	if (learning->full && may_have_room && (learning->judged || learning->loss != LOSS_OF_NAME))
 		return 0;
+	if (learning->loss == LOSS_OF_RIGHTS && learning->covered) {
+		count_dns(APUS_DNS_COUNT_CROWDED);
+		return 1;
+	}
 	return take_found_place(head);
 }
 

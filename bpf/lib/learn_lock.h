@@ -54,6 +54,7 @@ struct learning {
 	__u32 judged;
 	__u32 busy; // whether another CPU did not let go of it
 	__u32 loss; // enum loss of the place of another name that the one at hand may take
+	__u32 covered; // whether the address has a name of the same patterns that ends no sooner
 	__u32 taken_part; // where that is
 	__u32 taken_place;
 	__u64 taken_end_ns; // when the name ends that has it
