@@ -86,6 +86,23 @@ struct CrowdedAddressTests {
         #expect(try asker.count(.APUS_DNS_COUNT_CROWDED) == 1)
     }
 
+    @Test("A name takes nobody's rights where others of its patterns last longer: it is the one that is not kept")
+    func covered() throws {
+        let asker = try Asker(names: ["shop.example"])
+        try learn(asker, "shop.example", 100, lifetime: 60)
+        let names = (0..<31).map { "n\($0).web.test" }
+        for (number, name) in names.enumerated() { try learn(asker, name, UInt16(number), lifetime: 1_000) }
+        // As a copy of what was learned before is, or an answer for a shorter time.
+        try learn(asker, "late.web.test", 101, lifetime: 500)
+        #expect(try texts(asker) == Set(names + ["shop.example"]))
+        #expect(try asker.count(.APUS_DNS_COUNT_CROWDED) == 1)
+        #expect(try asker.reaches(Asker.web[0], from: 50_000))
+        // One that lasts longer than they do takes the place of one of them.
+        try learn(asker, "long.web.test", 102, lifetime: 2_000)
+        let held = try texts(asker)
+        #expect(held.count == 32 && held.isSuperset(of: ["shop.example", "long.web.test"]))
+    }
+
     @Test(
         "A name that has ended gives its place, before another part is begun, where nothing was judged by the address")
     func endedGivesPlace() throws {
