@@ -258,7 +258,8 @@ struct DecodingErrorTests {
             (
                 "spec: {podSelector: {matchExpressions: [{key: 1, operator: Is}]}, egress: [{too: []}, {tu: []}]}",
                 [
-                    "spec.podSelector.matchExpressions[0].key: expected", "spec.egress[0].too: is not known",
+                    "spec.podSelector.matchExpressions[0].key: expected",
+                    "spec.podSelector.matchExpressions[0].operator: expected", "spec.egress[0].too: is not known",
                     "spec.egress[1].tu: is not known",
                 ]
             ),
