@@ -42,12 +42,12 @@ import Testing
         #expect(Set(LintCode.allCases).subtracting(found).isEmpty)
     }
 
-    @Test(
-        "a direction of more rules than can be in force is an error, and its order is not looked at",
-        .timeLimit(.minutes(1)))
+    @Test("a direction of more rules than can be in force is an error, and its order is not looked at")
     func tooManyRules() {
         func report(_ count: Int) -> LintReport {
-            let rules = (0..<count).map { "{\"ports\":[{\"port\":\($0 + 1)}]}" }.joined(separator: ",")
+            // The last one repeats the first.
+            let ports = Array(1..<count) + [1]
+            let rules = ports.map { "{\"ports\":[{\"port\":\($0)}]}" }.joined(separator: ",")
             let head = #""apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"long"}"#
             let text = "{\(head),\"spec\":{\"podSelector\":{},\"ingress\":[\(rules)]}}"
             return ManifestLint.check([LintFile(name: "a.json", content: .text([UInt8](text.utf8)))])
@@ -56,7 +56,7 @@ import Testing
         #expect(long.findings.map(\.code) == [.notEnforced] && long.errors == 1)
         #expect(long.findings.first?.field == "spec.ingress")
         #expect(long.findings.first?.message.hasPrefix("has 16400 rules, more than 16384: the pods") == true)
-        #expect(report(100).findings.isEmpty)
+        #expect(report(100).findings.map(\.field) == ["spec.ingress[99]"])
     }
 
     @Test func aPolicyThatCannotBeReadIsAPolicyAllTheSame() {
