@@ -50,8 +50,7 @@ struct PolicyTables: Sendable {
         case .setPeers(let policy, let classID, let bits): setPeers(policy.rawValue, classID.rawValue, bits)
         case .removePeers(let policy, let classID): setPeers(policy.rawValue, classID.rawValue, RuleBits())
         case .setClass(let address, let peer):
-            let flags = peer.isLocalNode ? UInt32(APUS_PEER_LOCAL_NODE.rawValue) : 0
-            classes.put(address.key, Bytes(of: apus_peer_epoch(class_id: peer.id.rawValue, flags: flags)))
+            classes.put(address.key, Bytes(of: apus_peer_epoch(class_id: peer.id.rawValue, flags: peer.flags)))
         case .removeClass(let address): classes.remove(address.key)
         case .setPrefixClass(let prefix, let classID): prefixes.put(prefix.key, Bytes(of: classID.rawValue))
         case .removePrefixClass(let prefix): prefixes.remove(prefix.key)
@@ -270,5 +269,13 @@ extension PolicyEdit {
         case .setPrefixClass(let prefix, _), .removePrefixClass(let prefix): prefix.key
         default: nil
         }
+    }
+}
+
+extension PeerClass {
+    /// `apus_peer_flag` of it.
+    fileprivate var flags: UInt32 {
+        (isLocalNode ? UInt32(APUS_PEER_LOCAL_NODE.rawValue) : 0)
+            | (isElsewhere ? UInt32(APUS_PEER_ELSEWHERE.rawValue) : 0)
     }
 }

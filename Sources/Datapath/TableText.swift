@@ -145,7 +145,8 @@ extension apus_peer_epoch {
     fileprivate var text: String {
         if isAbsent { return "absent" }
         let isLocal = flags & UInt32(APUS_PEER_LOCAL_NODE.rawValue) != 0
-        return "class \(ClassID(rawValue: class_id))\(isLocal ? " local-node" : "")"
+        let isElsewhere = flags & UInt32(APUS_PEER_ELSEWHERE.rawValue) != 0
+        return "class \(ClassID(rawValue: class_id))\(isLocal ? " local-node" : "")\(isElsewhere ? " elsewhere" : "")"
     }
 }
 

@@ -163,7 +163,9 @@ extension PolicyCompiler {
         entry.peerClass = nil
         if isLocalNode || !entry.atoms.isEmpty {
             let atoms = (entry.atoms + prefixes.atoms(of: CIDR(host: address))).sorted()
-            entry.peerClass = PeerClass(id: tables.retain(atoms, matchers, &stage), isLocalNode: isLocalNode)
+            entry.peerClass = PeerClass(
+                id: tables.retain(atoms, matchers, &stage), isLocalNode: isLocalNode,
+                isElsewhere: isLocalNode && !addresses.interfaceAddresses.contains(address))
         }
         addresses.set(address, entry)
         if let old { tables.release(old.id) }

@@ -5,10 +5,14 @@ public struct PeerClass: Sendable, Hashable {
     public var id: ClassID
     /// Whether the address is this node's own: its traffic is always allowed into the node's pods.
     public var isLocalNode: Bool
+    /// Whether only this node's Node object says so: none of its interfaces has the address, so the node sends nothing
+    /// from it.
+    public var isElsewhere: Bool
 
-    public init(id: ClassID, isLocalNode: Bool = false) {
+    public init(id: ClassID, isLocalNode: Bool = false, isElsewhere: Bool = false) {
         self.id = id
         self.isLocalNode = isLocalNode
+        self.isElsewhere = isElsewhere
     }
 }
 

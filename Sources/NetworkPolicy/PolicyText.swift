@@ -81,7 +81,7 @@ extension EndpointPolicies: CustomStringConvertible {
 }
 
 extension PeerClass: CustomStringConvertible {
-    public var description: String { "\(id)" + (isLocalNode ? " local-node" : "") }
+    public var description: String { "\(id)" + (isLocalNode ? " local-node" : "") + (isElsewhere ? " elsewhere" : "") }
 }
 
 extension PolicyEdit: CustomStringConvertible {

@@ -48,7 +48,8 @@ final class FakeAgent: AgentHandler {
         if let failure { throw failure }
         let rule = PolicyJudgement.Rule(
             rule: "ClusterNetworkPolicy guard ingress[0]", ruleName: "no \"visitors\"", tier: .admin, action: "deny",
-            admits: .init(peers: "every peer", ports: "TCP \(question.port?.description ?? "")"), admitsPeer: true,
+            admits: .init(peers: "every peer", ports: "TCP \(question.port?.description ?? "")"),
+            admitsPeer: !question.isReceived,
             admitsPort: true)
         var path = PolicyPath(
             source: .init(address: "\(question.source)"), destination: .init(address: "\(question.destination)"),

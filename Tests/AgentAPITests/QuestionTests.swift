@@ -32,7 +32,7 @@ import Testing
         let agent = FakeAgent()
         let question = PolicyQuestion(
             source: try #require(PolicyEnd(source)), destination: try #require(PolicyEnd(destination)),
-            ipProtocol: ipProtocol, port: port.flatMap { PolicyPort($0) })
+            ipProtocol: ipProtocol, port: port.flatMap { PolicyPort($0) }, isReceived: port == nil)
         try await withServer(agent) { _, path in
             let expected = try await agent.explain(question)
             #expect(try await patientClient(path).explain(question) == expected)

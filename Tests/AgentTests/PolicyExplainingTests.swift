@@ -51,10 +51,13 @@ import Testing
     }
 
     private func answer(_ words: String, _ state: ClusterState, _ held: HeldNames) throws -> String {
-        let words = words.split(separator: " ").map(String.init)
+        var words = words.split(separator: " ").map(String.init)
+        let isReceived = words.last == "received"
+        if isReceived { words.removeLast() }
         let question = PolicyQuestion(
             source: try #require(PolicyEnd(words[0])), destination: try #require(PolicyEnd(words[1])),
-            ipProtocol: try #require(IPProtocol(words[2])), port: words.count > 3 ? PolicyPort(words[3]) : nil)
+            ipProtocol: try #require(IPProtocol(words[2])), port: words.count > 3 ? PolicyPort(words[3]) : nil,
+            isReceived: isReceived)
         do throws(AgentError) {
             let paths = try PolicyExplainer(state, held: held).explain(question).map { path in
                 PolicyExplanation.Path(

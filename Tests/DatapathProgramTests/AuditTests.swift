@@ -158,6 +158,51 @@ struct AuditTests {
         #expect(try datapath.eventCount(.APUS_EVENTS_AUDITED) == 1)
     }
 
+    /// An ICMP error of one pod to another, about nothing that is known.
+    private func stray(_ talk: Conversation) -> Packet {
+        let quoted = Packet.raw.ip(from: talk.server.v4, to: talk.client.v4).udp(from: 5000, to: 53)
+        return talk.client.sends(to: talk.server.v4).icmpError(.portUnreachable, quoting: quoted)
+    }
+
+    @Test("An ICMP error of no connection that both ends audit is told once")
+    func strayError() throws {
+        let datapath = try DatapathFixture()
+        try datapath.set(Self.auditedHTTP)
+        let talk = Conversation(
+            client: try datapath.addPod(egress: Self.auditedHTTP.id),
+            server: try datapath.addPod(ingress: Self.auditedHTTP.id))
+        #expect(try datapath.run(stray(talk), on: .fromPod(talk.client)) == .passed)
+        #expect(try datapath.run(stray(talk), on: .toPod(talk.server)) == .passed)
+        #expect(datapath.events().map(\.kind) == [.audited])
+        #expect(try datapath.eventCount(.APUS_EVENTS_AUDITED) == 1)
+    }
+
+    @Test("… and one that the receiver denies is denied where it leaves, and nothing else is told")
+    func strayErrorDenied() throws {
+        let datapath = try DatapathFixture()
+        try datapath.set(Self.auditedHTTP)
+        try datapath.set(.denyAll)
+        let talk = Conversation(
+            client: try datapath.addPod(egress: Self.auditedHTTP.id),
+            server: try datapath.addPod(ingress: HandMadePolicy.denyAll.id))
+        #expect(try datapath.run(stray(talk), on: .fromPod(talk.client)) == .dropped(entering: .isolated))
+        #expect(datapath.events().map(\.kind) == [.denied])
+        #expect(try datapath.eventCount(.APUS_EVENTS_AUDITED) == 0)
+    }
+
+    @Test("… and one from outside is told by the pod's own hook alone", arguments: Family.allCases)
+    func strayErrorFromOutside(_ family: Family) throws {
+        let datapath = try DatapathFixture()
+        try datapath.set(Self.auditedHTTP)
+        let pod = try datapath.addPod(ingress: Self.auditedHTTP.id)
+        let quoted = Packet.raw.ip(from: pod[family], to: family.outside).udp(from: 5000, to: 53)
+        let error = pod.receives(from: family.outside).icmpError(.portUnreachable, quoting: quoted)
+        #expect(try datapath.run(error, on: .fromNetwork) == .passed)
+        #expect(try datapath.run(error, on: .toPod(pod)) == .passed)
+        #expect(datapath.events().map(\.kind) == [.audited])
+        #expect(try datapath.eventCount(.APUS_EVENTS_AUDITED) == 1)
+    }
+
     @Test("What another end denies is denied, and nothing else is told")
     func deniedElsewhere() throws {
         let datapath = try DatapathFixture()

@@ -45,7 +45,9 @@ struct CompiledTables {
             let pages = peerPages.removeValue(forKey: PeersKey(policy: policy, peerClass: peerClass)) ?? []
             for number in pages { try maps.policyPeers.delete(key(policy, peerClass, number)) }
         case .setClass(let address, let peerClass):
-            try datapath.setClass(peerClass.id.rawValue, of: address, isLocalNode: peerClass.isLocalNode)
+            try datapath.setClass(
+                peerClass.id.rawValue, of: address, isLocalNode: peerClass.isLocalNode,
+                isElsewhere: peerClass.isElsewhere)
         case .removeClass(let address): try maps.peerClasses.delete(apus_address(address))
         case .setPrefixClass(let prefix, let peerClass): try datapath.setClass(peerClass.rawValue, of: prefix)
         case .removePrefixClass(let prefix): try maps.peerPrefixes.delete(apus_prefix_key(prefix))

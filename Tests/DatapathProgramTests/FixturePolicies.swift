@@ -102,8 +102,11 @@ extension DatapathFixture {
     }
 
     /// Puts an address into a class of peers.
-    func setClass(_ id: UInt32, of address: IPAddress, isLocalNode: Bool = false) throws {
-        let flags = isLocalNode ? APUS_PEER_LOCAL_NODE.rawValue : 0
+    func setClass(
+        _ id: UInt32, of address: IPAddress, isLocalNode: Bool = false, isElsewhere: Bool = false
+    ) throws {
+        let flags =
+            (isLocalNode ? APUS_PEER_LOCAL_NODE.rawValue : 0) | (isElsewhere ? APUS_PEER_ELSEWHERE.rawValue : 0)
         try maps.peerClasses.update(apus_address(address), apus_peer(apus_peer_epoch(class_id: id, flags: flags)))
     }
 

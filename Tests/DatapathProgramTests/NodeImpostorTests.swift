@@ -76,6 +76,18 @@ struct NodeImpostorTests {
         #expect(try datapath.run(answer, on: .fromNetwork) == .delivered)
     }
 
+    @Test("What has an address of the Node object alone is no impostor", arguments: Family.allCases, headers.indices)
+    func addressElsewhere(_ family: Family, header: Int) throws {
+        let header = Self.headers[header]
+        let datapath = try DatapathFixture()
+        let pod = try isolated(datapath, node: family.outside)
+        try datapath.setClass(0, of: family.outside, isLocalNode: true, isElsewhere: true)
+        let question = header(pod.sends(to: family.outside), 40000, 53, .syn)
+        let answer = header(pod.receives(from: family.outside), 53, 40000, [.syn, .ack])
+        #expect(try datapath.run(question, on: .fromPod(pod)) == .passed)
+        #expect(try datapath.run(answer, on: .fromNetwork) == .delivered)
+    }
+
     @Test("What was opened before the flag was known goes on", arguments: Family.allCases)
     func withoutFlag(_ family: Family) throws {
         let datapath = try DatapathFixture()

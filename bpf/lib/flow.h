@@ -414,15 +414,6 @@ COLD int judge_alone(struct flow *flow)
 	       !judge_side(flow, flow->destination.endpoint, !high, 0, flow->received, flow->now);
 }
 
-// Takes such a packet. 0: it passes; otherwise flow->judgement.verdict says why not.
-ALWAYS_INLINE int track_alone(struct flow *flow)
-{
-	if (judge_alone(flow))
-		return 1;
-	report_audit(flow);
-	return 0;
-}
-
 // Gives an answer of a backend the frontend as its source again. Not inlined, as `rewrite` would crowd the stack.
 COLD int reverse_translate(struct __sk_buff *skb, const struct flow *flow)
 {

@@ -83,11 +83,22 @@ GLOBAL int quotes_known_connection(struct __sk_buff *skb, const struct packet *p
 	return direction == APUS_DIRECTION_EGRESS && quotes_backend(&quoted, now, key);
 }
 
+// Whether this hook is the one that tells of an error that passes in audit mode: it is judged at each hook on its way.
+// What a pod of the node sends is told where it leaves, and what comes in by an uplink where it enters the pod.
+ALWAYS_INLINE _Bool tells_audit(const struct flow *flow)
+{
+	return flow->source.endpoint || (!flow->counts && !endpoint_of_address(&flow->packet.source).endpoint);
+}
+
 // 0: the error passes; otherwise flow->judgement.verdict says why not.
 ALWAYS_INLINE int track_error(struct __sk_buff *skb, struct flow *flow)
 {
 	if (quotes_known_connection(skb, &flow->packet, flow->now, flow->direction, &flow->key) &&
 	    quoted_is_allowed(flow))
 		return 0;
-	return track_alone(flow);
+	if (judge_alone(flow))
+		return 1;
+	if (unlikely(flow->audit.rule != APUS_RULE_NONE) && tells_audit(flow))
+		report_audited(flow);
+	return 0;
 }

@@ -13,7 +13,7 @@ ALWAYS_INLINE _Bool is_special(const struct packet *packet)
 // router could forward to it passes towards a pod of the node or the node itself alone, so nothing leaves the node by
 // it; and never straight into a pod: what the stack has forwarded is judged where it comes in there. A pod is no
 // router.
-GLOBAL int is_free_discovery(const struct packet *packet, __u32 direction)
+GLOBAL int is_free_discovery(const struct packet *packet, __u32 direction, __u32 epoch)
 {
 	if (!packet)
 		return 0;
@@ -24,7 +24,7 @@ GLOBAL int is_free_discovery(const struct packet *packet, __u32 direction)
 	if (!(packet->flags & PACKET_SOLICITATION))
 		return 0;
 	return endpoint_of_address(&packet->destination).endpoint != NULL ||
-	       is_address_of_node(&packet->destination, current_epoch());
+	       is_address_of_node(&packet->destination, epoch);
 }
 
 // A later fragment's ports, and what needs no connection. Returns 1 when the packet is done with, into `result`.
@@ -35,7 +35,7 @@ ALWAYS_INLINE _Bool handle_special(struct __sk_buff *skb, struct flow *flow, int
 	if (likely(!is_special(&flow->packet)))
 		return 0;
 	*result = TCX_NEXT_PROGRAM;
-	if (is_free_discovery(&flow->packet, flow->direction))
+	if (is_free_discovery(&flow->packet, flow->direction, flow->epoch))
 		return 1;
 	if (flow->packet.flags & PACKET_FRAGMENT)
 		reason = resolve_fragment(&flow->packet, flow->now);
@@ -45,6 +45,8 @@ ALWAYS_INLINE _Bool handle_special(struct __sk_buff *skb, struct flow *flow, int
 	}
 	if (!(flow->packet.flags & PACKET_ICMP_ERROR))
 		return 0;
+	if (flow->direction == APUS_DIRECTION_EGRESS)
+		flow->destination = endpoint_of_address(&flow->packet.destination);
 	if (track_error(skb, flow))
 		*result = drop_denied(flow);
 	return 1;

@@ -72,12 +72,14 @@ ALWAYS_INLINE struct peer peer_of(const struct apus_address *address, __u8 epoch
 	return (struct peer){.class_id = prefix ? prefix->classes[epoch] : 0};
 }
 
-// Whether the address is this node's in an epoch: none that only a prefix matches is.
+// Whether the address is on an interface of this node in an epoch: none that only a prefix matches is. What translates
+// addresses before the node, and lets it have one that it knows nothing of, may answer from that.
 ALWAYS_INLINE _Bool is_address_of_node(const struct apus_address *address, __u8 epoch)
 {
 	const struct apus_peer *exact = bpf_map_lookup_elem(&peer_classes, address);
 
-	return exact && exact->epochs[epoch & (APUS_EPOCHS - 1)].flags & APUS_PEER_LOCAL_NODE;
+	return exact && (exact->epochs[epoch & (APUS_EPOCHS - 1)].flags &
+			 (APUS_PEER_LOCAL_NODE | APUS_PEER_ELSEWHERE)) == APUS_PEER_LOCAL_NODE;
 }
 
 // What is asked of a policy, and how far judging has come through its tiers. They are in rule order, so a page never
