@@ -305,7 +305,7 @@ let package = Package(
             name: "NetworkTests",
             dependencies: [
                 "Addressing", "AgentAPI", "BPF", "DNSMessages", "Datapath", "Flows", "JSONText", "LinuxKernel",
-                "PolicyCases", "TestSupport", "apus", "apus-api-server", "apus-cni", "apus-traffic", "apusd",
+                "PolicyCases", "TestSupport", "Wire", "apus", "apus-api-server", "apus-cni", "apus-traffic", "apusd",
             ],
             swiftSettings: strict),
     ]

@@ -61,7 +61,7 @@ extension NodeController {
             tellUncopied()
             sweepNames(at: now)
             // What found no room before: some was made.
-            names.learner.learnRefused()
+            names.learner.learnRefused(keepsForRoom: names.keeper.isUnsettled)
             tellUnanswered(at: now)
         }
     }

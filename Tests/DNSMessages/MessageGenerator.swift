@@ -29,7 +29,8 @@ package struct MessageGenerator: Sendable {
         message.flags = 0x8000 | UInt16(number(0...3)) << 9 & 0x0200 | UInt16(number(0...5))
         if number(0...1) == 0 { message.options = (UInt16(number(512...4096)), UInt8(number(0...3))) }
         var (owner, addresses, stray): (String, [DNSResponse.Address], Int) = (message.name, [], 0)
-        for _ in 0..<number(0...8) {
+        // Mostly short, as tests of many are to be quick; a few as of names with many addresses.
+        for _ in 0..<(number(0...31) == 0 ? number(9...90) : number(0...8)) {
             switch number(0...4) {
             case 0:
                 // No two names are the same, so an alias never leads back.
@@ -47,7 +48,22 @@ package struct MessageGenerator: Sendable {
                 addresses.append(found)
             }
         }
+        message.authorities = others(than: owner)
+        message.additionals = others(than: owner)
         return (message, addresses, stray)
+    }
+
+    /// Records of the sections behind the answers: what they say of the name in question counts for nothing.
+    private mutating func others(than owner: String) -> [SentMessage.Record] {
+        (0..<max(0, number(-3...3))).map { _ in
+            switch number(0...3) {
+            case 0: .init(owner: name(), data: .alias("ns.\(name())"))
+            case 1: .init(owner: owner, lifetime: UInt32(number(0...100_000)), data: .address(address()))
+            case 2: .init(owner: "ns.\(name())", data: .address(address()))
+            // NS and SOA, whose names nobody reads.
+            default: .init(owner: owner, data: .raw(type: number(0...1) == 0 ? 2 : 6, [2, 0x6e, 0x73, 0xc0, 0x0c]))
+            }
+        }
     }
 
     /// Changes a message in a few places, mostly such that most of it still makes sense.

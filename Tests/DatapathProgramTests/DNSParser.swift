@@ -22,11 +22,17 @@ final class DNSParser {
     }
 
     private let parser: BPFProgram
+    private let longParser: BPFProgram
     private let matcher: BPFProgram
+    private let longMessage: BPFMap
     private let memory: BPFMap
+    private let addresses: BPFMap
     private let automaton: BPFMap
+    /// Less than a test run takes in a page, behind the room that it keeps before and behind a frame.
+    private static let longestFrame = 3_600
     /// The memory of all CPUs, as it was read last.
     private var buffer: [UInt8]
+    private var addressBuffer: [UInt8]
     /// A program does not run on a frame without an Ethernet header.
     private static let header = [UInt8](repeating: 0, count: 14)
 
@@ -35,15 +41,19 @@ final class DNSParser {
         var object = try BPFObject(image: image.bytes.span.bytes, name: image.name)
         try object.load()
         parser = try object.program("parse_dns")
+        longParser = try object.program("parse_long_dns")
+        longMessage = try object.map("long_message")
         matcher = try object.program("match_domain")
         memory = try object.map("dns_message")
+        addresses = try object.map("dns_addresses")
         automaton = try object.map("domain_automaton")
         buffer = [UInt8](repeating: 0, count: (memory.shape.valueSize + 7) / 8 * 8 * PossibleCPUs.count)
+        addressBuffer = [UInt8](repeating: 0, count: addresses.shape.valueSize * PossibleCPUs.count)
     }
 
     /// Parses a message; returns what was found, or why it was left to the agent.
     func parse(_ message: [UInt8]) throws -> Result<Answer, Problem> {
-        let result = try parser.testRun(packet: Self.header + message).returnValue
+        let result = try run(message)
         if let problem = apus_dns_problem(rawValue: result & 0xffff), problem != .APUS_DNS_PARSED {
             return .failure(Problem(problem: problem))
         }
@@ -51,14 +61,30 @@ final class DNSParser {
         return .success(answer(ofCPU: Int(result >> 16)))
     }
 
+    private func run(_ message: [UInt8]) throws -> UInt32 {
+        if message.count <= Self.longestFrame {
+            return try parser.testRun(packet: Self.header + message).returnValue
+        }
+        let room = Int(APUS_DNS_MESSAGE_MAX)
+        let padding = [UInt8](repeating: 0, count: max(0, room - message.count))
+        let value = bytes(UInt32(message.count)) + message.prefix(room) + padding
+        try longMessage.update(bytes(0).span.bytes, value.span.bytes)
+        return try longParser.testRun(packet: Self.header + [0]).returnValue
+    }
+
     /// Copies what all CPUs found.
     private func read() throws {
+        buffer = try copy(of: memory, into: buffer)
+        addressBuffer = try copy(of: addresses, into: addressBuffer)
+    }
+
+    private func copy(of map: borrowing BPFMap, into buffer: [UInt8]) throws -> [UInt8] {
         var values = buffer
         var span = values.mutableSpan
         var bytes = span.mutableBytes
         let number = [UInt8](repeating: 0, count: 4)
-        _ = try memory.lookup(number.span.bytes, into: &bytes)
-        buffer = values
+        _ = try map.lookup(number.span.bytes, into: &bytes)
+        return values
     }
 
     struct Problem: Error, Hashable {
@@ -70,19 +96,25 @@ final class DNSParser {
         return buffer.withUnsafeBytes { bytes in
             let found = bytes.loadUnaligned(fromByteOffset: start, as: apus_dns_answer.self)
             let name = start + MemoryLayout<apus_dns_answer>.stride
-            let addresses = name + Int(APUS_DNS_NAME_MAX)
             return Answer(
                 id: found.id, type: found.type, code: found.code,
                 isTruncated: found.flags & UInt16(APUS_DNS_TRUNCATED.rawValue) != 0,
                 name: String(decoding: bytes[name..<name + Int(found.name_length)], as: UTF8.self),
-                addresses: (0..<Int(found.address_count)).map { number in
-                    let place = addresses + number * MemoryLayout<apus_dns_address>.stride
-                    let record = bytes.loadUnaligned(fromByteOffset: place, as: apus_dns_address.self)
-                    return Address(
-                        address: IPAddress(
-                            high: UInt64(bigEndian: record.address.high), low: UInt64(bigEndian: record.address.low)),
-                        lifetime: record.lifetime)
-                })
+                addresses: addresses(Int(found.address_count), ofCPU: cpu))
+        }
+    }
+
+    private func addresses(_ count: Int, ofCPU cpu: Int) -> [Address] {
+        let start = cpu * (addressBuffer.count / PossibleCPUs.count)
+        return addressBuffer.withUnsafeBytes { bytes in
+            (0..<count).map { number in
+                let place = start + number * MemoryLayout<apus_dns_address>.stride
+                let record = bytes.loadUnaligned(fromByteOffset: place, as: apus_dns_address.self)
+                return Address(
+                    address: IPAddress(
+                        high: UInt64(bigEndian: record.address.high), low: UInt64(bigEndian: record.address.low)),
+                    lifetime: record.lifetime)
+            }
         }
     }
 

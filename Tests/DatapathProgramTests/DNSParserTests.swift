@@ -40,7 +40,9 @@ struct DNSParserTests {
     @Test("Answers as resolvers give them are parsed, whatever their number of addresses and aliases")
     func plainAnswers() throws {
         let parser = try DNSParser()
-        for (addresses, aliases) in [(0, 0), (1, 0), (2, 1), (8, 4), (100, 0), (120, 15), (180, 2)] {
+        for (addresses, aliases) in [
+            (0, 0), (1, 0), (2, 1), (8, 4), (100, 0), (120, 15), (180, 2), (700, 1), (1_000, 0),
+        ] {
             for compresses in [true, false] {
                 let message = DNSEncoder.encode(answer(addresses: addresses, aliases: aliases), compresses: compresses)
                 if message.count > Int(APUS_DNS_MESSAGE_MAX) { continue }

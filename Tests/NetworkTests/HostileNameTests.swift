@@ -3,11 +3,15 @@ import DNSMessages
 import Datapath
 import TestSupport
 import Testing
+import Wire
 
 extension NameLabTests {
     /// Who would like to teach the node an address and must not, with real sockets. What single packets of them do is
     /// tested with the data path's programs alone.
     @Suite(.serialized) struct HostileNames {
+        /// The outside host counts as a resolver.
+        private static let trusted = ["--dns-server", "172.31.0.0/24", "--dns-server", "fd00:172:31::/64"]
+
         /// Nothing is held, and the client reaches none of the web's addresses.
         private func expectNothingLearned(_ names: NameLab) async throws {
             #expect(try names.count(.learned) == 0 && names.count(.address) == 0)
@@ -64,7 +68,7 @@ extension NameLabTests {
         @Test func anotherPodThatTakesTheResolversAddressSendsNothing() async throws {
             try await NameLab.run { names in
                 let (fake, client) = (names.lab.pod("fake"), names.client)
-                let sources = (NameLab.service + names.lab.pod("dns").addresses).filter(\.isIPv4)
+                let sources = NameLab.service + names.lab.pod("dns").addresses
                 let frames = sources.flatMap { source in (0..<64).map { forged($0, by: fake, as: source, to: client) } }
                 let before = try names.agent.drops(.invalidSource)
                 let command = [try BuiltProducts.path(of: "apus-traffic"), "inject", "--interface", fake.interface]
@@ -77,16 +81,19 @@ extension NameLabTests {
         }
 
         /// Whoever can send with the resolver's address has to guess the id of a question that waits.
-        @Test func answersWithGuessedIDsTeachNothingWhileAQuestionWaits() async throws {
-            try await NameLab.run(options: ["--dns-server", "172.31.0.0/24"]) { names in
+        @Test(arguments: [false, true])
+        func answersWithGuessedIDsTeachNothingWhileAQuestionWaits(ipv6: Bool) async throws {
+            try await NameLab.run(options: Self.trusted) { names in
                 let (client, outside) = (names.client, names.lab.outside("outside"))
+                let (asker, resolver) = ipv6 ? (client.ipv6, outside.ipv6) : (client.ipv4, outside.ipv4)
+                let (type, web) = ipv6 ? (DNSType.aaaa, NameLab.web[1]) : (.a, NameLab.web[0])
                 try names.agent.manifests.write("ask.yaml", NameLab.asking)
                 // Nobody answers there: the question waits.
                 let id: UInt16 = 1_077
-                var question = SentMessage(id: id, name: "n0.web.test")
+                var question = SentMessage(id: id, name: "n0.web.test", type: type)
                 question.flags = 0x0100
                 let asked = Packet.ethernet(from: client.macAddress, to: mac("ee:ee:ee:ee:ee:ee"))
-                    .ip(from: client.ipv4, to: outside.ipv4).udp(from: 40_000, to: 53)
+                    .ip(from: asker, to: resolver).udp(from: 40_000, to: 53)
                     .payload(DNSEncoder.encode(question))
                 try await eventually("a question that waits") {
                     try await inject([asked], from: client)
@@ -95,9 +102,9 @@ extension NameLabTests {
                 let (here, there) = (try await hardware(of: outside), try await hardware(of: names.lab.node("node-a")))
                 func answer(_ id: UInt16, _ name: String = "n0.web.test") -> Packet {
                     let message = SentMessage(
-                        id: id, name: name, answers: [.init(owner: name, data: .address(NameLab.web[0]))])
+                        id: id, name: name, type: type, answers: [.init(owner: name, data: .address(web))])
                     return Packet.ethernet(from: here, to: there)
-                        .ip(from: outside.ipv4, to: client.ipv4).udp(from: 53, to: 40_000)
+                        .ip(from: resolver, to: asker).udp(from: 53, to: 40_000)
                         .payload(DNSEncoder.encode(message))
                 }
                 let guesses = (0..<2_000).map { UInt16($0) }.filter { $0 != id }
@@ -110,7 +117,7 @@ extension NameLabTests {
                 try await expectNothingLearned(names)
                 try await inject([answer(id)], from: outside)
                 try await eventually("the real answer") { try names.count(.learned) == 1 }
-                #expect(try await client.ask(NameLab.web[0], NameLab.port).isAnswered)
+                #expect(try await client.ask(web, NameLab.port).isAnswered)
             }
         }
 
@@ -133,23 +140,27 @@ extension NameLabTests {
             let message = SentMessage(
                 id: UInt16(number), name: name, answers: [.init(owner: name, data: .address(NameLab.web[0]))])
             return Packet.ethernet(from: host.macAddress, to: mac("ee:ee:ee:ee:ee:ee"))
-                .ip(from: source, to: client.ipv4).udp(from: 53, to: Port(40_000 + UInt16(number)))
+                .ip(from: source, to: source.isIPv4 ? client.ipv4 : client.ipv6)
+                .udp(from: 53, to: Port(40_000 + UInt16(number)))
                 .payload(DNSEncoder.encode(message))
         }
 
         @Test func aTrustedResolverThatOpensAConnectionItselfTeachesNothing() async throws {
-            try await NameLab.run(options: ["--dns-server", "172.31.0.0/24"]) { names in
-                let command = [
-                    try BuiltProducts.path(of: "apus-traffic"), "crr", "--udp", "--ports", "53-53", "--seconds", "0.2",
-                    "\(names.client.ipv4)", "40000",
-                ]
+            try await NameLab.run(options: Self.trusted) { names in
                 let outside = names.lab.outside("outside")
                 for setting in ["ip_unprivileged_port_start=0", "ip_local_port_range=53 60999"] {
                     try await outside.output(["sysctl", "-qw", "net.ipv4.\(setting)"])
                 }
-                // Nobody listens there, so it fails; what it sent has passed.
-                _ = try await outside.run(command)
-                #expect(try names.count(.unsolicited) > 0)
+                for address in names.client.addresses {
+                    let before = try names.count(.unsolicited)
+                    let command = [
+                        try BuiltProducts.path(of: "apus-traffic"), "crr", "--udp", "--ports", "53-53",
+                        "--seconds", "0.2", "\(address)", "40000",
+                    ]
+                    // Nobody listens there, so it fails; what it sent has passed.
+                    _ = try await outside.run(command)
+                    #expect(try names.count(.unsolicited) > before, "\(address)")
+                }
                 try await expectNothingLearned(names)
             }
         }

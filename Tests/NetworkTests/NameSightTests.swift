@@ -170,7 +170,7 @@ extension NameLabTests {
         @Test func answersThatTheAgentReadAreFlowsToo() async throws {
             try await NameLab.run(options: ["--dns-server", "172.31.0.0/24"]) { names in
                 let outside = names.lab.outside("outside")
-                try await names.startUnbound(on: outside, more: 400)
+                try await names.startUnbound(on: outside, more: 1_200)
                 try names.agent.manifests.write("ask.yaml", NameLab.asking)
                 try await eventually("an answer", within: .seconds(20)) {
                     let found = try await names.look(
@@ -178,7 +178,7 @@ extension NameLabTests {
                     return found.contains("\(NameLab.web[0])")
                 }
                 let flow = try await names.agent.flow("a long answer") { $0.dns?.query == "web.test" }
-                #expect(flow.dns?.addressCount == 401 && flow.dns?.addresses.count == DatapathAnswer.addressLimit)
+                #expect(flow.dns?.addressCount == 1_201 && flow.dns?.addresses.count == DatapathAnswer.addressLimit)
                 #expect(flow.dns?.code == 0 && flow.dns?.latency ?? 0 > 0 && flow.tuple.ipProtocol == .tcp)
                 #expect(try names.count(.handedOver) > 0)
             }

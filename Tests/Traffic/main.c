@@ -29,8 +29,9 @@ static const struct mode {
 	{"mesh", run_mesh, false,
 	 "serves --port N and N+1 by TCP, UDP and SCTP; asks them of others as its input says; [--interval-ms N]"},
 	{"resolve", run_resolve, true,
-	 "asks for names below --id, fresh or --same-name, and connects to --target-port; [--udp] [--count N] [--rate "
-	 "R]"},
+	 "asks for names below --id, fresh or --same-name, and connects to --target-port; [--udp] [--first N] [--count "
+	 "N] "
+	 "[--rate R]"},
 	{"dns", run_dns, true,
 	 "resolver; answers with --count of --pool addresses from ADDRESS on, PORT its own; [--lifetime S] [--size N]"},
 	{"inject", run_inject, false, "sends frames, read as lines of hex digits, out of --interface NAME"},

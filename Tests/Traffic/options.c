@@ -18,6 +18,7 @@ static const struct option long_options[] = {
 	{"seconds", required_argument, NULL, 's'},
 	{"warmup", required_argument, NULL, 'w'},
 	{"count", required_argument, NULL, 'n'},
+	{"first", required_argument, NULL, 'F'},
 	{"rate", required_argument, NULL, 'r'},
 	{"size", required_argument, NULL, 'b'},
 	{"cpu", required_argument, NULL, 'c'},
@@ -121,6 +122,9 @@ static void set_number(struct options *options, int option)
 	case 'n':
 		options->count = (uint64_t)number(optarg, 1, 1e15);
 		break;
+	case 'F':
+		options->first_name = (int64_t)number(optarg, 0, 1e15);
+		break;
 	case 'o':
 		options->pool = (uint64_t)number(optarg, 1, 1e6);
 		break;
@@ -199,8 +203,13 @@ static void set_option(struct options *options, int option)
 
 void parse_options(int argc, char **argv, struct options *options)
 {
-	*options = (struct options){
-		.type = SOCK_STREAM, .id = "apus", .size = 1, .timeout_ms = 1000, .interval_ms = 100, .cpu = -1};
+	*options = (struct options){.type = SOCK_STREAM,
+				    .id = "apus",
+				    .size = 1,
+				    .timeout_ms = 1000,
+				    .interval_ms = 100,
+				    .cpu = -1,
+				    .first_name = -1};
 	int option;
 	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
 		set_option(options, option);

@@ -31,6 +31,7 @@ struct options {
 	double warmup; /* seconds that measuring modes run before they count */
 	double rate; /* requests a second, 0 for flat out */
 	uint64_t count; /* 0: no limit in number */
+	int64_t first_name; /* number of the first name that `resolve` asks for, -1: one that nobody asked for yet */
 	uint64_t pool; /* addresses that `dns` answers with, in turn */
 	unsigned lifetime; /* seconds that its answers live */
 	size_t size; /* bytes of a message */

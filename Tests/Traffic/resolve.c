@@ -17,6 +17,7 @@ enum {
 	HEADER = 12,
 	TYPE_A = 1,
 	TYPE_AAAA = 28,
+	QUESTIONS_OF_CONNECTION = 64, /* over TCP; dnsmasq ends one after 100 */
 };
 
 enum { ERRORS_MAX = 256, LATENCIES_MAX = 1 << 20 };
@@ -171,10 +172,20 @@ static void report(const struct tally *tally)
 	printf("}}\n");
 }
 
+/* Opens a connection to the resolver in place of one over TCP that has had enough questions. Negative: -errno. */
+static int renew(const struct options *options, int resolver, uint64_t number)
+{
+	if (options->type != SOCK_STREAM || number == 0 || number % QUESTIONS_OF_CONNECTION != 0)
+		return resolver;
+	close(resolver);
+	return connect_peer(options);
+}
+
 int run_resolve(const struct options *options)
 {
 	struct tally tally = {.latencies = calloc(LATENCIES_MAX, sizeof(double))};
-	uint64_t first = (uint64_t)getpid() << 32, count = options->count != 0 ? options->count : 1;
+	uint64_t first = options->first_name < 0 ? (uint64_t)getpid() << 32 : (uint64_t)options->first_name;
+	uint64_t count = options->count != 0 ? options->count : 1;
 	struct options peer = *options;
 	int resolver = connect_peer(options);
 	if (resolver < 0) {
@@ -187,6 +198,9 @@ int run_resolve(const struct options *options)
 	double due = now_seconds();
 	for (uint64_t number = 0; number < count && !stopped; number++) {
 		pace(options, &due);
+		resolver = renew(options, resolver, number);
+		if (resolver < 0)
+			break;
 		double asked = now_seconds();
 		if (resolve(options, resolver, first + number, &peer))
 			connect_at_once(&peer, &tally, asked);

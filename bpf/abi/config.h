@@ -5,7 +5,7 @@
 
 // Bumped whenever a layout or a meaning in this folder changes: pins of another version are rebuilt, not reused.
 enum {
-	APUS_ABI_VERSION = 10,
+	APUS_ABI_VERSION = 11,
 };
 
 struct apus_config {

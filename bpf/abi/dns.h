@@ -4,9 +4,9 @@
 #include "address.h"
 
 enum {
-	APUS_DNS_MESSAGE_MAX = 4096, // bytes; a longer message is not parsed in the kernel
+	APUS_DNS_MESSAGE_MAX = 16384, // bytes; a longer message is not parsed in the kernel
 	APUS_DNS_NAME_MAX = 256, // bytes of a name as text, its trailing dot included, and one to spare
-	APUS_DNS_ADDRESSES_MAX = 256, // as many as a message of that length has room for
+	APUS_DNS_ADDRESSES_MAX = 1024, // as many as a message of that length has room for
 };
 
 // Why a message is not for the kernel's parser. None of them teaches anything.

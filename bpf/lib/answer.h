@@ -22,11 +22,14 @@ ALWAYS_INLINE void answer_set_ends(struct apus_answer_event *event, const struct
 
 ALWAYS_INLINE void answer_set_addresses(struct apus_answer_event *event, const struct dns_message *message)
 {
+	const struct dns_addresses *addresses = dns_addresses_here();
 	__u32 shortest = ~0u;
 
+	if (!addresses)
+		return;
 #pragma clang loop unroll(disable)
 	for (__u32 number = 0; number < APUS_ANSWER_ADDRESSES; number++) {
-		const struct apus_dns_address *found = &message->addresses[number];
+		const struct apus_dns_address *found = &addresses->found[number];
 
 		event->addresses[number] = found->address;
 		if (number < message->answer.address_count && found->lifetime < shortest)

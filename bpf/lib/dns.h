@@ -42,10 +42,9 @@ ALWAYS_INLINE long dns_take_address(struct dns_message *message, _Bool is_answer
 		return dns_refuse(message, APUS_DNS_RECORD);
 	if (!is_answer)
 		return 0;
-	if (!dns_is_reached(message, record->owner) || count >= APUS_DNS_ADDRESSES_MAX)
+	found = dns_address_at(count);
+	if (!dns_is_reached(message, record->owner) || !found)
 		return dns_refuse(message, APUS_DNS_STRAY);
-	barrier_var(count);
-	found = &message->addresses[count & (APUS_DNS_ADDRESSES_MAX - 1)];
 	if (record->type == DNS_TYPE_A) {
 		found->address.high = 0;
 		found->address.low = bpf_cpu_to_be64(0xffff00000000ULL | dns_long(message, record->data));

@@ -41,7 +41,6 @@ struct dns_record {
 struct dns_message {
 	struct apus_dns_answer answer;
 	char name[APUS_DNS_NAME_MAX];
-	struct apus_dns_address addresses[APUS_DNS_ADDRESSES_MAX];
 	struct dns_walk walk;
 	// Hashes of the name in question and of what its aliases lead to.
 	__u64 names[DNS_ALIASES_MAX];
@@ -70,6 +69,18 @@ struct {
 	__type(value, struct dns_message);
 } dns_message SEC(".maps");
 
+// The addresses in the message, beside it: a value for each CPU has 32 KiB at most.
+struct dns_addresses {
+	struct apus_dns_address found[APUS_DNS_ADDRESSES_MAX];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct dns_addresses);
+} dns_addresses SEC(".maps");
+
 // The agent puts a random number there when the map is made. Without it whoever owns a domain could make a name that
 // has the hash of another one's, which could not be learned any more.
 struct {
@@ -79,7 +90,7 @@ struct {
 	__type(value, __u64);
 } name_seed SEC(".maps");
 
-// FNV-1a, from a secret beginning.
+// From a secret beginning.
 ALWAYS_INLINE __u64 dns_hash_start(void)
 {
 	__u32 first = 0;
@@ -88,9 +99,12 @@ ALWAYS_INLINE __u64 dns_hash_start(void)
 	return 0xcbf29ce484222325 ^ (seed ? *seed : 0);
 }
 
+// FNV-1a, which alone would let whoever knows it find names of one length with one hash, whatever the beginning: of
+// that only the lowest byte meets a character. So the upper half is folded into the lower one each time.
 ALWAYS_INLINE __u64 dns_hash(__u64 hash, __u32 character)
 {
-	return (hash ^ character) * 0x100000001b3;
+	hash = (hash ^ character) * 0x100000001b3;
+	return hash ^ hash >> 32;
 }
 
 ALWAYS_INLINE struct dns_message *dns_message_here(void)
@@ -98,6 +112,22 @@ ALWAYS_INLINE struct dns_message *dns_message_here(void)
 	__u32 first = 0;
 
 	return bpf_map_lookup_elem(&dns_message, &first);
+}
+
+ALWAYS_INLINE struct dns_addresses *dns_addresses_here(void)
+{
+	__u32 first = 0;
+
+	return bpf_map_lookup_elem(&dns_addresses, &first);
+}
+
+// The place of an address by its number. NULL: there is none.
+ALWAYS_INLINE struct apus_dns_address *dns_address_at(__u32 number)
+{
+	struct dns_addresses *addresses = dns_addresses_here();
+
+	barrier_var(number);
+	return addresses && number < APUS_DNS_ADDRESSES_MAX ? &addresses->found[number] : NULL;
 }
 
 // A byte whose place the caller has checked; the mask is for the verifier.

@@ -48,8 +48,11 @@ ALWAYS_INLINE int note_set(const struct learning *learning)
 
 		if (!known)
 			return APUS_LESSON_LEARNED;
-		if (!is_same_text(known))
-			return APUS_LESSON_COLLIDED;
+		if (!is_same_text(known)) {
+			if (bpf_map_lookup_elem(&learned_names, &hash) == known)
+				return APUS_LESSON_COLLIDED;
+			continue;
+		}
 		if (!hold_name(hash, known))
 			continue;
 		known->set = learning->set;
@@ -139,7 +142,7 @@ GLOBAL int let_go_of_part(struct apus_learned_address *address, __u64 end, __u32
 	return left;
 }
 
-// Lets go of names in the further parts, and of those parts that have none left. Returns how many names are left.
+// Lets go of names in the further parts, and of those parts that have none left. 0: none of these parts is left.
 GLOBAL int let_go_of_further(__u32 further)
 {
 	struct learning *learning = learning_here();
@@ -158,7 +161,8 @@ GLOBAL int let_go_of_further(__u32 further)
 		left = address ? let_go_of_part(address, learning->leaving.end_ns, learning->key.policy) : 0;
 		if (address && !left && !bpf_map_delete_elem(&learned_addresses, &learning->part))
 			give_learned_share_back(learning->key.policy, 1, 0);
-		sum += left;
+		else if (address)
+			sum += left ? left : 1; // it is still there
 	}
 	return sum;
 }
@@ -179,6 +183,8 @@ GLOBAL int let_go_of_address(void)
 	gone = 0;
 	if (head->used_ns <= learning->leaving.used_ns) {
 		left = let_go_of_further(head->further);
+		if (!left)
+			head->further = 0;
 		left += let_go_of_part(head, learning->leaving.end_ns, learning->key.policy);
 		gone = !left && !bpf_map_delete_elem(&learned_addresses, &learning->key);
 	}

@@ -51,10 +51,9 @@ static long learn_step(__attribute__((unused)) __u64 index, void *context)
 	if (!learning)
 		return 1;
 	place = learning->place++;
-	if (place >= message->answer.address_count)
+	address = place < message->answer.address_count ? dns_address_at(place) : NULL;
+	if (!address)
 		return 1;
-	barrier_var(place);
-	address = &message->addresses[place & (APUS_DNS_ADDRESSES_MAX - 1)];
 	lifetime = address->lifetime < APUS_LEARNED_LONGEST ? address->lifetime : APUS_LEARNED_LONGEST;
 	lifetime *= 1000000000;
 	if (lifetime < config.name_minimum_ns)

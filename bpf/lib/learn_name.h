@@ -59,8 +59,9 @@ ALWAYS_INLINE int try_name(const struct learning *learning)
 		}
 		return failed ? NAME_IS_GOING : NAME_NOTED;
 	}
+	// Where it was deleted meanwhile, its memory may be another name's.
 	if (!is_same_text(known))
-		return NAME_COLLIDES;
+		return bpf_map_lookup_elem(&learned_names, &hash) == known ? NAME_COLLIDES : NAME_IS_GOING;
 	if (!hold_name(hash, known))
 		return NAME_IS_GOING;
 	if (known->seen_ns < learning->now)

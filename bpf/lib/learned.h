@@ -75,7 +75,10 @@ ALWAYS_INLINE __u32 learned_set(const struct apus_learned_use *use, __u64 now)
 	__u64 hash = *(const volatile __u64 *)&use->name;
 	__u32 set;
 
-	if (!hash || use->end_ns <= now)
+	if (!hash || *(const volatile __u64 *)&use->end_ns <= now)
+		return 0;
+	// The end may be that of a name that takes the place just now.
+	if (*(const volatile __u64 *)&use->name != hash)
 		return 0;
 	name = bpf_map_lookup_elem(&learned_names, &hash);
 	if (!name)

@@ -87,10 +87,12 @@ public struct AnswerLearner: ~Copyable, Sendable {
         for answer in waiting {
             for message in messages(of: answer) { learn(message, answer, tables) }
         }
-        for lesson in refused.takeBusy() { learnAgain(lesson, keepsForRoom: true) }
+        for lesson in refused.takeBusy() where learnAgain(lesson) == .APUS_LESSON_NO_ROOM {
+            refused.add(lesson, .APUS_LESSON_NO_ROOM)
+        }
     }
 
-    /// Whether something waits for room: see ``learnRefused()``.
+    /// Whether something waits for room: see ``learnRefused(keepsForRoom:)``.
     public var lacksRoom: Bool { !refused.lackRoom.isEmpty }
 
     /// The answers to pods' questions that were read here since the last call.
@@ -161,14 +163,19 @@ public struct AnswerLearner: ~Copyable, Sendable {
 
     /// Learns once more what there was no room for, what was answered last first; what fails again is let go. To be called
     /// when some was made.
-    public mutating func learnRefused() {
-        for lesson in refused.takeLackingRoom().reversed() { learnAgain(lesson, keepsForRoom: false) }
+    ///
+    /// - Parameter keepsForRoom: Keeps that, as more room will be made before long.
+    public mutating func learnRefused(keepsForRoom: Bool) {
+        let left = refused.takeLackingRoom().reversed().filter { learnAgain($0) == .APUS_LESSON_NO_ROOM }
+        if !keepsForRoom { return }
+        for lesson in left.reversed() { refused.add(lesson, .APUS_LESSON_NO_ROOM) }
     }
 
-    private mutating func learnAgain(_ lesson: NameLesson, keepsForRoom: Bool) {
+    @discardableResult
+    private mutating func learnAgain(_ lesson: NameLesson) -> apus_lesson_outcome? {
         let outcome = try? teacher.learn(lesson)
         if outcome == .APUS_LESSON_LEARNED { learned.learned += 1 }
-        if keepsForRoom, outcome == .APUS_LESSON_NO_ROOM { refused.add(lesson, .APUS_LESSON_NO_ROOM) }
+        return outcome
     }
 
     private func lesson(_ response: DNSResponse, _ set: UInt32, _ policies: [UInt32], at time: UInt64) -> NameLesson {
@@ -202,12 +209,14 @@ public struct AnswerLearner: ~Copyable, Sendable {
         read.append(DatapathAnswer(header, to: question, at: answer.header.time_ns))
     }
 
-    /// The question with an id that waits for an answer over the connection.
+    /// The question with an id that waits for an answer over the connection, and was asked before that came: the id may
+    /// have gone to another one since.
     private func waitingQuestion(_ answer: HandedOver, id: UInt16) -> RawQuestion? {
         var key = apus_question_key()
         key.connection = answer.header.connection
         key.id = id
         guard let question = try? questions.lookup(key, as: apus_question.self),
+            question.asked_ns <= answer.header.time_ns,
             answer.header.time_ns <= question.asked_ns + questionTimeout
         else { return nil }
         return RawQuestion(key: key, value: question)

@@ -24,6 +24,9 @@ public struct LearnedKeeper: ~Copyable, Sendable {
     /// How long ago a name has ended that is let go of, in nanoseconds: a connection that it admitted in its last moment
     /// is to be seen by then.
     private static let rest: UInt64 = 100_000_000
+    /// How exactly the data path notes when an address was used, in nanoseconds: who has used it since may have opened a
+    /// connection that was not seen.
+    private static let step: UInt64 = 1_000_000_000
 
     private let teacher: NameTeacher
     private let addresses: BPFMap
@@ -39,6 +42,8 @@ public struct LearnedKeeper: ~Copyable, Sendable {
     /// What the data path had learned at the last look.
     private var learnedBefore = LearnedTotals()
     public private(set) var counts = LearnedCounts()
+    /// Whether some had to stay at the last look, as they were used a moment before: the next one may let go of them.
+    public private(set) var isUnsettled = false
 
     init(
         teacher: NameTeacher, addresses: consuming BPFMap, names: consuming BPFMap, established: consuming BPFMap,
@@ -74,8 +79,10 @@ public struct LearnedKeeper: ~Copyable, Sendable {
             learnedBefore = try LearnedTotals(counters)
             let held = HeldAddress.list(try addresses.learnedAddresses())
             let left = try removeEnded(held, now: now, policies)
-            let crowded = try makeRoomOfPolicies(left)
-            if crowded.isEmpty { try makeRoom(left) }
+            let settled = now > Self.step ? now - Self.step : 0
+            isUnsettled = false
+            let crowded = try makeRoomOfPolicies(left, usedBefore: settled)
+            if crowded.isEmpty { try makeRoom(left, usedBefore: settled) }
             try forgetShares(but: policies)
             counts.addresses = try addresses.countKeys()
             counts.names = try removeLostNames()
@@ -102,17 +109,19 @@ public struct LearnedKeeper: ~Copyable, Sendable {
     }
 
     /// Lets go of what was not used for the longest time where a map is nearly full.
-    private mutating func makeRoom(_ held: [HeldAddress]) throws(BPFError) {
+    private mutating func makeRoom(_ held: [HeldAddress], usedBefore settled: UInt64) throws(BPFError) {
         let excess = max(
             Self.excess(held.reduce(0) { $0 + $1.parts }, of: addresses.shape.maxEntries),
             Self.excess(try names.countKeys(), of: names.shape.maxEntries))
         if excess == 0 { return }
         let live = try liveEnds(among: Set(held.map { AddressKey($0.key.address) }))
-        _ = try evict(excess, of: held, but: live)
+        _ = try evict(excess, of: held, usedBefore: settled, but: live)
     }
 
     /// Lets go of the addresses of policies that have nearly as many as they may: their own, not those of others.
-    private mutating func makeRoomOfPolicies(_ held: [HeldAddress]) throws(BPFError) -> [PolicyID: Int] {
+    private mutating func makeRoomOfPolicies(
+        _ held: [HeldAddress], usedBefore settled: UInt64
+    ) throws(BPFError) -> [PolicyID: Int] {
         var excesses: [UInt32: Int] = [:]
         let byPolicy = Dictionary(grouping: held, by: \.key.policy)
         for (policy, own) in byPolicy {
@@ -126,16 +135,19 @@ public struct LearnedKeeper: ~Copyable, Sendable {
         let live = try liveEnds(among: Set(candidates.map { AddressKey($0.key.address) }))
         var gone: [PolicyID: Int] = [:]
         for (policy, excess) in excesses {
-            gone[PolicyID(rawValue: policy)] = try evict(excess, of: byPolicy[policy] ?? [], but: live)
+            let own = byPolicy[policy] ?? []
+            gone[PolicyID(rawValue: policy)] = try evict(excess, of: own, usedBefore: settled, but: live)
         }
         return gone
     }
 
     /// Lets go of those addresses that were not used for the longest time. Returns how many are gone.
     private mutating func evict(
-        _ count: Int, of held: [HeldAddress], but live: Set<AddressKey>
+        _ count: Int, of held: [HeldAddress], usedBefore settled: UInt64, but live: Set<AddressKey>
     ) throws(BPFError) -> Int {
-        let oldest = held.sorted { $0.used < $1.used }.filter { !live.contains(AddressKey($0.key.address)) }
+        let unused = held.filter { !live.contains(AddressKey($0.key.address)) }
+        let oldest = unused.filter { $0.used < settled }.sorted { $0.used < $1.used }
+        if oldest.count < min(count, unused.count) { isUnsettled = true }
         let gone = try teacher.letGo(oldest.prefix(count).map { $0.leaving(at: $0.end, unusedSince: $0.used) })
         counts.evicted += UInt64(gone)
         return gone

@@ -166,11 +166,16 @@ struct NameLab {
     ///   - block: What they lie in.
     func startPool(_ first: IPAddress, block: String, _ options: [String]) async throws {
         let outside = lab.outside("outside")
-        try await outside.output(["ip", "route", "add", "local", block, "dev", "lo"])
-        let gateway = first.isIPv4 ? outside.ipv4 : outside.ipv6
-        try await lab.node("node-a").output(["ip", "route", "add", block, "via", "\(gateway)"])
+        try await route(block, through: first.isIPv4 ? outside.ipv4 : outside.ipv6)
         let server = try outside.traffic(["dns"] + options + ["\(first)", "53"], covered: false)
         try await eventually("a resolver with a pool of addresses") { server.lines.contains("listening") }
+    }
+
+    /// Has the outside host answer at all addresses of a block, and the node route them there.
+    func route(_ block: String, through gateway: IPAddress) async throws {
+        let family = gateway.isIPv4 ? "-4" : "-6"
+        try await lab.outside("outside").output(["ip", family, "route", "add", "local", block, "dev", "lo"])
+        try await lab.node("node-a").output(["ip", family, "route", "add", block, "via", "\(gateway)"])
     }
 
     /// Starts nginx on the outside host.
@@ -245,9 +250,14 @@ struct NameLab {
     }
 
     /// Has the C library resolve a name through the pod's resolver and fetches from it.
-    func fetch(_ name: String, from host: LabHost, search: String = ".", options: [String] = []) async throws -> Bool {
+    ///
+    /// - Parameter resolver: options of resolv.conf.
+    func fetch(
+        _ name: String, from host: LabHost, search: String = ".", options: [String] = [], resolver: [String] = []
+    ) async throws -> Bool {
+        let lines = ["nameserver \(Self.service[0])", "search \(search)"]
         let result = try await withResolver(
-            ["nameserver \(Self.service[0])", "search \(search)"], host,
+            lines + (resolver.isEmpty ? [] : ["options \(resolver.joined(separator: " "))"]), host,
             ["curl", "--silent", "--max-time", "3", "--output", "/dev/null"] + options + ["http://\(name)/"])
         return result.succeeded
     }
