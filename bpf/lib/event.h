@@ -187,40 +187,30 @@ ALWAYS_INLINE struct denied_total denied_total(const struct apus_denial_key *key
 	return total;
 }
 
-GLOBAL int report_denied(const struct packet *packet, const struct denial_context *context, __u64 now)
+ALWAYS_INLINE void denial_key_of(struct apus_denial_key *key, const struct packet *packet,
+				 const struct denial_context *context)
 {
-	struct apus_denial_key key = {};
-	struct apus_event *event;
-	struct denied_total total;
+	key->source = context->answers ? packet->destination : packet->source;
+	key->destination = context->answers ? packet->source : packet->destination;
+	key->destination_port = context->answers ? packet->source_port : packet->destination_port;
+	key->protocol = packet->protocol;
+	key->direction = context->direction;
+	key->reason = context->verdict.reason;
+	key->audited = context->audited;
+}
 
-	if (!packet || !context || !config.events)
-		return 0;
-	key.source = context->answers ? packet->destination : packet->source;
-	key.destination = context->answers ? packet->source : packet->destination;
-	key.destination_port = context->answers ? packet->source_port : packet->destination_port;
-	key.protocol = packet->protocol;
-	key.direction = context->direction;
-	key.reason = context->verdict.reason;
-	key.audited = context->audited;
-	total = denied_total(&key, packet, context, now);
-	if (!total.packets)
-		return 0;
-	event = event_reserve();
-	if (!event)
-		return 0;
-	__builtin_memset(event, 0, sizeof(*event));
-	event->time_ns = total.time_ns;
-	event->source = key.source;
-	event->destination = key.destination;
-	event->frontend = context->frontend;
-	event->source_port = context->answers ? packet->destination_port : packet->source_port;
-	event->destination_port = key.destination_port;
-	event->frontend_port = context->frontend_port;
-	event->tcp_flags = packet->tcp_flags;
+ALWAYS_INLINE void event_set_denied_ends(struct apus_event *event, const struct denial_context *context)
+{
 	event->source_endpoint = context->answers ? context->receiver_endpoint : context->sender_endpoint;
 	event->source_identity = context->answers ? context->receiver_identity : context->sender_identity;
 	event->destination_endpoint = context->answers ? context->sender_endpoint : context->receiver_endpoint;
 	event->destination_identity = context->answers ? context->sender_identity : context->receiver_identity;
+}
+
+ALWAYS_INLINE void event_set_verdict(struct apus_event *event, const struct denial_context *context)
+{
+	event->reason = context->verdict.reason;
+	event->direction = context->direction;
 	event->egress_rule = event->ingress_rule = APUS_RULE_NONE;
 	if (context->direction == APUS_DIRECTION_EGRESS) {
 		event->egress_policy = context->verdict.policy;
@@ -229,18 +219,48 @@ GLOBAL int report_denied(const struct packet *packet, const struct denial_contex
 		event->ingress_policy = context->verdict.policy;
 		event->ingress_rule = context->verdict.rule;
 	}
+}
+
+ALWAYS_INLINE void event_set_total(struct apus_event *event, const struct denial_context *context,
+				   const struct denied_total *total)
+{
+	event->time_ns = total->time_ns;
+	event->count = total->packets;
 	if (context->answers) {
-		event->reverse_packets = total.packets;
-		event->reverse_bytes = total.bytes;
+		event->reverse_packets = total->packets;
+		event->reverse_bytes = total->bytes;
 	} else {
-		event->forward_packets = total.packets;
-		event->forward_bytes = total.bytes;
+		event->forward_packets = total->packets;
+		event->forward_bytes = total->bytes;
 	}
-	event->count = total.packets;
+}
+
+GLOBAL int report_denied(const struct packet *packet, const struct denial_context *context, __u64 now)
+{
+	struct apus_denial_key key = {};
+	struct apus_event *event;
+	struct denied_total total;
+
+	if (!packet || !context || !config.events)
+		return 0;
+	denial_key_of(&key, packet, context);
+	total = denied_total(&key, packet, context, now);
+	event = total.packets ? event_reserve() : NULL;
+	if (!event)
+		return 0;
+	__builtin_memset(event, 0, sizeof(*event));
+	event_set_total(event, context, &total);
+	event_set_verdict(event, context);
+	event_set_denied_ends(event, context);
 	event->kind = context->audited ? APUS_EVENT_AUDITED : APUS_EVENT_DENIED;
+	event->source = key.source;
+	event->destination = key.destination;
+	event->frontend = context->frontend;
+	event->source_port = context->answers ? packet->destination_port : packet->source_port;
+	event->destination_port = key.destination_port;
+	event->frontend_port = context->frontend_port;
 	event->protocol = packet->protocol;
-	event->reason = context->verdict.reason;
-	event->direction = context->direction;
+	event->tcp_flags = packet->tcp_flags;
 	event->icmp_type = packet->icmp_type;
 	event->icmp_code = packet->icmp_code;
 	event_submit(event);

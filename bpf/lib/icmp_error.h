@@ -1,7 +1,7 @@
 // ICMP errors follow the connection that they are about.
 #pragma once
 
-#include "flow.h"
+#include "track.h"
 
 // Whether the found connection's side is allowed now. Where it was judged under another generation it is judged again,
 // by its own key, but nothing is recorded: an error is no packet of the connection.
