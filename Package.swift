@@ -185,6 +185,9 @@ let package = Package(
             name: "apus-api-server", dependencies: ["APIServerSupport", argumentParser, yams], path: "Tests/APIServer",
             swiftSettings: strict),
         .executableTarget(
+            name: "apus-next-agent", dependencies: ["Addressing", "Agent", "Datapath", argumentParser, logging],
+            path: "Tests/NextAgent", swiftSettings: strict),
+        .executableTarget(
             name: "apus-demo", dependencies: ["TestSupport", argumentParser], path: "Tests/Demo", swiftSettings: strict),
         .target(
             name: "BenchSupport",
@@ -305,7 +308,8 @@ let package = Package(
             name: "NetworkTests",
             dependencies: [
                 "Addressing", "AgentAPI", "BPF", "DNSMessages", "Datapath", "Flows", "JSONText", "LinuxKernel",
-                "PolicyCases", "TestSupport", "Wire", "apus", "apus-api-server", "apus-cni", "apus-traffic", "apusd",
+                "PolicyCases", "TestSupport", "Wire", "apus", "apus-api-server", "apus-cni", "apus-next-agent",
+                "apus-traffic", "apusd",
             ],
             swiftSettings: strict),
     ]

@@ -255,6 +255,7 @@ extension AgentConfiguration {
         options.denialInterval = denialInterval.nanoseconds
         options.minimumNameLifetime = minimumNameLifetime.nanoseconds
         options.nameGrace = nameGrace.nanoseconds
+        options.layouts = layouts
         return options
     }
 }

@@ -1,7 +1,7 @@
 public import Addressing
 internal import AgentAPI
 public import CNIInstallation
-internal import Datapath
+package import Datapath
 public import HTTPEndpoint
 public import HubbleServer
 public import LoadBalancing
@@ -48,6 +48,8 @@ public struct AgentConfiguration: Sendable {
     public var flowCapacity: Int
     /// How large the maps are.
     public var mapSizes: MapSizes
+    /// What the maps say of themselves. Not to be set from outside: tests of upgrades build an agent of another version.
+    package var layouts = MapLayouts.current
     /// How often the kernel is compared with what is wanted, and repaired; nil: never.
     public var driftInterval: Duration?
     /// After how long a live connection is reported again.

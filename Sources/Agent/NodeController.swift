@@ -90,7 +90,8 @@ actor NodeController {
         routes = try NodeRoutes(
             configuration.routing, node: configuration.node, overlay: configuration.overlay)
         var tables = DatapathTables(
-            node: configuration.node, startedAt: KernelClock.realtime(), capacities: kernel.capacities)
+            node: configuration.node, startedAt: KernelClock.realtime(), capacities: kernel.capacities,
+            layouts: configuration.layouts)
         try kernel.adopt(into: &tables)
         self.tables = tables
         self.kernel = kernel

@@ -181,6 +181,11 @@ int clinux_unmount(const char *target)
 	return RESULT(umount2(target, MNT_DETACH));
 }
 
+int clinux_exchange(const char *one, const char *other)
+{
+	return RESULT(renameat2(AT_FDCWD, one, AT_FDCWD, other, RENAME_EXCHANGE));
+}
+
 int clinux_error_text(int number, char *buffer, size_t size)
 {
 	char text[256];

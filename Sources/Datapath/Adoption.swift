@@ -32,8 +32,9 @@ extension DatapathTables {
 
     private mutating func adoptInfo(_ reader: some MapReader) throws(MapError) {
         let bytes = try reader.elements(of: .info)
-        guard let record = InfoRecord(bytes), record.abiVersion == UInt32(APUS_ABI_VERSION) else { return }
-        info.adopt(bytes)
+        guard let record = InfoRecord(bytes) else { return }
+        // The next identity is where all versions have it.
+        if record.abiVersion == layouts.version { info.adopt(bytes) }
         endpoints.nextIdentity = max(endpoints.nextIdentity, record.nextIdentity)
         startedAt = record.startedAt
     }

@@ -19,6 +19,7 @@ public struct DatapathTables: Sendable {
     public static let defaultGrace: UInt64 = 1_000_000_000
 
     let node: String
+    let layouts: MapLayouts
     var startedAt: UInt64
     let capacities: TableCapacities
     let grace: UInt64
@@ -60,11 +61,13 @@ public struct DatapathTables: Sendable {
     ///   - node: this node's name, for readers of the maps.
     ///   - startedAt: the real time in nanoseconds at which new maps count as created.
     ///   - grace: nanoseconds that content outlives the last pointer to it.
+    ///   - layouts: what the maps say of themselves.
     public init(
         node: String, startedAt: UInt64, capacities: TableCapacities = TableCapacities(),
-        grace: UInt64 = DatapathTables.defaultGrace
+        grace: UInt64 = DatapathTables.defaultGrace, layouts: MapLayouts = .current
     ) {
         self.node = node
+        self.layouts = layouts
         self.startedAt = startedAt
         self.capacities = capacities
         self.grace = grace
@@ -134,9 +137,11 @@ public struct DatapathTables: Sendable {
 
     /// What `datapath_info` must hold.
     mutating func updateInfo() {
-        var value = Bytes(of: UInt32(APUS_ABI_VERSION)) + Bytes(of: endpoints.nextIdentity) + Bytes(of: startedAt)
+        var value = Bytes(of: layouts.version) + Bytes(of: endpoints.nextIdentity) + Bytes(of: startedAt)
         value += Bytes(node.utf8.prefix(255))
-        value += Bytes(zeros: max(0, info.elementSize - value.count))
+        value += Bytes(zeros: InfoRecord.layoutsOffset - value.count)
+        for since in layouts.since { value += Bytes(of: since) }
+        value += Bytes(zeros: info.elementSize - value.count)
         info.set(0, bytes: value)
     }
 

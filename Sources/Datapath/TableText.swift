@@ -54,20 +54,28 @@ func hexadecimal(_ bytes: some Sequence<UInt8>) -> String {
 
 /// `datapath_info` as it is read.
 struct InfoRecord: CustomStringConvertible {
-    let abiVersion: UInt32
+    let layouts: MapLayouts
+    var abiVersion: UInt32 { layouts.version }
     let nextIdentity: UInt32
     let startedAt: UInt64
     let node: String
 
+    static let layoutsOffset = MemoryLayout<apus_info>.offset(of: \.layouts) ?? 0
+
     /// Nil when there are too few bytes.
     init?(_ bytes: Bytes) {
-        guard bytes.count >= MemoryLayout<apus_info>.size, let version = bytes.load(UInt32.self),
+        guard bytes.count >= Self.layoutsOffset, let version = bytes.load(UInt32.self),
             let identity = bytes.load(UInt32.self, at: 4), let started = bytes.load(UInt64.self, at: 8)
         else { return nil }
-        abiVersion = version
+        // A version that does not say it: a later one can't be told to have anything alike, and of an earlier one this
+        // build knows it itself.
+        let since = MapLayouts.Group.allCases.map {
+            bytes.load(UInt32.self, at: Self.layoutsOffset + $0.rawValue * MemoryLayout<UInt32>.size) ?? version
+        }
+        layouts = MapLayouts(version: version, since: since)
         nextIdentity = identity
         startedAt = started
-        node = String(decoding: bytes.dropFirst(16).prefix { $0 != 0 }, as: UTF8.self)
+        node = String(decoding: bytes[..<Self.layoutsOffset].dropFirst(16).prefix { $0 != 0 }, as: UTF8.self)
     }
 
     var description: String { "ABI \(abiVersion) node \(node) next identity \(nextIdentity)" }

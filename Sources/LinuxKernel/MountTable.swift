@@ -77,3 +77,8 @@ public enum BPFFileSystem {
         try check(clinux_unmount(path), "unmount", path)
     }
 }
+
+/// Has two files or directories of one file system change places, at once.
+public func exchange(_ one: String, _ other: String) throws(KernelError) {
+    try check(clinux_exchange(one, other), "exchange", "\(one) and \(other)")
+}

@@ -119,11 +119,62 @@ import Testing
         let node = try KernelNode()
         _ = try node.start()
         let ids = try node.mapIDs()
-        try node.setVersion(UInt32(APUS_ABI_VERSION) + 1)
+        try node.setLayouts(MapLayouts.current.next(changing: Set(MapLayouts.Group.allCases)))
         let (kernel, tables) = try node.start()
-        #expect(kernel.previous == nil)
+        #expect(kernel.previous == nil && kernel.replacesForeign)
         #expect(try kernel.verify(tables).isEmpty)
         for (name, id) in try node.mapIDs() { #expect(ids[name] != id, "\(name)") }
+    }
+
+    @Test(
+        "What another ABI version has alike is used on or taken over, and what it changed is made anew, in each direction",
+        arguments: [[], [.policies, .services], [.connections], [.numbers, .learned]] as [Set<MapLayouts.Group>])
+    func sharedLayouts(changed: Set<MapLayouts.Group>) throws {
+        let node = try KernelNode()
+        let next = MapLayouts.current.next(changing: changed)
+        var options = node.options
+        _ = try node.start()
+        for layouts in [next, .current] {
+            let (before, endpoints) = (try node.mapIDs(), try node.endpointIdentities())
+            try node.writeConnections(12)
+            options.layouts = layouts
+            let (kernel, tables) = try node.start(options)
+            #expect(!kernel.isBeside && node.pins.names(in: node.pins.nextMaps).isEmpty)
+            #expect(kernel.replacesForeign == !changed.isDisjoint(with: [.numbers, .policies]))
+            #expect(try kernel.verify(tables).isEmpty)
+            let after = try node.mapIDs()
+            let keepsConnections = changed.isDisjoint(with: [.connections, .numbers])
+            for map in ["connections", "translations", "affinities", "socket_translations"] {
+                #expect((before[map] == after[map]) == keepsConnections, "\(map)")
+            }
+            #expect((before["learned_names"] == after["learned_names"]) == !changed.contains(.learned))
+            for map in ["datapath_info", "endpoints", "events"] { #expect(before[map] != after[map], "\(map)") }
+            if !changed.contains(.numbers) { #expect(try node.endpointIdentities() == endpoints) }
+            #expect(try DatapathReader(bpffs: node.root, version: layouts.version).info().abiVersion == layouts.version)
+        }
+    }
+
+    @Test("Groups of maps have the places that the header gives them")
+    func groupsOfMaps() {
+        let places = [
+            APUS_LAYOUT_NUMBERS, APUS_LAYOUT_POLICIES, APUS_LAYOUT_SERVICES, APUS_LAYOUT_CONNECTIONS,
+            APUS_LAYOUT_LEARNED,
+        ]
+        #expect(MapLayouts.Group.allCases.map(\.rawValue) == places.map { Int($0) })
+        #expect(MapLayouts.Group.allCases.count == Int(APUS_LAYOUT_COUNT))
+    }
+
+    @Test("Pins of others among the maps stay where they are when these change places")
+    func strangersAmongMaps() throws {
+        let node = try KernelNode()
+        _ = try node.start()
+        let shape = BPFMapShape(type: .array, keySize: 4, valueSize: 4, maxEntries: 1)
+        try BPFMap.create(shape, name: "stranger").pin(at: node.pins.map("stranger"))
+        var options = node.options
+        options.layouts = MapLayouts.current.next(changing: [])
+        _ = try node.start(options)
+        #expect(node.pins.names(in: node.pins.maps).contains("stranger"))
+        #expect(node.pins.names(in: node.pins.nextMaps).isEmpty)
     }
 
     @Test("What was learned outlives an upgrade to another ABI version that keeps its layout")
@@ -138,7 +189,7 @@ import Testing
         (name.set, name.length) = (9, 10)
         withUnsafeMutableBytes(of: &name.text) { $0.copyBytes(from: "a.web.test".utf8) }
         try BPFMap.open(pinned: node.pins.map("learned_names")).update(UInt64(42), name)
-        try node.setVersion(UInt32(APUS_ABI_VERSION) - 1)
+        try node.setVersion(UInt32(APUS_LEARNED_SINCE))
         let (kernel, _) = try node.start()
         #expect(kernel.previous == nil)
         let learned = try DatapathReader(bpffs: node.root).learned()
@@ -152,7 +203,7 @@ import Testing
         let automaton = DomainAutomaton(compiling: [try DomainPattern(fqdnPattern: "*.web.test")])
         #expect(first.kernel.install(DomainProgram(automaton)) == .done)
         let rows = try BPFMap.open(pinned: node.pins.map("domain_automaton")).lookup(UInt32(0), as: UInt32.self)
-        try node.setVersion(UInt32(APUS_ABI_VERSION) - 1)
+        try node.setVersion(UInt32(APUS_LEARNED_SINCE))
         let kernel = try DatapathKernel(node.options)
         var tables = node.emptyTables(node.options)
         try kernel.adopt(into: &tables)
@@ -205,8 +256,10 @@ import Testing
                 try names.update(use.name, name)
             }
         }
-        try node.setVersion(UInt32(APUS_ABI_VERSION) - 1)
-        let kernel = try DatapathKernel(node.options)
+        try node.setVersion(UInt32(APUS_LEARNED_SINCE))
+        var options = node.options
+        options.capacities.learnedNames *= 2
+        let kernel = try DatapathKernel(options)
         try hold("198.51.100.1", [(1, 100)])
         try hold("198.51.100.2", [(1, 900)])
         try kernel.copyLearnedFromFormer()
@@ -309,7 +362,8 @@ private final class KernelNode {
     }
 
     func emptyTables(_ options: DatapathOptions) -> DatapathTables {
-        DatapathTables(node: "node-1", startedAt: 1, capacities: options.capacities, grace: 10)
+        DatapathTables(
+            node: "node-1", startedAt: 1, capacities: options.capacities, grace: 10, layouts: options.layouts)
     }
 
     /// Has the pinned maps be those of another version.
@@ -318,6 +372,24 @@ private final class KernelNode {
         var value = try #require(try info.lookup(UInt32(0), as: apus_info.self))
         value.abi_version = version
         try info.update(UInt32(0), value)
+    }
+
+    /// Has the pinned maps be those of a build with these.
+    func setLayouts(_ layouts: MapLayouts) throws {
+        let info = try BPFMap.open(pinned: pins.map("datapath_info"))
+        var value = try #require(try info.lookup(UInt32(0), as: apus_info.self))
+        value.abi_version = layouts.version
+        value.layouts = (
+            layouts.since[0], layouts.since[1], layouts.since[2], layouts.since[3], layouts.since[4]
+        )
+        try info.update(UInt32(0), value)
+    }
+
+    /// The identity in each slot.
+    func endpointIdentities() throws -> [UInt32] {
+        let elements = try PinnedTables(pins).elements(of: .endpoints)
+        let size = MemoryLayout<apus_endpoint>.size
+        return (0..<elements.count / size).compactMap { elements.load(apus_endpoint.self, at: $0 * size)?.identity }
     }
 
     /// What every start wants.

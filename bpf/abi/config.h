@@ -3,9 +3,31 @@
 
 #include <linux/types.h>
 
-// Bumped whenever a layout or a meaning in this folder changes: pins of another version are rebuilt, not reused.
+// Bumped whenever a layout or a meaning in this folder changes: pins of another version are rebuilt, not reused, but
+// for what both versions have alike.
 enum {
 	APUS_ABI_VERSION = 11,
+};
+
+// Maps whose content outlives a change of the version when theirs did not change. Which map is in which group:
+// MapLayouts.
+enum {
+	APUS_LAYOUT_NUMBERS, // endpoints, backends and names: what connections refer to
+	APUS_LAYOUT_POLICIES,
+	APUS_LAYOUT_SERVICES,
+	APUS_LAYOUT_CONNECTIONS, // and what else is known of traffic: affinities, questions, sockets
+	APUS_LAYOUT_LEARNED, // under names
+	APUS_LAYOUT_COUNT,
+};
+
+// The version since which each group is as it is now. Who changes a layout or a meaning in one sets it to the new
+// version.
+enum {
+	APUS_NUMBERS_SINCE = 10,
+	APUS_POLICIES_SINCE = 10,
+	APUS_SERVICES_SINCE = 10,
+	APUS_CONNECTIONS_SINCE = 10,
+	APUS_LEARNED_SINCE = 6,
 };
 
 struct apus_config {
@@ -40,4 +62,9 @@ struct apus_info {
 			     // twice
 	__u64 started_ns; // CLOCK_REALTIME when these maps were created
 	char node[256]; // node name
+	// By group, so that another version knows what it can take over. Versions up to 10 do not have it.
+	__u32 layouts[APUS_LAYOUT_COUNT];
+	__u32 padding;
 };
+
+_Static_assert(sizeof(struct apus_info) == 296, "info layout");

@@ -35,15 +35,19 @@ struct MetricsSource: Sendable {
     }
 
     private func nameOutcomes() -> [NameOutcome: UInt64]? {
-        guard let reader = try? DatapathReader(bpffs: configuration.bpffs) else { return nil }
+        guard let reader = try? reader() else { return nil }
         return try? reader.nameOutcomes()
     }
 
     /// What the data path counts. Without maps, as before the first sync of a first start, there is nothing to tell.
     private func packetCounters() -> ([DropCount]?, EventCounters?) {
         do throws(DatapathReadError) {
-            let reader = try DatapathReader(bpffs: configuration.bpffs)
+            let reader = try reader()
             return (try reader.drops(), try reader.eventCounters())
         } catch { return (nil, nil) }
+    }
+
+    private func reader() throws(DatapathReadError) -> DatapathReader {
+        try DatapathReader(bpffs: configuration.bpffs, version: configuration.layouts.version)
     }
 }

@@ -50,6 +50,8 @@ int clinux_statfs_type(const char *path, int64_t *type);
 int clinux_mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data);
 
 int clinux_unmount(const char *target);
+/* Has two paths change places. */
+int clinux_exchange(const char *one, const char *other);
 
 /* The text of an error number; returns its length. */
 int clinux_error_text(int number, char *buffer, size_t size);

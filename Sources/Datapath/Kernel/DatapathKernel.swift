@@ -27,7 +27,7 @@ public final class DatapathKernel {
     /// The data path's own maps in whose place others are made, as far as those can hold what is in them. They are kept
     /// open: their pins go before all of it is copied.
     private(set) var former: [String: MapBox] = [:]
-    /// Whether what is in force is of another ABI version: nothing but what was learned can be taken over.
+    /// Whether what is in force is of another ABI version that has other endpoints or policies: these can't be taken over.
     public let replacesForeign: Bool
     /// Whether there are maps beside the ones in use.
     public private(set) var isBeside: Bool
@@ -69,13 +69,13 @@ public final class DatapathKernel {
         maps = loader.maps
         isBeside = !pinned.isComplete
         replacesForeign = pinned.isForeign
-        previous = isBeside && pinned.isReadable ? PinnedTables(pins) : nil
+        previous = isBeside && pinned.kept.contains(.numbers) ? PinnedTables(pins, reading: pinned.kept) : nil
         barrier = try ProgramBarrier()
         slots = try MappedArray(try Self.box("slots", in: loader.maps).map)
         backends = try MappedArray(try Self.box("backends", in: loader.maps).map)
         if isBeside {
-            if pinned.isReadable { keepFormer(Self.connectionMaps) }
-            if pinned.hasLearned { keepFormer(Self.learnedMaps) }
+            if pinned.kept.contains(.connections) { keepFormer(Self.connectionMaps) }
+            if pinned.kept.contains(.learned) { keepFormer(Self.learnedMaps) }
             try loader.pinBeside()
         }
         try seedNames()
@@ -123,7 +123,7 @@ public final class DatapathKernel {
         copyEntries()
         try copyLearnedFromFormer()
         try updateLinks()
-        try pins.adoptNextMaps()
+        try pins.adoptNextMaps(with: maps)
         isBeside = false
     }
 

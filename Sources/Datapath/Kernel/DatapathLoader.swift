@@ -1,22 +1,17 @@
 internal import BPF
-internal import DatapathABI
 internal import DatapathObjects
 
 /// The maps of the programs compared with those that are pinned.
 struct PinnedShapes {
     /// The pinned maps that can be used again.
     private(set) var reusable: Set<String> = []
-    /// Whether something is pinned that is of this ABI version.
-    let isReadable: Bool
-    /// Whether something is pinned, but of another one.
+    /// The groups of maps whose content can be taken over: all that are pinned by this ABI version, and those that
+    /// another one has alike.
+    let kept: Set<MapLayouts.Group>
+    /// Whether something is pinned that judges by what can't be taken over.
     let isForeign: Bool
-    /// Whether what was learned is pinned as this ABI version has it, whatever the rest is.
-    let hasLearned: Bool
     /// Whether nothing has to be made beside: what is pinned fits, or nothing is pinned.
     let isComplete: Bool
-
-    /// The first ABI version whose `learned_addresses` and `learned_names` are those of this one.
-    private static let learnedSince: UInt32 = 6
 
     /// Maps that other maps' content points into or belongs to: they are used again all together or not at all.
     private static let agentMaps = Set(DatapathTable.allCases.map(\.rawValue))
@@ -26,14 +21,15 @@ struct PinnedShapes {
 
     init(_ pins: PinDirectory, images: [BPFObjectImage], options: DatapathOptions) throws {
         let pinned = Set(pins.names(in: pins.maps))
-        let version = Self.pinnedABI(pins) ?? 0
-        isReadable = version == UInt32(APUS_ABI_VERSION)
-        isForeign = !pinned.isEmpty && !isReadable
-        hasLearned = Self.learnedSince <= version && version <= UInt32(APUS_ABI_VERSION)
+        let found = Self.pinnedLayouts(pins)
+        let isSame = found?.version == options.layouts.version
+        kept = found.map { options.layouts.shared(with: $0) } ?? []
+        isForeign = !pinned.isEmpty && !kept.isSuperset(of: [.numbers, .policies])
         var fitting: Set<String> = []
         var others: Set<String> = []
         for (name, shape) in try Self.wantedShapes(images, options) {
-            if pinned.contains(name), isReadable, Self.isPinned(shape, at: pins.map(name)) {
+            let isKept = isSame || Self.outlivesVersion(name, kept)
+            if pinned.contains(name), isKept, Self.isPinned(shape, at: pins.map(name)) {
                 fitting.insert(name)
             } else {
                 others.insert(name)
@@ -44,6 +40,13 @@ struct PinnedShapes {
         }
         reusable = fitting
         isComplete = others.isEmpty
+    }
+
+    /// What the data path writes is used on as it is, so that nothing is lost between two copies. What the agent writes
+    /// is written anew, as the version that it says has to come with it.
+    private static func outlivesVersion(_ name: String, _ kept: Set<MapLayouts.Group>) -> Bool {
+        guard !agentMaps.contains(name), let group = MapLayouts.group(ofMap: name) else { return false }
+        return kept.contains(group)
     }
 
     private static func wantedShapes(
@@ -63,11 +66,10 @@ struct PinnedShapes {
         return map.shape.differences(from: shape).isEmpty
     }
 
-    private static func pinnedABI(_ pins: PinDirectory) -> UInt32? {
-        guard let map = try? BPFMap.open(pinned: pins.map("datapath_info")),
-            let bytes = try? map.tableElements()
+    private static func pinnedLayouts(_ pins: PinDirectory) -> MapLayouts? {
+        guard let map = try? BPFMap.open(pinned: pins.map("datapath_info")), let bytes = try? map.tableElements()
         else { return nil }
-        return bytes.load(UInt32.self)
+        return InfoRecord(bytes)?.layouts
     }
 }
 

@@ -23,6 +23,8 @@ public struct DatapathOptions: Sendable {
     public var sourcePorts: ClosedRange<UInt16>
     /// Unread bytes of the event ring that wake its reader; below that it polls.
     public var wakeupBytes: UInt32
+    /// What the maps say of themselves, and are compared by with those that are pinned.
+    public var layouts: MapLayouts
 
     public init(bpffs: String, capacities: TableCapacities = TableCapacities()) {
         self.bpffs = bpffs
@@ -37,6 +39,7 @@ public struct DatapathOptions: Sendable {
         nodeNamespace = 0
         sourcePorts = Self.defaultSourcePorts
         wakeupBytes = UInt32(clamping: capacities.eventBytes / 4)
+        layouts = .current
     }
 
     /// Above those that Linux gives to connections of its own (`net.ipv4.ip_local_port_range`).

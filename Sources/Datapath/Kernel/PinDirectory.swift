@@ -47,15 +47,16 @@ struct PinDirectory: Sendable {
         return names.sorted()
     }
 
-    /// Moves what was made beside to its place, one map after the other. The pins of the old maps go with it.
-    func adoptNextMaps() throws(DatapathError) {
-        for name in names(in: nextMaps) {
-            guard rename(nextMap(name), map(name)) == 0 else {
-                let code = Glibc.errno
-                throw DatapathError("\(nextMap(name)) can't be renamed: \(LinuxKernel.Errno(rawValue: code))")
-            }
+    /// Puts all maps of the loaded programs in the place of those before at once, so that no start finds some of both: a
+    /// version and what it says belong together. Other pins in there stay.
+    func adoptNextMaps(with all: [String: DatapathKernel.MapBox]) throws {
+        let fresh = Set(names(in: nextMaps))
+        for (name, box) in all where !fresh.contains(name) { try box.map.pin(at: nextMap(name)) }
+        do throws(KernelError) { try exchange(nextMaps, maps) } catch {
+            throw DatapathError("\(nextMaps) can't take the place of \(maps): \(error)")
         }
-        rmdir(nextMaps)
+        for name in names(in: nextMaps) where !Self.isOurs(map: name) { rename(nextMap(name), map(name)) }
+        discardNextMaps()
     }
 
     /// Removes what an interrupted start left beside.

@@ -13,11 +13,15 @@ public struct DatapathReader: ~Copyable, Sendable {
     let serviceMap: BPFMap
 
     /// Opens the maps under `<bpffs>/maps`, if they are of this version.
-    public init(bpffs: String) throws(DatapathReadError) {
+    ///
+    /// - Parameter wanted: the ABI version.
+    public init(
+        bpffs: String, version wanted: UInt32 = MapLayouts.current.version
+    ) throws(DatapathReadError) {
         let info = try Self.open(.info, under: bpffs, missing: .noMaps, subject: bpffs)
         let version = try Self.info(in: info).abiVersion
-        guard version == UInt32(APUS_ABI_VERSION) else {
-            throw DatapathReadError(.otherVersion(found: version, wanted: UInt32(APUS_ABI_VERSION)), bpffs)
+        guard version == wanted else {
+            throw DatapathReadError(.otherVersion(found: version, wanted: wanted), bpffs)
         }
         // All or none: the compiler destroys no half-made value.
         let names = try Self.open(.names, under: bpffs)

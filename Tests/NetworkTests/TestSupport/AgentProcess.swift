@@ -23,6 +23,7 @@ final class AgentProcess: Sendable {
     private struct State {
         var process: ChildProcess?
         var options: [String]
+        var program = "apusd"
     }
 
     /// - Parameter apiServer: what it follows; nil: the directory itself.
@@ -55,6 +56,11 @@ final class AgentProcess: Sendable {
     /// Options of the next start in place of those so far.
     func use(options: [String]) { state.withLock { $0.options = options } }
 
+    /// Another build for the next starts in place of the one so far.
+    func use(program: String, options: [String]) {
+        state.withLock { ($0.program, $0.options) = (program, options) }
+    }
+
     /// Maps of a small node: those of a large one take a debug build long to read. What comes later on the command
     /// line wins.
     private static let sizes = [
@@ -64,7 +70,7 @@ final class AgentProcess: Sendable {
     ]
 
     private func command(socket: String, options: [String]) throws -> [String] {
-        [try BuiltProducts.path(of: "apusd"), "--node", node.name] + source
+        [try BuiltProducts.path(of: state.withLock { $0.program }), "--node", node.name] + source
             + ["--bpffs", bpffs, "--cgroup", node.cgroup, "--uplink", node.interface, "--socket", socket] + Self.sizes
             + options
     }
