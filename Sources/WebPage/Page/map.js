@@ -1,0 +1,154 @@
+// The service map: who talks to whom, from the flows that match the filters.
+import { count, element, shape, size, verdicts } from "/dom.js";
+
+const window = 60;
+const width = 230;
+const gap = { row: 84, top: 24, column: 330 };
+const limits = { edges: 400, drawn: 60 };
+
+/** What came over each edge, bounded: the edges that were quiet for longest make room. */
+export class ServiceMap {
+  edges = new Map();
+  now = 0;
+
+  clear() {
+    this.edges.clear();
+  }
+
+  /** Takes flows in, with the agent's time, in seconds. */
+  add(flows, now) {
+    this.now = now;
+    for (const flow of flows) if (flow.kind !== "lost") this.#take(flow);
+    if (this.edges.size <= limits.edges) return;
+    const old = [...this.edges.entries()].sort((a, b) => a[1].last - b[1].last);
+    for (const [key] of old.slice(0, this.edges.size - limits.edges)) this.edges.delete(key);
+  }
+
+  #take(flow) {
+    // A DNS record tells of an answer; its connection has records of its own.
+    if (flow.kind === "dns") return;
+    const path = [node(flow.source)];
+    if (flow.service?.name) path.push({ kind: "service", name: `${flow.service.namespace}/${flow.service.name}` });
+    path.push(node(flow.destination, flow.destination_names));
+    for (let index = 1; index < path.length; index += 1) this.#count(path[index - 1], path[index], flow);
+  }
+
+  #count(from, to, flow) {
+    const key = JSON.stringify([from, to, flow.verdict]);
+    const edge = this.edges.get(key) ?? { from, to, verdict: flow.verdict, ports: new Set(), events: [], last: 0 };
+    const time = Date.parse(flow.time) / 1000;
+    const isNew = flow.kind === "opened" || flow.kind === "denied" || flow.kind === "audited";
+    const bytes = flow.counters ? flow.counters.forward.bytes + flow.counters.reverse.bytes : 0;
+    edge.last = Math.max(edge.last, time);
+    edge.events.push({ time, flows: isNew ? flow.count ?? 1 : 0, bytes });
+    if (edge.events.length > 2000) edge.events.splice(0, 1000);
+    if (flow.destination.port && edge.ports.size < 4) edge.ports.add(`${flow.destination.port}/${flow.protocol}`);
+    this.edges.set(key, edge);
+  }
+
+  /** The edges to draw, the latest first, with what the last minute had. */
+  current() {
+    const since = this.now - window;
+    return [...this.edges.values()].sort((a, b) => b.last - a.last).slice(0, limits.drawn).map((edge) => {
+      edge.events = edge.events.filter((event) => event.time >= since);
+      const sum = (field) => edge.events.reduce((total, event) => total + event[field], 0);
+      return { ...edge, flows: sum("flows"), bytes: sum("bytes") };
+    });
+  }
+}
+
+function node(peer, names) {
+  const workload = peer.workload;
+  if (workload && peer.namespace) return { kind: workload.kind, name: `${peer.namespace}/${workload.name}` };
+  if (peer.namespace) return { kind: peer.kind, name: `${peer.namespace}/${peer.name}` };
+  if (peer.kind === "node") return { kind: "host", name: peer.name };
+  if (names?.length) return { kind: "name", name: names[0] };
+  return { kind: "world", name: peer.name ?? "outside the cluster" };
+}
+
+/** Draws the map anew. */
+export function draw(svg, note, map) {
+  const edges = map.current();
+  const boxes = layout(edges);
+  const drawn = [...boxes.values()];
+  const height = Math.max(...drawn.map((box) => box.y + 70), 120);
+  const wide = Math.max(...drawn.map((box) => box.x + width + 20), 400);
+  svg.setAttribute("viewBox", `0 0 ${wide} ${height}`);
+  svg.style.maxWidth = `${wide}px`;
+  const hidden = map.edges.size - edges.length;
+  note.textContent = edges.length === 0 ? "No flow matches yet."
+    : hidden > 0 ? `The ${limits.drawn} latest of ${map.edges.size} connections are drawn: filters narrow them.` : "";
+  svg.replaceChildren(markers(), ...edges.map((edge, index) => line(edge, boxes, index)), ...drawn.map(card));
+}
+
+const id = (node) => `${node.kind} ${node.name}`;
+
+// Who only opens stands left, who is only asked stands right, each one column after those that ask it.
+function layout(edges) {
+  const boxes = new Map();
+  for (const { from, to } of edges) for (const end of [from, to]) boxes.set(id(end), { ...end, column: 0 });
+  for (let round = 0; round < 3; round += 1) {
+    for (const { from, to } of edges) {
+      const [left, right] = [boxes.get(id(from)), boxes.get(id(to))];
+      if (left !== right && right.column <= left.column && left.column < 3) right.column = left.column + 1;
+    }
+  }
+  const rows = [0, 0, 0, 0, 0];
+  const sorted = [...boxes.values()].sort((a, b) => (id(a) < id(b) ? -1 : 1));
+  for (const box of sorted) {
+    box.x = 20 + box.column * gap.column;
+    box.y = gap.top + rows[box.column] * gap.row;
+    rows[box.column] += 1;
+  }
+  const most = Math.max(...rows);
+  for (const box of sorted) box.y += ((most - rows[box.column]) * gap.row) / 2;
+  return boxes;
+}
+
+function markers() {
+  const arrow = (name) => shape(
+    "marker",
+    { id: `to-${name}`, class: name, viewBox: "0 0 8 8", refX: 8, refY: 4, markerWidth: 8, markerHeight: 8,
+      orient: "auto-start-reverse", markerUnits: "userSpaceOnUse" },
+    shape("path", { d: "M0 0L8 4L0 8z" }));
+  return shape("defs", {}, ...Object.values(verdicts).map(arrow));
+}
+
+function line(edge, boxes, index) {
+  const [from, to] = [boxes.get(id(edge.from)), boxes.get(id(edge.to))];
+  const verdict = verdicts[edge.verdict] ?? "allowed";
+  // The verdicts of one pair run beside each other.
+  const shift = { allowed: -9, audited: 0, denied: 9 }[verdict];
+  const [y1, y2] = [from.y + 28 + shift, to.y + 28 + shift];
+  const forward = to.x > from.x;
+  const [x1, x2] = [from.x + width, forward ? to.x : to.x + width];
+  const bend = forward ? Math.max((x2 - x1) / 2, 30) : 60;
+  const path = `M${x1} ${y1}C${x1 + bend} ${y1} ${forward ? x2 - bend : x2 + bend} ${y2} ${x2} ${y2}`;
+  const text = rate(edge);
+  const title = `${edge.from.name} to ${edge.to.name}: ${verdict}, ${text || "nothing"} in the last minute`
+    + `, ${[...edge.ports].join(" ")}`;
+  const key = `path-${index}`;
+  return shape(
+    "g", { class: `edge ${verdict}${text ? "" : " quiet"}`, "data-from": edge.from.name, "data-to": edge.to.name },
+    shape("title", {}, title),
+    shape("path", { id: key, d: path, "marker-end": `url(#to-${verdict})` }),
+    shape("text", { dy: verdict === "denied" ? 13 : -5 },
+      shape("textPath", { href: `#${key}`, startOffset: "50%" }, verdict === "denied" ? `✕ ${text}` : text)));
+}
+
+function rate(edge) {
+  const parts = [];
+  if (edge.flows) parts.push(`${edge.flows}/min`);
+  if (edge.bytes) parts.push(`${size(edge.bytes)}/min`);
+  return parts.join(" ");
+}
+
+function card(box) {
+  const short = box.name.length > 29 ? `…${box.name.slice(-28)}` : box.name;
+  return shape(
+    "g", { class: `node ${box.kind.toLowerCase()}`, transform: `translate(${box.x} ${box.y})` },
+    shape("title", {}, `${box.kind} ${box.name}`),
+    shape("rect", { width, height: 56, rx: box.kind === "service" ? 28 : 8 }),
+    shape("text", { x: width / 2, y: 22, class: "kind" }, box.kind),
+    shape("text", { x: width / 2, y: 41 }, short));
+}
