@@ -81,7 +81,7 @@ public struct Agent: Sendable {
         let answers = handler(controller, parts)
         let page = WebPage(
             hub: parts.hub, started: parts.started, now: KernelClock.realtime, status: answers.status,
-            policies: controller.allPolicies)
+            policies: { await controller.allPolicies() })
         return ServiceGroup(
             // The last ones are stopped first, so what exports sees all that the collector found.
             services: exports.services { await metrics.families() }

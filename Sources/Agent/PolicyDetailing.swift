@@ -15,7 +15,8 @@ extension NodeController {
 extension PolicyDetails {
     /// What the compiler knows of the policies, all of them without a selection, and what their source says of newer versions.
     init(
-        _ selection: PolicySelection?, _ compiler: PolicyCompiler, _ diagnostics: SourceDiagnostics = SourceDiagnostics()
+        _ selection: PolicySelection?, _ compiler: PolicyCompiler,
+        _ diagnostics: SourceDiagnostics = SourceDiagnostics()
     ) {
         let found = compiler.descriptions {
             selection?.matches(namespace: $0.namespace, name: $0.name) ?? true

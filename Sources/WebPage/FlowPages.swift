@@ -18,18 +18,18 @@ extension WebPage {
     /// is a record of loss among the flows.
     func page(_ request: FlowRequest) async -> FlowPage {
         guard let cursor = request.cursor, cursor.started == started, cursor.sequence <= hub.nextSequence else {
-            return latest(request)
+            return await latest(request)
         }
         let deadline = ContinuousClock.now + min(request.wait, limits.wait)
         var next = cursor.sequence
         while true {
-            let found = read(from: &next, request)
+            let found = await read(from: &next, request)
             if !found.isEmpty || ContinuousClock.now >= deadline || Task.isCancelled { return page(found, next) }
             await wait(for: next, until: deadline)
         }
     }
 
-    private func latest(_ request: FlowRequest) -> FlowPage {
+    private func latest(_ request: FlowRequest) async -> FlowPage {
         // Read first: what comes in between is sent now or found from there on.
         let next = hub.nextSequence
         var (found, end): ([Flow], UInt64) = ([], next)
@@ -38,6 +38,8 @@ extension WebPage {
             guard let first = batch.first else { break }
             found += batch.reversed().filter(request.matches)
             end = first.sequence
+            // A search of the whole store must not hold up what else the agent does.
+            await Task.yield()
         }
         var page = page(found.prefix(limits.flows).reversed(), next)
         page.restarted = request.cursor != nil
@@ -47,7 +49,7 @@ extension WebPage {
     /// How many flows are taken from the store at once: it is locked meanwhile.
     private static let batch = 1024
 
-    private func read(from next: inout UInt64, _ request: FlowRequest) -> [Flow] {
+    private func read(from next: inout UInt64, _ request: FlowRequest) async -> [Flow] {
         var found: [Flow] = []
         while found.count < limits.flows {
             let batch = hub.since(next, limit: Self.batch)
@@ -57,6 +59,7 @@ extension WebPage {
                 if request.matches(flow) { found.append(flow) }
                 if found.count >= limits.flows { break }
             }
+            await Task.yield()
         }
         return found
     }

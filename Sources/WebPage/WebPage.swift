@@ -68,7 +68,9 @@ public struct WebPage: Sendable {
 
     private func flows(_ query: String) async -> HTTPAnswer {
         let asked: FlowRequest
-        do throws(WebQueryError) { asked = try FlowRequest(query) } catch { return Self.failure(400, error.description) }
+        do throws(WebQueryError) { asked = try FlowRequest(query) } catch {
+            return Self.failure(400, error.description)
+        }
         guard viewers.count.add(1, ordering: .relaxed).newValue <= limits.viewers else {
             viewers.count.subtract(1, ordering: .relaxed)
             return Self.failure(503, "\(limits.viewers) requests for flows are open already: close other pages")
@@ -100,7 +102,7 @@ public struct WebPage: Sendable {
     private static func guarded(_ answer: HTTPAnswer) -> HTTPAnswer {
         var answer = answer
         answer.headers["Content-Security-Policy"] =
-            "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
+            "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
             + "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         answer.headers["Cross-Origin-Resource-Policy"] = "same-origin"
         answer.headers["Cross-Origin-Opener-Policy"] = "same-origin"

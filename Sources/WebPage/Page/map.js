@@ -1,9 +1,9 @@
 // The service map: who talks to whom, from the flows that match the filters.
 import { count, element, shape, size, verdicts } from "/dom.js";
 
-const window = 60;
-const width = 230;
-const gap = { row: 84, top: 24, column: 330 };
+const lastMinute = 60;
+const width = 210;
+const gap = { row: 88, top: 24, column: 330 };
 const limits = { edges: 400, drawn: 60 };
 
 /** What came over each edge, bounded: the edges that were quiet for longest make room. */
@@ -48,7 +48,7 @@ export class ServiceMap {
 
   /** The edges to draw, the latest first, with what the last minute had. */
   current() {
-    const since = this.now - window;
+    const since = this.now - lastMinute;
     return [...this.edges.values()].sort((a, b) => b.last - a.last).slice(0, limits.drawn).map((edge) => {
       edge.events = edge.events.filter((event) => event.time >= since);
       const sum = (field) => edge.events.reduce((total, event) => total + event[field], 0);
@@ -71,14 +71,15 @@ export function draw(svg, note, map) {
   const edges = map.current();
   const boxes = layout(edges);
   const drawn = [...boxes.values()];
-  const height = Math.max(...drawn.map((box) => box.y + 70), 120);
-  const wide = Math.max(...drawn.map((box) => box.x + width + 20), 400);
+  const height = Math.max(...drawn.map((box) => box.y + 110), 120);
+  const wide = Math.max(...drawn.map((box) => box.x + width + 90), 400);
   svg.setAttribute("viewBox", `0 0 ${wide} ${height}`);
   svg.style.maxWidth = `${wide}px`;
+  svg.style.minWidth = `${wide * 0.75}px`;
   const hidden = map.edges.size - edges.length;
   note.textContent = edges.length === 0 ? "No flow matches yet."
     : hidden > 0 ? `The ${limits.drawn} latest of ${map.edges.size} connections are drawn: filters narrow them.` : "";
-  svg.replaceChildren(markers(), ...edges.map((edge, index) => line(edge, boxes, index)), ...drawn.map(card));
+  svg.replaceChildren(markers(), ...edges.map((edge) => line(edge, boxes)), ...drawn.map(card));
 }
 
 const id = (node) => `${node.kind} ${node.name}`;
@@ -87,13 +88,13 @@ const id = (node) => `${node.kind} ${node.name}`;
 function layout(edges) {
   const boxes = new Map();
   for (const { from, to } of edges) for (const end of [from, to]) boxes.set(id(end), { ...end, column: 0 });
-  for (let round = 0; round < 3; round += 1) {
+  for (let round = 0; round < 4; round += 1) {
     for (const { from, to } of edges) {
       const [left, right] = [boxes.get(id(from)), boxes.get(id(to))];
-      if (left !== right && right.column <= left.column && left.column < 3) right.column = left.column + 1;
+      if (left !== right && right.column <= left.column && left.column < 4) right.column = left.column + 1;
     }
   }
-  const rows = [0, 0, 0, 0, 0];
+  const rows = [0, 0, 0, 0, 0, 0];
   const sorted = [...boxes.values()].sort((a, b) => (id(a) < id(b) ? -1 : 1));
   for (const box of sorted) {
     box.x = 20 + box.column * gap.column;
@@ -114,37 +115,58 @@ function markers() {
   return shape("defs", {}, ...Object.values(verdicts).map(arrow));
 }
 
-function line(edge, boxes, index) {
+function line(edge, boxes) {
   const [from, to] = [boxes.get(id(edge.from)), boxes.get(id(edge.to))];
   const verdict = verdicts[edge.verdict] ?? "allowed";
+  const way = route(from, to, verdict, [...boxes.values()]);
+  const parts = rate(edge);
+  const title = `${edge.from.name} to ${edge.to.name}: ${verdict}, ${parts.join(" ") || "nothing"} in the last minute`
+    + `, ${[...edge.ports].join(" ")}`;
+  const words = verdict === "denied" ? [`✕ ${parts.join(" ")}`] : parts;
+  const text = (word, index) => shape("text", { x: way.label[0], y: way.label[1] - 6 + index * 15 }, word);
+  return shape(
+    "g", { class: `edge ${verdict}${parts.length ? "" : " quiet"}`, "data-from": edge.from.name,
+      "data-to": edge.to.name, "data-verdict": verdict },
+    shape("title", {}, title), shape("path", { d: way.path, "marker-end": `url(#to-${verdict})` }),
+    ...words.map(text));
+}
+
+// The way of a line around the boxes, and where its rate stands.
+function route(from, to, verdict, boxes) {
   // The verdicts of one pair run beside each other.
   const shift = { allowed: -9, audited: 0, denied: 9 }[verdict];
-  const [y1, y2] = [from.y + 28 + shift, to.y + 28 + shift];
-  const forward = to.x > from.x;
-  const [x1, x2] = [from.x + width, forward ? to.x : to.x + width];
-  const bend = forward ? Math.max((x2 - x1) / 2, 30) : 60;
-  const path = `M${x1} ${y1}C${x1 + bend} ${y1} ${forward ? x2 - bend : x2 + bend} ${y2} ${x2} ${y2}`;
-  const text = rate(edge);
-  const title = `${edge.from.name} to ${edge.to.name}: ${verdict}, ${text || "nothing"} in the last minute`
-    + `, ${[...edge.ports].join(" ")}`;
-  const key = `path-${index}`;
-  return shape(
-    "g", { class: `edge ${verdict}${text ? "" : " quiet"}`, "data-from": edge.from.name, "data-to": edge.to.name },
-    shape("title", {}, title),
-    shape("path", { id: key, d: path, "marker-end": `url(#to-${verdict})` }),
-    shape("text", { dy: verdict === "denied" ? 13 : -5 },
-      shape("textPath", { href: `#${key}`, startOffset: "50%" }, verdict === "denied" ? `✕ ${text}` : text)));
+  const [x1, y1, y2] = [from.x + width, from.y + 28 + shift, to.y + 28 + shift];
+  if (to.column <= from.column) {
+    const [x2, side] = [to.x + width, Math.max(x1, to.x + width) + 70];
+    return { path: `M${x1} ${y1}C${side} ${y1} ${side} ${y2} ${x2} ${y2}`, label: [side - 20, (y1 + y2) / 2] };
+  }
+  const between = boxes.filter((box) => box.column > from.column && box.column < to.column);
+  const bend = 60;
+  if (between.length === 0) {
+    return {
+      path: `M${x1} ${y1}C${x1 + bend} ${y1} ${to.x - bend} ${y2} ${to.x} ${y2}`,
+      label: [(x1 + to.x) / 2, (y1 + y2) / 2],
+    };
+  }
+  // Under what stands in between.
+  const y = Math.max(...between.map((box) => box.y)) + 74 + shift;
+  const [left, right] = [from.x + gap.column, to.x - gap.column + width];
+  return {
+    path: `M${x1} ${y1}C${x1 + bend} ${y1} ${left - bend} ${y} ${left} ${y}L${right} ${y}`
+      + `C${right + bend} ${y} ${to.x - bend} ${y2} ${to.x} ${y2}`,
+    label: [(left + right) / 2, y],
+  };
 }
 
 function rate(edge) {
   const parts = [];
   if (edge.flows) parts.push(`${edge.flows}/min`);
   if (edge.bytes) parts.push(`${size(edge.bytes)}/min`);
-  return parts.join(" ");
+  return parts;
 }
 
 function card(box) {
-  const short = box.name.length > 29 ? `…${box.name.slice(-28)}` : box.name;
+  const short = box.name.length > 24 ? `…${box.name.slice(-23)}` : box.name;
   return shape(
     "g", { class: `node ${box.kind.toLowerCase()}`, transform: `translate(${box.x} ${box.y})` },
     shape("title", {}, `${box.kind} ${box.name}`),

@@ -14,7 +14,8 @@ export function showPolicies(section, { objects, refused }) {
 }
 
 function card(object) {
-  const facts = [object.tier + (object.priority === undefined ? "" : `, priority ${object.priority}`)];
+  const facts = [];
+  if (object.priority !== undefined) facts.push(`${object.tier} tier, priority ${object.priority}`);
   if (object.isolates.length) facts.push(`isolates for ${object.isolates.join(" and ")}`);
   if (object.auditedBy.length) facts.push(`audit mode by ${object.auditedBy.join(", ")}`);
   return element(
