@@ -4,15 +4,18 @@ import { count, element, shape, size, verdicts } from "/dom.js";
 const lastMinute = 60;
 const width = 210;
 const gap = { row: 88, top: 24, column: 330 };
-const limits = { edges: 400, drawn: 60 };
+const limits = { edges: 400, drawn: 60, connections: 5000 };
 
 /** What came over each edge, bounded: the edges that were quiet for longest make room. */
 export class ServiceMap {
   edges = new Map();
+  /** The bytes that live connections have been told with. */
+  #told = new Map();
   now = 0;
 
   clear() {
     this.edges.clear();
+    this.#told.clear();
   }
 
   /** Takes flows in, with the agent's time, in seconds. */
@@ -30,15 +33,30 @@ export class ServiceMap {
     const path = [node(flow.source)];
     if (flow.service?.name) path.push({ kind: "service", name: `${flow.service.namespace}/${flow.service.name}` });
     path.push(node(flow.destination, flow.destination_names));
-    for (let index = 1; index < path.length; index += 1) this.#count(path[index - 1], path[index], flow);
+    const bytes = this.#newBytes(flow);
+    for (let index = 1; index < path.length; index += 1) this.#count(path[index - 1], path[index], flow, bytes);
   }
 
-  #count(from, to, flow) {
+  // Counters are those of the whole connection: what is new since its last record counts. Of one that is older than the
+  // time that rates are about, and was not seen before, nobody knows how much that is.
+  #newBytes(flow) {
+    if (flow.kind !== "closed" && flow.kind !== "active") return 0;
+    const total = flow.counters ? flow.counters.forward.bytes + flow.counters.reverse.bytes : 0;
+    const key = [flow.protocol, flow.source.address, flow.source.port, flow.destination.address, flow.destination.port]
+      .join(" ");
+    const told = this.#told.get(key);
+    this.#told.delete(key);
+    if (flow.kind === "active") this.#told.set(key, total);
+    if (this.#told.size > limits.connections) this.#told.delete(this.#told.keys().next().value);
+    if (told !== undefined) return Math.max(total - told, 0);
+    return (flow.duration_ns ?? 0) <= lastMinute * 1e9 ? total : 0;
+  }
+
+  #count(from, to, flow, bytes) {
     const key = JSON.stringify([from, to, flow.verdict]);
     const edge = this.edges.get(key) ?? { from, to, verdict: flow.verdict, ports: new Set(), events: [], last: 0 };
     const time = Date.parse(flow.time) / 1000;
     const isNew = flow.kind === "opened" || flow.kind === "denied" || flow.kind === "audited";
-    const bytes = flow.counters ? flow.counters.forward.bytes + flow.counters.reverse.bytes : 0;
     edge.last = Math.max(edge.last, time);
     edge.events.push({ time, flows: isNew ? flow.count ?? 1 : 0, bytes });
     if (edge.events.length > 2000) edge.events.splice(0, 1000);
@@ -95,8 +113,15 @@ function layout(edges) {
     }
   }
   const rows = [0, 0, 0, 0, 0, 0];
-  const sorted = [...boxes.values()].sort((a, b) => (id(a) < id(b) ? -1 : 1));
-  for (const box of sorted) {
+  const sorted = [...boxes.values()].sort((a, b) => a.column - b.column || (id(a) < id(b) ? -1 : 1));
+  sorted.forEach((box, index) => { box.rank = index; });
+  // Boxes stand in the order of those that ask them, so that fewer lines cross.
+  for (const column of [1, 2, 3, 4]) {
+    const mine = sorted.filter((box) => box.column === column);
+    for (const box of mine) box.rank = mean(edges.filter(({ to }) => id(to) === id(box)), boxes);
+    mine.sort((a, b) => a.rank - b.rank).forEach((box, index) => { box.rank = column * 1000 + index; });
+  }
+  for (const box of sorted.sort((a, b) => a.rank - b.rank)) {
     box.x = 20 + box.column * gap.column;
     box.y = gap.top + rows[box.column] * gap.row;
     rows[box.column] += 1;
@@ -104,6 +129,10 @@ function layout(edges) {
   const most = Math.max(...rows);
   for (const box of sorted) box.y += ((most - rows[box.column]) * gap.row) / 2;
   return boxes;
+}
+
+function mean(edges, boxes) {
+  return edges.reduce((sum, { from }) => sum + boxes.get(id(from)).rank, 0) / Math.max(edges.length, 1);
 }
 
 function markers() {
@@ -122,7 +151,7 @@ function line(edge, boxes) {
   const parts = rate(edge);
   const title = `${edge.from.name} to ${edge.to.name}: ${verdict}, ${parts.join(" ") || "nothing"} in the last minute`
     + `, ${[...edge.ports].join(" ")}`;
-  const words = verdict === "denied" ? [`✕ ${parts.join(" ")}`] : parts;
+  const words = verdict === "denied" ? [`✕ ${parts[0] ?? ""}`] : parts;
   const text = (word, index) => shape("text", { x: way.label[0], y: way.label[1] - 6 + index * 15 }, word);
   return shape(
     "g", { class: `edge ${verdict}${parts.length ? "" : " quiet"}`, "data-from": edge.from.name,
@@ -145,7 +174,8 @@ function route(from, to, verdict, boxes) {
   if (between.length === 0) {
     return {
       path: `M${x1} ${y1}C${x1 + bend} ${y1} ${to.x - bend} ${y2} ${to.x} ${y2}`,
-      label: [(x1 + to.x) / 2, (y1 + y2) / 2],
+      // A third of the way: lines that cross do so in the middle.
+      label: [x1 + 0.4 * (to.x - x1), 0.72 * y1 + 0.28 * y2],
     };
   }
   // Under what stands in between.
