@@ -135,6 +135,12 @@ let package = Package(
             swiftSettings: strict),
         .target(name: "KubernetesAPI", dependencies: ["Kubernetes"] + httpClient, swiftSettings: strict),
         .target(name: "AgentAPI", dependencies: ["Addressing", "Flows", system] + nio, swiftSettings: strict),
+        .target(
+            name: "WebPage", dependencies: ["Addressing", "AgentAPI", "Flows", "HTTPEndpoint"],
+            resources: ["index.html", "style.css", "main.js", "dom.js", "flows.js", "map.js", "policies.js"].map {
+                .embedInCode("Page/\($0)")
+            },
+            swiftSettings: strict),
         .target(name: "HTTPEndpoint", dependencies: nio + [nioHTTP], swiftSettings: strict),
 
         .target(name: "CNI", dependencies: ["Addressing", "JSONText"], swiftSettings: strict),
@@ -148,7 +154,7 @@ let package = Package(
                 "Addressing", "AgentAPI", "BPF", "CNIInstallation", "Datapath", "FlowExport", "Flows", "HTTPEndpoint",
                 "HubbleServer",
                 "Kubernetes", "KubernetesAPI", "LinuxKernel", "LoadBalancing", "NetworkPolicy", "NodeRouting",
-                "OTLPClient", "PolicyTranslation", "PrometheusText", logging,
+                "OTLPClient", "PolicyTranslation", "PrometheusText", "WebPage", logging,
             ] + lifecycle,
             swiftSettings: strict),
         .executableTarget(
@@ -238,6 +244,10 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "HTTPEndpointTests", dependencies: ["HTTPEndpoint", "TestSupport"] + httpClient,
+            swiftSettings: strict),
+        .testTarget(
+            name: "WebPageTests",
+            dependencies: ["Addressing", "AgentAPI", "Flows", "HTTPEndpoint", "TestSupport", "WebPage"],
             swiftSettings: strict),
         .testTarget(
             name: "FlowExportTests",

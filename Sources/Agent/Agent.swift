@@ -11,6 +11,7 @@ public import Logging
 public import NodeRouting
 internal import ServiceLifecycle
 internal import UnixSignals
+internal import WebPage
 
 /// The composition root: builds the parts of the agent and runs them until it is told to stop.
 ///
@@ -77,16 +78,20 @@ public struct Agent: Sendable {
             counters: parts.counters, directory: parts.directory, hubble: parts.hubbleCounters, exports: exports,
             requests: source.statistics,
             reports: reporter == nil ? nil : parts.reports)
+        let answers = handler(controller, parts)
+        let page = WebPage(
+            hub: parts.hub, started: parts.started, now: KernelClock.realtime, status: answers.status,
+            policies: { await controller.allPolicies() })
         return ServiceGroup(
             // The last ones are stopped first, so what exports sees all that the collector found.
             services: exports.services { await metrics.families() }
-                + services(controller, parts, links, source.follow(controller))
+                + services(controller, parts, answers, links, source.follow(controller))
                 + [HubbleService(server: hubble, log: log)]
                 + [reporter].compactMap { $0 }
                 + [configuration.cni].compactMap { $0 }.map {
                     CNIKeeper(settings: $0, controller: controller, log: log)
                 }
-                + endpoints.services(metrics: metrics, health: parts.health, log: log),
+                + endpoints.services(metrics: metrics, health: parts.health, page: page, log: log),
             gracefulShutdownSignals: [.sigterm, .sigint], logger: log)
     }
 
@@ -153,11 +158,16 @@ public struct Agent: Sendable {
         }
     }
 
-    private func services(
-        _ controller: NodeController, _ parts: Parts, _ links: NetlinkEvents, _ source: any ServiceLifecycle.Service
-    ) -> [any ServiceLifecycle.Service] {
+    private func handler(_ controller: NodeController, _ parts: Parts) -> APIHandler {
         let hello = AgentHello(version: AgentConfiguration.version, node: configuration.node)
-        return [
+        return APIHandler(hello: hello, controller: controller, hub: parts.hub)
+    }
+
+    private func services(
+        _ controller: NodeController, _ parts: Parts, _ handler: APIHandler, _ links: NetlinkEvents,
+        _ source: any ServiceLifecycle.Service
+    ) -> [any ServiceLifecycle.Service] {
+        [
             LinkFollower(events: links, controller: controller),
             source,
             Maintenance(controller: controller),
@@ -168,9 +178,7 @@ public struct Agent: Sendable {
                 denials: { try await controller.denialScanner() }, answers: parts.answers,
                 directory: parts.directory, hub: parts.hub, evidence: parts.evidence, counters: parts.counters,
                 log: log),
-            APIService(
-                path: configuration.socket, handler: APIHandler(hello: hello, controller: controller, hub: parts.hub),
-                log: log),
+            APIService(path: configuration.socket, handler: handler, log: log),
         ]
     }
 

@@ -97,6 +97,8 @@ public struct AgentConfiguration: Sendable {
         public var health = ListenAddress("127.0.0.1:9879")
         /// What kube-proxy answers to load balancers that look for nodes.
         public var proxyHealth: ListenAddress?
+        /// The page for a browser on this host.
+        public var web: ListenAddress?
 
         /// The defaults: no load balancer looks for a node that is in no cluster.
         public init(_ source: ObjectOrigin) {

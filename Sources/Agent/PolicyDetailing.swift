@@ -7,15 +7,21 @@ extension NodeController {
     func policies(_ selection: PolicySelection) -> PolicyDetails {
         PolicyDetails(selection, state.policies, diagnostics)
     }
+
+    /// All policy objects.
+    func allPolicies() -> PolicyDetails { PolicyDetails(nil, state.policies, diagnostics) }
 }
 
 extension PolicyDetails {
-    /// What the compiler knows of the policies, and what their source says of newer versions.
+    /// What the compiler knows of the policies, all of them without a selection, and what their source says of newer versions.
     init(
-        _ selection: PolicySelection, _ compiler: PolicyCompiler, _ diagnostics: SourceDiagnostics = SourceDiagnostics()
+        _ selection: PolicySelection?, _ compiler: PolicyCompiler,
+        _ diagnostics: SourceDiagnostics = SourceDiagnostics()
     ) {
-        let found = compiler.descriptions { selection.matches(namespace: $0.namespace, name: $0.name) }
-        let compiled = selection.id.flatMap { compiler.policy(PolicyID(rawValue: $0)) }
+        let found = compiler.descriptions {
+            selection?.matches(namespace: $0.namespace, name: $0.name) ?? true
+        }
+        let compiled = selection?.id.flatMap { compiler.policy(PolicyID(rawValue: $0)) }
         self.init(
             objects: found.map { policy in
                 Object(policy, compiler, ObjectKey(policy.name), diagnostics)
@@ -26,12 +32,12 @@ extension PolicyDetails {
 
     /// What is wrong with policies of which the compiler has nothing.
     private static func refused(
-        _ selection: PolicySelection, _ diagnostics: SourceDiagnostics, except known: Set<ObjectKey>
+        _ selection: PolicySelection?, _ diagnostics: SourceDiagnostics, except known: Set<ObjectKey>
     ) -> [String] {
         diagnostics.all.compactMap { diagnostic in
             guard diagnostic.problem == .invalidObject, let key = diagnostic.key, !known.contains(key),
                 PolicyKind(rawValue: key.kind.rawValue) != nil,
-                selection.matches(namespace: key.namespace, name: key.name)
+                selection?.matches(namespace: key.namespace, name: key.name) ?? true
             else { return nil }
             return diagnostic.description
         }

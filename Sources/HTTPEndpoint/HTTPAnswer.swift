@@ -3,10 +3,16 @@ public struct HTTPQuestion: Sendable, Hashable {
     public var method: String
     /// The path without its query.
     public var path: String
+    /// What follows the question mark, as it was sent; empty where there is none.
+    public var query: String
+    /// The host that is asked, as the client calls it; nil where it does not say, or says several.
+    public var host: String?
 
-    public init(method: String, path: String) {
+    public init(method: String, path: String, query: String = "", host: String? = nil) {
         self.method = method
         self.path = path
+        self.query = query
+        self.host = host
     }
 }
 

@@ -99,7 +99,11 @@ public struct HTTPEndpoint: Sendable {
     private static func answer(_ head: HTTPRequestHead, _ handler: Handler) async -> HTTPAnswer {
         guard head.method == .GET || head.method == .HEAD else { return .notAllowed }
         let path = head.uri.prefix { $0 != "?" }
-        return await handler(HTTPQuestion(method: "GET", path: String(path)))
+        let hosts = head.headers["Host"]
+        return await handler(
+            HTTPQuestion(
+                method: "GET", path: String(path), query: String(head.uri.dropFirst(path.count + 1)),
+                host: hosts.count == 1 ? hosts.first : nil))
     }
 
     private static func write(

@@ -9,6 +9,9 @@ public struct ListenAddress: Sendable, Hashable, CustomStringConvertible {
     /// Whether it stands for all addresses of the host.
     public var isEverywhere: Bool { host.map { $0 == "0.0.0.0" || $0 == "::" } ?? true }
 
+    /// Whether only this host itself gets there.
+    public var isLoopback: Bool { host.map { $0.hasPrefix("127.") || $0 == "::1" } ?? false }
+
     /// Parses an address; nil when it is none.
     public init?(_ text: String) {
         guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {

@@ -18,10 +18,22 @@ struct AddressOptions: ParsableArguments {
             default: ":10256, with --manifests nowhere"))
     var proxyHealthAddress: String?
 
+    @Option(
+        help: .flag(
+            "web-address", "Where the page for browsers on this host is served, usually 127.0.0.1:9991.",
+            default: "nowhere"))
+    var webAddress: String?
+
     func apply(to addresses: inout AgentConfiguration.Addresses) throws {
         addresses.metrics = try address("metrics-address", metricsAddress, addresses.metrics)
         addresses.health = try address("health-address", healthAddress, addresses.health)
         addresses.proxyHealth = try address("proxy-health-address", proxyHealthAddress, addresses.proxyHealth)
+        addresses.web = try address("web-address", webAddress, addresses.web)
+        if let web = addresses.web, !web.isLoopback {
+            throw ValidationError(
+                "--web-address: '\(web)' is reached from other hosts, and the page asks for no credentials: give an "
+                    + "address of this host alone, such as 127.0.0.1:9991 or [::1]:9991")
+        }
     }
 
     private func address(_ flag: String, _ given: String?, _ fallback: ListenAddress?) throws -> ListenAddress? {

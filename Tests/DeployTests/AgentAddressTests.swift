@@ -12,7 +12,7 @@ import Testing
         return try await run(command + options, environment: environment, within: .seconds(300))
     }
 
-    @Test(arguments: ["metrics-address", "health-address", "proxy-health-address"])
+    @Test(arguments: ["metrics-address", "health-address", "proxy-health-address", "web-address"])
     func whatIsNoAddressIsAUsageErrorThatNamesTheFlag(flag: String) async throws {
         let given = try await start(["--\(flag)", "localhost"])
         #expect(given.status == 64)
@@ -21,6 +21,18 @@ import Testing
         let found = try await start([], [variable: "localhost"])
         #expect(found.status == 64)
         #expect(found.errors.contains("--\(flag): 'localhost' is not an address to listen on"), "\(found.errors)")
+    }
+
+    @Test(arguments: [":9991", "0.0.0.0:9991", "10.0.0.1:9991", "[::]:9991", "[2001:db8::1]:9991"])
+    func thePageIsServedOnThisHostAlone(address: String) async throws {
+        let problem = "--web-address: '\(address)' is reached from other hosts"
+        for result in [
+            try await start(["--web-address", address]), try await start([], ["APUS_WEB_ADDRESS": address]),
+        ] {
+            #expect(result.status == 64 && result.errors.contains(problem), "\(result.errors)")
+        }
+        let taken = try await start(["--web-address", "[::1]:9991"])
+        #expect(taken.errors.contains("not on a bpf file system"), "\(taken.errors)")
     }
 
     @Test func anEmptyOneIsNoneAndTheFlagWins() async throws {

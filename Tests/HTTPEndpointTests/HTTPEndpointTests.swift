@@ -25,6 +25,9 @@ import Testing
         try await withThrowingTaskGroup { group in
             group.addTask {
                 try await endpoint.serve { question in
+                    if question.path == "/asked" {
+                        return HTTPAnswer(200, "\(question.host ?? "nobody") \(question.query)")
+                    }
                     guard question.path == "/hello" else { return .notFound }
                     return HTTPAnswer(200, "hello \(question.method)\n")
                 }
@@ -42,6 +45,15 @@ import Testing
         if method == .POST { request.body = .bytes([UInt8](repeating: 0, count: 100_000)) }
         let response = try await HTTPClient.shared.execute(request, timeout: Self.patience)
         return (response, String(buffer: try await response.body.collect(upTo: 1 << 20)))
+    }
+
+    @Test func aQuestionHasItsQueryAndWhoIsAsked() async throws {
+        try await serving { endpoint in
+            let (_, plain) = try await ask(endpoint, "/asked")
+            #expect(plain == "127.0.0.1:\(endpoint.port) ")
+            let (_, queried) = try await ask(endpoint, "/asked?a=b?c&d=%2F")
+            #expect(queried == "127.0.0.1:\(endpoint.port) a=b?c&d=%2F")
+        }
     }
 
     @Test func answersGetAndHeadOnly() async throws {

@@ -62,6 +62,22 @@ COLD int find_connection_of_special(struct flow *flow)
 	return 0;
 }
 
+// Whether the packet asks a backend itself from a port from which the pod has a connection with it through a Service:
+// that one's own packets go to the Service's address. The backend could not tell the two apart.
+ALWAYS_INLINE _Bool is_beside_translation(const struct flow *flow)
+{
+	return flow->found.connection->flags & APUS_CONNECTION_TRANSLATED && is_from_opener(&flow->found);
+}
+
+// Drops what can't go on. The pod is told where another try could do better, or at least end at once.
+ALWAYS_INLINE int turn_away(struct __sk_buff *skb, struct flow *flow, enum apus_reason reason)
+{
+	drop_flow(flow, reason, APUS_DIRECTION_EGRESS);
+	if (reason != APUS_REASON_NO_BACKEND && reason != APUS_REASON_SOURCE_PORT)
+		return TCX_DROP_PACKET;
+	return refuse(skb, &flow->packet, flow->source.endpoint);
+}
+
 ALWAYS_INLINE int handle_from_pod(struct __sk_buff *skb, __u64 now)
 {
 	struct flow flow = {.now = now, .epoch = current_epoch(), .counts = 1, .direction = APUS_DIRECTION_EGRESS};
@@ -94,14 +110,13 @@ ALWAYS_INLINE int handle_from_pod(struct __sk_buff *skb, __u64 now)
 	if (flow.found.connection && unlikely(flow.found.connection->flags & APUS_CONNECTION_UNANSWERED) &&
 	    is_older_than_service(&flow))
 		leave_connection(&flow);
-	if (!flow.found.connection) {
+	reason = APUS_REASON_NONE;
+	if (!flow.found.connection)
 		reason = prepare_opening(skb, &flow);
-		if (unlikely(reason)) {
-			drop_flow(&flow, reason, APUS_DIRECTION_EGRESS);
-			return reason == APUS_REASON_NO_BACKEND ? refuse(skb, &flow.packet, flow.source.endpoint)
-								: TCX_DROP_PACKET;
-		}
-	}
+	else if (unlikely(is_beside_translation(&flow)))
+		reason = APUS_REASON_SOURCE_PORT;
+	if (unlikely(reason))
+		return turn_away(skb, &flow, reason);
 	if (unlikely(track(&flow)))
 		return drop_denied(&flow);
 	if (unlikely(is_dns(&flow)) && names_in_force())

@@ -1,6 +1,7 @@
 internal import HTTPEndpoint
 internal import Logging
 internal import ServiceLifecycle
+internal import WebPage
 
 /// The HTTP endpoints that listen: all of them before the data path is touched, so that a port that is taken keeps an
 /// agent from starting instead of stopping one half-way.
@@ -10,6 +11,7 @@ struct HTTPEndpoints: Sendable {
         case metrics = "metrics-address"
         case health = "health-address"
         case proxyHealth = "proxy-health-address"
+        case web = "web-address"
     }
 
     private var endpoints: [(purpose: Purpose, endpoint: HTTPEndpoint)] = []
@@ -18,6 +20,7 @@ struct HTTPEndpoints: Sendable {
     init(_ addresses: AgentConfiguration.Addresses) async throws(HTTPEndpointError) {
         let wanted: [(Purpose, ListenAddress?)] = [
             (.metrics, addresses.metrics), (.health, addresses.health), (.proxyHealth, addresses.proxyHealth),
+            (.web, addresses.web),
         ]
         for case (let purpose, let address?) in wanted {
             do throws(HTTPEndpointError) {
@@ -36,13 +39,14 @@ struct HTTPEndpoints: Sendable {
 
     /// Services that answer.
     func services(
-        metrics: MetricsSource, health: AgentHealth, log: Logger
+        metrics: MetricsSource, health: AgentHealth, page: WebPage, log: Logger
     ) -> [any ServiceLifecycle.Service] {
         let listening: [any ServiceLifecycle.Service] = endpoints.map { purpose, endpoint in
             switch purpose {
             case .metrics: HTTPService(endpoint: endpoint, log: log) { await metrics.answer($0) }
             case .health: HTTPService(endpoint: endpoint, log: log) { health.answer($0) }
             case .proxyHealth: HTTPService(endpoint: endpoint, log: log) { health.answerAsProxy($0) }
+            case .web: HTTPService(endpoint: endpoint, log: log) { await page.answer($0) }
             }
         }
         return listening + [HealthCheckService(health: health, log: log)]
