@@ -134,13 +134,16 @@ struct UpgradeLoad {
 
     static func started(_ names: NameLab) async throws -> UpgradeLoad {
         let (client, web, pod) = (names.client, NameLab.web, names.lab.pod("stranger"))
+        // Ports of its own for each: through a Service and without it, they lead to one backend.
+        var ports = stride(from: 33_000, to: 60_000, by: 1_500).makeIterator()
+        func own() -> [String] { ports.next().map { ["--ports", "\($0)-\($0 + 1_499)"] } ?? [] }
         var herds: [ChildProcess] = []
         for (address, port, covered) in [
             (pod.ipv4, echo, true), (service[0], echo, true), (service[0], echo, false), (service[1], echo, false),
             (web[0], NameLab.port, true), (web[1], NameLab.port, true),
         ] {
             let herd = try client.traffic(
-                ["herd", "--count", "10", "--interval-ms", "20", "\(address)", "\(port)"], covered: covered)
+                ["herd", "--count", "10", "--interval-ms", "20"] + own() + ["\(address)", "\(port)"], covered: covered)
             try await eventually("a herd to \(address)") {
                 if let result = herd.result { throw LabError("herd", "\(result.output) \(result.errors)") }
                 return herd.lines.contains("connected")
@@ -149,7 +152,7 @@ struct UpgradeLoad {
         }
         func load(_ address: IPAddress, _ port: Port, _ options: [String], _ covered: Bool) throws -> ChildProcess {
             try client.traffic(
-                ["load", "--rate", "50", "--timeout-ms", "60000", "--seconds", "600"] + options
+                ["load", "--rate", "50", "--timeout-ms", "60000", "--seconds", "600"] + own() + options
                     + ["\(address)", "\(port)"], covered: covered)
         }
         let loads = try [
