@@ -182,9 +182,24 @@ struct LearnedKeeperTests {
         for number in 1...15 { try maps.learn(UInt64(number), end: .max, used: UInt64(number)) }
         try maps.connect(2)
         var keeper = try maps.keeper()
-        try keeper.sweep(now: 50, policies: policies)
+        try keeper.sweep(now: 10 * second, policies: policies)
         #expect(try maps.held == Set(2...15).subtracting([3, 4]))
-        #expect(keeper.counts.evicted == 3)
+        #expect(keeper.counts.evicted == 3 && !keeper.isUnsettled)
+    }
+
+    @Test("What was used within the last second stays, as a connection may have opened by it, and goes at a later look")
+    func justUsed() throws {
+        let maps = try HeldMaps(capacity: 16)
+        for number in 1...14 { try maps.learn(UInt64(number), end: .max, used: 10 * second + UInt64(number)) }
+        try maps.learn(15, end: .max, used: second)
+        var keeper = try maps.keeper()
+        try keeper.sweep(now: 10 * second + 50, policies: policies)
+        #expect(try maps.held == Set(1...14) && keeper.isUnsettled)
+        try keeper.sweep(now: 10 * second + 50, policies: policies)
+        #expect(try maps.held == Set(1...14) && !keeper.isUnsettled)
+        try maps.learn(15, end: .max, used: 10 * second)
+        try keeper.sweep(now: 12 * second, policies: policies)
+        #expect(try maps.held == Set(3...14) && !keeper.isUnsettled)
     }
 
     @Test("A policy with nearly all of its share lets go of its own addresses, and of nobody else's")
@@ -194,7 +209,8 @@ struct LearnedKeeperTests {
         for number in 21...30 { try maps.learn(UInt64(number), end: .max, used: UInt64(number), policy: 8) }
         try maps.connect(2)
         var keeper = try maps.keeper()
-        let crowded = try keeper.sweep(now: 50, policies: [PolicyID(rawValue: HeldMaps.policy), PolicyID(rawValue: 8)])
+        let crowded = try keeper.sweep(
+            now: 10 * second, policies: [PolicyID(rawValue: HeldMaps.policy), PolicyID(rawValue: 8)])
         #expect(crowded == [PolicyID(rawValue: HeldMaps.policy): 3])
         #expect(try maps.held == Set(2...15).subtracting([3, 4]).union(21...30))
         // What is gone is counted no more: as much finds room again.

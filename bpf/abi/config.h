@@ -28,6 +28,9 @@ enum {
 	APUS_SERVICES_SINCE = 10,
 	APUS_CONNECTIONS_SINCE = 10,
 	APUS_LEARNED_SINCE = 6,
+	// How names are hashed, which are the keys of what was learned: where that changed it is learned again by the
+	// names' text.
+	APUS_NAME_HASH_SINCE = 11,
 };
 
 struct apus_config {

@@ -136,7 +136,8 @@ public struct LearnedKeeper: ~Copyable, Sendable {
         var gone: [PolicyID: Int] = [:]
         for (policy, excess) in excesses {
             let own = byPolicy[policy] ?? []
-            gone[PolicyID(rawValue: policy)] = try evict(excess, of: own, usedBefore: settled, but: live)
+            let count = try evict(excess, of: own, usedBefore: settled, but: live)
+            if count > 0 { gone[PolicyID(rawValue: policy)] = count }
         }
         return gone
     }

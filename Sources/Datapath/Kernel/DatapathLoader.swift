@@ -1,4 +1,5 @@
 internal import BPF
+internal import DatapathABI
 internal import DatapathObjects
 
 /// The maps of the programs compared with those that are pinned.
@@ -25,10 +26,13 @@ struct PinnedShapes {
         let isSame = found?.version == options.layouts.version
         kept = found.map { options.layouts.shared(with: $0) } ?? []
         isForeign = !pinned.isEmpty && !kept.isSuperset(of: [.numbers, .policies])
+        // What was learned under other hashes is copied, by the text of the names.
+        let hash = UInt32(APUS_NAME_HASH_SINCE)
+        let hashesAnew = found.map { min($0.version, options.layouts.version) < hash } ?? false
         var fitting: Set<String> = []
         var others: Set<String> = []
         for (name, shape) in try Self.wantedShapes(images, options) {
-            let isKept = isSame || Self.outlivesVersion(name, kept)
+            let isKept = isSame || Self.outlivesVersion(name, kept) && !(hashesAnew && Self.learnedMaps.contains(name))
             if pinned.contains(name), isKept, Self.isPinned(shape, at: pins.map(name)) {
                 fitting.insert(name)
             } else {
