@@ -62,11 +62,14 @@ COLD int find_connection_of_special(struct flow *flow)
 	return 0;
 }
 
-// Whether the packet asks a backend itself from a port from which the pod has a connection with it through a Service:
-// that one's own packets go to the Service's address. The backend could not tell the two apart.
+// Whether the packet opens a connection to a backend itself from a port from which the pod has one with it through a
+// Service: that one's own packets go to the Service's address. The backend could not tell the two apart. Of datagrams
+// nobody says that their socket is gone: by that port another one may ask through the Service, translated at the
+// socket.
 ALWAYS_INLINE _Bool is_beside_translation(const struct flow *flow)
 {
-	return flow->found.connection->flags & APUS_CONNECTION_TRANSLATED && is_from_opener(&flow->found);
+	return flow->found.connection->flags & APUS_CONNECTION_TRANSLATED && is_from_opener(&flow->found) &&
+	       tells_openings(flow->packet.protocol);
 }
 
 // Drops what can't go on. The pod is told where another try could do better, or at least end at once.
