@@ -9,12 +9,15 @@ public import HTTPEndpoint
 ///
 /// It only reads: what it answers is what the CLI is told, from the same places.
 public struct WebPage: Sendable {
-    /// The bounds that keep browsers from hurting the agent.
+    /// How much browsers may ask of the agent.
     public struct Limits: Sendable {
         /// Flows in one answer.
         public var flows = 500
         /// How many requests for flows are served at once, those that wait for new ones included.
         public var viewers = 16
+        /// How many requests for the status and the policies are served at once: the agent puts them together where it
+        /// programs the data path, too.
+        public var readers = 4
         /// How long a request may wait for new flows.
         public var wait: Duration = .seconds(10)
 
@@ -25,7 +28,8 @@ public struct WebPage: Sendable {
     let started: UInt64
     let limits: Limits
     let now: @Sendable () -> UInt64
-    private let viewers = Viewers()
+    private let viewers = Requests()
+    private let readers = Requests()
     private let status: @Sendable () async throws -> AgentStatus
     private let policies: @Sendable () async throws -> PolicyDetails
 
@@ -60,8 +64,8 @@ public struct WebPage: Sendable {
     private func content(_ question: HTTPQuestion) async -> HTTPAnswer {
         switch question.path {
         case "/api/flows": return await flows(question.query)
-        case "/api/status": return await Self.told(status)
-        case "/api/policies": return await Self.told(policies)
+        case "/api/status": return await admitted(to: readers, limits.readers) { await Self.told(status) }
+        case "/api/policies": return await admitted(to: readers, limits.readers) { await Self.told(policies) }
         default: return PageFile(path: question.path)?.answer ?? .notFound
         }
     }
@@ -71,12 +75,18 @@ public struct WebPage: Sendable {
         do throws(WebQueryError) { asked = try FlowRequest(query) } catch {
             return Self.failure(400, error.description)
         }
-        guard viewers.count.add(1, ordering: .relaxed).newValue <= limits.viewers else {
-            viewers.count.subtract(1, ordering: .relaxed)
-            return Self.failure(503, "\(limits.viewers) requests for flows are open already: close other pages")
+        return await admitted(to: viewers, limits.viewers) { await Self.told { await page(asked) } }
+    }
+
+    /// Answers, unless so many requests of the kind are open already.
+    private func admitted(
+        to open: Requests, _ most: Int, _ answer: () async -> HTTPAnswer
+    ) async -> HTTPAnswer {
+        defer { open.count.subtract(1, ordering: .relaxed) }
+        guard open.count.add(1, ordering: .relaxed).newValue <= most else {
+            return Self.failure(503, "\(most) requests of this kind are open already: close other pages")
         }
-        defer { viewers.count.subtract(1, ordering: .relaxed) }
-        return await Self.told { await page(asked) }
+        return await answer()
     }
 
     private static func told(_ value: () async throws -> some Encodable) async -> HTTPAnswer {
@@ -112,7 +122,7 @@ public struct WebPage: Sendable {
     }
 }
 
-/// How many requests for flows are open.
-private final class Viewers: Sendable {
+/// How many requests of a kind are open.
+private final class Requests: Sendable {
     let count = Atomic<Int>(0)
 }

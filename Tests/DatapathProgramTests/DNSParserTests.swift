@@ -60,7 +60,16 @@ struct DNSParserTests {
         swapped.answers.reverse()
         var twoQuestions = DNSEncoder.encode(answer(addresses: 1))
         twoQuestions[5] = 2
+        // Each of its records leads back to two long names.
+        let long = ["a", "b"].map { letter in
+            (0..<4).map { _ in String(repeating: letter, count: 60) }.joined(separator: ".")
+        }
+        var winding = answer(addresses: 1)
+        winding.authorities = (0..<400).map { .init(owner: long[$0 % 2], data: .alias(long[($0 + 1) % 2])) }
+        let windingBytes = DNSEncoder.encode(winding)
+        #expect(windingBytes.count < Int(APUS_DNS_MESSAGE_MAX))
         let cases: [([UInt8], apus_dns_problem)] = [
+            (windingBytes, .APUS_DNS_LENGTH),
             (DNSEncoder.encode(answer(addresses: 1, aliases: 16)), .APUS_DNS_ALIASES),
             (DNSEncoder.encode(swapped), .APUS_DNS_STRAY),
             (twoQuestions, .APUS_DNS_HEADER),

@@ -152,7 +152,7 @@ struct UpgradeLoad {
         }
         func load(_ address: IPAddress, _ port: Port, _ options: [String], _ covered: Bool) throws -> ChildProcess {
             try client.traffic(
-                ["load", "--rate", "50", "--timeout-ms", "60000", "--seconds", "600"] + own() + options
+                ["load", "--rate", "50", "--timeout-ms", "5000", "--seconds", "600"] + own() + options
                     + ["\(address)", "\(port)"], covered: covered)
         }
         let loads = try [

@@ -152,7 +152,7 @@ import Testing
         }
         async let waiting = ask(page, "/api/flows", "cursor=7-1&wait=600")
         try await eventually("the place to be taken") { await ask(page, "/api/flows").status == 503 }
-        #expect(await ask(page, "/api/flows").body.contains("1 requests for flows are open already"))
+        #expect(await ask(page, "/api/flows").body.contains("1 requests of this kind are open already"))
         #expect(await ask(page, "/api/policies").status == 200)
         hub.append(flow(1))
         #expect(await waiting.status == 200)

@@ -12,7 +12,7 @@ enum {
 // Why a message is not for the kernel's parser. None of them teaches anything.
 enum APUS_CLOSED_ENUM apus_dns_problem {
 	APUS_DNS_PARSED,
-	APUS_DNS_LENGTH, // longer than the parser's memory, or it could not be read
+	APUS_DNS_LENGTH, // longer than the parser's memory, or its names too long together, or it could not be read
 	APUS_DNS_HEADER, // no answer to a standard query with one question of the Internet's class
 	APUS_DNS_END, // it ends before what its counts promise
 	APUS_DNS_NAME, // a name against the rules of RFC 1035, or with characters that no name in a policy has

@@ -30,8 +30,7 @@ struct apus_rule_bits {
 enum apus_peer_flag {
 	APUS_PEER_LOCAL_NODE = 1, // an address of this node: its traffic always enters its own pods
 	APUS_PEER_ABSENT = 2, // as if there were no entry
-	APUS_PEER_ELSEWHERE =
-		4, // of this node by its Node object alone, on none of its interfaces: it sends nothing from it
+	APUS_PEER_ELSEWHERE = 4, // of this node, but on none of its interfaces: it sends nothing from it
 };
 
 // What an address is in one epoch.

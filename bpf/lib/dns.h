@@ -102,6 +102,8 @@ static long dns_record_step(__attribute__((unused)) __u64 index, void *context)
 
 	if (number >= message->counts[2])
 		return 1;
+	if (message->steps > DNS_STEPS_MAX)
+		return dns_refuse(message, APUS_DNS_LENGTH);
 	if (!dns_walk_name(message->offset, message->length))
 		return dns_refuse(message, APUS_DNS_NAME);
 	place = message->walk.after;
@@ -170,7 +172,7 @@ GLOBAL int dns_parse(void)
 		return APUS_DNS_LENGTH;
 	message->answer.address_count = 0;
 	message->answer.name_length = 0;
-	message->name_count = message->known_place = message->record_number = message->has_options = 0;
+	message->name_count = message->known_place = message->record_number = message->has_options = message->steps = 0;
 	message->problem = dns_parse_question(message);
 	if (message->problem)
 		return message->problem;

@@ -11,6 +11,9 @@ enum {
 	DNS_POINTERS_MAX = 126,
 	DNS_NAME_STEPS = 512, // more than the bytes and pointers of any name
 	DNS_ALIASES_MAX = 16,
+	// Of all names of a message: more than its bytes. Pointers that lead back to long names could make each record
+	// take hundreds of steps.
+	DNS_STEPS_MAX = 32768,
 };
 
 // A name on its way: one step a byte. In map memory, as the verifier must not tell apart what it has seen of a name.
@@ -55,6 +58,7 @@ struct dns_message {
 	struct dns_record record; // the one at hand: the stack of those who parse is short
 	__u32 counts[3]; // of the sections: records that come before the end of each
 	__u32 has_options;
+	__u32 steps; // that its names took so far
 	__u32 problem; // enum apus_dns_problem
 	// The name's walk through the patterns: see domain.h.
 	__u32 state;
@@ -250,6 +254,7 @@ GLOBAL int dns_walk_name(__u32 offset, __u32 end)
 	}
 	*walk = (struct dns_walk){.hash = dns_hash_start(), .place = offset, .end = end, .segment = offset};
 	bpf_loop(DNS_NAME_STEPS, dns_name_step, &message, 0);
+	message->steps += walk->text + walk->pointers;
 	if (!walk->is_done)
 		return 0;
 	if (target) {

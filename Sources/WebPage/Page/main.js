@@ -97,11 +97,11 @@ function take(page) {
   show();
 }
 
-async function lookAround() {
+// The policies are asked for once, and then while they are looked at.
+async function lookAround(all) {
   try {
-    const [status, policies] = await Promise.all([ask("/api/status"), ask("/api/policies")]);
-    tell(status);
-    showPolicies(find("policies"), policies);
+    tell(await ask("/api/status"));
+    if (all || view === "policies") showPolicies(find("policies"), await ask("/api/policies"));
   } catch (error) {
     find("summary").textContent = `status: ${error.message}`;
   }
@@ -127,6 +127,7 @@ for (const button of document.querySelectorAll("[data-view]")) {
     view = button.dataset.view;
     writeAddress();
     show();
+    if (view === "policies") lookAround(false);
   });
 }
 find("pause").addEventListener("click", () => {
@@ -156,9 +157,9 @@ addEventListener("hashchange", () => {
 readAddress();
 show();
 begin();
-lookAround();
+lookAround(true);
 setInterval(() => {
   if (paused || document.hidden) return;
-  lookAround();
+  lookAround(false);
   if (view === "map") show();
 }, 5000);
