@@ -10,6 +10,8 @@ struct PodInterface: Sendable, Hashable {
     /// The pod's end of the link; nil where it can't be known.
     var podAddress: MACAddress?
     var hostAddress: MACAddress
+    /// The bridge that it is a port of.
+    var bridge: UInt32?
     /// Whether it is a veth, so that packets can be handed to its peer.
     var isVeth: Bool
     /// Whether it is of a kind that leads to one network namespace or machine.
@@ -132,11 +134,17 @@ struct EndpointFinder: ~Copyable {
             let peer = try netlink.peerAddress(ofInterface: index)
             guard let address = link.address else { throw KernelError.gone(index) }
             return PodInterface(
-                index: index, name: link.name, podAddress: peer, hostAddress: address, isVeth: link.kind == "veth",
+                index: index, name: link.name, podAddress: peer, hostAddress: address,
+                bridge: try bridge(of: link), isVeth: link.kind == "veth",
                 isMadeForOne: link.kind.map(PodInterface.kindsForOne.contains) ?? false)
         } catch {
             throw .kernel(error)
         }
+    }
+
+    private mutating func bridge(of link: NetworkInterface) throws(KernelError) -> UInt32? {
+        guard let master = link.masterIndex, try netlink.interface(index: master)?.kind == "bridge" else { return nil }
+        return master
     }
 
     /// The host's end of a pod's link: the one veth among the interfaces that are named, or where the routes lead to.

@@ -84,8 +84,8 @@ extension NodeController {
             rules.holders[found.index] = key
             unlocated[key] = nil
             let spec = EndpointSpec(
-                pod: key, uid: pod.uid, addresses: pod.addresses, interface: found.index, mac: found.podAddress,
-                hostMAC: found.hostAddress, canRedirect: found.isVeth && found.podAddress != nil)
+                pod: key, uid: pod.uid, addresses: pod.addresses, interface: found.index, bridge: found.bridge,
+                mac: found.podAddress, hostMAC: found.hostAddress, canRedirect: found.isVeth && found.podAddress != nil)
             tell(.upsert(spec))
         } catch {
             if unlocated.updateValue(error, forKey: key) != error {

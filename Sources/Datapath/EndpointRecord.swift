@@ -106,12 +106,19 @@ extension apus_endpoint {
     /// The policies of all epochs.
     var policiesInUse: [UInt32] { PolicyEpoch.all.flatMap { [self[$0].ingress_policy, self[$0].egress_policy] } }
 
+    /// The bridge that the host side is a port of, as far as that is known.
+    var bridge: UInt32? {
+        let index = flags >> APUS_ENDPOINT_BRIDGE_SHIFT
+        return index == 0 ? nil : index
+    }
+
     /// Takes the link and the addresses from a specification; identity and policies stay.
     mutating func take(_ spec: EndpointSpec) {
         let present = spec.addresses.prefix(Int(APUS_ENDPOINT_ADDRESSES)).map { apus_address($0) }
         addresses = (present.first ?? apus_address(), present.dropFirst().first ?? apus_address())
         ifindex = spec.interface
-        flags = 0
+        let shifted = (spec.bridge ?? 0).multipliedReportingOverflow(by: 1 << APUS_ENDPOINT_BRIDGE_SHIFT)
+        flags = shifted.overflow ? 0 : shifted.partialValue
         if spec.mac != nil { flags |= UInt32(APUS_ENDPOINT_CHECK_MAC.rawValue) }
         if spec.canRedirect { flags |= UInt32(APUS_ENDPOINT_REDIRECT.rawValue) }
         mac = (spec.mac ?? MACAddress(bits: 0)).octets

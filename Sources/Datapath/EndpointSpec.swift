@@ -11,6 +11,8 @@ public struct EndpointSpec: Sendable, Hashable {
     public var addresses: [IPAddress]
     /// The host's side of the pod's link.
     public var interface: UInt32
+    /// The bridge that the interface is a port of.
+    public var bridge: UInt32?
     /// The pod's end of the link; without it the source of frames is not checked.
     public var mac: MACAddress?
     /// The host's end of the link.
@@ -19,13 +21,14 @@ public struct EndpointSpec: Sendable, Hashable {
     public var canRedirect: Bool
 
     public init(
-        pod: PodKey, uid: String, addresses: [IPAddress], interface: UInt32, mac: MACAddress?, hostMAC: MACAddress,
-        canRedirect: Bool
+        pod: PodKey, uid: String, addresses: [IPAddress], interface: UInt32, bridge: UInt32? = nil,
+        mac: MACAddress?, hostMAC: MACAddress, canRedirect: Bool
     ) {
         self.pod = pod
         self.uid = uid
         self.addresses = addresses
         self.interface = interface
+        self.bridge = bridge
         self.mac = mac
         self.hostMAC = hostMAC
         self.canRedirect = canRedirect

@@ -217,7 +217,9 @@ extension apus_endpoint {
     fileprivate var text: String {
         guard ifindex != 0 else { return "free" }
         var parts = [addressList.map { "\($0)" }.joined(separator: ",")]
-        parts += ["interface \(ifindex)", "identity \(identity)", byEpoch(PolicyEpoch.all.map { self[$0].text })]
+        parts.append("interface \(ifindex)")
+        if let bridge { parts.append("bridge \(bridge)") }
+        parts += ["identity \(identity)", byEpoch(PolicyEpoch.all.map { self[$0].text })]
         if flags & UInt32(APUS_ENDPOINT_CHECK_MAC.rawValue) != 0 { parts.append("mac \(MACAddress(octets: mac))") }
         parts.append("host-mac \(MACAddress(octets: host_mac))")
         if flags & UInt32(APUS_ENDPOINT_REDIRECT.rawValue) != 0 { parts.append("redirect") }

@@ -1,5 +1,8 @@
 internal import Addressing
 internal import DatapathABI
+internal import Foundation
+internal import LinuxKernel
+internal import Synchronization
 internal import TestSupport
 internal import Testing
 
@@ -14,6 +17,74 @@ struct RouterCase: Sendable, CustomTestStringConvertible {
 
     init(_ name: String, _ fate: Fate, _ packet: @escaping @Sendable (Pod) -> Packet) {
         (testDescription, self.fate, self.packet) = (name, fate, packet)
+    }
+}
+
+/// Whom a pod tells where it is.
+struct OnBridge: Sendable, CustomTestStringConvertible {
+    let testDescription: String
+    let address: IPAddress
+    var hopLimit: UInt8 = 255
+    var isBridged = true
+    var passes = false
+
+    static let rows = [
+        OnBridge(testDescription: "on the bridge", address: ip("fd00:b::2"), passes: true),
+        OnBridge(testDescription: "on the bridge, forwarded", address: ip("fd00:b::2"), hopLimit: 254),
+        OnBridge(testDescription: "there, from a pod that is not", address: ip("fd00:b::2"), isBridged: false),
+        OnBridge(testDescription: "behind a gateway on the bridge", address: ip("fd00:c::2")),
+        OnBridge(testDescription: "on another link", address: ip("fd00:d::2")),
+        OnBridge(testDescription: "on another link, of a subnet that is on the bridge", address: ip("fd00:b::d")),
+        OnBridge(testDescription: "nowhere", address: ip("fd00:e::2")),
+    ]
+}
+
+/// A node's namespace with routes by a bridge, `fd00:b::/64`, and by another link, `fd00:d::/64` and `fd00:b::d`.
+private final class BridgeNamespace: Sendable {
+    let bridge: UInt32
+    private let name: String
+    private static let counter = Atomic(0)
+
+    init() throws {
+        name = "apus-nd-\(getpid())-\(Self.counter.add(1, ordering: .relaxed).newValue)"
+        try Self.ip("netns add \(name)")
+        let commands = [
+            "link add br0 type bridge", "link add other type veth peer name far", "link set br0 up",
+            "link set other up",
+            "link set far up", "address add fd00:b::1/64 dev br0 nodad", "address add fd00:d::1/64 dev other nodad",
+            "route add fd00:b::d dev other", "route add fd00:c::/64 via fd00:b::9 dev br0",
+        ]
+        do {
+            try Self.ip("netns exec \(name) sysctl -qw net.ipv6.conf.all.forwarding=1")
+            for command in commands { try Self.ip("-n \(name) \(command)") }
+            bridge = try Self.index(of: "br0", in: name)
+        } catch {
+            try? Self.ip("netns delete \(name)")
+            throw error
+        }
+    }
+
+    deinit { try? Self.ip("netns delete \(name)") }
+
+    private static func index(of interface: String, in namespace: String) throws -> UInt32 {
+        var netlink = try Netlink(inNamespaceAt: "/run/netns/\(namespace)")
+        return try #require(try netlink.interface(named: interface)).index
+    }
+
+    private static func ip(_ command: String) throws {
+        let status = system("ip \(command)")
+        guard status == 0 else { throw LabError("ip \(command)", "status \(status)") }
+    }
+
+    /// Runs on a thread in the namespace.
+    func run(_ body: @Sendable () throws -> Void) throws {
+        let outcome = Mutex<Result<Void, any Error>>(.success(()))
+        try withoutActuallyEscaping(body) { body in
+            try NetworkNamespace.run(at: "/run/netns/\(name)") { () throws(KernelError) in
+                outcome.withLock { $0 = Result { try body() } }
+            }
+        }
+        try outcome.withLock { try $0.get() }
     }
 }
 
@@ -63,6 +134,24 @@ struct NeighbourDiscoveryTests {
         let open = try datapath.addPod()
         for packet in messages(from: open, to: other.v6, ttl: hopLimit) {
             #expect(try datapath.forward(packet, to: other) == Self.entering)
+        }
+    }
+
+    @Test(
+        "Hosts on a pod's bridge are answered, whatever they are, and what is behind a router is not",
+        arguments: OnBridge.rows)
+    func onBridge(_ row: OnBridge) throws {
+        let namespace = try BridgeNamespace()
+        try namespace.run {
+            let datapath = try DatapathFixture()
+            let one = try isolated(datapath)
+            try datapath.setEndpoint(of: one) {
+                $0.flags |= (row.isBridged ? namespace.bridge : 0) << APUS_ENDPOINT_BRIDGE_SHIFT
+            }
+            for packet in messages(from: one, to: row.address, ttl: row.hopLimit) {
+                #expect(try datapath.run(packet, on: .fromPod(one)) == (row.passes ? .passed : Self.leaving))
+            }
+            #expect(try datapath.run(one.sends(to: row.address, ttl: 255).echo(), on: .fromPod(one)) == Self.leaving)
         }
     }
 

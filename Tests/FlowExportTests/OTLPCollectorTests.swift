@@ -127,24 +127,25 @@ struct OTLPCollectorTests {
 
     @Test("where nobody listens it is tried again until somebody does")
     func dead() async throws {
-        let port = try await HTTPServer.run(handler: { _, _ in }) { $0 }
-        let front = Pod("front-1", "10.1.0.1", node: "node-a").peer
-        let (hub, sink) = (FlowHub(capacity: 50), try Self.sink("http://127.0.0.1:\(port)"))
-        let counters = ExportCounters(losses: [.overwritten, .refused], operations: OTLPSink.operations)
-        let exporter = FlowExporter(
-            hub, format: OTLPLogFormat(FlowChoice(), node: "node-a", version: "1", started: 0), sink: sink,
-            counters: counters, settings: hurriedSettings())
-        hub.append(flow(.opened, front, front))
-        let running = Task { await exporter.run() }
-        try await eventually("failures") { counters.current.failures["connect"] ?? 0 >= 3 }
-        #expect(counters.current.isFailing)
-        try await HTTPServer.run(port: port, handler: { try await $1.answer(200, "{}") }) { _ in
-            try await eventually("the flow") { counters.current.events == 1 }
+        try await withReservedPort { port in
+            let front = Pod("front-1", "10.1.0.1", node: "node-a").peer
+            let (hub, sink) = (FlowHub(capacity: 50), try Self.sink("http://127.0.0.1:\(port)"))
+            let counters = ExportCounters(losses: [.overwritten, .refused], operations: OTLPSink.operations)
+            let exporter = FlowExporter(
+                hub, format: OTLPLogFormat(FlowChoice(), node: "node-a", version: "1", started: 0), sink: sink,
+                counters: counters, settings: hurriedSettings())
+            hub.append(flow(.opened, front, front))
+            let running = Task { await exporter.run() }
+            try await eventually("failures") { counters.current.failures["connect"] ?? 0 >= 3 }
+            #expect(counters.current.isFailing)
+            try await HTTPServer.run(port: port, handler: { try await $1.answer(200, "{}") }) { _ in
+                try await eventually("the flow") { counters.current.events == 1 }
+            }
+            running.cancel()
+            await running.value
+            await sink.close()
+            #expect(!counters.current.isFailing && counters.current.dropped[.refused] == 0)
         }
-        running.cancel()
-        await running.value
-        await sink.close()
-        #expect(!counters.current.isFailing && counters.current.dropped[.refused] == 0)
     }
 
     @Test("one that never answers keeps nobody once that is stopped")

@@ -134,22 +134,23 @@ struct FollowingTests {
         let before = try await Self.cluster()
         let after = try await Self.cluster(["b", "d"], firstVersion: 5000)
         let listener = Listener()
-        let port = try await HTTPServer.run(handler: FakeAPIServer(before).handle) { port in port }
-        let source = APISource(access(port), settings: quickSettings([.namespace]), userAgent: "apusd/test")
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await source.run { listener.take($0) } }
-            defer { group.cancelAll() }
-            try await expectSoon("word of the absence", listener) { $0.standings[.namespace]?.problem != nil }
-            #expect(!listener.now.isSynced)
-            try await HTTPServer.run(port: port, handler: FakeAPIServer(before).handle) { _ in
-                try await expectSoon("the list", listener) { $0.isSynced && Self.names($0) == ["a1", "b1", "c1"] }
+        try await withReservedPort { port in
+            let source = APISource(access(port), settings: quickSettings([.namespace]), userAgent: "apusd/test")
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await source.run { listener.take($0) } }
+                defer { group.cancelAll() }
+                try await expectSoon("word of the absence", listener) { $0.standings[.namespace]?.problem != nil }
+                #expect(!listener.now.isSynced)
+                try await HTTPServer.run(port: port, handler: FakeAPIServer(before).handle) { _ in
+                    try await expectSoon("the list", listener) { $0.isSynced && Self.names($0) == ["a1", "b1", "c1"] }
+                }
+                try await expectSoon("word of the loss", listener) { $0.standings[.namespace]?.isConnected == false }
+                #expect(Self.names(listener.now) == ["a1", "b1", "c1"])
+                try await HTTPServer.run(port: port, handler: FakeAPIServer(after).handle) { _ in
+                    try await expectSoon("the changes", listener) { Self.names($0) == ["b1", "d1"] }
+                }
+                #expect(Set(listener.now.deleted.map(\.name)) == ["a", "c"])
             }
-            try await expectSoon("word of the loss", listener) { $0.standings[.namespace]?.isConnected == false }
-            #expect(Self.names(listener.now) == ["a1", "b1", "c1"])
-            try await HTTPServer.run(port: port, handler: FakeAPIServer(after).handle) { _ in
-                try await expectSoon("the changes", listener) { Self.names($0) == ["b1", "d1"] }
-            }
-            #expect(Set(listener.now.deleted.map(\.name)) == ["a", "c"])
         }
     }
 

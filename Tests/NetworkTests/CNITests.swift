@@ -89,6 +89,25 @@ extension PodNetworkTests {
             }
         }
 
+        @Test func aHostOnTheBridgeFindsAPodThatIsIsolated() async throws {
+            try await withCNINode(.bridge) { node in
+                let pod = try await node.newPod("guarded", labels: guarded)
+                let address = try #require(try await node.runtime.add(pod).addresses.first { !$0.isIPv4 })
+                let host = try await node.newPod("neighbour", hasObject: false)
+                let (near, own) = ("neighbour0", "fd00:10:244:1::ffff/64")
+                try await node.agent.node.output(
+                    ["ip", "link", "add", near, "type", "veth", "peer", "name", "eth0", "netns", host.namespace])
+                try await node.agent.node.output(["ip", "link", "set", near, "up", "master", "pods0"])
+                try await host.output(["ip", "address", "add", own, "dev", "eth0", "nodad"])
+                try await host.output(["ip", "link", "set", "eth0", "up"])
+                #expect(try await host.ask(address, 80, within: .milliseconds(300)) == .timedOut)
+                let neighbour = ["ip", "neighbour", "show", "to", "\(address)", "dev", "eth0"]
+                try await eventually("the pod's answer") { try await host.output(neighbour).contains("lladdr") }
+                // What is asked is dropped, and not where it is.
+                #expect(try node.agent.drops(.policyIsolated) > 0)
+            }
+        }
+
         @Test func aPeerIsKnownByTheAddressesThatThePluginsGaveIt() async throws {
             try await withCNINode { node in
                 let admit = """

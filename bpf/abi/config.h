@@ -6,7 +6,7 @@
 // Bumped whenever a layout or a meaning in this folder changes: pins of another version are rebuilt, not reused, but
 // for what both versions have alike.
 enum {
-	APUS_ABI_VERSION = 11,
+	APUS_ABI_VERSION = 12,
 };
 
 // Maps whose content outlives a change of the version when theirs did not change. Which map is in which group:

@@ -14,6 +14,11 @@ enum apus_endpoint_flag {
 	APUS_ENDPOINT_LEAVING = 4, // nothing leads to it any more: only packets that have found it already may use it
 };
 
+enum {
+	// Where an endpoint's bridge is in its flags. One whose number needs more than the 24 bits left is as none.
+	APUS_ENDPOINT_BRIDGE_SHIFT = 8,
+};
+
 // What judges an endpoint's traffic in one epoch.
 struct apus_endpoint_epoch {
 	__u32 generation; // never 0; changes whenever the endpoint's live connections must be judged again
@@ -30,7 +35,7 @@ struct apus_endpoint {
 	__u32 ifindex; // host side of the pod's link; 0 while the slot is free
 	__u32 identity; // unique for the life of the pins: a pod that takes over an address has another one
 	struct apus_endpoint_epoch epochs[APUS_EPOCHS];
-	__u32 flags; // enum apus_endpoint_flag
+	__u32 flags; // enum apus_endpoint_flag; above them the bridge that the host side is a port of, or 0
 	__u8 mac[6]; // the pod's end of the link
 	__u8 host_mac[6]; // the host's end
 	__u32 coming_policy; // what `egress_policy` is about to become, or has just become: names are learned for it
