@@ -54,6 +54,7 @@ let package = Package(
         .library(name: "BenchSupport", targets: ["BenchSupport"]),
         // Benchmarks/Package.swift needs these too.
         .executable(name: "apus-traffic", targets: ["apus-traffic"]),
+        .library(name: "APIServerSupport", targets: ["APIServerSupport"]),
         .library(name: "Addressing", targets: ["Addressing"]),
     ],
     dependencies: [

@@ -20,6 +20,7 @@ let package = Package(
         .executableTarget(
             name: "apus-bench",
             dependencies: [
+                .product(name: "APIServerSupport", package: "apus"),
                 .product(name: "Addressing", package: "apus"),
                 .product(name: "BenchSupport", package: "apus"),
                 .product(name: "TestSupport", package: "apus"),

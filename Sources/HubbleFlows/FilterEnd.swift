@@ -158,53 +158,6 @@ struct NodePattern: Sendable {
     func matches(_ node: String) -> Bool { isInCluster && (name?.matches(node.lowercased()) ?? true) }
 }
 
-/// A regular expression that is found anywhere in a name.
-///
-/// Swift's engine backtracks: what could take it exponential time, or deep into itself, is refused. What is left takes
-/// a name's length to the third power at most.
-struct QueryPattern: @unchecked Sendable {
-    // Never changed, and used by one stream at a time.
-    private let expression: Regex<AnyRegexOutput>
-
-    init(_ text: String, _ path: String) throws {
-        guard text.utf8.count <= 128, Self.isHarmless(text) else {
-            throw RequestError(
-                path,
-                "a regular expression of at most 128 bytes, with at most two of * and +, and none of them nor {} "
-                    + "or (? at a group, is taken")
-        }
-        do { expression = try Regex(text) } catch {
-            throw RequestError(path, "'\(text)' is no regular expression")
-        }
-    }
-
-    private static func isHarmless(_ text: String) -> Bool {
-        var quantifiers = 0
-        var isEscaped = false
-        var former: Character?
-        for character in text {
-            if isEscaped {
-                // Back-references have no bound.
-                if character.isNumber || character == "k" || character == "g" { return false }
-                (isEscaped, former) = (false, "a")
-                continue
-            }
-            switch character {
-            case "\\": isEscaped = true
-            case "*", "+": quantifiers += 1
-            case "{": return false
-            case "?" where former == "(": return false
-            default: break
-            }
-            if "*+?".contains(character), former == ")" { return false }
-            former = character
-        }
-        return quantifiers <= 2
-    }
-
-    func matches(_ query: String) -> Bool { query.contains(expression) }
-}
-
 extension HubbleWorkload {
     /// An empty part asks for nothing.
     fileprivate func isMet(by other: Peer.Workload) -> Bool {

@@ -4,8 +4,9 @@ internal import SwiftProtobuf
 
 /// `grpc.health.v1.Health`: a server that answers is well.
 struct HealthService: HubbleHealth.SimpleServiceProtocol {
-    /// The empty name means the server as a whole.
-    private static let services: Set = ["", "observer.Observer", "peer.Peer"]
+    /// The empty name means the server as a whole. `hubble status` asks for a name that stands for all of Hubble's
+    /// server and is none of a service.
+    private static let services: Set = ["", "hubble.server.Observer", "observer.Observer", "peer.Peer"]
 
     private func status(_ request: HubbleHealthCheckRequest) -> HubbleHealthCheckResponse {
         HubbleHealthCheckResponse.with {

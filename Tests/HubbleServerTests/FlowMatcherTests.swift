@@ -128,7 +128,10 @@ struct FlowMatcherTests {
             "whitelist[0].source_label[0]: 'a=b=c,(' is no label selector, such as app=web or tier in (front, back)"
         ),
         (#"{"protocol": ["http"]}"#, "whitelist[0].protocol[0]: flows of Apus have no protocol 'http'"),
-        (#"{"dns_query": ["("]}"#, "whitelist[0].dns_query[0]: '(' is no regular expression"),
+        (
+            #"{"dns_query": ["("]}"#,
+            "whitelist[0].dns_query[0]: '(' is no regular expression that is taken: a group does not end"
+        ),
         (#"{"node_name": ["a/b/c"]}"#, "whitelist[0].node_name[0]: 'a/b/c' is no name of a node"),
         (#"{"http_path": ["/"]}"#, "whitelist[0].http_path: flows of Apus have nothing to compare with it"),
         (
@@ -172,17 +175,6 @@ struct FlowMatcherTests {
     func refusals(filter: String, error: String) throws {
         let message = try Self.filter(filter)
         #expect(problem(of: { _ = try FlowMatcher(whitelist: [message], blacklist: []) }) == error)
-    }
-
-    @Test(
-        "regular expressions that could take for ever are refused",
-        arguments: ["^(a+)+$", "(a|b)*", "a*b*c*", "(a)\\1", "(?=a)", "a{2}", String(repeating: "(", count: 129)])
-    func expressions(pattern: String) throws {
-        var filter = HubbleFlowFilter()
-        filter.dnsQuery = [pattern]
-        #expect(
-            problem(of: { _ = try FlowMatcher(whitelist: [filter], blacklist: []) })?.hasPrefix(
-                "whitelist[0].dns_query[0]: a regular expression of at most 128 bytes") == true)
     }
 
     @Test("more filters than can be asked of every flow are refused")

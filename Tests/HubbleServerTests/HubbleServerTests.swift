@@ -196,7 +196,7 @@ struct HubbleServerTests {
                 #expect(namespaces.map(\.namespace) == ["kube-system", "shop"])
                 #expect(namespaces.allSatisfy { $0.cluster == "default" })
                 let health = HubbleHealth.Client(wrapping: client)
-                for service in ["", "observer.Observer", "peer.Peer"] {
+                for service in ["", "hubble.server.Observer", "observer.Observer", "peer.Peer"] {
                     let answer = try await health.check(HubbleHealthCheckRequest.with { $0.service = service })
                     #expect(answer.status == .serving)
                 }

@@ -44,10 +44,20 @@ struct ApusAgent: Sendable {
         for (name, text) in manifests {
             try text.write(toFile: "\(directory)/\(name)", atomically: true, encoding: .utf8)
         }
+        try await self.init(
+            title, in: lab, node: node, options: ["--manifests", directory] + options, within: .seconds(60),
+            isReady: isReady)
+    }
+
+    /// Starts it with whatever options say where its objects are.
+    init(
+        _ title: String, in lab: Lab, node: LabHost, options: [String], within bound: Duration,
+        isReady: () async throws -> Bool
+    ) async throws {
         let started = ContinuousClock.now
-        let command = try Self.command(lab, node, manifests: directory) + options
+        let command = try Self.command(lab, node) + options
         let process = try node.spawn(command, log: lab.directory + "/log")
-        try await eventually("the agent of \(title)", within: .seconds(60)) {
+        try await eventually("the agent of \(title)", within: bound) {
             let isReady = try await isReady()
             return isReady || process.result != nil
         }
@@ -55,7 +65,7 @@ struct ApusAgent: Sendable {
         startup = .now - started
         self.process = process
         self.node = node
-        self.manifests = directory
+        self.manifests = lab.directory + "/manifests"
         bpffs = Self.bpffs(of: lab)
     }
 
@@ -65,9 +75,14 @@ struct ApusAgent: Sendable {
     }
 
     /// The resident memory of the agent, in MiB.
-    func residentMemory() throws -> Double {
+    func residentMemory() throws -> Double { try memory("VmRSS") }
+
+    /// The most that it has been since its start.
+    func mostResidentMemory() throws -> Double { try memory("VmHWM") }
+
+    private func memory(_ field: String) throws -> Double {
         let status = try String(contentsOfFile: "/proc/\(process.pid)/status", encoding: .utf8)
-        for line in status.split(separator: "\n") where line.hasPrefix("VmRSS:") {
+        for line in status.split(separator: "\n") where line.hasPrefix("\(field):") {
             if let kibibytes = line.split(separator: " ").dropLast().last.flatMap({ Double($0) }) {
                 return kibibytes / 1024
             }
@@ -85,11 +100,10 @@ struct ApusAgent: Sendable {
         return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
     }
 
-    private static func command(_ lab: Lab, _ node: LabHost, manifests: String) throws -> [String] {
+    private static func command(_ lab: Lab, _ node: LabHost) throws -> [String] {
         [
-            try BuiltProducts.path(of: "apusd"), "--node", node.name, "--manifests", manifests, "--bpffs",
-            Self.bpffs(of: lab),
-            "--cgroup", node.cgroup, "--uplink", node.interface, "--socket", lab.directory + "/apus.sock",
+            try BuiltProducts.path(of: "apusd"), "--node", node.name, "--bpffs", Self.bpffs(of: lab), "--cgroup",
+            node.cgroup, "--uplink", node.interface, "--socket", lab.directory + "/apus.sock",
         ]
     }
 

@@ -6,7 +6,8 @@ import TestSupport
 struct Main: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "apus-bench", abstract: "Measures Apus next to what it replaces.",
-        subcommands: [Bench.self, PacketCostCommand.self, AnswerCostCommand.self], defaultSubcommand: Bench.self)
+        subcommands: [Bench.self, PacketCostCommand.self, AnswerCostCommand.self, ScaleServerCommand.self],
+        defaultSubcommand: Bench.self)
 }
 
 /// The whole comparison.

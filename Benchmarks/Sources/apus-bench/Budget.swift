@@ -52,7 +52,7 @@ struct Budget: Sendable {
             Budget(.ratio(Comparison(subject: .apusMany, reference: .apusFew), judged), .atLeast(0.97)),
             Budget(.ratio(Comparison(subject: .apusFew, reference: .apusSilent), [.connections]), .atLeast(0.97)),
             Budget(.figure("program \(ServiceCount.many) Services"), .below(1000)),
-        ] + policyRules + names
+        ] + policyRules + names + scale
 
     /// The rules of a policy cost a new connection little, and nothing later but for noise.
     private static let policyRules = PolicyRules.counts.dropFirst().flatMap { rules in
@@ -71,6 +71,11 @@ struct Budget: Sendable {
             .multiple(
                 NameLatencies.title(50, NameLatencies.policy), of: NameLatencies.title(50, NameLatencies.noPolicy)),
             .atMost(1.25)),
+    ]
+
+    /// A node of a large cluster.
+    private static let scale = [
+        Budget(.figure(ScaleFigures.memory), .below(250)), Budget(.figure(ScaleFigures.latency(99)), .below(5)),
     ]
 
     init(_ measure: Measure, _ bound: Bound) {

@@ -28,7 +28,7 @@ struct Figures {
         figures.append(try await cpuPerConnection(peer, agent))
         figures += try programming(bpffs: agent.bpffs + "-cost") + policyChanges + maglevTables
         figures += try await EstablishedPackets(peer: peer, agent: agent).figures()
-        return try await figures + NameFigures(settings: settings).all()
+        return try await figures + NameFigures(settings: settings).all() + ScaleFigures(settings: settings).all()
     }
 
     /// What the agent does with the two events of a connection, in the pinned mode on the other CPU.

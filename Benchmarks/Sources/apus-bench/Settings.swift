@@ -16,11 +16,20 @@ struct Settings: Sendable {
     /// DNS answers that are run one by one for a figure.
     var answers: Int
 
+    /// What the API server of a large cluster has.
+    var cluster: ScaleCluster
+    /// EndpointSlices that change there, one after the other.
+    var changes: Int
+    /// How long the agent is left alone there, in seconds.
+    var rest: Double
+
     static let full = Settings(
-        rounds: 7, seconds: 0.5, slices: 8, warmup: 0.05, firstTouch: 2, lookups: 2_000, answers: 20_000)
+        rounds: 7, seconds: 0.5, slices: 8, warmup: 0.05, firstTouch: 2, lookups: 2_000, answers: 20_000,
+        cluster: ScaleCluster(services: 10_000, pods: 50_000, endpoints: 10), changes: 1_000, rest: 10)
     /// Enough to see that everything works; its numbers mean nothing.
     static let quick = Settings(
-        rounds: 1, seconds: 0.2, slices: 1, warmup: 0.05, firstTouch: 0.2, lookups: 20, answers: 200)
+        rounds: 1, seconds: 0.2, slices: 1, warmup: 0.05, firstTouch: 0.2, lookups: 20, answers: 200,
+        cluster: ScaleCluster(services: 100, pods: 500, endpoints: 10), changes: 20, rest: 0.5)
 }
 
 /// The numbers of Services that are compared.

@@ -1,4 +1,4 @@
-internal import Addressing
+public import Addressing
 internal import BPF
 internal import DatapathABI
 internal import LoadBalancing
@@ -35,6 +35,13 @@ extension DatapathReader {
             identity: raw.identity, generation: raw.generation, ingress: raw.policies.ingress.ifAny,
             egress: raw.policies.egress.ifAny,
             canRedirect: raw.flags & UInt32(APUS_ENDPOINT_REDIRECT.rawValue) != 0)
+    }
+
+    /// How many backends clients of the node have by a frontend; nil where there is no such frontend.
+    public func backendCount(of frontend: SocketAddress, _ ipProtocol: IPProtocol) -> Int? {
+        let key = Frontend(address: frontend.address, port: frontend.port, ipProtocol: ipProtocol).key
+        let service = try? serviceMap.value(of: key, as: apus_service.self)
+        return service.map { Int($0.slot_count) }
     }
 
     /// The frontends, by address, port and protocol.
