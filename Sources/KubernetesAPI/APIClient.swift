@@ -87,6 +87,8 @@ extension HTTPClient.Configuration {
             timeout: Timeout(connect: TimeAmount(settings.connectTimeout), read: TimeAmount(silence)))
         // A connection for each watch: one that is given up is closed, and none waits behind another that is dead.
         httpVersion = .http1Only
+        // By default a ninth watch would wait for one of eight others to end.
+        connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = ObjectKind.allCases.count
         // Who asks decides when to ask again.
         connectionPool.retryConnectionEstablishment = false
     }

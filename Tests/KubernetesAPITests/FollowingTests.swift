@@ -180,6 +180,23 @@ struct FollowingTests {
         }
     }
 
+    @Test("every kind is watched at once, each over a connection of its own", arguments: [true, false])
+    func allKinds(streaming: Bool) async throws {
+        let kinds = ObjectKind.allCases
+        let cluster = FakeCluster(resources: Set(kinds.map(\.path)))
+        try await HTTPServer.run(handler: FakeAPIServer(cluster).handle) { port in
+            try await following(access(port), quickSettings(kinds, streaming: streaming)) { listener in
+                try await expectSoon("all of them", listener) { state in
+                    kinds.allSatisfy { state.standings[$0]?.isSynced == true && state.standings[$0]?.isConnected == true }
+                }
+                // Watches that wait for one another would be told late, or never.
+                try await cluster.put(ObjectKind.namespace.path, Self.json("late"))
+                try await expectSoon("a change", listener) { Self.names($0) == ["late1"] }
+                #expect(await Set(cluster.requests.filter { $0.query["watch"] == "true" }.map(\.path)).count == kinds.count)
+            }
+        }
+    }
+
     @Test("a token that is replaced in its file is used from then on")
     func tokenRotation() async throws {
         let cluster = try await Self.cluster()
