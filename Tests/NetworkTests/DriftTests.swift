@@ -31,7 +31,9 @@ extension AgentLifeTests {
                     guard left.isEmpty else { throw LabError("drift", "\(left)\n\(shop.agent.logged.suffix(2000))") }
                     return true
                 }
-                #expect(shop.agent.logged.contains("The kernel differed from what is wanted"))
+                try await eventually("word of it") {
+                    shop.agent.logged.contains("The kernel differed from what is wanted")
+                }
                 for vip in Shop.webAddresses {
                     #expect(try await shop.lab.pod("client").ask(vip, 80, within: .seconds(60)).isAnswered)
                     #expect(try await shop.lab.pod("intruder").ask(vip, 80, within: .milliseconds(400)) == .timedOut)
