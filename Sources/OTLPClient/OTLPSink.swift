@@ -17,21 +17,27 @@ public final class OTLPSink: FlowSink {
     /// What can fail, as metrics label it: nobody answered; the answer was to come again; it was no.
     public static let operations = ["connect", "answer", "refuse"]
 
-    /// How long a request may take, and how long one that is under way still may once its task is cancelled.
-    private static let limit: TimeAmount = .seconds(10)
-    private static let grace: Duration = .seconds(1)
     /// How much of an answer is read.
     private static let longestAnswer = 1 << 16
 
     private let endpoint: OTLPEndpoint
     private let signal: Signal
+    private let limit: Duration
+    private let grace: Duration
     private let request: @Sendable ([ExportRecord]) -> [UInt8]
     /// Made with the first delivery: a client must be closed, so one that never had to do anything isn't there.
     private let client = Mutex<HTTPClient?>(nil)
 
-    /// - Parameter request: the body of a request that has these records.
-    public init(_ endpoint: OTLPEndpoint, _ signal: Signal, request: @escaping @Sendable ([ExportRecord]) -> [UInt8]) {
+    /// - Parameters:
+    ///   - limit: how long a request may take.
+    ///   - grace: how long one that is under way still may once its task is cancelled.
+    ///   - request: the body of a request that has these records.
+    public init(
+        _ endpoint: OTLPEndpoint, _ signal: Signal, limit: Duration = .seconds(10), grace: Duration = .seconds(1),
+        request: @escaping @Sendable ([ExportRecord]) -> [UInt8]
+    ) {
         (self.endpoint, self.signal, self.request) = (endpoint, signal, request)
+        (self.limit, self.grace) = (limit, grace)
     }
 
     public func deliver(_ records: [ExportRecord]) async -> Delivery {
@@ -41,8 +47,8 @@ public final class OTLPSink: FlowSink {
         let result = await withTaskCancellationHandler {
             await exchange.result
         } onCancel: {
-            Task {
-                try? await Task.sleep(for: Self.grace)
+            Task { [grace] in
+                try? await Task.sleep(for: grace)
                 exchange.cancel()
             }
         }
@@ -69,7 +75,7 @@ public final class OTLPSink: FlowSink {
         message.headers = HTTPHeaders([("Content-Type", "application/json"), ("User-Agent", "apusd")])
         for header in endpoint.headers { message.headers.replaceOrAdd(name: header.name, value: header.value) }
         message.body = .bytes(ByteBuffer(bytes: body))
-        let response = try await openClient().execute(message, timeout: Self.limit)
+        let response = try await openClient().execute(message, timeout: TimeAmount(limit))
         let answer = try await response.body.collect(upTo: Self.longestAnswer)
         return OTLPAnswer(
             status: response.status.code, retryAfter: response.headers.first(name: "Retry-After"),
@@ -82,7 +88,7 @@ public final class OTLPSink: FlowSink {
             if let client { return client }
             var configuration = HTTPClient.Configuration(
                 tlsConfiguration: tls, redirectConfiguration: .disallow,
-                timeout: .init(connect: .seconds(5), read: Self.limit))
+                timeout: .init(connect: TimeAmount(limit / 2), read: TimeAmount(limit)))
             configuration.httpVersion = .http1Only
             // The exporter decides when to try again.
             configuration.connectionPool.retryConnectionEstablishment = false

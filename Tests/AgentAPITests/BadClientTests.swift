@@ -35,7 +35,7 @@ import Testing
 
     @Test(arguments: nonsense)
     func nonsenseIsRefusedWithAReason(nonsense: Nonsense) async throws {
-        var limits = AgentServerLimits()
+        var limits = patientLimits()
         limits.requestBytes = 2000
         try await withServer(limits: limits) { server, path in
             let answer = try await raw(path) { client in
@@ -113,7 +113,7 @@ import Testing
 
     @Test func aReaderThatStopsIsCutOff() async throws {
         let agent = FakeAgent()
-        var limits = AgentServerLimits()
+        var limits = patientLimits()
         limits.writeTime = .milliseconds(100)
         try await withServer(agent, limits: limits) { server, path in
             let stuck = try RawClient(path)
@@ -128,7 +128,7 @@ import Testing
 
     @Test func tooManyClientsAreToldSo() async throws {
         let agent = FakeAgent()
-        var limits = AgentServerLimits()
+        var limits = patientLimits()
         limits.connections = 3
         try await withServer(agent, limits: limits) { server, path in
             try await withThrowingTaskGroup { group in
@@ -148,7 +148,7 @@ import Testing
 
     @Test func waitingPluginsLeaveRoomForOthers() async throws {
         let agent = FakeAgent()
-        var limits = AgentServerLimits()
+        var limits = patientLimits()
         limits.connections = 4
         limits.waitingAttachments = 2
         try await withServer(agent, limits: limits) { _, path in

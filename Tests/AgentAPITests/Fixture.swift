@@ -123,6 +123,13 @@ func patientClient(_ path: String) -> AgentClient {
     return AgentClient(path: path, limits: limits)
 }
 
+/// A server's bounds, but with time for a client to ask on a busy machine.
+func patientLimits() -> AgentServerLimits {
+    var limits = AgentServerLimits()
+    limits.requestTime = .patience
+    return limits
+}
+
 /// Checks that the agent at a path answers.
 func expectAnswer(at path: String) async throws {
     let hello = try await patientClient(path).hello()
@@ -143,7 +150,7 @@ struct TemporaryDirectory: ~Copyable {
 
 /// Runs a server around a test and checks that it ends and leaves nothing.
 func withServer(
-    _ agent: FakeAgent = FakeAgent(), limits: AgentServerLimits = AgentServerLimits(),
+    _ agent: FakeAgent = FakeAgent(), limits: AgentServerLimits = patientLimits(),
     _ body: (AgentServer, String) async throws -> Void
 ) async throws {
     let directory = TemporaryDirectory()

@@ -19,7 +19,7 @@ import Testing
         try leaveSocket(at: path)
         let error = await #expect(throws: AgentError.self) { try await patientClient(path).hello() }
         #expect(error?.code == .notRunning)
-        try await withRunning(AgentServer(path: path, handler: FakeAgent())) {
+        try await withRunning(AgentServer(path: path, handler: FakeAgent(), limits: patientLimits())) {
             try await expectAnswer(at: path)
         }
     }

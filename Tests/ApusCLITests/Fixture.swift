@@ -67,7 +67,7 @@ func run(
     // On a busy machine an answer takes as long as the tests beside it.
     context.agent = { path in
         var limits = AgentClient.Limits()
-        limits.helloTime = .seconds(120)
+        (limits.helloTime, limits.answerTime) = (.seconds(120), .seconds(120))
         return AgentClient(path: path, limits: limits)
     }
     if let facts { context.node = FixedProbe(result: facts) }
@@ -338,7 +338,9 @@ func withAgent(_ agent: FakeAgent, _ body: (String) async throws -> Void) async 
     let directory = "/tmp/apus-cli-\(ProcessInfo.processInfo.processIdentifier)-\(UInt32.random(in: 0 ... .max))"
     try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(atPath: directory) }
-    let server = AgentServer(path: directory + "/apus.sock", handler: agent)
+    var limits = AgentServerLimits()
+    limits.requestTime = .seconds(120)
+    let server = AgentServer(path: directory + "/apus.sock", handler: agent, limits: limits)
     try await withThrowingTaskGroup { group in
         let (ready, signal) = AsyncStream.makeStream(of: Void.self)
         group.addTask {

@@ -47,7 +47,7 @@ private final class NotingAgent: AgentHandler {
     private static let key = AttachmentKey(network: "k8s", container: "c0ffee", interface: "eth0")
     private static let attachment = PodAttachment(
         key: key, pod: PodAttachment.Pod(namespace: "shop", name: "web-1", uid: "1-2"),
-        addresses: [ip("10.244.1.5")], hostInterfaces: ["veth1"], waitMilliseconds: 3000)
+        addresses: [ip("10.244.1.5")], hostInterfaces: ["veth1"], waitMilliseconds: 120_000)
 
     private func plugin(_ command: String, socket: String, _ more: String = "") async throws -> ProcessResult {
         let environment = [
@@ -55,7 +55,7 @@ private final class NotingAgent: AgentHandler {
             "CNI_ARGS": "K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web-1;K8S_POD_UID=1-2",
         ]
         let input = """
-            {"cniVersion":"1.1.0","name":"k8s","type":"apus-cni","socket":"\(socket)","timeout":3,\
+            {"cniVersion":"1.1.0","name":"k8s","type":"apus-cni","socket":"\(socket)","timeout":120,\
             "prevResult":\(Self.previous)\(more)}
             """
         return try await run(
@@ -67,7 +67,9 @@ private final class NotingAgent: AgentHandler {
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: directory) }
         let socket = "\(directory)/s"
-        let server = AgentServer(path: socket, handler: agent)
+        var limits = AgentServerLimits()
+        limits.requestTime = .patience
+        let server = AgentServer(path: socket, handler: agent, limits: limits)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await server.run() }
             try await eventually("the server to listen") { FileManager.default.fileExists(atPath: socket) }

@@ -110,18 +110,24 @@ struct LessonTests {
 
     @Test("Lessons about old answers look for room once a second, as other answers do")
     func oldLessons() throws {
-        let asker = try Asker(sizes: ["learned_addresses": 4])
-        // They have ended, so each look for room would let go of what there is.
-        for number in 1...4 { _ = try asker.teach("n\(number).web.test", [ip("203.0.113.\(number)")], end: 1) }
-        #expect(try asker.teach("a.web.test", [ip("203.0.113.5")], end: .max) == .APUS_LESSON_LEARNED)
-        #expect(try asker.count(.APUS_DNS_COUNT_MADE_ROOM) == 4)
-        for number in 6...8 { _ = try asker.teach("n\(number).web.test", [ip("203.0.113.\(number)")], end: 1) }
-        // The newest answer first, as what is copied for another policy comes.
-        for time in [now(), 2, 1] {
-            let outcome = try asker.teach("b.web.test", [ip("203.0.113.9")], end: .max, time: time)
-            #expect(outcome == .APUS_LESSON_NO_ROOM)
+        for attempt in 1...20 {
+            let asker = try Asker(sizes: ["learned_addresses": 4])
+            // They have ended, so each look for room would let go of what there is.
+            for number in 1...4 { _ = try asker.teach("n\(number).web.test", [ip("203.0.113.\(number)")], end: 1) }
+            let began = now()
+            #expect(try asker.teach("a.web.test", [ip("203.0.113.5")], end: .max) == .APUS_LESSON_LEARNED)
+            #expect(try asker.count(.APUS_DNS_COUNT_MADE_ROOM) == 4)
+            for number in 6...8 { _ = try asker.teach("n\(number).web.test", [ip("203.0.113.\(number)")], end: 1) }
+            // The newest answer first, as what is copied for another policy comes.
+            let outcomes = try [now(), 2, 1].map { time in
+                try asker.teach("b.web.test", [ip("203.0.113.9")], end: .max, time: time)
+            }
+            // A busy machine may let the second pass: then it was right to look again.
+            if now() - began >= 1_000_000_000, attempt < 20 { continue }
+            #expect(outcomes == [.APUS_LESSON_NO_ROOM, .APUS_LESSON_NO_ROOM, .APUS_LESSON_NO_ROOM])
+            #expect(try asker.count(.APUS_DNS_COUNT_MADE_ROOM) == 4)
+            return
         }
-        #expect(try asker.count(.APUS_DNS_COUNT_MADE_ROOM) == 4)
     }
 
     @Test("Nothing that was just learned is let go, however often both happen at once")
@@ -143,23 +149,37 @@ struct LessonTests {
         }
         letting.start()
         defer { isOver.store(true, ordering: .relaxed) }
+        var repeated = 0
         for round in 0..<5_000 {
-            // It has ended at once; then it is learned anew while it is let go of.
-            for (id, lifetime) in [(UInt16(1), UInt32(0)), (2, 60)] {
-                try asker.ask(id: id)
-                try asker.answer(id: id, lifetime: lifetime, addresses: [address])
+            while try !learnsAnew(asker, key, address, in: round) {
+                repeated += 1
+                try #require(repeated < 500, "round \(round)")
             }
-            let held = try loaded.maps.learnedAddresses.lookup(key, as: apus_learned_address.self)
-            let isHeld = held.map { value in
-                withUnsafeBytes(of: value.uses) { uses in
-                    uses.bindMemory(to: apus_learned_use.self).contains { $0.name != 0 && $0.end_ns > now() }
-                }
-            }
-            let names = try asker.names
-            try #require(isHeld == true && names == 1, "round \(round)")
-            let rest = try asker.letGo(address, end: .max)
-            try #require(rest || held == nil, "round \(round)")
         }
-        #expect(try asker.count(.APUS_DNS_COUNT_BUSY) == 0)
+    }
+
+    /// Learns an address that has ended anew while it is let go of. Returns false when that says nothing: one CPU waited
+    /// in vain for the other one, which a busy machine may take away for as long as it likes.
+    private func learnsAnew(
+        _ asker: Asker, _ key: apus_learned_key, _ address: IPAddress, in round: Int
+    ) throws -> Bool {
+        let before = try asker.count(.APUS_DNS_COUNT_BUSY)
+        // It has ended at once; then it is learned anew.
+        for (id, lifetime) in [(UInt16(1), UInt32(0)), (2, 60)] {
+            try asker.ask(id: id)
+            try asker.answer(id: id, lifetime: lifetime, addresses: [address])
+        }
+        let held = try asker.datapath.maps.learnedAddresses.lookup(key, as: apus_learned_address.self)
+        let isHeld = held.map { value in
+            withUnsafeBytes(of: value.uses) { uses in
+                uses.bindMemory(to: apus_learned_use.self).contains { $0.name != 0 && $0.end_ns > now() }
+            }
+        }
+        let names = try asker.names
+        let rest = try asker.letGo(address, end: .max)
+        guard try asker.count(.APUS_DNS_COUNT_BUSY) == before else { return false }
+        try #require(isHeld == true && names == 1, "round \(round)")
+        try #require(rest || held == nil, "round \(round)")
+        return true
     }
 }

@@ -83,7 +83,7 @@ struct OTLPCollectorTests {
     }
 
     private static func sink(_ url: String, headers: [String] = [], authority: String? = nil) throws -> OTLPSink {
-        OTLPSink(try OTLPEndpoint(url, headers: headers, authority: authority), .logs) { records in
+        OTLPSink(try OTLPEndpoint(url, headers: headers, authority: authority), .logs, limit: .patience) { records in
             Array(records.map(\.bytes).joined())
         }
     }

@@ -210,7 +210,7 @@ final class CollectorWay: Way {
 
     func run(_ hub: FlowHub) async {
         let resource = OTLPResource(node: "node-a", version: "1.2.3")
-        let sink = OTLPSink(endpoint, .logs) { resource.logs($0) }
+        let sink = OTLPSink(endpoint, .logs, limit: .patience, grace: .patience) { resource.logs($0) }
         let format = OTLPLogFormat(FlowChoice(), node: "node-a", version: "1.2.3", started: 0)
         await FlowExporter(hub, format: format, sink: sink, counters: counters, settings: hurriedSettings()).run()
         await sink.close()

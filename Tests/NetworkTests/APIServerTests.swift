@@ -68,7 +68,7 @@ extension AgentLifeTests {
 
                 try await branch.server.start()
                 try await eventually("the deletions to be in force") {
-                    try await branch.intruder.ask(branch.db.ipv4, 5432, within: .milliseconds(400)).isAnswered
+                    try await branch.intruder.ask(branch.db.ipv4, 5432, within: .seconds(5)).isAnswered
                 }
                 try await eventually("the change to be in force") {
                     try await branch.client.ask(Shop.webAddresses[1], 80, within: .milliseconds(400)) == .timedOut
@@ -165,7 +165,7 @@ extension AgentLifeTests {
                 try await branch.agent.ready()
                 try await expectShop(branch, while: "the server is there")
                 try await eventually("the deletions to be in force") {
-                    try await branch.intruder.ask(branch.db.ipv4, 5432, within: .milliseconds(400)).isAnswered
+                    try await branch.intruder.ask(branch.db.ipv4, 5432, within: .seconds(5)).isAnswered
                 }
                 #expect(try await branch.agent.apus("verify").succeeded)
             }

@@ -82,7 +82,7 @@ extension TrafficTests {
         private func answering(_ echo: Echo, _ path: EchoPath, from host: LabHost? = nil) async throws -> Set<String> {
             let report = try await (host ?? echo.client).load(
                 Echo.addresses[path.family], path.ipProtocol == .udp ? Echo.udpPort : Echo.tcpPort,
-                over: path.ipProtocol, options: ["--count", "12", "--timeout-ms", "5000"] + path.options,
+                over: path.ipProtocol, options: ["--count", "12"] + path.options,
                 covered: path.covered)
             #expect(report.failed == 0, "\(path): \(report)")
             return Set(report.ids.keys)

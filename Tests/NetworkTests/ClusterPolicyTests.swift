@@ -119,7 +119,8 @@ extension TrafficTests {
         ) async throws {
             for address in target.addresses {
                 try await eventually("\(host.name) asking \(address): answered \(answered)") {
-                    try await host.ask(address, port, within: .milliseconds(400)).isAnswered == answered
+                    try await host.ask(address, port, within: answered ? .seconds(5) : .milliseconds(400)).isAnswered
+                        == answered
                 }
             }
         }

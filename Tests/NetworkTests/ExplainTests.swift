@@ -26,7 +26,9 @@ extension AgentLifeTests {
                 let denied = "ClusterNetworkPolicy guard ingress[0] \"keep out\""
                 let (client, intruder) = (shop.lab.pod("client"), shop.lab.pod("intruder"))
                 for vip in Shop.webAddresses {
-                    try await eventually("the client") { try await client.ask(vip, 80).isAnswered }
+                    try await eventually("the client") {
+                        try await client.ask(vip, 80, within: .seconds(5)).isAnswered
+                    }
                     #expect(try await intruder.ask(vip, 80, within: .milliseconds(400)) == .timedOut)
                     try await expect(
                         shop, from: "visitors/client", to: "\(vip)", status: 0, "customers-to-web ingress[0]")

@@ -71,7 +71,10 @@ extension AgentLifeTests {
                 #expect(rule.kind == "NetworkPolicy" && rule.namespace == "shop" && rule.index == nil, "\(rule)")
                 #expect(["default-deny", "customers-to-web"].contains(rule.name), "\(rule)")
                 let records = try await shop.agent.flows().filter { $0.kind == .denied && $0.tuple.ipProtocol == .udp }
-                #expect((3...5).contains(records.count), "\(records.map(\.count))")
+                let times = records.map(\.time).sorted()
+                // A second each; the one that tells of the rest may come while a packet makes the data path tell.
+                let seconds = Int((try #require(times.last) - times[0]) / 1_000_000_000)
+                #expect((2...seconds + 2).contains(records.count), "\(records.map(\.count)) in \(seconds) s")
             }
         }
 
@@ -80,7 +83,7 @@ extension AgentLifeTests {
                 let (intruder, web) = (shop.lab.pod("intruder"), shop.lab.pod("web-1"))
                 // All within the interval of the first one's report.
                 let load = try intruder.traffic(
-                    ["load", "--udp", "--rate", "50", "--timeout-ms", "1", "--seconds", "0.5", "\(web.ipv4)", "8080"])
+                    ["load", "--udp", "--rate", "50", "--timeout-ms", "1", "--count", "25", "\(web.ipv4)", "8080"])
                 _ = await load.exit()
                 let dropped = try shop.agent.drops(.policyIsolated)
                 #expect(dropped > 2)

@@ -140,7 +140,7 @@ extension Echo {
     ) async throws {
         let report = try await client.load(
             frontend.addresses[path.family], frontend.port(of: path), over: path.ipProtocol,
-            options: ["--count", "40", "--timeout-ms", "60000"] + path.options, covered: path.covered)
+            options: ["--count", "40"] + path.options, covered: path.covered)
         #expect(report.ok == 40 && report.failed == 0, "\(frontend), \(path): \(report)")
         #expect(Set(report.ids.keys) == Set(Self.pods), "\(frontend), \(path): \(report.ids)")
     }

@@ -94,7 +94,7 @@ extension AgentLifeTests {
                     object: "NetworkPolicy/shop/web-to-db",
                     message: "not in force for pods of this node, whose ingress is dropped: they have \(cause)"),
             ]
-            try await eventually("the pod and its policies to be named", within: .seconds(60)) {
+            try await eventually("the pod and its policies to be named") {
                 let found = try await shop.agent.diagnostics()
                 guard wanted.allSatisfy(found.contains) else { throw LabError("diagnostics", "\(found)") }
                 return true

@@ -15,8 +15,9 @@ extension NameLabTests {
         }
 
         private func expect(_ pod: LabHost, asking address: IPAddress, answered: Bool) async throws {
-            try await eventually("\(pod.name) asking \(address) to be \(answered)", within: .seconds(20)) {
-                try await pod.ask(address, NameLab.port, within: .milliseconds(400)).isAnswered == answered
+            try await eventually("\(pod.name) asking \(address) to be \(answered)") {
+                try await pod.ask(address, NameLab.port, within: answered ? .seconds(5) : .milliseconds(400)).isAnswered
+                    == answered
             }
         }
 
@@ -136,7 +137,7 @@ extension NameLabTests {
                 ] {
                     async let load = names.resolve(
                         "web.test", at: NameLab.service[0], from: client, count: 2_000,
-                        options: ["--udp", "--rate", "200", "--timeout-ms", "5000"])
+                        options: ["--udp", "--rate", "200"])
                     try await names.agent.restart(options: lasting + sizes)
                     #expect(try await load == .init(ok: 2_000), "\(sizes)")
                     let learned = try DatapathReader(bpffs: names.agent.bpffs).learned()
@@ -162,7 +163,7 @@ extension NameLabTests {
                             + (0..<300).map { "--host-record=long.web.test,203.0.\(113 + $0 / 250).\(1 + $0 % 250)" })
                 }
                 try names.agent.manifests.write("ask.yaml", NameLab.asking)
-                try await eventually("the answer to be learned", within: .seconds(30)) {
+                try await eventually("the answer to be learned") {
                     _ = try await names.look(up: "long.web.test", from: names.client, at: outside.ipv4)
                     let learned = try DatapathReader(bpffs: names.agent.bpffs).learned()
                     return Set(learned.filter { $0.name == "long.web.test" }.map(\.address)).count >= 300

@@ -145,7 +145,7 @@ extension NameLabTests {
                 // Nothing listens there.
                 let silent = names.lab.outside("outside").ipv4
                 try names.agent.manifests.write("ask.yaml", NameLab.asking)
-                try await eventually("a question that passes", within: .seconds(20)) {
+                try await eventually("a question that passes") {
                     _ = try await names.look(
                         up: "slow.web.test", from: names.client, at: silent, options: ["timeout:1"])
                     return try names.count(.question) > 0
@@ -172,7 +172,7 @@ extension NameLabTests {
                 let outside = names.lab.outside("outside")
                 try await names.startUnbound(on: outside, more: 1_200)
                 try names.agent.manifests.write("ask.yaml", NameLab.asking)
-                try await eventually("an answer", within: .seconds(20)) {
+                try await eventually("an answer") {
                     let found = try await names.look(
                         up: "web.test", from: names.client, at: outside.ipv4, options: ["use-vc"])
                     return found.contains("\(NameLab.web[0])")

@@ -71,7 +71,7 @@ extension AgentLifeTests {
 extension AgentProcess {
     /// Asks over HTTP in the node's namespace.
     func http(_ place: String) async throws -> (status: Int, body: String) {
-        let command = ["curl", "-sS", "--max-time", "10", "-w", "\n%{http_code}", "http://\(place)"]
+        let command = ["curl", "-sS", "--max-time", "60", "-w", "\n%{http_code}", "http://\(place)"]
         let result = try await node.run(command, covered: false)
         guard result.succeeded, let end = result.output.lastIndex(of: "\n"),
             let status = Int(result.output[result.output.index(after: end)...])

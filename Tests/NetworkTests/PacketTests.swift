@@ -166,7 +166,7 @@ extension TrafficTests {
         ) async throws -> Bool {
             let command = [
                 try BuiltProducts.path(of: "apus-traffic"), "rr", "--udp", "--size", "4000", "--count", "20",
-                "--timeout-ms", "3000", "--seconds", "5", "\(address)", "\(port)",
+                "--timeout-ms", "60000", "--seconds", "60", "\(address)", "\(port)",
             ]
             return try await host.run(command, covered: covered).succeeded
         }

@@ -81,7 +81,9 @@ extension PodNetworkTests {
                 try echo.agent.manifests.write(
                     "pods.yaml", Manifest.file(Echo.pods.map { Manifest.pod(echo.lab.pod($0)) }))
                 try await eventually("its end") { try echo.agent.endpoints().count == endpoints.count - 1 }
-                #expect(try await echo.agent.client.status().programmed.attached == 3)
+                try await eventually("word of it") {
+                    try await echo.agent.client.status().programmed.attached == 3
+                }
                 #expect(try await echo.agent.apus("verify").succeeded)
             }
         }

@@ -32,7 +32,9 @@ extension TrafficTests {
                 try shop.agent.manifests.write(Self.file, Self.admitting)
                 let (client, intruder, web) = (shop.lab.pod("client"), shop.lab.pod("intruder"), shop.lab.pod("web-1"))
                 for address in web.addresses {
-                    try await eventually("an open door") { try await intruder.ask(address, 8080).isAnswered }
+                    try await eventually("an open door") {
+                        try await intruder.ask(address, 8080, within: .seconds(5)).isAnswered
+                    }
                 }
                 let allowed = try await herds(of: client, to: web)
                 let flipped = try await herds(of: intruder, to: web)

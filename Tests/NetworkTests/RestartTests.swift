@@ -267,7 +267,7 @@ extension AgentLifeTests {
             for vip in Shop.webAddresses {
                 for covered in [true, false] {
                     let report = try await shop.lab.pod("client").load(
-                        vip, 80, options: ["--count", "20", "--timeout-ms", "60000"], covered: covered)
+                        vip, 80, options: ["--count", "20"], covered: covered)
                     #expect(report.ok == 20, "\(when): \(report)")
                 }
                 let denied = try await shop.lab.pod("intruder").ask(vip, 80, within: .milliseconds(400))

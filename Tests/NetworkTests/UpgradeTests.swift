@@ -124,7 +124,7 @@ struct UpgradeLoad {
         }
         for address in service + sticky + pods.flatMap(\.addresses) {
             try await eventually("\(address) to be served") {
-                try await names.client.ask(address, echo, within: .milliseconds(500)).isAnswered
+                try await names.client.ask(address, echo, within: .seconds(5)).isAnswered
             }
         }
         for address in NameLab.service {

@@ -53,7 +53,7 @@ func isRunning(_ pid: Int32) -> Bool {
             ip netns add $id-node
             mount -t bpf none /run/apus-lab/$id/bpf
             setsid sh -c 'echo 0 >'\(mount)/$id'/node/covered/cgroup.procs; exec sleep 600' >/dev/null 2>&1 &
-            for try in $(seq 500); do grep . \(mount)/$id/node/covered/cgroup.procs && break; sleep 0.01; done
+            for try in $(seq 6000); do grep . \(mount)/$id/node/covered/cgroup.procs && break; sleep 0.01; done
             echo $id
             """
         let made = try await run(["sh", "-euc", script])

@@ -11,7 +11,7 @@ import Testing
             let device = try #require(web.hostInterface)
             try await web.serve(port: 80)
             let held = try lab.pod("client").traffic(
-                ["hold", "--interval-ms", "10", "--timeout-ms", "200", "\(web.ipv4)", "80"])
+                ["hold", "--interval-ms", "10", "--timeout-ms", "5000", "\(web.ipv4)", "80"])
             try await eventually("the connection") { held.states == ["connected"] }
             try await node.output(["ip", "route", "replace", "blackhole", "\(web.ipv4)/32"])
             try await eventually("the stall") { held.states == ["connected", "stalled"] }
@@ -25,7 +25,7 @@ import Testing
     @Test func aMeshAsksByEveryProtocolAndTellsWhoAnswers() async throws {
         try await withLab(LabPlan(pairs: [PairPlan("left", "right", number: 1)])) { lab in
             let (left, right) = (lab.host("left"), lab.host("right"))
-            let options = ["mesh", "--port", "80", "--interval-ms", "20", "--timeout-ms", "5000"]
+            let options = ["mesh", "--port", "80", "--interval-ms", "1000", "--timeout-ms", "60000"]
             let (asks, answers) = (try left.traffic(options), try right.traffic(options))
             for member in [asks, answers] {
                 try await eventually("a member of the mesh") { member.lines == ["listening"] }
@@ -72,7 +72,10 @@ import Testing
             for (address, port) in [(right.ipv4, 80), (right.ipv6, 81)] {
                 let command =
                     [try BuiltProducts.path(of: "apus-traffic")] + arguments
-                    + ["--json", "--seconds", "0.1", "--warmup", "0.02", "\(address)", "\(port)"]
+                    + [
+                        "--json", "--timeout-ms", "60000", "--seconds", "0.1", "--warmup", "0.02", "\(address)",
+                        "\(port)",
+                    ]
                 let output = try await lab.host("left").output(command)
                 let numbers = try JSONDecoder().decode([String: Double].self, from: Data(output.utf8))
                 #expect(try #require(numbers["per_second"] ?? numbers["gbit_per_second"]) > 0)

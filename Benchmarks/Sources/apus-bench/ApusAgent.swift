@@ -24,7 +24,9 @@ struct ApusAgent: Sendable {
             kind.rawValue, in: lab, node: node, manifests: manifests.files,
             options: ["--flow-events", kind == .apusSilent ? "off" : "on"]
         ) {
-            try await client.ask(ServiceFixture.clusterIP, Destination.clusterIP.port) == .answered(server.name)
+            let outcome = try await client.ask(
+                ServiceFixture.clusterIP, Destination.clusterIP.port, within: .seconds(1))
+            return outcome == .answered(server.name)
         }
         try await Self.requirePolicy(client, server)
     }

@@ -41,9 +41,9 @@ final class LabAPIServer: Sendable {
     func get(_ path: String, from asker: LabHost) async throws -> String {
         let result = try await asker.run(
             [
-                "curl", "-sS", "--max-time", "10", "-H", "Authorization: Bearer lab-token",
+                "curl", "-sS", "--max-time", "60", "-H", "Authorization: Bearer lab-token",
                 "http://\(host.ipv4):\(Self.port)\(path)",
-            ], within: .seconds(20), covered: false)
+            ], covered: false)
         guard result.succeeded else { throw LabError("ask the API server for \(path)", result.errors) }
         return result.output
     }

@@ -34,7 +34,7 @@ struct Mesh: Sendable {
         for member in CaseCluster.members {
             // What should not be answered has this long to be, after everything else has been.
             let process = try lab.host(member.host).traffic(
-                ["mesh", "--port", "\(CaseCluster.ports[0])", "--interval-ms", "30", "--timeout-ms", "5000"])
+                ["mesh", "--port", "\(CaseCluster.ports[0])", "--interval-ms", "30", "--timeout-ms", "60000"])
             members.append(process)
         }
         let mesh = Mesh(members: members)

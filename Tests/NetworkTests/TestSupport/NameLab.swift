@@ -194,7 +194,7 @@ struct NameLab {
             """
         try Data(configuration.utf8).write(to: URL(filePath: file))
         _ = try host.spawn(["nginx", "-c", file, "-e", "\(lab.directory)/nginx.log"], covered: false)
-        try await eventually("a web server on \(host.name)", within: .seconds(10)) {
+        try await eventually("a web server on \(host.name)") {
             try await !host.output(["ss", "-Hltn", "sport", "=", ":\(Self.webPort)"]).isEmpty
         }
     }
@@ -210,13 +210,15 @@ struct NameLab {
     }
 
     /// Resolves fresh names below a domain and connects to each at once.
+    ///
+    /// - Parameter options: how, and how long to wait where an answer is not demanded.
     func resolve(
         _ domain: String, at resolver: IPAddress, from host: LabHost, count: Int = 1, options: [String] = ["--udp"],
         covered: Bool = true
     ) async throws -> Resolved {
         let command =
             [try BuiltProducts.path(of: "apus-traffic"), "resolve", "--id", domain, "--target-port", "\(Self.port)"]
-            + ["--count", "\(count)"] + options + ["\(resolver)", "53"]
+            + ["--count", "\(count)", "--timeout-ms", "60000"] + options + ["\(resolver)", "53"]
         let result = try await host.run(command, within: .seconds(600), covered: covered)
         guard let report = try? JSONDecoder().decode(Resolved.self, from: Data(result.output.utf8)) else {
             throw LabError("resolve on \(host.name)", "\(result.ending) \(result.output) \(result.errors)")
@@ -245,8 +247,7 @@ struct NameLab {
         try Data(lines.map { $0 + "\n" }.joined().utf8).write(to: URL(filePath: file))
         let script = #"mount --bind "$0" /etc/resolv.conf && exec "$@""#
         return try await host.run(
-            ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, file] + command,
-            within: .seconds(20))
+            ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, file] + command)
     }
 
     /// Has the C library resolve a name through the pod's resolver and fetches from it.
@@ -258,7 +259,7 @@ struct NameLab {
         let lines = ["nameserver \(Self.service[0])", "search \(search)"]
         let result = try await withResolver(
             lines + (resolver.isEmpty ? [] : ["options \(resolver.joined(separator: " "))"]), host,
-            ["curl", "--silent", "--max-time", "3", "--output", "/dev/null"] + options + ["http://\(name)/"])
+            ["curl", "--silent", "--max-time", "60", "--output", "/dev/null"] + options + ["http://\(name)/"])
         return result.succeeded
     }
 

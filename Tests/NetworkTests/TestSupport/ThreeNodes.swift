@@ -109,7 +109,7 @@ extension ThreeNodes {
     func expect(_ client: LabHost, reaches pod: String, within bound: Duration = .patience) async throws {
         for address in lab.pod(pod).addresses {
             try await eventually("\(client.name) to reach \(pod) at \(address)", within: bound) {
-                try await client.ask(address, Self.webPort) == .answered(pod)
+                try await client.ask(address, Self.webPort, within: .seconds(5)) == .answered(pod)
             }
         }
     }
@@ -131,17 +131,17 @@ extension ThreeNodes {
         for covered in [true, false] {
             for address in Self.services {
                 let report = try await client.load(
-                    address, 80, options: ["--count", "40", "--timeout-ms", "20000"], covered: covered)
+                    address, 80, options: ["--count", "40"], covered: covered)
                 #expect(report.ok == 40 && report.failed == 0, "\(mode) \(address): \(report)")
                 #expect(Set(report.ids.keys) == Set(Self.webPods), "\(mode) \(address): \(report.ids)")
             }
         }
         // From the node itself, and from outside by a node that has no backend.
         for address in lab.pod("open").addresses {
-            #expect(try await lab.node("node-a").ask(address, Self.webPort, within: .seconds(5)) == .answered("open"))
+            #expect(try await lab.node("node-a").ask(address, Self.webPort) == .answered("open"))
         }
         for address in lab.node("node-a").addresses {
-            let outcome = try await lab.outside("outside").ask(address, Self.nodePort, within: .seconds(5))
+            let outcome = try await lab.outside("outside").ask(address, Self.nodePort)
             #expect(outcome == .answered("open"), "\(mode) \(address):\(Self.nodePort): \(outcome)")
         }
     }

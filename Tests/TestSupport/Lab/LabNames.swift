@@ -15,7 +15,7 @@ extension LabHost {
 
     /// Waits until something listens on UDP port 53.
     public func awaitResolver() async throws {
-        try await eventually("a resolver on \(name)", within: .seconds(10)) {
+        try await eventually("a resolver on \(name)") {
             try await !output(["ss", "-Hlun", "sport", "=", ":53"]).isEmpty
         }
     }

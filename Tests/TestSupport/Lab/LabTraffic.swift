@@ -64,10 +64,10 @@ extension LabHost {
 
     /// Makes one request.
     ///
-    /// - Parameter bound: How long to wait for the answer.
+    /// - Parameter bound: How long to wait for the answer. A test that expects none gives a short one of its own.
     public func ask(
         _ address: IPAddress, _ port: Port, over ipProtocol: IPProtocol = .tcp, options: [String] = [],
-        within bound: Duration = .seconds(1), covered: Bool = true
+        within bound: Duration = .seconds(60), covered: Bool = true
     ) async throws(LabError) -> AskOutcome {
         let milliseconds = Int(bound / .milliseconds(1))
         let command =
@@ -83,12 +83,14 @@ extension LabHost {
         }
     }
 
-    /// Makes requests one after another; `options` say how many, how fast, how.
+    /// Makes requests one after another; `options` say how many, how fast, how, and how long to wait for each answer.
     public func load(
         _ address: IPAddress, _ port: Port, over ipProtocol: IPProtocol = .tcp, options: [String],
         within bound: Duration = .patience, covered: Bool = true
     ) async throws(LabError) -> LoadReport {
-        let command = ["load", ipProtocol == .udp ? "--udp" : "--tcp"] + options + ["\(address)", "\(port)"]
+        let command =
+            ["load", ipProtocol == .udp ? "--udp" : "--tcp", "--timeout-ms", "60000"] + options
+            + ["\(address)", "\(port)"]
         let result = try await run(
             [BuiltProducts.path(of: "apus-traffic")] + command, within: bound, covered: covered)
         return try LoadReport(parsing: result.output)
