@@ -21,6 +21,23 @@ struct SweepPace {
     }
 }
 
+/// When it is to be told that no room can be made: that may stay so for long, so once a minute.
+struct HeldReminder {
+    /// Between two times, in nanoseconds.
+    private static let interval: UInt64 = 60_000_000_000
+
+    private var told: [PolicyID?: UInt64] = [:]
+
+    /// The policies to tell of at CLOCK_MONOTONIC nanoseconds, in order; nil stands for the maps as a whole.
+    mutating func due(_ room: RoomMade, at now: UInt64) -> [PolicyID?] {
+        told = told.filter { now - $0.value < Self.interval }
+        let held = room.heldPolicies.sorted().map(Optional.some) + (room.areMapsHeld ? [nil] : [])
+        let due = held.filter { told[$0] == nil }
+        for policy in due { told[policy] = now }
+        return due
+    }
+}
+
 /// The agent's part in names: it learns from the answers that the data path hands over, and lets go of what has ended.
 struct NameKeeping: ~Copyable {
     var keeper: LearnedKeeper
@@ -28,6 +45,7 @@ struct NameKeeping: ~Copyable {
     var questions: QuestionScanner
     var held: AddressNames
     private var pace = SweepPace()
+    fileprivate var reminder = HeldReminder()
     /// Names that were not copied for another policy, as far as it was told.
     fileprivate var uncopiedTold: UInt64 = 0
 
@@ -45,7 +63,9 @@ struct NameKeeping: ~Copyable {
 
     /// Whether it is time to look at all that is held, at CLOCK_MONOTONIC nanoseconds.
     mutating func isDue(at now: UInt64) -> Bool {
-        pace.isDue(at: now, isPressing: keeper.isPressing || learner.lacksRoom)
+        // What waits for a connection to end does not press: that may take long.
+        let waits = learner.lacksRoom || keeper.isUnsettled && learner.waitsForRoom
+        return pace.isDue(at: now, isPressing: keeper.isPressing || waits)
     }
 }
 
@@ -60,8 +80,8 @@ extension NodeController {
         if names.isDue(at: now) {
             tellUncopied()
             sweepNames(at: now)
-            // What found no room before: some was made.
-            names.learner.learnRefused(keepsForRoom: names.keeper.isUnsettled)
+            // What found no room before: some may have been made.
+            names.learner.learnWaiting(by: tables, now: now)
             tellUnanswered(at: now)
         }
     }
@@ -91,13 +111,13 @@ extension NodeController {
 
     private func sweepNames(at now: UInt64) {
         let evicted = names.keeper.counts.evicted
-        var crowded: [PolicyID: Int] = [:]
+        var room = RoomMade()
         do {
-            crowded = try names.keeper.sweep(now: now, policies: tables.policiesWithLearned)
+            room = try names.keeper.sweep(now: now, policies: tables.policiesWithLearned)
         } catch {
             log.error("Learned addresses could not be read", metadata: ["error": "\(error)"])
         }
-        for (policy, count) in crowded {
+        for (policy, count) in room.evicted {
             log.warning(
                 """
                 Learned addresses were evicted, as their policy has nearly half of the map or of that of names \
@@ -106,13 +126,36 @@ extension NodeController {
                 metadata: ["policy": "\(policy)", "addresses": "\(count)"])
         }
         let more = names.keeper.counts.evicted - evicted
-        if more > 0, crowded.isEmpty {
+        if more > 0, room.evicted.isEmpty {
             log.warning(
                 """
                 Learned addresses were evicted, as their map or that of names is nearly full (--map-size-learned, \
                 --map-size-learned-names)
                 """,
                 metadata: ["addresses": "\(more)"])
+        }
+        tellHeld(room, at: now)
+    }
+
+    /// Tells of policies, and of maps, that no room can be made of.
+    private func tellHeld(_ room: RoomMade, at now: UInt64) {
+        for policy in names.reminder.due(room, at: now) {
+            guard let policy else {
+                log.warning(
+                    """
+                    The map of learned addresses, or that of names, is nearly full, and a live connection leads to each \
+                    address: what is resolved beyond that is learned as connections end (--map-size-learned, \
+                    --map-size-learned-names)
+                    """)
+                continue
+            }
+            log.warning(
+                """
+                A policy has nearly half of the map of learned addresses or of that of names, and a live connection \
+                leads to each address: what its pods resolve beyond that is learned as connections end \
+                (--map-size-learned, --map-size-learned-names)
+                """,
+                metadata: ["policy": "\(policy)"])
         }
     }
 }

@@ -1,6 +1,8 @@
+import NetworkPolicy
 import Testing
 
 @testable import Agent
+@testable import Datapath
 
 @Suite("How often the agent looks at all names that are held")
 struct SweepPaceTests {
@@ -24,5 +26,21 @@ struct SweepPaceTests {
         // What presses between two looks makes the next one sooner.
         #expect(looks { $0 == 12 || $0 == 45 } == 3)
         #expect(looks { $0 == 12 || $0 == 15 } == 2)
+    }
+
+    @Test("That no room can be made is told once a minute, of each policy and of the maps")
+    func reminder() {
+        var reminder = HeldReminder()
+        var room = RoomMade()
+        let policies = [3, 5].map { PolicyID(rawValue: $0) }
+        room.heldPolicies = [policies[1]]
+        #expect(reminder.due(room, at: 100 * Self.second) == [policies[1]])
+        room.heldPolicies = Set(policies)
+        room.areMapsHeld = true
+        #expect(reminder.due(room, at: 130 * Self.second) == [policies[0], nil])
+        #expect(reminder.due(room, at: 159 * Self.second) == [])
+        #expect(reminder.due(room, at: 160 * Self.second) == [policies[1]])
+        #expect(reminder.due(RoomMade(), at: 190 * Self.second) == [])
+        #expect(reminder.due(room, at: 190 * Self.second) == [policies[0], nil])
     }
 }

@@ -167,24 +167,29 @@ struct FakeDatapath: DatapathView {
                 address: "198.51.100.\($0)", expires: Timestamp.text(Self.now + $0 * 4_000_000_000),
                 remaining: $0 * 4_000_000_000)
         }
-        let refused = DomainRow(
-            pattern: "*b*b*", field: "pattern", isInForce: false, policy: "0badcafe",
-            rules: ["FQDNNetworkPolicy shop/web egress[1]"], endpoints: ["shop/cart-0"])
-        return [known, refused]
+        return [known, Self.refused]
     }
+
+    private static let refused = DomainRow(
+        pattern: "*b*b*", field: "pattern", isInForce: false, policy: "0badcafe",
+        rules: ["FQDNNetworkPolicy shop/web egress[1]"], endpoints: ["shop/cart-0"])
 
     private static let wildcard = DomainRow(
         pattern: "*.shop.test", field: "pattern", policy: "0badcafe",
         rules: ["FQDNNetworkPolicy shop/web egress[0]"], endpoints: ["shop/cart-0"])
 
     func domain(named name: String) throws -> DomainExplanation {
+        if name == "bob" { return DomainExplanation(name: name, matches: [Self.refused], learned: []) }
         guard name == "api.shop.test" else { return DomainExplanation(name: name, matches: [], learned: []) }
         let addresses = [4_000_000_000, 0].map {
             HeldAddress(address: "198.51.100.1", expires: Timestamp.text(Self.now + $0), remaining: $0)
         }
         return DomainExplanation(
             name: name, matches: [Self.wildcard],
-            learned: [.init(policy: "0badcafe", endpoints: ["shop/cart-0"], addresses: addresses)])
+            learned: [
+                .init(policy: "0badcafe", isAdmitted: true, endpoints: ["shop/cart-0"], addresses: addresses),
+                .init(policy: "00c0ffee", isAdmitted: false, endpoints: ["shop/db-0"], addresses: [addresses[0]]),
+            ])
     }
 
     func connections() throws -> [ConnectionRow] {

@@ -64,15 +64,28 @@ import Testing
         #expect(
             outcome.output == """
                 api.shop.test
-                  PATTERN      POLICY    RULES                                 PODS
-                  *.shop.test  0badcafe  FQDNNetworkPolicy shop/web egress[0]  shop/cart-0
+                  PATTERN      IN FORCE  POLICY    RULES                                 PODS
+                  *.shop.test  yes       0badcafe  FQDNNetworkPolicy shop/web egress[0]  shop/cart-0
 
-                  ADDRESS       EXPIRES  POLICY
-                  198.51.100.1       4s  0badcafe
-                  198.51.100.1    ended  0badcafe
+                  ADDRESS       ADMITTED  EXPIRES  POLICY
+                  198.51.100.1  yes            4s  0badcafe
+                  198.51.100.1  yes         ended  0badcafe
+                  198.51.100.1  no              -  00c0ffee
 
                 """)
         #expect(outcome.code == 0)
+        let json = await run("fqdn", "explain", "api.shop.test", "-o", "json").output
+        #expect(json.contains(#""admitted" : true"#) && json.contains(#""admitted" : false"#), "\(json)")
+        let refused = await run("fqdn", "explain", "bob")
+        #expect(
+            refused.output == """
+                bob
+                  PATTERN  IN FORCE  POLICY    RULES                                 PODS
+                  *b*b*    no        0badcafe  FQDNNetworkPolicy shop/web egress[1]  shop/cart-0
+                  no address is held under it
+
+                """)
+        #expect(refused.code == 0)
         let unknown = await run("fqdn", "explain", "nobody.test")
         #expect(unknown.code == 1)
         #expect(unknown.output == "nobody.test: no pattern of this node's policies matches it\n")

@@ -123,6 +123,28 @@ struct DomainTablesTests {
         #expect(Set(named) == Set(installed.sets.map(\.id)))
     }
 
+    @Test("What any policy can have is taken over at a restart, names that begin with an underscore, too")
+    func takenOver() throws {
+        let patterns = [
+            try DomainPattern(clusterDomain: "_sip.example.com"),
+            try DomainPattern(clusterDomain: "*._tcp.example.com"),
+            try DomainPattern(fqdnName: "a.example.com"), try DomainPattern(fqdnPattern: "*.cdn.example"),
+            try DomainPattern(fqdnPattern: "*"), try DomainPattern(fqdnPattern: "**"),
+        ]
+        var compiler = PolicyCompiler(node: "node-1")
+        var rig = Rig()
+        let rule = FQDNPolicyRule(matches: patterns)
+        let policy = PolicyInput.fqdnPolicy(FQDNPolicyObject(namespace: "shop", name: "names", egress: [rule]))
+        rig.tables.apply(compiler.apply([.pod(pod), policy]).map(DatapathEdit.policy))
+        rig.tables.apply([.endpoint(.upsert(endpoint(1)))])
+        #expect(rig.program().isComplete)
+        let installed = try #require(rig.kernel.installed)
+        let anew = try rig.restarted()
+        #expect(Set(installed.automaton.patterns) == Set(patterns))
+        #expect(anew.tables.domains.setsInForce == Dictionary(uniqueKeysWithValues: installed.sets))
+        #expect(anew.tables.domains.setsInForce == rig.tables.domains.setsInForce)
+    }
+
     /// The patterns whose sets `names` tells of.
     private func namedPatterns(_ rig: Rig) -> Set<String> {
         Set(
@@ -276,7 +298,7 @@ struct DomainTablesTests {
         #expect(again.kernel.installed?.set(matching: "a.web.test".utf8) == before.set(matching: "a.web.test".utf8))
         // What the agent learns itself it learns for the policy that is kept.
         let identity = try #require(again.tables.endpoints.records[1]?.actual?.identity)
-        let learning = again.tables.policiesLearning(slot: 1, identity: identity)
+        let learning = again.tables.policiesLearning(of: EndpointReference(slot: 1, identity: identity))
         #expect(learning.contains(egress(rig)))
         again.tables.removeStale()
         for _ in 0..<4 {

@@ -1,95 +1,9 @@
-import Addressing
 import BPF
 import DatapathABI
-import DatapathObjects
 import NetworkPolicy
 import Testing
 
 @testable import Datapath
-
-/// The maps that the keeper looks at, outside of any data path.
-private struct HeldMaps: ~Copyable {
-    static let policy: UInt32 = 7
-    let teacher: NameTeacher
-    let addresses: BPFMap
-    let names: BPFMap
-    let connections: BPFMap
-    let halfOpen: BPFMap
-    let counters: BPFMap
-    let shares: BPFMap
-    let share: (addresses: Int, names: Int)
-
-    /// - Parameter share: of the maps that one policy may have; nil: all of them.
-    init(capacity: Int = 64, nameCapacity: Int = 64, share: Int? = nil) throws {
-        var object = try BPFObject(.names)
-        let sizes = [
-            "connections": 64, "half_open": 64, "learned_addresses": capacity, "learned_names": nameCapacity,
-            "dns_questions": 64,
-        ]
-        for (name, size) in sizes { try object.setMaxEntries(size, ofMap: name) }
-        let share = (addresses: share ?? capacity, names: share ?? 1_000)
-        var config = apus_config()
-        config.address_share = UInt32(share.addresses)
-        config.name_share = UInt32(share.names)
-        try object.setConstant("config", to: config)
-        try object.load()
-        let teacher = try NameTeacher(object)
-        let addresses = try object.map("learned_addresses")
-        let names = try object.map("learned_names")
-        let connections = try object.map("connections")
-        let halfOpen = try object.map("half_open")
-        let counters = try object.map("dns_counters")
-        let shares = try object.map("learned_shares")
-        self.teacher = teacher
-        self.addresses = addresses
-        self.names = names
-        self.connections = connections
-        self.halfOpen = halfOpen
-        self.counters = counters
-        self.shares = shares
-        self.share = share
-    }
-
-    func keeper() throws -> LearnedKeeper {
-        LearnedKeeper(
-            teacher: teacher, addresses: try addresses.duplicate(), names: try names.duplicate(),
-            established: try connections.duplicate(), halfOpen: try halfOpen.duplicate(),
-            counters: try counters.duplicate(), shares: try shares.duplicate(), share: share)
-    }
-
-    static func address(_ number: UInt64) -> apus_address { apus_address(IPAddress(v4: 0x0a00_0000 | UInt32(number))) }
-
-    @discardableResult
-    func learn(
-        _ number: UInt64, _ name: String? = nil, set: UInt32 = 1, end: UInt64, used: UInt64 = 0,
-        policy: UInt32 = Self.policy
-    ) throws -> apus_lesson_outcome {
-        try teacher.learn(
-            NameLesson(
-                name: name ?? "n\(number).test", set: set, time: 1, policies: [policy],
-                addresses: [
-                    apus_lesson_address(
-                        address: Self.address(number), end_ns: end, used_ns: used, judged: 0, padding: 0)
-                ]))
-    }
-
-    func count(_ counter: apus_dns_counter, _ number: UInt64) throws {
-        let values = [number] + [UInt64](repeating: 0, count: PossibleCPUs.count - 1)
-        try withUnsafeBytes(of: counter.rawValue) { try counters.update($0.bytes, values.span.bytes) }
-    }
-
-    func connect(_ number: UInt64) throws {
-        var key = apus_connection_key()
-        key.low = Self.address(number)
-        try connections.update(key, apus_connection())
-    }
-
-    var held: Set<UInt64> {
-        get throws {
-            Set(try addresses.keys(as: apus_learned_key.self).map { $0.address.address.low & 0xffff })
-        }
-    }
-}
 
 @Suite("What is kept of learned addresses")
 struct LearnedKeeperTests {
@@ -109,6 +23,47 @@ struct LearnedKeeperTests {
         #expect(try maps.held == [1, 3])
         #expect(keeper.counts.expired == 2 && keeper.counts.addresses == 2 && keeper.counts.evicted == 0)
         #expect(keeper.counts.names == 2)
+    }
+
+    @Test("A connection that has ended, or whose time is over, keeps nothing, though its entry is still there")
+    func deadConnections() throws {
+        let maps = try HeldMaps()
+        for number in 1...10 { try maps.learn(UInt64(number), end: 10 * second) }
+        let now = 10_000 * second
+        try maps.connect(1, seen: now - 8_000 * second)
+        try maps.connect(2, seen: now - 8_000 * second - 1)
+        try maps.connect(3, seen: now, flags: APUS_CONNECTION_CLOSED)
+        try maps.connect(4, seen: now - 60 * second, protocol: 17)
+        try maps.connect(5, seen: now - 60 * second - 1, protocol: 17)
+        try maps.connect(6, seen: now - 60 * second, isHalfOpen: true)
+        try maps.connect(7, seen: now - 60 * second - 1, isHalfOpen: true)
+        try maps.connect(8, seen: now - 60 * second - 1, flags: APUS_CONNECTION_UNANSWERED)
+        // Of several the one that lives counts.
+        try maps.connect(9, seen: now, flags: APUS_CONNECTION_CLOSED)
+        try maps.connect(9, seen: now, protocol: 17)
+        var keeper = try maps.keeper()
+        try keeper.sweep(now: now, policies: policies)
+        #expect(try maps.held == [1, 4, 6, 9])
+    }
+
+    @Test("Where a live connection leads to every address nothing can go, which is told; when one ends its address can")
+    func allLive() throws {
+        for share in [16, nil] as [Int?] {
+            let maps = try HeldMaps(capacity: share == nil ? 16 : 64, share: share)
+            for number in 1...15 {
+                try maps.learn(UInt64(number), end: .max, used: UInt64(number))
+                try maps.connect(UInt64(number))
+            }
+            var keeper = try maps.keeper()
+            let stuck = try keeper.sweep(now: 10 * second, policies: policies)
+            #expect(stuck.heldPolicies == policies && stuck.evicted.isEmpty)
+            #expect(stuck.areMapsHeld == (share == nil) && !keeper.isUnsettled && keeper.counts.evicted == 0)
+            try maps.connect(5, flags: APUS_CONNECTION_CLOSED)
+            let room = try keeper.sweep(now: 10 * second, policies: policies)
+            #expect(room.evicted == [PolicyID(rawValue: HeldMaps.policy): 1])
+            #expect(room.heldPolicies.isEmpty && !room.areMapsHeld)
+            #expect(try maps.held == Set(1...15).subtracting([5]))
+        }
     }
 
     @Test("Of an address that is held the names go that have ended, unless a connection leads to it")
@@ -209,9 +164,9 @@ struct LearnedKeeperTests {
         for number in 21...30 { try maps.learn(UInt64(number), end: .max, used: UInt64(number), policy: 8) }
         try maps.connect(2)
         var keeper = try maps.keeper()
-        let crowded = try keeper.sweep(
+        let room = try keeper.sweep(
             now: 10 * second, policies: [PolicyID(rawValue: HeldMaps.policy), PolicyID(rawValue: 8)])
-        #expect(crowded == [PolicyID(rawValue: HeldMaps.policy): 3])
+        #expect(room.evicted == [PolicyID(rawValue: HeldMaps.policy): 3] && room.heldPolicies.isEmpty)
         #expect(try maps.held == Set(2...15).subtracting([3, 4]).union(21...30))
         // What is gone is counted no more: as much finds room again.
         for number in 31...34 { #expect(try maps.learn(UInt64(number), end: .max) == .APUS_LESSON_LEARNED) }

@@ -74,6 +74,9 @@ struct AutomatonPropertyTests {
                 let expected = try patterns.filter { NaiveMatcher.matches($0, $1, name) }.map { try $0.pattern($1) }
                 let found = automaton.patterns(matching: name)
                 try #require(found == Set(expected).sorted(), "seed \(seed): \(name) in \(patterns)")
+                let normal = (name.hasSuffix(".") ? String(name.dropLast()) : name).lowercased()
+                let alone = automaton.patterns.filter { $0.matches(normal) }
+                try #require(alone == found, "seed \(seed): \(name) in \(patterns), each by itself")
                 compared += 1
                 matched += found.isEmpty ? 0 : 1
             }

@@ -134,6 +134,36 @@ extension NameLabTests {
             }
         }
 
+        @Test func whatFindsNoRoomBesideLiveConnectionsIsLearnedWhenOneEnds() async throws {
+            // A policy may have four of these.
+            let agent = ["--map-size-learned", "8", "--fqdn-min-ttl", "600"]
+            try await withPool(["--pool", "65536", "--lifetime", "600"], agent: agent) { names, resolver in
+                func resolve(_ name: String) async throws -> IPAddress {
+                    let found = try await names.look(up: name, from: names.client, at: resolver)
+                    return try #require(found.split(separator: " ").first.flatMap { IPAddress(String($0)) })
+                }
+                func isLearned(_ address: IPAddress) throws -> Bool {
+                    try DatapathReader(bpffs: names.agent.bpffs).learned().contains { $0.address == address }
+                }
+                var held: [ChildProcess] = []
+                for number in 0..<4 {
+                    let address = try await resolve("live\(number).web.test")
+                    try await eventually("room for live\(number)", within: .seconds(20)) { try isLearned(address) }
+                    held.append(try await names.client.hold(address, NameLab.port))
+                }
+                let waiting = try await resolve("waiting.web.test")
+                try await eventually("the log to tell that nothing can go", within: .seconds(20)) {
+                    names.agent.logged.contains("a live connection leads to each address")
+                }
+                #expect(try !isLearned(waiting))
+                _ = await held[0].stop()
+                // Its entry is there for ten more seconds.
+                try await eventually("the answer to be learned", within: .seconds(20)) { try isLearned(waiting) }
+                #expect(try await names.client.ask(waiting, NameLab.port).isAnswered)
+                #expect(held.dropFirst().allSatisfy { $0.states == ["connected"] })
+            }
+        }
+
         @Test(arguments: [["--tcp"], ["--udp"]])
         func anAnswerInSegmentsOrFragmentsIsLearnedByTheAgent(options: [String]) async throws {
             // 200 addresses: 3.2 kB, in segments of 700 bytes, or in fragments of what the link takes.

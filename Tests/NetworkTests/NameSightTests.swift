@@ -9,7 +9,7 @@ import Testing
 extension NameLabTests {
     /// What people see of names: lists, explanations and flows, with the agent and without it.
     @Suite(.serialized) struct NameSight {
-        /// One row of `apus fqdn list -o json`.
+        /// One row of `apus fqdn list -o json`, and of the patterns of `apus fqdn explain`.
         private struct Row: Decodable {
             struct Address: Decodable {
                 let address: String
@@ -59,6 +59,52 @@ extension NameLabTests {
                     }
                     let unknown = try await names.agent.apus("fqdn", "explain", "web.test")
                     #expect(unknown.status == 1 && unknown.output.contains("no pattern"), "\(unknown.output)")
+                }
+            }
+        }
+
+        /// `apus fqdn explain -o json`.
+        private struct Explanation: Decodable {
+            struct Learned: Decodable {
+                let admitted: Bool
+                let endpoints: [String]
+            }
+
+            let matches: [Row]
+            let learned: [Learned]
+        }
+
+        private func explain(_ names: NameLab, _ name: String) async throws -> Explanation {
+            let result = try await names.agent.apus("fqdn", "explain", name, "-o", "json")
+            guard result.succeeded else { throw LabError("apus fqdn explain", result.output + result.errors) }
+            return try JSONDecoder().decode(Explanation.self, from: Data(result.output.utf8))
+        }
+
+        @Test func explanationsTellWhatIsHeldButNotAdmittedAndWhichPatternsAreNotInForce() async throws {
+            try await NameLab.run(options: Self.lasting) { names in
+                // The pattern is that of the client's policy.
+                for pod in [names.client, names.lab.pod("stranger")] {
+                    _ = try await names.look(up: "a.web.test", from: pod)
+                }
+                let web = try await explain(names, "a.web.test")
+                #expect(web.matches.map(\.endpoints) == [["default/client", "default/friend"]])
+                let admitted = Dictionary(uniqueKeysWithValues: web.learned.map { ($0.endpoints, $0.admitted) })
+                #expect(admitted == [["default/client", "default/friend"]: true, ["default/stranger"]: false])
+                // Each of them fits, but not all together.
+                let heavy = "abcdefuvwxyz".map { "{pattern: \"*\($0)*\($0)*\"}" }
+                try names.agent.manifests.write(
+                    "heavy.yaml", NameLab.policy("heavy", app: "stranger", heavy))
+                var refused: Row?
+                try await eventually("a pattern that is refused", within: .seconds(20)) {
+                    let rows = try await list(names)
+                    refused = rows.first { !$0.in_force }
+                    return refused != nil && rows.contains { $0.pattern == "*a*a*" && $0.in_force }
+                }
+                let pattern = try #require(refused).pattern
+                for isRunning in [true, false] {
+                    if !isRunning { await names.agent.kill() }
+                    let row = try #require(try await explain(names, pattern.replacing("*", with: "")).matches.first)
+                    #expect(row.pattern == pattern && !row.in_force && row.endpoints == ["default/stranger"])
                 }
             }
         }

@@ -35,10 +35,12 @@ struct FQDNCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Tells which patterns of which policies match a name, and what was learned under it.",
             discussion: """
-                The name goes through the automaton that the kernel uses. The name that a pod asks for counts, not \
-                those that aliases lead to.
+                The name goes through the automaton that the kernel uses. IN FORCE: no: a pattern that was refused \
+                or waits matches it, and admits nothing. ADMITTED: no: an address is held, as a pattern of another \
+                policy matches the name, but the policy has none. The name that a pod asks for counts, not those that \
+                aliases lead to.
 
-                Exit codes: 0 a pattern matches; 1 none does; 2 no answer.
+                Exit codes: 0 a pattern matches, in force or not; 1 none does; 2 no answer.
 
                 Examples:
                   apus fqdn explain api.example.com

@@ -57,22 +57,29 @@ struct DomainReading {
         }
     }
 
-    /// What is known of one name, given the patterns that match it.
+    /// What is known of one name, given the patterns in force that match it. Of the others it is their text that does.
     func explanation(of name: String, _ patterns: [PatternText]) -> DomainExplanation {
         let held = Dictionary(grouping: learned.filter { $0.name == name }, by: \.policy)
+        let admitting = uses.filter { use in patterns.contains { $0.isSamePattern(as: use.pattern) } }
+        let waiting = uses.filter { !isInForce($0.pattern) && $0.pattern.matches(name) }
+        let policies = Set(admitting.map(\.policy))
         return DomainExplanation(
-            name: name,
-            matches: uses.filter { use in patterns.contains { $0.isSamePattern(as: use.pattern) } }.map(row),
+            name: name, matches: admitting.map(row) + waiting.filter { !admitting.contains($0) }.map(row),
             learned: held.sorted { $0.key < $1.key }.map { policy, learned in
                 DomainExplanation.Learned(
-                    policy: "\(policy)", endpoints: endpoints[policy] ?? [], addresses: learned.map(address))
+                    policy: "\(policy)", isAdmitted: policies.contains(policy), endpoints: endpoints[policy] ?? [],
+                    addresses: learned.map(address))
             })
+    }
+
+    private func isInForce(_ pattern: PatternText) -> Bool {
+        inForce[pattern.text]?.contains { $0.isSamePattern(as: pattern) } ?? false
     }
 
     private func row(_ use: Use) -> DomainRow {
         DomainRow(
             pattern: use.pattern.text, field: use.pattern.field,
-            isInForce: inForce[use.pattern.text]?.contains { $0.isSamePattern(as: use.pattern) } ?? false,
+            isInForce: isInForce(use.pattern),
             policy: "\(use.policy)", rules: rules[use] ?? [], endpoints: endpoints[use.policy] ?? [])
     }
 

@@ -18,10 +18,10 @@ struct MapDomain {
         return held.filter { $0.remaining > 0 }.compactMap { IPAddress($0.address) }.sorted()
     }
 
-    /// The patterns of its egress policy that match the name.
+    /// The patterns in force of its egress policy that match the name.
     func patterns(for source: IPAddress) -> [PolicyJudgement.Pattern] {
         guard let policy = egressPolicy(at: source) else { return [] }
-        return explanation.matches.filter { $0.policy == policy }.flatMap { match in
+        return explanation.matches.filter { $0.policy == policy && $0.isInForce }.flatMap { match in
             match.rules.map { PolicyJudgement.Pattern(pattern: match.pattern, rule: $0) }
         }.sorted()
     }

@@ -77,19 +77,28 @@ package struct DomainRow: TableRow, Codable, Equatable {
 package struct DomainExplanation: Codable, Equatable, Sendable {
     /// What was learned for the pods of a policy.
     package struct Learned: Codable, Equatable, Sendable {
+        enum CodingKeys: String, CodingKey {
+            case policy, endpoints, addresses
+            case isAdmitted = "admitted"
+        }
+
         package var policy: String
+        /// Whether a pattern in force of the policy matches the name. What any policy of the node has a pattern for is
+        /// held for the pods that asked, and admits nothing where it is not theirs.
+        package var isAdmitted: Bool
         package var endpoints: [String]
         package var addresses: [HeldAddress]
 
-        package init(policy: String, endpoints: [String], addresses: [HeldAddress]) {
+        package init(policy: String, isAdmitted: Bool, endpoints: [String], addresses: [HeldAddress]) {
             self.policy = policy
+            self.isAdmitted = isAdmitted
             self.endpoints = endpoints
             self.addresses = addresses
         }
     }
 
     package var name: String
-    /// The patterns that match it, of each policy.
+    /// The patterns that match it, of each policy: those in force first.
     package var matches: [DomainRow]
     package var learned: [Learned]
 
@@ -104,14 +113,20 @@ package struct DomainExplanation: Codable, Equatable, Sendable {
         guard !matches.isEmpty else { return "\(name): no pattern of this node's policies matches it\n" }
         var text = "\(name)\n" + Self.indented(Table.text(matches, Self.matchColumns))
         if learned.isEmpty { return text + "  no address is held under it\n" }
-        let held = learned.flatMap { entry in entry.addresses.map { Held(policy: entry.policy, address: $0) } }
+        let held = learned.flatMap { entry in entry.addresses.map { Held(entry, $0) } }
         text += "\n" + Self.indented(Table.text(held, Self.heldColumns))
         return text
     }
 
     private struct Held {
         let policy: String
+        let isAdmitted: Bool
         let address: HeldAddress
+
+        init(_ learned: Learned, _ address: HeldAddress) {
+            (policy, isAdmitted) = (learned.policy, learned.isAdmitted)
+            self.address = address
+        }
     }
 
     private static func indented(_ text: String) -> String {
@@ -120,6 +135,7 @@ package struct DomainExplanation: Codable, Equatable, Sendable {
 
     private static let matchColumns: [Column<DomainRow>] = [
         Column("PATTERN") { $0.pattern },
+        Column("IN FORCE") { $0.isInForce ? "yes" : "no" },
         Column("POLICY") { $0.policy },
         Column("RULES") { $0.rules.joined(separator: ", ") },
         Column("PODS") { $0.endpoints.joined(separator: ", ") },
@@ -127,7 +143,8 @@ package struct DomainExplanation: Codable, Equatable, Sendable {
 
     private static let heldColumns: [Column<Held>] = [
         Column("ADDRESS") { $0.address.address },
-        Column("EXPIRES", number: true) { HeldAddress.text($0.address.remaining) },
+        Column("ADMITTED") { $0.isAdmitted ? "yes" : "no" },
+        Column("EXPIRES", number: true) { $0.isAdmitted ? HeldAddress.text($0.address.remaining) : "" },
         Column("POLICY") { $0.policy },
     ]
 }

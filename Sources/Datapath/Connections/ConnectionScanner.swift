@@ -185,7 +185,7 @@ private struct ScanWindow {
 
     func judge(_ raw: RawConnection) -> Judgement {
         let value = raw.value
-        if now > value.last_seen_ns, now - value.last_seen_ns > timeout(raw) { return .expire }
+        if timeouts.isOver(value, raw.key.protocol, isHalfOpen: raw.isHalfOpen, now: now) { return .expire }
         guard let last, !raw.isUnanswered, !value.has(APUS_CONNECTION_CLOSED) else { return .leave }
         // An idle connection has nothing new to report.
         guard now < value.last_seen_ns &+ interval else { return .leave }
@@ -194,11 +194,21 @@ private struct ScanWindow {
 
     /// Whole report intervals between two times.
     private func periods(from start: UInt64, to end: UInt64) -> UInt64 { end > start ? (end - start) / interval : 0 }
+}
 
-    private func timeout(_ raw: RawConnection) -> UInt64 {
-        if raw.value.has(APUS_CONNECTION_CLOSED) { return timeouts.closing }
-        if raw.isUnanswered { return timeouts.halfOpen }
-        return timeouts.answered(IPProtocol(rawValue: raw.key.protocol))
+extension DatapathTimeouts {
+    /// Whether a connection had no packet for so long that the next one opens it anew.
+    ///
+    /// - Parameter isHalfOpen: whether it is in the map of those.
+    func isOver(_ connection: apus_connection, _ ipProtocol: UInt8, isHalfOpen: Bool, now: UInt64) -> Bool {
+        guard now > connection.last_seen_ns else { return false }
+        return now - connection.last_seen_ns > timeout(connection, ipProtocol, isHalfOpen: isHalfOpen)
+    }
+
+    private func timeout(_ connection: apus_connection, _ ipProtocol: UInt8, isHalfOpen: Bool) -> UInt64 {
+        if connection.has(APUS_CONNECTION_CLOSED) { return closing }
+        if isHalfOpen || connection.has(APUS_CONNECTION_UNANSWERED) { return halfOpen }
+        return answered(IPProtocol(rawValue: ipProtocol))
     }
 }
 

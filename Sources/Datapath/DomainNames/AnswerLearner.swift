@@ -13,7 +13,7 @@ public struct HandedOverCounts: Sendable, Hashable {
     public internal(set) var unasked: UInt64 = 0
     /// No pattern matches their name, or the pod that asked is gone.
     public internal(set) var unmatched: UInt64 = 0
-    /// There was no room for what they taught. They are learned once more when some was made.
+    /// There was no room for what they taught. They are learned when some was made.
     public internal(set) var noRoom: UInt64 = 0
     /// Another CPU did not let go of their name, or of an address. They are learned once more.
     public internal(set) var busy: UInt64 = 0
@@ -42,26 +42,22 @@ public struct HandedOverCounts: Sendable, Hashable {
 public struct AnswerLearner: ~Copyable, Sendable {
     private var ring: RingBuffer
     private let questions: BPFMap
-    private let automaton: AutomatonInForce
-    private let teacher: NameTeacher
+    private var teaching: AnswerTeaching
     private let minimumLifetime: UInt64
     private let grace: UInt64
     private let questionTimeout: UInt64
     private var assembler = MessageAssembler<AnswerConnection>()
     private var learned = HandedOverCounts()
-    private var refused = RefusedLessons()
     /// Answers that nobody has been told of yet; the data path tells of those that it could read.
     private var read: [DatapathAnswer] = []
 
     init(
-        ring: consuming RingBuffer, questions: consuming BPFMap, automaton: consuming AutomatonInForce,
-        teacher: NameTeacher, minimumLifetime: UInt64,
-        grace: UInt64, questionTimeout: UInt64
+        ring: consuming RingBuffer, questions: consuming BPFMap, teaching: consuming AnswerTeaching,
+        minimumLifetime: UInt64, grace: UInt64, questionTimeout: UInt64
     ) {
         self.ring = ring
         self.questions = questions
-        self.automaton = automaton
-        self.teacher = teacher
+        self.teaching = teaching
         self.minimumLifetime = minimumLifetime
         self.grace = grace
         self.questionTimeout = questionTimeout
@@ -87,13 +83,21 @@ public struct AnswerLearner: ~Copyable, Sendable {
         for answer in waiting {
             for message in messages(of: answer) { learn(message, answer, tables) }
         }
-        for lesson in refused.takeBusy() where learnAgain(lesson) == .APUS_LESSON_NO_ROOM {
-            refused.add(lesson, .APUS_LESSON_NO_ROOM)
-        }
+        learned.learned += UInt64(teaching.teachBusy(by: tables))
     }
 
-    /// Whether something waits for room: see ``learnRefused(keepsForRoom:)``.
-    public var lacksRoom: Bool { !refused.lackRoom.isEmpty }
+    /// Whether something found no room that was not tried since: see ``learnWaiting(by:now:)``.
+    public var lacksRoom: Bool { teaching.lacksRoom }
+    /// Whether something waits for room, tried or not.
+    public var waitsForRoom: Bool { teaching.waitsForRoom }
+
+    /// Learns once more what there was no room for, what was answered last first, for the policies that pods have now. To
+    /// be called when some was made.
+    ///
+    /// - Parameter now: CLOCK_MONOTONIC in nanoseconds.
+    public mutating func learnWaiting(by tables: DatapathTables, now: UInt64) {
+        learned.learned += UInt64(teaching.teachWaiting(by: tables, now: now))
+    }
 
     /// The answers to pods' questions that were read here since the last call.
     public mutating func takeAnswers() -> [DatapathAnswer] {
@@ -138,55 +142,22 @@ public struct AnswerLearner: ~Copyable, Sendable {
             learned.unasked += 1
             return
         }
-        let policies = tables.policiesLearning(slot: Int(answer.header.endpoint), identity: answer.header.identity)
-        let set = set(matching: response.name, tables)
-        guard set != 0, !policies.isEmpty, !response.addresses.isEmpty else {
+        if let outcome = teaching.teach(podAnswer(response, answer.header), by: tables) {
+            learned.count(outcome)
+        } else {
             learned.unmatched += 1
-            return
         }
-        learn(lesson(response, set, policies, at: answer.header.time_ns))
     }
 
-    private mutating func learn(_ lesson: NameLesson) {
-        // A program that could not be run may be able to another time.
-        let outcome = (try? teacher.learn(lesson)) ?? .APUS_LESSON_BUSY
-        learned.count(outcome)
-        refused.add(lesson, outcome)
-    }
-
-    /// The patterns in force that match a name. Until this agent has put some in force, they are known to the kernel
-    /// alone.
-    private func set(matching name: String, _ tables: DatapathTables) -> UInt32 {
-        if let installed = tables.domains.installed { return installed.set(matching: name.utf8) }
-        return (try? automaton.set(matching: name)) ?? 0
-    }
-
-    /// Learns once more what there was no room for, what was answered last first; what fails again is let go. To be called
-    /// when some was made.
-    ///
-    /// - Parameter keepsForRoom: Keeps that, as more room will be made before long.
-    public mutating func learnRefused(keepsForRoom: Bool) {
-        let left = refused.takeLackingRoom().reversed().filter { learnAgain($0) == .APUS_LESSON_NO_ROOM }
-        if !keepsForRoom { return }
-        for lesson in left.reversed() { refused.add(lesson, .APUS_LESSON_NO_ROOM) }
-    }
-
-    @discardableResult
-    private mutating func learnAgain(_ lesson: NameLesson) -> apus_lesson_outcome? {
-        let outcome = try? teacher.learn(lesson)
-        if outcome == .APUS_LESSON_LEARNED { learned.learned += 1 }
-        return outcome
-    }
-
-    private func lesson(_ response: DNSResponse, _ set: UInt32, _ policies: [UInt32], at time: UInt64) -> NameLesson {
+    private func podAnswer(_ response: DNSResponse, _ header: apus_handed_over) -> PodAnswer {
         let addresses = response.addresses.map { address in
             let seconds = min(UInt64(address.lifetime), UInt64(APUS_LEARNED_LONGEST))
             let lifetime = max(seconds * 1_000_000_000, minimumLifetime)
-            return apus_lesson_address(
-                address: apus_address(address.address), end_ns: time + lifetime + grace, used_ns: time, judged: 0,
-                padding: 0)
+            return PodAnswer.Address(address: address.address, end: header.time_ns + lifetime + grace)
         }
-        return NameLesson(name: response.name, set: set, time: time, policies: policies, addresses: addresses)
+        return PodAnswer(
+            pod: EndpointReference(slot: header.endpoint, identity: header.identity), name: response.name,
+            time: header.time_ns, addresses: addresses)
     }
 
     /// Whether the pod asked for this over the connection. The question is answered then.
@@ -239,16 +210,6 @@ struct UnreadableAnswer {
     }
 }
 
-extension DatapathTables {
-    /// The policies for which a pod's answers are learned; none when another pod has the slot.
-    func policiesLearning(slot: Int, identity: UInt32) -> [UInt32] {
-        guard let record = endpoints.records[slot], let actual = record.actual, actual.identity == identity else {
-            return []
-        }
-        return Set([actual.egress_policy, record.wanted.egress_policy]).filter(hasNames).sorted()
-    }
-}
-
 extension DatapathKernel {
     /// What keeps the map of learned addresses small.
     public func learnedKeeper() throws -> LearnedKeeper {
@@ -256,7 +217,7 @@ extension DatapathKernel {
             teacher: programs.names, addresses: try box("learned_addresses").map.duplicate(),
             names: try box("learned_names").map.duplicate(), established: try box("connections").map.duplicate(),
             halfOpen: try box("half_open").map.duplicate(), counters: try box("dns_counters").map.duplicate(),
-            shares: try box("learned_shares").map.duplicate(),
+            shares: try box("learned_shares").map.duplicate(), timeouts: options.timeouts,
             share: (capacities.learnedAddressesOfPolicy, capacities.learnedNamesOfPolicy))
     }
 
@@ -264,7 +225,8 @@ extension DatapathKernel {
     public func answerLearner() throws -> AnswerLearner {
         AnswerLearner(
             ring: try RingBuffer(try box("dns_messages").map), questions: try box("dns_questions").map.duplicate(),
-            automaton: AutomatonInForce(try box("domain_automaton").map.duplicate()), teacher: programs.names,
+            teaching: AnswerTeaching(
+                programs.names, AutomatonInForce(try box("domain_automaton").map.duplicate())),
             minimumLifetime: options.minimumNameLifetime, grace: options.nameGrace,
             questionTimeout: options.timeouts.question)
     }

@@ -40,10 +40,16 @@ public struct PatternText: Sendable, Hashable, Comparable {
         self.init(field: String(written[..<slash]), text: String(written[written.index(after: slash)...]))
     }
 
+    /// Whether a name, in lower case and without a trailing dot, matches the pattern by its text, in force or not.
+    public func matches(_ name: String) -> Bool { pattern?.matches(name) ?? false }
+
     /// The pattern; nil where the field is none or does not allow the text.
     var pattern: DomainPattern? {
         switch field {
-        case "name": try? DomainPattern(fqdnName: text)
+        // A set's names are all written so, also those that only `domainNames` allows: labels that begin with `_`.
+        case "name":
+            (try? DomainPattern(fqdnName: text))
+                ?? (try? DomainPattern(clusterDomain: text)).flatMap { $0.form == .exact ? $0 : nil }
         case "pattern": try? DomainPattern(fqdnPattern: text)
         case "domainNames": try? DomainPattern(clusterDomain: text)
         default: nil

@@ -16,6 +16,18 @@ public struct LearnedCounts: Sendable, Hashable {
     public init() {}
 }
 
+/// What a look at all that is held did about policies, and maps, that are nearly full.
+public struct RoomMade: Sendable, Hashable {
+    /// How many addresses had to go of policies that have nearly as many as they may.
+    public internal(set) var evicted: [PolicyID: Int] = [:]
+    /// Such policies of which nothing could go, as a live connection leads to each of their addresses.
+    public internal(set) var heldPolicies: Set<PolicyID> = []
+    /// Whether nothing could go from maps that are nearly full, likewise.
+    public internal(set) var areMapsHeld = false
+
+    public init() {}
+}
+
 /// Keeps the map of learned addresses small: lets go of what has ended, and makes room before there is none.
 ///
 /// Nothing goes that a live connection leads to: when policies change, such a connection is judged by what it was
@@ -31,8 +43,7 @@ public struct LearnedKeeper: ~Copyable, Sendable {
     private let teacher: NameTeacher
     private let addresses: BPFMap
     private let names: BPFMap
-    private let established: BPFMap
-    private let halfOpen: BPFMap
+    private let liveEnds: LiveEnds
     private let counters: BPFMap
     private let shares: BPFMap
     /// What one policy may have of addresses, and of names in them.
@@ -48,13 +59,12 @@ public struct LearnedKeeper: ~Copyable, Sendable {
     init(
         teacher: NameTeacher, addresses: consuming BPFMap, names: consuming BPFMap, established: consuming BPFMap,
         halfOpen: consuming BPFMap, counters: consuming BPFMap, shares: consuming BPFMap,
-        share: (addresses: Int, names: Int)
+        timeouts: DatapathTimeouts, share: (addresses: Int, names: Int)
     ) {
         self.teacher = teacher
         self.addresses = addresses
         self.names = names
-        self.established = established
-        self.halfOpen = halfOpen
+        liveEnds = LiveEnds(established: established, halfOpen: halfOpen, timeouts: timeouts)
         self.counters = counters
         self.shares = shares
         self.share = share
@@ -72,21 +82,19 @@ public struct LearnedKeeper: ~Copyable, Sendable {
     /// - Parameters:
     ///   - now: CLOCK_MONOTONIC in nanoseconds.
     ///   - policies: those that pods of this node have or are about to get.
-    /// - Returns: how many addresses had to go as their policy has nearly as many as it may.
     @discardableResult
-    public mutating func sweep(now: UInt64, policies: Set<PolicyID>) throws(MapError) -> [PolicyID: Int] {
+    public mutating func sweep(now: UInt64, policies: Set<PolicyID>) throws(MapError) -> RoomMade {
         do throws(BPFError) {
             learnedBefore = try LearnedTotals(counters)
             let held = HeldAddress.list(try addresses.learnedAddresses())
             let left = try removeEnded(held, now: now, policies)
-            let settled = now > Self.step ? now - Self.step : 0
             isUnsettled = false
-            let crowded = try makeRoomOfPolicies(left, usedBefore: settled)
-            if crowded.isEmpty { try makeRoom(left, usedBefore: settled) }
+            var room = try makeRoomOfPolicies(left, now: now)
+            if room.evicted.isEmpty { room.areMapsHeld = try makeRoom(left, now: now) == .held }
             try forgetShares(but: policies)
             counts.addresses = try addresses.countKeys()
             counts.names = try removeLostNames()
-            return crowded
+            return room
         } catch {
             throw MapError(error)
         }
@@ -96,32 +104,39 @@ public struct LearnedKeeper: ~Copyable, Sendable {
     private mutating func removeEnded(
         _ held: [HeldAddress], now: UInt64, _ policies: Set<PolicyID>
     ) throws(BPFError) -> [HeldAddress] {
-        let now = now > Self.rest ? now - Self.rest : 0
+        let past = now > Self.rest ? now - Self.rest : 0
         // Of a policy that is gone nothing is judged again.
         let isOfNobody = { (entry: HeldAddress) in !policies.contains(PolicyID(rawValue: entry.key.policy)) }
-        let ended = held.filter { !isOfNobody($0) && $0.firstEnd <= now }
-        let live = try ended.isEmpty ? [] : liveEnds(among: Set(ended.map { AddressKey($0.key.address) }))
+        let ended = held.filter { !isOfNobody($0) && $0.firstEnd <= past }
+        let live = try ended.isEmpty ? [] : liveEnds.among(Set(ended.map { AddressKey($0.key.address) }), now: now)
         let leaving =
             held.filter(isOfNobody).map { $0.leaving(at: .max, unusedSince: .max) }
-            + ended.filter { !live.contains(AddressKey($0.key.address)) }.map { $0.leaving(at: now, unusedSince: .max) }
+            + ended.filter { !live.contains(AddressKey($0.key.address)) }.map {
+                $0.leaving(at: past, unusedSince: .max)
+            }
         counts.expired += UInt64(try teacher.letGo(leaving))
-        return held.filter { !isOfNobody($0) && ($0.end > now || live.contains(AddressKey($0.key.address))) }
+        return held.filter { !isOfNobody($0) && ($0.end > past || live.contains(AddressKey($0.key.address))) }
+    }
+
+    /// What became of room that was to be made.
+    private enum Eviction: Equatable {
+        case none, gone(Int)
+        /// A live connection leads to each address.
+        case held
     }
 
     /// Lets go of what was not used for the longest time where a map is nearly full.
-    private mutating func makeRoom(_ held: [HeldAddress], usedBefore settled: UInt64) throws(BPFError) {
+    private mutating func makeRoom(_ held: [HeldAddress], now: UInt64) throws(BPFError) -> Eviction {
         let excess = max(
             Self.excess(held.reduce(0) { $0 + $1.parts }, of: addresses.shape.maxEntries),
             Self.excess(try names.countKeys(), of: names.shape.maxEntries))
-        if excess == 0 { return }
-        let live = try liveEnds(among: Set(held.map { AddressKey($0.key.address) }))
-        _ = try evict(excess, of: held, usedBefore: settled, but: live)
+        if excess == 0 || held.isEmpty { return .none }
+        let live = try liveEnds.among(Set(held.map { AddressKey($0.key.address) }), now: now)
+        return try evict(excess, of: held, now: now, but: live)
     }
 
     /// Lets go of the addresses of policies that have nearly as many as they may: their own, not those of others.
-    private mutating func makeRoomOfPolicies(
-        _ held: [HeldAddress], usedBefore settled: UInt64
-    ) throws(BPFError) -> [PolicyID: Int] {
+    private mutating func makeRoomOfPolicies(_ held: [HeldAddress], now: UInt64) throws(BPFError) -> RoomMade {
         var excesses: [UInt32: Int] = [:]
         let byPolicy = Dictionary(grouping: held, by: \.key.policy)
         for (policy, own) in byPolicy {
@@ -130,28 +145,32 @@ public struct LearnedKeeper: ~Copyable, Sendable {
                 Self.excess(own.reduce(0) { $0 + $1.names }, of: share.names))
             if excess > 0 { excesses[policy] = excess }
         }
-        if excesses.isEmpty { return [:] }
+        var room = RoomMade()
+        if excesses.isEmpty { return room }
         let candidates = excesses.keys.flatMap { byPolicy[$0] ?? [] }
-        let live = try liveEnds(among: Set(candidates.map { AddressKey($0.key.address) }))
-        var gone: [PolicyID: Int] = [:]
+        let live = try liveEnds.among(Set(candidates.map { AddressKey($0.key.address) }), now: now)
         for (policy, excess) in excesses {
-            let own = byPolicy[policy] ?? []
-            let count = try evict(excess, of: own, usedBefore: settled, but: live)
-            if count > 0 { gone[PolicyID(rawValue: policy)] = count }
+            switch try evict(excess, of: byPolicy[policy] ?? [], now: now, but: live) {
+            case .none: break
+            case .gone(let count): room.evicted[PolicyID(rawValue: policy)] = count
+            case .held: room.heldPolicies.insert(PolicyID(rawValue: policy))
+            }
         }
-        return gone
+        return room
     }
 
-    /// Lets go of those addresses that were not used for the longest time. Returns how many are gone.
+    /// Lets go of those addresses that were not used for the longest time.
     private mutating func evict(
-        _ count: Int, of held: [HeldAddress], usedBefore settled: UInt64, but live: Set<AddressKey>
-    ) throws(BPFError) -> Int {
+        _ count: Int, of held: [HeldAddress], now: UInt64, but live: Set<AddressKey>
+    ) throws(BPFError) -> Eviction {
         let unused = held.filter { !live.contains(AddressKey($0.key.address)) }
+        if unused.isEmpty { return .held }
+        let settled = now > Self.step ? now - Self.step : 0
         let oldest = unused.filter { $0.used < settled }.sorted { $0.used < $1.used }
         if oldest.count < min(count, unused.count) { isUnsettled = true }
         let gone = try teacher.letGo(oldest.prefix(count).map { $0.leaving(at: $0.end, unusedSince: $0.used) })
         counts.evicted += UInt64(gone)
-        return gone
+        return gone > 0 ? .gone(gone) : .none
     }
 
     /// Forgets the counts of policies that nobody has any more, and nothing.
@@ -198,23 +217,6 @@ public struct LearnedKeeper: ~Copyable, Sendable {
         unheldBefore = unheld
         return count - lost.count
     }
-
-    /// Of some addresses those that a connection of this node leads to.
-    ///
-    /// Half-open ones first: one that is answered meanwhile goes from there to the others, and is seen twice at most.
-    private func liveEnds(among candidates: Set<AddressKey>) throws(BPFError) -> Set<AddressKey> {
-        var live: Set<AddressKey> = []
-        let note = { (key: borrowing RawSpan, _: borrowing RawSpan) in
-            guard key.byteCount == MemoryLayout<apus_connection_key>.size else { return }
-            let connection = key.unsafeLoadUnaligned(as: apus_connection_key.self)
-            for end in [AddressKey(connection.low), AddressKey(connection.high)] where candidates.contains(end) {
-                live.insert(end)
-            }
-        }
-        try halfOpen.forEachEntry(note)
-        try established.forEachEntry(note)
-        return live
-    }
 }
 
 /// What the data path has learned since its maps were made; names count with every answer.
@@ -228,12 +230,4 @@ private struct LearnedTotals {
         addresses = try counters.lookupSum(apus_dns_counter.APUS_DNS_COUNT_ADDRESSES.rawValue) ?? 0
         names = try counters.lookupSum(apus_dns_counter.APUS_DNS_COUNT_LEARNED.rawValue) ?? 0
     }
-}
-
-/// An address as a key of a set.
-private struct AddressKey: Hashable {
-    let high: UInt64
-    let low: UInt64
-
-    init(_ address: apus_address) { (high, low) = (address.high, address.low) }
 }

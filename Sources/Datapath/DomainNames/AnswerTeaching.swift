@@ -1,0 +1,78 @@
+internal import DatapathABI
+
+/// Has the data path learn what answers to pods' questions say, and tries again what it could not learn.
+///
+/// Each time for the policies and patterns of that moment: what was found out when an answer came may not be true any
+/// more, and a name that is held would get the patterns of before.
+struct AnswerTeaching: ~Copyable, Sendable {
+    private let teacher: NameTeacher
+    private let automaton: AutomatonInForce
+    private var refused = RefusedAnswers()
+
+    init(_ teacher: NameTeacher, _ automaton: consuming AutomatonInForce) {
+        self.teacher = teacher
+        self.automaton = automaton
+    }
+
+    /// Whether an answer found no room that was not tried since.
+    var lacksRoom: Bool { refused.hasUntried }
+    /// Whether answers wait for room.
+    var waitsForRoom: Bool { refused.waitingCount > 0 }
+
+    /// Returns what became of an answer; nil: nobody learns it, as no pattern matches its name or the pod is gone.
+    mutating func teach(_ answer: PodAnswer, by tables: DatapathTables) -> apus_lesson_outcome? {
+        let outcome = attempt(answer, tables)
+        if let outcome { refused.add(answer, outcome) }
+        return outcome
+    }
+
+    /// Tries once more what another CPU kept from being learned. Returns how many answers were learned.
+    mutating func teachBusy(by tables: DatapathTables) -> Int { teach(refused.takeBusy(), tables) }
+
+    /// Tries once more what found no room. What finds none again goes on waiting, for as long as its addresses last: a
+    /// connection that ends may make some.
+    ///
+    /// - Returns: how many answers were learned.
+    mutating func teachWaiting(by tables: DatapathTables, now: UInt64) -> Int {
+        teach(refused.takeWaiting(now: now), tables)
+    }
+
+    private mutating func teach(_ answers: [PodAnswer], _ tables: DatapathTables) -> Int {
+        var learned = 0
+        var left: [PodAnswer] = []
+        for answer in answers {
+            switch attempt(answer, tables) {
+            case .APUS_LESSON_LEARNED: learned += 1
+            case .APUS_LESSON_COLLIDED, nil: break
+            case .APUS_LESSON_BUSY, .APUS_LESSON_NO_ROOM, .APUS_LESSON_OUTCOMES: left.append(answer)
+            }
+        }
+        for answer in left.sorted(by: { $0.time < $1.time }) { refused.keep(answer) }
+        return learned
+    }
+
+    private func attempt(_ answer: PodAnswer, _ tables: DatapathTables) -> apus_lesson_outcome? {
+        let policies = tables.policiesLearning(of: answer.pod)
+        let set = set(matching: answer.name, tables)
+        if set == 0 || policies.isEmpty || answer.addresses.isEmpty { return nil }
+        // A program that could not be run may be able to another time.
+        return (try? teacher.learn(answer.lesson(set: set, policies: policies))) ?? .APUS_LESSON_BUSY
+    }
+
+    /// The patterns in force that match a name. Until this agent has put some in force, they are known to the kernel
+    /// alone.
+    private func set(matching name: String, _ tables: DatapathTables) -> UInt32 {
+        if let installed = tables.domains.installed { return installed.set(matching: name.utf8) }
+        return (try? automaton.set(matching: name)) ?? 0
+    }
+}
+
+extension DatapathTables {
+    /// The policies for which a pod's answers are learned; none when another pod has the slot.
+    func policiesLearning(of pod: EndpointReference) -> [UInt32] {
+        guard let record = endpoints.records[Int(pod.slot)], let actual = record.actual,
+            actual.identity == pod.identity
+        else { return [] }
+        return Set([actual.egress_policy, record.wanted.egress_policy]).filter(hasNames).sorted()
+    }
+}
