@@ -187,12 +187,15 @@ struct FollowingTests {
         try await HTTPServer.run(handler: FakeAPIServer(cluster).handle) { port in
             try await following(access(port), quickSettings(kinds, streaming: streaming)) { listener in
                 try await expectSoon("all of them", listener) { state in
-                    kinds.allSatisfy { state.standings[$0]?.isSynced == true && state.standings[$0]?.isConnected == true }
+                    kinds.allSatisfy {
+                        state.standings[$0]?.isSynced == true && state.standings[$0]?.isConnected == true
+                    }
                 }
                 // Watches that wait for one another would be told late, or never.
                 try await cluster.put(ObjectKind.namespace.path, Self.json("late"))
                 try await expectSoon("a change", listener) { Self.names($0) == ["late1"] }
-                #expect(await Set(cluster.requests.filter { $0.query["watch"] == "true" }.map(\.path)).count == kinds.count)
+                #expect(
+                    await Set(cluster.requests.filter { $0.query["watch"] == "true" }.map(\.path)).count == kinds.count)
             }
         }
     }
