@@ -177,8 +177,6 @@ actor NodeController {
         attachEverything()
         for stray in strayNode { log.warning("\(stray.object): \(stray.message)") }
         log.info("All objects have been read once", metadata: ["endpoints": "\(interfaces.count)"])
-        // Lists of a large cluster have passed through: what they took and nobody needs now, the allocator would keep.
-        FreeMemory.giveBack()
     }
 
     private func awaitFullView() {

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
-#include <malloc.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -154,11 +153,6 @@ ssize_t clinux_receive(int fd, void *buffer, size_t size, int flags)
 int clinux_enter_network_namespace(int fd)
 {
 	return RESULT(setns(fd, CLONE_NEWNET));
-}
-
-void clinux_give_back_memory(void)
-{
-	malloc_trim(0);
 }
 
 int clinux_network_namespace_cookie(int fd, uint64_t *cookie)

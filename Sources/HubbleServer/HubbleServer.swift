@@ -170,7 +170,13 @@ public struct HubbleServer: Sendable {
         try await withTaskCancellationHandler {
             try await serving.value
         } onCancel: {
-            for one in running { one.server.beginGracefulShutdown() }
+            for one in running {
+                Task {
+                    // One that has yet to register its socket would find it closed, which NIO takes for a mistake.
+                    _ = try? await one.server.listeningAddress
+                    one.server.beginGracefulShutdown()
+                }
+            }
             Task {
                 try await Task.sleep(for: .milliseconds(500))
                 serving.cancel()

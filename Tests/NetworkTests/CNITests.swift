@@ -105,6 +105,17 @@ extension PodNetworkTests {
                 try await eventually("the pod's answer") { try await host.output(neighbour).contains("lladdr") }
                 // What is asked is dropped, and not where it is.
                 #expect(try node.agent.drops(.policyIsolated) > 0)
+                let output = try await node.agent.node.output(["ip", "-o", "link", "show", "master", "pods0"])
+                let ports = output.split(separator: "\n").compactMap {
+                    $0.split(whereSeparator: " @:".contains).dropFirst().first
+                }
+                let port = try #require(ports.map(String.init).first { $0 != near })
+                for (isPort, change) in [(false, ["nomaster"]), (true, ["master", "pods0"])] {
+                    try await node.agent.node.output(["ip", "link", "set", port] + change)
+                    try await eventually("the endpoint to \(isPort ? "be on" : "leave") the bridge") {
+                        try node.agent.endpoints().allSatisfy { ($0.bridge != nil) == isPort }
+                    }
+                }
             }
         }
 

@@ -45,9 +45,6 @@ int clinux_enter_network_namespace(int fd);
 /* The kernel's number of a socket's namespace. */
 int clinux_network_namespace_cookie(int fd, uint64_t *cookie);
 
-/* Memory: gives back what the allocator keeps of freed memory. */
-void clinux_give_back_memory(void);
-
 /* File systems */
 int clinux_statfs_type(const char *path, int64_t *type);
 int clinux_mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data);

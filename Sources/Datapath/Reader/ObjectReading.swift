@@ -31,6 +31,7 @@ extension DatapathReader {
         let checksMAC = raw.flags & UInt32(APUS_ENDPOINT_CHECK_MAC.rawValue) != 0
         return EndpointReading(
             slot: slot, name: endpointName(slot: slot), addresses: raw.addressList, interface: raw.ifindex,
+            bridge: raw.bridge,
             mac: checksMAC ? MACAddress(octets: raw.mac) : nil, hostMAC: MACAddress(octets: raw.host_mac),
             identity: raw.identity, generation: raw.generation, ingress: raw.policies.ingress.ifAny,
             egress: raw.policies.egress.ifAny,

@@ -41,6 +41,8 @@ public struct EndpointReading: Sendable, Hashable {
     public var addresses: [IPAddress]
     /// The host's side of the pod's link.
     public var interface: UInt32
+    /// The bridge that the interface is a port of.
+    public var bridge: UInt32?
     /// The pod's end of the link; nil when the source of frames is not checked.
     public var mac: MACAddress?
     /// The host's end of the link.
@@ -54,7 +56,8 @@ public struct EndpointReading: Sendable, Hashable {
     public var canRedirect: Bool
 
     public init(
-        slot: UInt32, name: EndpointName? = nil, addresses: [IPAddress], interface: UInt32, mac: MACAddress? = nil,
+        slot: UInt32, name: EndpointName? = nil, addresses: [IPAddress], interface: UInt32, bridge: UInt32? = nil,
+        mac: MACAddress? = nil,
         hostMAC: MACAddress, identity: UInt32, generation: UInt32, ingress: PolicyID? = nil, egress: PolicyID? = nil,
         canRedirect: Bool
     ) {
@@ -62,6 +65,7 @@ public struct EndpointReading: Sendable, Hashable {
         self.name = name
         self.addresses = addresses
         self.interface = interface
+        self.bridge = bridge
         self.mac = mac
         self.hostMAC = hostMAC
         self.identity = identity
