@@ -63,4 +63,15 @@ struct RefusedAnswersTests {
         for pod in 1...UInt32(RefusedAnswers.most + 10) { refused.keep(answer(1, pod: pod)) }
         #expect(refused.waitingCount == RefusedAnswers.most)
     }
+
+    @Test("Answers with many addresses leave room for those of others")
+    func addresses() {
+        var refused = RefusedAnswers()
+        refused.keep(answer(1, pod: 2))
+        for number in 0..<10 { refused.keep(answer(number, addresses: 1...4000)) }
+        let taken = refused.takeWaiting(now: 0)
+        #expect(taken.filter { $0.pod.slot == 1 }.map(\.time) == [9, 8, 7, 6])
+        #expect(taken.filter { $0.pod.slot == 2 }.count == 1)
+        #expect(taken.reduce(0) { $0 + $1.addresses.count } <= RefusedAnswers.mostAddresses)
+    }
 }

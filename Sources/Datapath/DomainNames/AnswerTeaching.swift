@@ -5,6 +5,9 @@ internal import DatapathABI
 /// Each time for the policies and patterns of that moment: what was found out when an answer came may not be true any
 /// more, and a name that is held would get the patterns of before.
 struct AnswerTeaching: ~Copyable, Sendable {
+    /// How often answers for the same policies may find no room in one turn: each try has the data path look for some.
+    private static let mostRefusals = 8
+
     private let teacher: NameTeacher
     private let automaton: AutomatonInForce
     private var refused = RefusedAnswers()
@@ -21,7 +24,7 @@ struct AnswerTeaching: ~Copyable, Sendable {
 
     /// Returns what became of an answer; nil: nobody learns it, as no pattern matches its name or the pod is gone.
     mutating func teach(_ answer: PodAnswer, by tables: DatapathTables) -> apus_lesson_outcome? {
-        let outcome = attempt(answer, tables)
+        let outcome = attempt(answer, tables.policiesLearning(of: answer.pod), tables)
         if let outcome { refused.add(answer, outcome) }
         return outcome
     }
@@ -40,19 +43,29 @@ struct AnswerTeaching: ~Copyable, Sendable {
     private mutating func teach(_ answers: [PodAnswer], _ tables: DatapathTables) -> Int {
         var learned = 0
         var left: [PodAnswer] = []
+        var refusals: [[UInt32]: Int] = [:]
         for answer in answers {
-            switch attempt(answer, tables) {
+            let policies = tables.policiesLearning(of: answer.pod)
+            guard refusals[policies, default: 0] < Self.mostRefusals else {
+                left.append(answer)
+                continue
+            }
+            switch attempt(answer, policies, tables) {
             case .APUS_LESSON_LEARNED: learned += 1
             case .APUS_LESSON_COLLIDED, nil: break
-            case .APUS_LESSON_BUSY, .APUS_LESSON_NO_ROOM, .APUS_LESSON_OUTCOMES: left.append(answer)
+            case .APUS_LESSON_BUSY: left.append(answer)
+            case .APUS_LESSON_NO_ROOM, .APUS_LESSON_OUTCOMES:
+                refusals[policies, default: 0] += 1
+                left.append(answer)
             }
         }
         for answer in left.sorted(by: { $0.time < $1.time }) { refused.keep(answer) }
         return learned
     }
 
-    private func attempt(_ answer: PodAnswer, _ tables: DatapathTables) -> apus_lesson_outcome? {
-        let policies = tables.policiesLearning(of: answer.pod)
+    private func attempt(
+        _ answer: PodAnswer, _ policies: [UInt32], _ tables: DatapathTables
+    ) -> apus_lesson_outcome? {
         let set = set(matching: answer.name, tables)
         if set == 0 || policies.isEmpty || answer.addresses.isEmpty { return nil }
         // A program that could not be run may be able to another time.

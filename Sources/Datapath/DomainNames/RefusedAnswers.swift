@@ -5,12 +5,15 @@ internal import DatapathABI
 struct RefusedAnswers: Sendable {
     /// The most of each: what is more is let go.
     static let most = 1024
+    /// The most addresses of all those that wait for room.
+    static let mostAddresses = 16_384
 
     private var busy: [PodAnswer] = []
     /// For which there was no room, of each pod in the order in which they were answered.
     private var waiting: [EndpointReference: [PodAnswer]] = [:]
     /// How many wait for room.
     private(set) var waitingCount = 0
+    private var addressCount = 0
     /// Whether one of these was not tried since it was refused.
     private(set) var hasUntried = false
 
@@ -25,18 +28,23 @@ struct RefusedAnswers: Sendable {
         }
     }
 
-    /// Has an answer wait for room. Where too many do, the oldest one of the pod with the most of them is let go: so no
-    /// pod leaves those of others without a place.
+    /// Has an answer wait for room. Where there are too many, or too many addresses, the oldest one of the pod with the
+    /// most addresses is let go: so no pod leaves those of others without a place.
     mutating func keep(_ answer: PodAnswer) {
         waiting[answer.pod, default: []].append(answer)
         waitingCount += 1
-        guard waitingCount > Self.most, let pod = waiting.max(by: { $0.value.count < $1.value.count })?.key else {
-            return
+        addressCount += answer.addresses.count
+        while waitingCount > Self.most || addressCount > Self.mostAddresses {
+            guard let pod = waiting.max(by: { Self.weight($0.value) < Self.weight($1.value) })?.key,
+                let oldest = waiting[pod]?.removeFirst()
+            else { return }
+            waitingCount -= 1
+            addressCount -= oldest.addresses.count
+            if waiting[pod]?.isEmpty == true { waiting[pod] = nil }
         }
-        waiting[pod]?.removeFirst()
-        waitingCount -= 1
-        if waiting[pod]?.isEmpty == true { waiting[pod] = nil }
     }
+
+    private static func weight(_ answers: [PodAnswer]) -> Int { answers.reduce(0) { $0 + $1.addresses.count } }
 
     /// Those that were busy, which are let go.
     mutating func takeBusy() -> [PodAnswer] {
@@ -50,6 +58,7 @@ struct RefusedAnswers: Sendable {
         defer {
             waiting = [:]
             waitingCount = 0
+            addressCount = 0
             hasUntried = false
         }
         var seen: Set<PodAnswer.Content> = []
