@@ -63,7 +63,7 @@ struct NameKeeping: ~Copyable {
 
     /// Whether it is time to look at all that is held, at CLOCK_MONOTONIC nanoseconds.
     mutating func isDue(at now: UInt64) -> Bool {
-        // What waits for a connection to end does not press: that may take long.
+        // What waits for a connection to end alone does not press: that may take long.
         let waits = learner.lacksRoom || keeper.isUnsettled && learner.waitsForRoom
         return pace.isDue(at: now, isPressing: keeper.isPressing || waits)
     }

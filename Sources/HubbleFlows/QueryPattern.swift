@@ -23,19 +23,32 @@ struct QueryPattern: Sendable {
 
     func matches(_ query: String) -> Bool {
         if ends.canBeEmpty { return true }
-        var state: UInt128 = 0
-        func advance(_ symbol: Int) -> Bool {
-            var reached = ends.first
-            while state != 0 {
-                reached |= follow[state.trailingZeroBitCount]
-                state &= state - 1
-            }
-            state = reached & takers[symbol]
-            return state & ends.last != 0
+        var state = atEnd(0, QueryPatternParser.start)
+        if state & ends.last != 0 { return true }
+        for byte in query.utf8 {
+            state = reached(from: state) & takers[min(Int(byte), QueryPatternParser.other)]
+            if state & ends.last != 0 { return true }
         }
-        if advance(QueryPatternParser.start) { return true }
-        for byte in query.utf8 where advance(min(Int(byte), QueryPatternParser.other)) { return true }
-        return advance(QueryPatternParser.end)
+        return atEnd(state, QueryPatternParser.end) & ends.last != 0
+    }
+
+    private func reached(from state: UInt128) -> UInt128 {
+        var (reached, rest) = (ends.first, state)
+        while rest != 0 {
+            reached |= follow[rest.trailingZeroBitCount]
+            rest &= rest - 1
+        }
+        return reached
+    }
+
+    /// An end of the name is no letter: as many anchors as there are take it.
+    private func atEnd(_ state: UInt128, _ symbol: Int) -> UInt128 {
+        var found = reached(from: state) & takers[symbol]
+        while true {
+            let more = found | reached(from: found) & takers[symbol]
+            if more == found { return found }
+            found = more
+        }
     }
 }
 

@@ -329,6 +329,9 @@ struct HubbleServerTests {
         }
     }
 
+    @Test("one that is ended as soon as it begins ends well")
+    func endedAtOnce() async throws { for _ in 0..<20 { try await Served.run { _ in } } }
+
     @Test("a socket that is in the way, or a file, is told of; a stale socket is replaced")
     func sockets() async throws {
         try await Served.run { served in

@@ -37,6 +37,7 @@ struct QueryPatternTests {
         Case("^(ab){0,2}\\.", found: [".", "ab.", "abab."], missed: ["ababab."]),
         Case("^a{0}b", found: ["b."], missed: ["ab."]),
         Case("^a*?b+?\\.", found: ["b.", "aabb."], missed: ["aa."]),
+        Case("^(?:^web\\.$|^api\\.$)$", found: ["web.", "api."], missed: ["webapi.", "a.web."]),
         Case("(?i)^WEB[A-C]", found: ["weba.", "WEBc."], missed: ["webd."]),
     ]
 
