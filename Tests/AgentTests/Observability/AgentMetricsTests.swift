@@ -35,9 +35,12 @@ import Testing
             latency: ProgrammingLatency(start: 0).histogram, endpoints: 2, attached: 1,
             handedOverInterfaces: (2, 1), frontends: 5, learned: LearnedCounts(), handedOver: HandedOverCounts(),
             unanswered: 3, uncopied: 0)
+        // Records that can't be read are among those that are told as lost.
+        let hub = FlowHub(capacity: 8)
+        hub.append(Flow.lost(3, by: .kernelRing, time: 1, node: "node-a"))
         return AgentMetrics(
             node: "node-a", controller: controller, requests: APIStatistics([.pod]),
-            hub: FlowHub(capacity: 8).statistics,
+            hub: hub.statistics,
             evidence: EvidenceCounters.Counts(undecodable: 1, scan: scan, ports: ports, failedScans: 0),
             drops: [
                 DropCount(
@@ -59,7 +62,8 @@ import Testing
             "apus_unprogrammed_objects{kind=\"Pod\",reason=\"NoInterface\"} 1",
             "apus_unreadable_sources{reason=\"Syntax\"} 2", "apus_unreadable_sources{reason=\"Unreadable\"} 0",
             "apus_api_failures_total{kind=\"Pod\",reason=\"unreachable\"} 0",
-            "apus_flows_lost_total{place=\"decoder\"} 1", "apus_ring_records_lost_total 2",
+            "apus_flows_lost_total{place=\"decoder\"} 1", "apus_flows_lost_total{place=\"kernel_ring\"} 2",
+            "apus_ring_records_lost_total 2",
             "apus_drop_packets_total{reason=\"policy_denied\",direction=\"ingress\"} 4",
             "apus_fqdn_outcomes_total{outcome=\"unasked\"} 1", "apus_fqdn_evicted_total 0",
             "apus_fqdn_unanswered_total 3",
