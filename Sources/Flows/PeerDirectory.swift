@@ -86,12 +86,38 @@ public struct ServicePeer: Sendable, Equatable {
 
 /// Who has which address, and the names that flows get from it.
 public struct PeerDirectory: Sendable {
-    private struct Entry: Sendable {
+    /// An object, as each address of the owner refers to it.
+    private final class Entry: Sendable {
         let owner: PeerOwner
         let peer: Peer
         /// Lower wins where several owners have one address.
         let rank: Int
         let ports: [ServicePeer.Port]
+
+        init(owner: PeerOwner, peer: Peer, rank: Int, ports: [ServicePeer.Port]) {
+            self.owner = owner
+            self.peer = peer
+            self.rank = rank
+            self.ports = ports
+        }
+    }
+
+    /// Who has an address: nearly always one, for whom no list is made.
+    private struct Holders: Sendable {
+        /// The one that counts.
+        var first: Entry
+        /// The others, in the order in which they would.
+        var others: [Entry] = []
+
+        var all: [Entry] { [first] + others }
+
+        /// Nil: nobody.
+        init?(_ entries: some Sequence<Entry>) {
+            var entries = entries.makeIterator()
+            guard let first = entries.next() else { return nil }
+            self.first = first
+            while let other = entries.next() { others.append(other) }
+        }
     }
 
     /// A port of a node's addresses.
@@ -100,11 +126,10 @@ public struct PeerDirectory: Sendable {
         let ipProtocol: IPProtocol
     }
 
-    private var addressesOfOwner: [PeerOwner: Set<IPAddress>] = [:]
+    private var addressesOfOwner: [PeerOwner: [IPAddress]] = [:]
     /// The Services behind node ports; a cluster gives no port to two.
     private var nodePorts: [NodePort: Entry] = [:]
-    /// The owners of each address, the one that counts first.
-    private var entries: [IPAddress: [Entry]] = [:]
+    private var holders: [IPAddress: Holders] = [:]
 
     /// A directory that knows nobody.
     public init() {}
@@ -141,10 +166,9 @@ public struct PeerDirectory: Sendable {
     /// Forgets a pod, node or Service.
     public mutating func remove(_ owner: PeerOwner) {
         for address in addressesOfOwner.removeValue(forKey: owner) ?? [] {
-            for entry in entries[address] ?? [] where entry.owner == owner { removeNodePorts(of: entry) }
-            var present = entries[address] ?? []
-            present.removeAll { $0.owner == owner }
-            entries[address] = present.isEmpty ? nil : present
+            let present = holders[address]?.all ?? []
+            for entry in present where entry.owner == owner { removeNodePorts(of: entry) }
+            holders[address] = Holders(present.lazy.filter { $0.owner != owner })
         }
     }
 
@@ -161,7 +185,7 @@ public struct PeerDirectory: Sendable {
 
     /// Who has the address now; a peer of kind `world` when nobody is known to have it.
     public func peer(at address: IPAddress) -> Peer {
-        entries[address]?.first?.peer.at(address) ?? Peer(address: address)
+        holders[address]?.first.peer.at(address) ?? Peer(address: address)
     }
 
     /// Fills in the names of both ends and of the Service.
@@ -175,7 +199,7 @@ public struct PeerDirectory: Sendable {
     private func service(at frontend: SocketAddress, _ ipProtocol: IPProtocol) -> FlowService {
         var result = FlowService(frontend: frontend)
         func isAsked(_ port: ServicePeer.Port) -> Bool { port.port == frontend.port && port.ipProtocol == ipProtocol }
-        let services = (entries[frontend.address] ?? []).filter { $0.owner.kind == .service }
+        let services = (holders[frontend.address]?.all ?? []).filter { $0.owner.kind == .service }
         // An address outside may be shared by Services with different ports.
         let exact = services.first { $0.ports.contains(where: isAsked) }
         let byNodePort = exact == nil ? nodePorts[NodePort(port: frontend.port, ipProtocol: ipProtocol)] : nil
@@ -192,12 +216,12 @@ public struct PeerDirectory: Sendable {
     private mutating func replace(_ entry: Entry, at addresses: [IPAddress]) {
         remove(entry.owner)
         guard !addresses.isEmpty else { return }
-        addressesOfOwner[entry.owner] = Set(addresses)
+        addressesOfOwner[entry.owner] = addresses
         for address in Set(addresses) {
-            var present = entries[address] ?? []
+            var present = holders[address]?.all ?? []
             let place = present.firstIndex { (entry.rank, entry.owner) < ($0.rank, $0.owner) } ?? present.endIndex
             present.insert(entry, at: place)
-            entries[address] = present
+            holders[address] = Holders(present)
         }
     }
 }

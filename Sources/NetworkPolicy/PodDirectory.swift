@@ -5,19 +5,19 @@ internal import Addressing
 /// Host-network and finished pods, and those without an address, are nobody's peer and selected by nothing:
 /// they are not kept.
 struct PodDirectory {
-    private(set) var pods: [PodKey: PolicyPod] = [:]
+    private(set) var pods = PodTable()
     private(set) var namespaces: [String: [String: String]] = [:]
     /// The namespaces whose pods are in audit mode.
     private(set) var auditedNamespaces: Set<String> = []
     private var byNamespace: [String: Set<PodKey>] = [:]
-    private(set) var owners: [IPAddress: PodKey] = [:]
+    private(set) var owners: [IPAddress: PodTable.Entry] = [:]
     /// All claimants of the addresses that have more than one.
     private var contested: [IPAddress: Set<PodKey>] = [:]
 
     subscript(key: PodKey) -> PolicyPod? { pods[key] }
 
     /// The pod that an address belongs to.
-    func owner(of address: IPAddress) -> PolicyPod? { owners[address].flatMap { pods[$0] } }
+    func owner(of address: IPAddress) -> PolicyPod? { owners[address]?.pod }
 
     func pods(in namespace: String) -> Set<PodKey> { byNamespace[namespace] ?? [] }
 
@@ -27,9 +27,10 @@ struct PodDirectory {
         let new = isPeer ? pod : nil
         let old = pods[key]
         if old == new { return nil }
+        pods[key] = new
         for address in Set(old?.addresses ?? []).subtracting(new?.addresses ?? []) { release(address, key) }
         for address in Set(new?.addresses ?? []).subtracting(old?.addresses ?? []) { claim(address, key) }
-        pods[key] = new
+        for address in new?.addresses ?? [] where owners[address]?.pod.key == key { owners[address] = pods.entry(key) }
         if new != nil {
             byNamespace[key.namespace, default: []].insert(key)
         } else {
@@ -79,12 +80,12 @@ struct PodDirectory {
     }
 
     private mutating func claim(_ address: IPAddress, _ key: PodKey) {
-        guard let holder = owners[address] else {
-            owners[address] = key
+        guard let holder = owners[address]?.pod.key else {
+            owners[address] = pods.entry(key)
             return
         }
         contested[address, default: [holder]].insert(key)
-        owners[address] = contested[address]?.min()
+        owners[address] = contested[address]?.min().flatMap(pods.entry)
     }
 
     private mutating func release(_ address: IPAddress, _ key: PodKey) {
@@ -93,7 +94,7 @@ struct PodDirectory {
             return
         }
         claimants.remove(key)
-        owners[address] = claimants.min()
+        owners[address] = claimants.min().flatMap(pods.entry)
         contested[address] = claimants.count > 1 ? claimants : nil
     }
 }

@@ -6,7 +6,7 @@ public import Addressing
 public struct PolicyOracle: Sendable {
     /// The name of the node whose pods are judged.
     public let node: String
-    private var pods: [PodKey: PolicyPod] = [:]
+    private var pods = PodTable()
     /// Those in the network of their node: nobody's peer but for who asks for names.
     var hostPods: [PodKey: PolicyPod] = [:]
     private var namespaces: [String: [String: String]] = [:]
@@ -17,14 +17,14 @@ public struct PolicyOracle: Sendable {
     private var nodeAddresses: [IPAddress] = []
     private var interfaceAddresses: Set<IPAddress> = []
     /// Whose address is whose, where somebody keeps that already; nil: every pod is looked at.
-    var owners: [IPAddress: PodKey]?
+    var owners: [IPAddress: PodTable.Entry]?
 
     /// An oracle that knows no object yet.
     public init(node: String) { self.node = node }
 
     /// An oracle of pods and namespaces that somebody keeps already; policies are still to come.
     init(
-        node: String, pods: [PodKey: PolicyPod], namespaces: [String: [String: String]],
+        node: String, pods: PodTable, namespaces: [String: [String: String]],
         auditedNamespaces: Set<String>, hostPods: [PodKey: PolicyPod], nodeAddresses: Set<IPAddress>,
         interfaceAddresses: Set<IPAddress>
     ) {
@@ -76,16 +76,16 @@ public struct PolicyOracle: Sendable {
 
     /// The pod that an address belongs to: a running one, the first by name if there are several.
     public func pod(at address: IPAddress) -> PolicyPod? {
-        if let owners { return owners[address].flatMap { pods[$0] } }
+        if let owners { return owners[address]?.pod }
         return pods.values.filter { isOnPodNetwork($0) && $0.addresses.contains(address) }.min { $0.key < $1.key }
     }
 
     /// Looks up whose an address is from here on, until the next change, instead of asking every pod each time: for
     /// many questions about one cluster.
     public mutating func indexAddresses() {
-        var found: [IPAddress: PodKey] = [:]
+        var found: [IPAddress: PodTable.Entry] = [:]
         for pod in pods.values.sorted(by: { $0.key < $1.key }) where isOnPodNetwork(pod) {
-            for address in pod.addresses where found[address] == nil { found[address] = pod.key }
+            for address in pod.addresses where found[address] == nil { found[address] = pods.entry(pod.key) }
         }
         owners = found
     }
