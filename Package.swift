@@ -161,7 +161,7 @@ let package = Package(
         .executableTarget(
             name: "apusd",
             dependencies: [
-                "Agent", "CNIInstallation", "FlowExport", "HTTPEndpoint", "HubbleServer", "LoadBalancing",
+                "Agent", "CNIInstallation", "FlowExport", "Flows", "HTTPEndpoint", "HubbleServer", "LoadBalancing",
                 "NodeRouting",
                 "OTLPClient", argumentParser, logging,
             ],

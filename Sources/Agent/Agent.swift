@@ -63,6 +63,9 @@ public struct Agent: Sendable {
         var options = configuration.datapathOptions
         options.nodeNamespace = try NetworkNamespace.cookie()
         let kernel = try DatapathKernel(options)
+        if let error = kernel.tracingError {
+            log.warning("What TCP sends again is not counted", metadata: ["error": "\(error)"])
+        }
         let controller = try NodeController(
             configuration: configuration, kernel: kernel, directory: parts.directory, answers: parts.answers,
             monitor: parts.health, evidence: parts.evidence, log: log)
@@ -259,7 +262,7 @@ extension AgentConfiguration {
         options.sourcePorts = sourcePorts
         options.redirectsToPeer = redirectsToPeer
         options.keepsConnections = keepsConnections
-        options.reportsFlows = reportsFlows
+        options.flowDetail = flowDetail
         options.denialInterval = denialInterval.nanoseconds
         options.minimumNameLifetime = minimumNameLifetime.nanoseconds
         options.nameGrace = nameGrace.nanoseconds

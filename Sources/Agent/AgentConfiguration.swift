@@ -2,6 +2,7 @@ public import Addressing
 internal import AgentAPI
 public import CNIInstallation
 package import Datapath
+public import Flows
 public import HTTPEndpoint
 public import HubbleServer
 public import LoadBalancing
@@ -42,8 +43,8 @@ public struct AgentConfiguration: Sendable {
     public var redirectsToPeer: Bool
     /// Whether live connections stay as they were admitted when policies change.
     public var keepsConnections: Bool
-    /// Whether the data path reports flows.
-    public var reportsFlows: Bool
+    /// What the data path tells of flows.
+    public var flowDetail: FlowDetail
     /// How many flows are kept for those who ask for past ones.
     public var flowCapacity: Int
     /// How large the maps are.
@@ -165,7 +166,7 @@ public struct AgentConfiguration: Sendable {
         socket = Self.usualSocket
         redirectsToPeer = true
         keepsConnections = false
-        reportsFlows = true
+        flowDetail = .connections
         flowCapacity = 65_536
         mapSizes = MapSizes()
         driftInterval = .seconds(300)

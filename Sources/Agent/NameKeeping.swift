@@ -1,4 +1,5 @@
 internal import Datapath
+internal import Flows
 internal import LinuxKernel
 internal import Logging
 internal import NetworkPolicy
@@ -75,7 +76,7 @@ extension NodeController {
         if names.learner.hasWaiting {
             names.learner.learn(by: tables)
             let read = names.learner.takeAnswers()
-            if configuration.reportsFlows { answers.put(read) }
+            if configuration.flowDetail != .none { answers.put(read) }
         }
         if names.isDue(at: now) {
             tellUncopied()
@@ -89,7 +90,7 @@ extension NodeController {
     private func tellUnanswered(at now: UInt64) {
         do {
             let unanswered = try names.questions.takeUnanswered(now: now)
-            if configuration.reportsFlows { answers.put(unanswered) }
+            if configuration.flowDetail != .none { answers.put(unanswered) }
         } catch {
             log.error("Questions to resolvers could not be read", metadata: ["error": "\(error)"])
         }

@@ -168,6 +168,9 @@ extension NodeController {
         do {
             try kernel.attachSockets(cgroup: try cgroupPath())
         } catch { problems["sockets"] = "Services are not translated at sockets: \(error)" }
+        do { try kernel.attachTracepoints() } catch {
+            problems["tracepoints"] = "what TCP sends again is not counted: \(error)"
+        }
         for name in nodeProblems.note(problems, at: KernelClock.monotonic()) {
             log.error("The node is not covered", metadata: ["what": "\(name)", "problem": "\(problems[name] ?? "")"])
         }

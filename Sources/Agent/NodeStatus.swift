@@ -36,6 +36,7 @@ extension NodeController {
         status.applying.lastError = programming.problems.first?.description
         status.applying.pendingRetries = programming.problems.count
         status.routing = routingStatus
+        status.evidence.detail = configuration.flowDetail.rawValue
         status.diagnostics = allDiagnostics()
         return status
     }
@@ -82,7 +83,15 @@ extension NodeController {
         let judging = closed.judging.map { AgentDiagnostic(object: "\($0.policy)", message: $0.problem.message) }
         return kept + strayNode + cni + heldPeers() + diagnostics.told + policies + services + pods + strangers
             + unchecked
-            + uncovered + routingDiagnostics + portDiagnostics + writes + overlong + judging
+            + uncovered + uncounted + routingDiagnostics + portDiagnostics + writes + overlong + judging
+    }
+
+    /// That the kernel does not say what TCP sends again.
+    private var uncounted: [AgentDiagnostic] {
+        [kernel.tracingError].compactMap { $0 }.map {
+            AgentDiagnostic(
+                object: "Node \(configuration.node)", message: "what TCP sends again is not counted: \($0)")
+        }
     }
 
     /// That the cluster has pods or nodes, and none by this node's name: nothing is enforced then.

@@ -87,11 +87,13 @@ public struct AgentStatus: Sendable, Equatable, Codable {
     /// How collecting flows goes.
     public struct Evidence: Sendable, Equatable, Codable {
         private enum CodingKeys: String, CodingKey {
-            case records, stored, followers
+            case records, stored, followers, detail
             case lostInKernel = "lost_in_kernel"
             case lostByFollowers = "lost_by_followers"
         }
 
+        /// What is told of flows, as `--flow-detail` has it; nil: the agent does not say.
+        public var detail: String?
         /// Flow records since the start.
         public var records: UInt64 = 0
         /// Flows that can be asked for now.

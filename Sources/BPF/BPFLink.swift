@@ -80,6 +80,11 @@ public struct BPFLink: ~Copyable, Sendable {
         try create(program, target: directory.number, hook.attachType, "cgroup \(hook)")
     }
 
+    /// Attaches a program to the tracepoint that it was made for (`tp_btf`). Its link can't be given another program.
+    public static func attach(toTracepointOf program: borrowing BPFProgram) throws(BPFError) -> BPFLink {
+        try create(program, target: 0, BPF_TRACE_RAW_TP.rawValue, "its tracepoint")
+    }
+
     private static func create(
         _ program: borrowing BPFProgram, target: Int32, _ type: UInt32, _ detail: String
     ) throws(BPFError) -> BPFLink {

@@ -6,7 +6,7 @@ enum HubbleNames {
     /// The type of an event.
     static func type(_ kind: Flow.Kind) -> String {
         switch kind {
-        case .opened, .closed, .active: "Trace"
+        case .opened, .closed, .active, .packet: "Trace"
         case .denied: "Drop"
         case .audited: "PolicyVerdict"
         case .dns: "L7"
@@ -18,7 +18,7 @@ enum HubbleNames {
     /// have no such place.
     static func observationPoint(_ kind: Flow.Kind, intoPod: Bool) -> String {
         switch kind {
-        case .opened, .closed, .active: intoPod ? "to-endpoint" : "to-network"
+        case .opened, .closed, .active, .packet: intoPod ? "to-endpoint" : "to-network"
         case .dns: "DNS"
         case .denied, .audited, .lost: ""
         }

@@ -16,6 +16,8 @@ public struct Flow: Sendable, Equatable {
         case closed
         /// A long-lived connection is still in use; its counters are those so far.
         case active
+        /// A packet of an open connection passed, where each is asked for; its counters are of it alone.
+        case packet
         /// A resolver answered a question of a pod, or did not; ``Flow/dns`` says what.
         case dns
         /// Records are missing here; ``Flow/loss`` says how many and where they were lost.
@@ -67,6 +69,11 @@ public struct Flow: Sendable, Equatable {
     /// The TCP flags seen.
     public var tcpFlags: TCPFlags?
     public var icmp: ICMPMessage?
+    /// Nanoseconds from a connection's first packet of TCP to the one that ended the handshake; nil where it is not known,
+    /// as when a part of it was sent twice.
+    public var handshake: UInt64?
+    /// Segments that sockets of this node sent again; nil: none.
+    public var retransmissions: FlowRetransmissions?
     /// The names under which the source's policy holds the destination's address, the one that ends last first.
     public var destinationNames: [String] = []
     /// What was asked and answered, on a record of kind `dns`.
@@ -140,6 +147,19 @@ public struct FlowCounters: Sendable, Hashable, Codable {
     public var reverse: Way
 
     public init(forward: Way = Way(), reverse: Way = Way()) {
+        self.forward = forward
+        self.reverse = reverse
+    }
+}
+
+/// How many segments of TCP were sent again, as far as their sockets are on this node; 65535 stands for more.
+public struct FlowRetransmissions: Sendable, Hashable, Codable {
+    /// By the opener.
+    public var forward: UInt64
+    /// By the other end.
+    public var reverse: UInt64
+
+    public init(forward: UInt64 = 0, reverse: UInt64 = 0) {
         self.forward = forward
         self.reverse = reverse
     }

@@ -79,7 +79,7 @@ private struct FlowRecord: Codable {
 
     enum CodingKeys: String, CodingKey {
         case sequence, time, node, kind, verdict, direction, source, destination, service, counters, ending, icmp, count
-        case lost, l7
+        case lost, l7, retransmissions
         case destinationNames = "destination_names"
         case ipProtocol = "protocol"
         case dropReason = "drop_reason"
@@ -87,6 +87,7 @@ private struct FlowRecord: Codable {
         case ingressRule = "ingress_rule"
         case durationNanoseconds = "duration_ns"
         case tcpFlags = "tcp_flags"
+        case handshakeNanoseconds = "handshake_ns"
     }
 
     var sequence: UInt64
@@ -107,6 +108,8 @@ private struct FlowRecord: Codable {
     var ending: Flow.Ending?
     var tcpFlags: [String]?
     var icmp: ICMPMessage?
+    var handshakeNanoseconds: UInt64?
+    var retransmissions: FlowRetransmissions?
     var destinationNames: [String]?
     var l7: Layer7?
     var count: UInt64
@@ -159,6 +162,8 @@ extension Flow: Codable {
         duration = record.durationNanoseconds
         ending = record.ending
         icmp = record.icmp
+        handshake = record.handshakeNanoseconds
+        retransmissions = record.retransmissions
         destinationNames = record.destinationNames ?? []
         dns = record.l7.flatMap { DNSAnswer($0) }
         count = record.count
@@ -185,6 +190,8 @@ extension Flow: Codable {
         record.ending = ending
         record.tcpFlags = tcpFlags?.names
         record.icmp = icmp
+        record.handshakeNanoseconds = handshake
+        record.retransmissions = retransmissions
         record.destinationNames = destinationNames.isEmpty ? nil : destinationNames
         record.l7 = dns.map { FlowRecord.Layer7($0) }
     }

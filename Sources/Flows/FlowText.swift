@@ -21,8 +21,9 @@ public struct FlowText: Sendable {
         if let service = flow.service { parts.append("(\(Self.text(service)))") }
         parts += [flow.tuple.ipProtocol.description, Self.event(flow)]
         if flow.kind == .closed || flow.kind == .active, let counters = flow.counters {
-            parts.append(Self.text(counters, flow.duration))
+            parts.append(Self.text(counters, flow.duration) + Self.quality(flow))
         }
+        if flow.kind == .packet { parts.append(Self.packet(flow)) }
         return parts.joined(separator: " ") + Self.rules(flow)
     }
 
@@ -109,6 +110,20 @@ public struct FlowText: Sendable {
 
     private static func text(_ counters: FlowCounters, _ duration: UInt64?) -> String {
         (duration.map { "after \(time($0)), " } ?? "") + "\(text(counters.forward)) out, \(text(counters.reverse)) back"
+    }
+
+    /// `, handshake 420 us, 3 sent again`.
+    private static func quality(_ flow: Flow) -> String {
+        let again = flow.retransmissions.map { ", \($0.forward) + \($0.reverse) sent again" } ?? ""
+        return (flow.handshake.map { ", handshake \(time($0))" } ?? "") + again
+    }
+
+    /// `back SYN ACK 66 B`.
+    private static func packet(_ flow: Flow) -> String {
+        let (counters, flags) = (flow.counters ?? FlowCounters(), flow.tcpFlags?.names ?? [])
+        let isBack = counters.reverse.packets > 0
+        let bytes = size(isBack ? counters.reverse.bytes : counters.forward.bytes)
+        return ([isBack ? "back" : "out"] + flags + [bytes]).joined(separator: " ")
     }
 
     private static func text(_ way: FlowCounters.Way) -> String {

@@ -75,9 +75,10 @@ package struct FlowEncoder: Sendable {
         if let event = sight.eventType { message.eventType = event }
         if let isReply = sight.isReply { message.isReply.value = isReply }
         switch flow.kind {
-        case .opened, .closed, .active:
+        case .opened, .closed, .active, .packet:
             message.traceObservationPoint = sight.isIntoPod ? .toEndpoint : .toNetwork
-            message.traceReason = flow.kind == .opened ? .new : .established
+            message.traceReason =
+                flow.kind == .opened ? .new : flow.kind == .packet && sight.isAnswer ? .reply : .established
         case .denied:
             message.dropReasonDesc = sight.dropReason
             message.dropReason = UInt32(message.dropReasonDesc.rawValue)

@@ -8,8 +8,10 @@ struct FlowSight {
     let flow: Flow
     let encoder: FlowEncoder
 
-    /// Of an answer to a question, the resolver is the source.
-    var isAnswer: Bool { flow.dns?.isAnswered ?? false }
+    /// Of an answer to a question the resolver is the source, of a packet whoever sent it.
+    var isAnswer: Bool {
+        flow.kind == .packet ? flow.counters?.reverse.packets ?? 0 > 0 : flow.dns?.isAnswered ?? false
+    }
     var source: Peer { isAnswer ? flow.destination : flow.source }
     var destination: Peer { isAnswer ? flow.source : flow.destination }
     var tuple: FlowTuple { isAnswer ? flow.tuple.reversed : flow.tuple }
@@ -23,7 +25,10 @@ struct FlowSight {
     var trafficDirection: HubbleTrafficDirection { flow.direction == .ingress ? .ingress : .egress }
     var ipVersion: HubbleIPVersion { tuple.source.address.isIPv4 ? .ipv4 : .ipv6 }
     /// Whether a connection was seen entering a pod of this node.
-    var isIntoPod: Bool { flow.destination.kind == .pod && flow.destination.node == encoder.node }
+    var isIntoPod: Bool {
+        let receiver = flow.kind == .packet ? destination : flow.destination
+        return receiver.kind == .pod && receiver.node == encoder.node
+    }
 
     /// The reason of a drop; that of anything else is unknown.
     var dropReason: HubbleDropReason { flow.kind == .denied ? DropReasons.number(flow.dropReason) : .unknown }
@@ -32,7 +37,7 @@ struct FlowSight {
     var isReply: Bool? {
         switch flow.kind {
         case .opened, .denied, .audited: false
-        case .dns: isAnswer
+        case .dns, .packet: isAnswer
         case .closed, .active, .lost: nil
         }
     }
@@ -40,7 +45,7 @@ struct FlowSight {
     /// nil of what is no event to Hubble.
     var eventType: HubbleCiliumEventType? {
         switch flow.kind {
-        case .opened, .closed, .active: CiliumEvent.trace(isIntoPod ? .toEndpoint : .toNetwork)
+        case .opened, .closed, .active, .packet: CiliumEvent.trace(isIntoPod ? .toEndpoint : .toNetwork)
         case .denied: CiliumEvent.drop(dropReason)
         case .audited: CiliumEvent.policyVerdict
         case .dns: CiliumEvent.accessLog

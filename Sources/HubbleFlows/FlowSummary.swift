@@ -8,6 +8,8 @@ enum FlowSummary {
         if flow.count > 1 { words.append("\(flow.count) times") }
         if flow.kind == .closed || flow.kind == .active, let counters = flow.counters {
             words.append("\(flow.kind.rawValue), \(way(counters.forward)) out, \(way(counters.reverse)) back")
+            if let handshake = flow.handshake { words.append("handshake \(handshake / 1000) us") }
+            if let again = flow.retransmissions { words.append("\(again.forward) + \(again.reverse) sent again") }
         }
         if flow.kind == .denied || flow.kind == .audited, let reason = flow.dropReason { words.append(reason) }
         return words.joined(separator: "; ")

@@ -1,5 +1,6 @@
 import Agent
 import ArgumentParser
+import Flows
 import Logging
 
 @main struct Apusd: AsyncParsableCommand {
@@ -59,8 +60,12 @@ import Logging
             "live-connections", "What a change of policy does to open connections: judge them again, or keep them.",
             default: "revalidate"))
     var liveConnections: LiveConnections?
-    @Option(help: .flag("flow-events", "Report flows.", default: "on"))
-    var flowEvents: Switch?
+    @Option(
+        help: .flag(
+            "flow-detail",
+            "What is told of flows: none, connections (openings, ends and sums of denials) or packets (each one besides).",
+            default: "connections"))
+    var flowDetail: FlowDetail?
     @Option(help: .flag("flow-capacity", "Flows kept for those who ask for past ones.", default: 65536))
     var flowCapacity: Int?
     @OptionGroup var names: NameOptions
@@ -104,7 +109,7 @@ import Logging
         configuration.redirectsToPeer = try Environment.value("redirect-peer", redirectPeer, default: .on) == .on
         configuration.keepsConnections =
             try Environment.value("live-connections", liveConnections, default: .revalidate) == .keep
-        configuration.reportsFlows = try Environment.value("flow-events", flowEvents, default: .on) == .on
+        configuration.flowDetail = try Environment.value("flow-detail", flowDetail, default: .connections)
         configuration.flowCapacity = try Environment.number(
             "flow-capacity", flowCapacity, default: configuration.flowCapacity, within: 1...(1 << 24))
         try names.apply(to: &configuration)

@@ -1,5 +1,6 @@
 import Addressing
-import ArgumentParser
+public import ArgumentParser
+public import Flows
 import Glibc
 import Logging
 
@@ -76,6 +77,8 @@ enum Switch: String, ExpressibleByArgument, CaseIterable {
 enum LiveConnections: String, ExpressibleByArgument, CaseIterable {
     case revalidate, keep
 }
+
+extension FlowDetail: ExpressibleByArgument {}
 
 /// What is logged, from everything down to the gravest.
 enum LogLevel: String, ExpressibleByArgument, CaseIterable {

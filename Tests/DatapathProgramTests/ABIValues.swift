@@ -38,6 +38,19 @@ extension apus_connection {
     func has(_ flag: apus_connection_flag) -> Bool { UInt32(flags) & flag.rawValue != 0 }
 }
 
+/// What is told of flows; the ABI's enum has no name in Swift.
+enum FlowDetail {
+    case none, connections, packets
+
+    var abi: UInt8 {
+        switch self {
+        case .none: UInt8(APUS_FLOW_DETAIL_NONE)
+        case .connections: UInt8(APUS_FLOW_DETAIL_CONNECTIONS)
+        case .packets: UInt8(APUS_FLOW_DETAIL_PACKETS)
+        }
+    }
+}
+
 /// A rule that is none; the macros' casts are not imported.
 let noRule: UInt32 = 0xffff_ffff
 /// The rule of what no rule allows.
@@ -70,7 +83,7 @@ extension apus_reason {
 struct Event {
     let record: apus_event
 
-    enum Kind: UInt8 { case opened, denied, closed, audited }
+    enum Kind: UInt8 { case opened, denied, closed, audited, packet }
     enum Ending: UInt8 { case live, finished, reset, expired, replaced }
 
     var kind: Kind? { Kind(rawValue: record.kind) }

@@ -101,7 +101,7 @@ struct AnswerReportTests {
 
     @Test("Without events none is told")
     func off() throws {
-        let asker = try Asker { $0.events = 0 }
+        let asker = try Asker { $0.flow_detail = FlowDetail.none.abi }
         try asker.ask()
         try asker.answer()
         #expect(asker.datapath.answers().isEmpty)

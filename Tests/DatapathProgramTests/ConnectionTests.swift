@@ -60,7 +60,7 @@ struct ConnectionTests {
         #expect(opener.endpoint == client.slot && opener.identity == 1000 + client.slot && opener.generation == 5)
         #expect(opener.policy == HandMadePolicy.allowAll.id && opener.rule == 0)
         #expect(opener.packets == 1 && opener.bytes == UInt64(talk.fromClient(.syn).bytes.count))
-        #expect(opener.tcp_flags == UInt32(TCPFlags.syn.rawValue))
+        #expect(opener.tcp_flags == UInt16(TCPFlags.syn.rawValue))
         #expect(responder.endpoint == talk.server.slot && responder.policy == 0 && responder.rule == noRule)
         #expect(responder.packets == 0 && responder.bytes == 0)
         #expect(found.entry.opened_ns == found.entry.last_seen_ns && found.entry.opened_ns > 0)
@@ -78,8 +78,8 @@ struct ConnectionTests {
         let size = UInt64(talk.fromClient(.ack).bytes.count)
         #expect(found.entry.openerSide.packets == 2 && found.entry.openerSide.bytes == 2 * size)
         #expect(found.entry.responderSide.packets == 4 && found.entry.responderSide.bytes == 4 * size)
-        #expect(found.entry.openerSide.tcp_flags == UInt32(TCPFlags([.syn, .ack]).rawValue))
-        #expect(found.entry.responderSide.tcp_flags == UInt32(TCPFlags([.syn, .ack, .psh]).rawValue))
+        #expect(found.entry.openerSide.tcp_flags == UInt16(TCPFlags([.syn, .ack]).rawValue))
+        #expect(found.entry.responderSide.tcp_flags == UInt16(TCPFlags([.syn, .ack, .psh]).rawValue))
     }
 
     @Test("What an isolated client asked for comes back, and nothing else does", arguments: Family.allCases)

@@ -105,7 +105,8 @@ final class DatapathFixture {
         half_open_timeout_ns: 60 * second, established_timeout_ns: 3600 * second, closing_timeout_ns: 10 * second,
         datagram_timeout_ns: 60 * second, denial_interval_ns: 5 * second, fragment_timeout_ns: 30 * second,
         name_minimum_ns: 5 * second, name_grace_ns: 5 * second, question_timeout_ns: 30 * second, node_namespace: 0,
-        wakeup_bytes: 1 << 20, redirect_peer: 1, events: 1, keep_connections: 0, padding: 0, source_port_first: 61000,
+        wakeup_bytes: 1 << 20, redirect_peer: 1, flow_detail: FlowDetail.connections.abi, keep_connections: 0,
+        padding: 0, source_port_first: 61000,
         source_port_count: 4536, address_share: 65_536, name_share: 131_072, padding2: 0)
     static let second: UInt64 = 1_000_000_000
 }
@@ -119,7 +120,7 @@ extension DatapathFixture {
         while nanoseconds(of: CLOCK_MONOTONIC_COARSE) <= now + 1 { usleep(500) }
     }
 
-    private func nanoseconds(of clock: clockid_t) -> UInt64 {
+    func nanoseconds(of clock: clockid_t) -> UInt64 {
         var time = timespec()
         clock_gettime(clock, &time)
         return UInt64(time.tv_sec) * Self.second + UInt64(time.tv_nsec)

@@ -129,7 +129,7 @@ struct EventTests {
         let datapath = try DatapathFixture(sizes: ["events": 4096])
         let pod = try datapath.addPod()
         for _ in 0..<100 { #expect(try datapath.open(pod).isPassing) }
-        let fit = UInt64(4096 / 160)  // 152 bytes and a header of 8
+        let fit = UInt64(4096 / 168)  // 160 bytes and a header of 8
         #expect(try datapath.eventCount(.APUS_EVENTS_SUBMITTED) == fit)
         #expect(try datapath.eventCount(.APUS_EVENTS_LOST) == 100 - fit)
         #expect(datapath.events().count == Int(fit))
@@ -139,7 +139,7 @@ struct EventTests {
 
     @Test("Without events nothing is told, and everything else is as with them")
     func off() throws {
-        let datapath = try DatapathFixture { $0.events = 0 }
+        let datapath = try DatapathFixture { $0.flow_detail = FlowDetail.none.abi }
         let talk = try datapath.conversation()
         try datapath.establish(talk)
         try datapath.client(.rst, talk)

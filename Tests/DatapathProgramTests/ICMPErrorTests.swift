@@ -214,7 +214,7 @@ struct EchoTests {
         #expect(try datapath.run(answer, on: .fromNetwork) == .delivered)
         let found = try #require(try datapath.connection(of: answer))
         #expect(!found.isHalfOpen && found.entry.openerSide.packets == 1 && found.entry.responderSide.packets == 1)
-        #expect(found.entry.icmp_type == (family == .v4 ? 8 : 128))
+        #expect(found.entry.detail == (family == .v4 ? 8 : 128))
         let stray = pod.receives(from: family.outside).echo(reply: true, identifier: 78)
         #expect(try datapath.run(stray, on: .fromNetwork) == .dropped(entering: .isolated))
     }

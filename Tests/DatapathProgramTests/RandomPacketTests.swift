@@ -268,7 +268,8 @@ struct RandomPacketTests {
 
     @Test("A million runs let nothing pass as something that it is not", arguments: seeds, Scene.allCases)
     func neverPass(seed: UInt64, scene: Scene) throws {
-        let datapath = try DatapathFixture({ $0.events = 0 }, sizes: ["connections": 16_384, "half_open": 16_384])
+        let datapath = try DatapathFixture(
+            { $0.flow_detail = FlowDetail.none.abi }, sizes: ["connections": 16_384, "half_open": 16_384])
         try datapath.set(scene.policy)
         try scene.prepare(datapath)
         let pod = try datapath.addPod(ingress: scene.policy.id, egress: scene.policy.id)

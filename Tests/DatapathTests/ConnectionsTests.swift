@@ -53,12 +53,12 @@ private func record(_ connection: apus_connection, isHalfOpen: Bool = false, pro
                 $0.flags = UInt8(APUS_CONNECTION_TRANSLATED.rawValue)
                 $0.sides.0 = apus_connection_side(
                     packets: 3, bytes: 300, endpoint: 4, identity: 17, generation: 2, policy: 0xc0ffee, rule: 1,
-                    tcp_flags: 0x12)
+                    tcp_flags: 0x12, retransmissions: 7)
             })
         #expect(
             "\(found)" == """
                 TCP 10.1.0.1:40000 -> 10.1.0.2:80 established translated frontend 10.96.0.10:80 opened 1000 seen 4000 \
-                source [3/300 endpoint 4#17 generation 2 by 00c0ffee/1 tcp-flags SA] destination [0/0]
+                source [3/300 endpoint 4#17 generation 2 by 00c0ffee/1 tcp-flags SA retransmissions 7] destination [0/0]
                 """)
         #expect(found.age(now: 5_000) == 4_000)
         #expect(found.idle(now: 3_000) == 0)

@@ -57,6 +57,7 @@ private func decode(_ bytes: Bytes) throws(RecordError) -> DatapathEvent {
             ($0.egress_policy, $0.egress_rule) = (0xc0ffee, 2)
             ($0.ingress_policy, $0.ingress_rule) = (0xbeef, APUS_RULE_ISOLATION)
             $0.tcp_flags = 0x17
+            ($0.handshake, $0.forward_retransmissions, $0.reverse_retransmissions) = (0x1003, 2, 0)
         }
         let event = try decode(Bytes(of: raw))
         #expect(event.kind == .closed)
@@ -73,7 +74,8 @@ private func decode(_ bytes: Bytes) throws(RecordError) -> DatapathEvent {
         #expect(
             "\(event)" == """
                 9000 closed TCP 10.1.0.1:40000 -> 10.1.0.2:80 frontend 10.96.0.10:8080 egress ending reset source 4#17 \
-                egress 00c0ffee/2 ingress 0000beef/isolation sent 3/300 received 2/2000 tcp-flags FSRA
+                egress 00c0ffee/2 ingress 0000beef/isolation sent 3/300 received 2/2000 tcp-flags FSRA \
+                handshake 1536 retransmissions 2/0
                 """)
     }
 
@@ -107,11 +109,11 @@ private func decode(_ bytes: Bytes) throws(RecordError) -> DatapathEvent {
             return nil
         }
         #expect(error { _ in } == nil)
-        #expect(error { $0.kind = 4 }?.reason == .unknown(field: .kind, 4))
+        #expect(error { $0.kind = 5 }?.reason == .unknown(field: .kind, 5))
         #expect(error { $0.reason = 200 }?.reason == .unknown(field: .reason, 200))
         #expect(error { $0.direction = 2 }?.reason == .unknown(field: .direction, 2))
         #expect(error { $0.ending = 255 }?.description == "a record with unknown ending 255")
-        #expect(throws: RecordError(.length(151, expected: 152))) { try decode(Bytes(zeros: 151)) }
+        #expect(throws: RecordError(.length(159, expected: 160))) { try decode(Bytes(zeros: 159)) }
     }
 
     @Test("No bytes of any length trap, and those of a record with known numbers are an event")
@@ -120,11 +122,11 @@ private func decode(_ bytes: Bytes) throws(RecordError) -> DatapathEvent {
         var random = SeededNumbers(seed)
         for _ in 0..<20_000 {
             var bytes = random.bytes(
-                Int.random(in: 0...2, using: &random) == 0 ? Int.random(in: 0...400, using: &random) : 152)
+                Int.random(in: 0...2, using: &random) == 0 ? Int.random(in: 0...400, using: &random) : 160)
             if let event = try? decode(bytes) { _ = event.description.utf8.count }
-            guard bytes.count == 152 else { continue }
+            guard bytes.count == 160 else { continue }
             let kind = try #require(MemoryLayout<apus_event>.offset(of: \.kind))
-            bytes[kind] %= 3
+            bytes[kind] %= 5
             bytes[kind + 2] %= UInt8(apus_reason.APUS_REASON_COUNT.rawValue)
             bytes[kind + 3] %= 2
             bytes[kind + 4] %= 5

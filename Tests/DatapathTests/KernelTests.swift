@@ -3,6 +3,7 @@ import BPF
 @testable import Datapath
 import DatapathABI
 import DomainNames
+import Flows
 import Glibc
 import LinuxKernel
 import PolicyGenerators
@@ -483,7 +484,7 @@ struct KernelLeakTests {
             func cycle(_ number: Int) throws {
                 let node = try KernelNode()
                 var options = node.options
-                if !number.isMultiple(of: 10) { (options.redirectsToPeer, options.reportsFlows) = (false, false) }
+                if !number.isMultiple(of: 10) { (options.redirectsToPeer, options.flowDetail) = (false, .none) }
                 _ = try node.start(options)
                 _ = try DatapathKernel.removeAll(bpffs: node.root)
             }

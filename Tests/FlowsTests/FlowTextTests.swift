@@ -112,6 +112,22 @@ import Testing
         #expect(line.hasPrefix("23:31:02.123 \u{1b}[32mALLOWED \u{1b}[0m shop/"))
     }
 
+    @Test func theEndOfAConnectionSaysHowWellItWent() {
+        var flow = Sample.flow(.closed)
+        flow.counters = FlowCounters(forward: FlowCounters.Way(packets: 1, bytes: 60))
+        (flow.duration, flow.handshake) = (5_000, 420_000)
+        flow.retransmissions = FlowRetransmissions(forward: 2, reverse: 1)
+        let end = "after 5 us, 1 packet 60 B out, 0 packets 0 B back, handshake 420 us, 2 + 1 sent again"
+        #expect(FlowText().line(flow).hasSuffix(end), "\(FlowText().line(flow))")
+    }
+
+    @Test func aPacketSaysItsWayFlagsAndSize() {
+        var flow = Sample.flow(.packet)
+        flow.tcpFlags = [.syn, .ack]
+        flow.counters = FlowCounters(reverse: FlowCounters.Way(packets: 1, bytes: 74))
+        #expect(FlowText().line(flow).hasSuffix("TCP packet back SYN ACK 74 B"), "\(FlowText().line(flow))")
+    }
+
     @Test(arguments: cases)
     func aFlowSurvivesJSON(row: Case) throws {
         var flow = row.flow
@@ -128,13 +144,14 @@ import Testing
         flow.tcpFlags = [.syn]
         flow.counters = FlowCounters(forward: FlowCounters.Way(packets: 1, bytes: 60))
         (flow.duration, flow.ending, flow.kind) = (5, .replaced, .closed)
+        (flow.handshake, flow.retransmissions) = (420_000, FlowRetransmissions(forward: 2))
         #expect(
             try FlowJSON.line(flow) == """
                 {"count":1,"counters":{"forward":{"bytes":60,"packets":1},"reverse":{"bytes":0,"packets":0}},\
                 "destination":{"address":"10.244.0.2","kind":"pod","name":"cart-2","namespace":"shop","port":8080},\
                 "direction":"egress","duration_ns":5,"egress_rule":"NetworkPolicy/shop/frontend-out/egress/2",\
-                "ending":"replaced","ingress_rule":"NetworkPolicy/shop/cart-allow/ingress/0","kind":"closed",\
-                "node":"node-a","protocol":"TCP","sequence":7,\
+                "ending":"replaced","handshake_ns":420000,"ingress_rule":"NetworkPolicy/shop/cart-allow/ingress/0","kind":"closed",\
+                "node":"node-a","protocol":"TCP","retransmissions":{"forward":2,"reverse":0},"sequence":7,\
                 "service":{"address":"10.96.0.10","name":"cart","namespace":"shop","port":80,"port_name":"http"},\
                 "source":{"address":"10.244.0.1","kind":"pod","labels":{"app":"frontend"},"name":"frontend-1",\
                 "namespace":"shop","port":53412,"workload":{"kind":"Deployment","name":"frontend"}},\

@@ -141,6 +141,60 @@ extension AgentLifeTests {
             }
         }
 
+        @Test(arguments: [true, false])
+        func whatIsSentAgainIsCounted(covered: Bool) async throws {
+            try await withShop(options: Self.options) { shop in
+                let client = shop.lab.pod("client")
+                // Servers get no data, only handshakes, until the client has sent it again.
+                let rule = ["INPUT", "-p", "tcp", "--tcp-flags", "PSH", "PSH", "-j", "DROP"]
+                for pod in Shop.webPods { _ = try await shop.lab.pod(pod).output(["iptables", "-A"] + rule) }
+                let asking = try client.traffic(
+                    ["ask", "--tcp", "--timeout-ms", "60000", "\(Shop.webAddresses[0])", "80"], covered: covered)
+                try await eventually("data that is sent again", every: .milliseconds(100)) {
+                    let list = try await shop.agent.apus("connection", "list", "-o", "json")
+                    let rows = try JSONText(list.output.utf8).elements
+                    return rows.contains { $0["retransmissions"]?["forward"]?.integer ?? 0 > 0 }
+                }
+                for pod in Shop.webPods { _ = try await shop.lab.pod(pod).output(["iptables", "-D"] + rule) }
+                #expect(await asking.exit().succeeded)
+                let closed = try await shop.agent.flow("the end") { $0.kind == .closed && $0.service?.name == "web" }
+                #expect(closed.retransmissions?.forward ?? 0 > 0 && closed.retransmissions?.reverse == 0, "\(closed)")
+                let (handshake, duration) = (closed.handshake ?? 0, closed.duration ?? 0)
+                #expect(handshake > 0 && handshake < duration, "\(closed)")
+            }
+        }
+
+        @Test func withDetailOfPacketsEachOneIsTold() async throws {
+            try await withShop(options: Self.options + ["--flow-detail", "packets"]) { shop in
+                #expect(try await shop.lab.pod("client").ask(Shop.webAddresses[0], 80, within: .seconds(60)).isAnswered)
+                let closed = try await shop.agent.flow("the end") { $0.kind == .closed && $0.service?.name == "web" }
+                let counters = try #require(closed.counters)
+                let flows = try await shop.agent.flows().filter { $0.tuple == closed.tuple && $0.time <= closed.time }
+                let packets = flows.filter { $0.kind == .packet }
+                // The opening tells of the first one.
+                #expect(flows.count { $0.kind == .opened } == 1)
+                let out = packets.reduce(1) { $0 + ($1.counters?.forward.packets ?? 0) }
+                let back = packets.reduce(0) { $0 + ($1.counters?.reverse.packets ?? 0) }
+                #expect(out == counters.forward.packets && back == counters.reverse.packets, "\(packets)")
+                for packet in packets { expectNames(packet) }
+                let shown = try await shop.agent.apus("flow", "observe", "--kind", "packet", "--last", "20")
+                #expect(shown.output.contains("packet back SYN ACK"), "\(shown.output)\(shown.errors)")
+            }
+        }
+
+        @Test func withoutDetailNothingIsToldAndPolicyHolds() async throws {
+            try await withShop(options: Self.options + ["--flow-detail", "none"]) { shop in
+                #expect(try await shop.lab.pod("client").ask(Shop.webAddresses[0], 80, within: .seconds(60)).isAnswered)
+                let intruder = try await shop.lab.pod("intruder").ask(
+                    shop.lab.pod("web-1").ipv4, 8080, within: .milliseconds(400))
+                #expect(intruder == .timedOut)
+                #expect(try await shop.agent.flows().isEmpty)
+                let shown = try await shop.agent.apus("flow", "observe")
+                #expect(shown.errors.contains("--flow-detail"), "\(shown.output)\(shown.errors)")
+                #expect(try shop.agent.drops(.policyIsolated) > 0)
+            }
+        }
+
         private func expectNames(_ flow: Flow) {
             #expect(flow.source.namespace == "visitors" && flow.source.name == "client", "\(flow)")
             #expect(flow.destination.namespace == "shop" && Shop.webPods.contains(flow.destination.name ?? ""))

@@ -6,7 +6,7 @@
 // Bumped whenever a layout or a meaning in this folder changes: pins of another version are rebuilt, not reused, but
 // for what both versions have alike.
 enum {
-	APUS_ABI_VERSION = 12,
+	APUS_ABI_VERSION = 13,
 };
 
 // Maps whose content outlives a change of the version when theirs did not change. Which map is in which group:
@@ -33,6 +33,13 @@ enum {
 	APUS_NAME_HASH_SINCE = 11,
 };
 
+// What is told of flows.
+enum {
+	APUS_FLOW_DETAIL_NONE, // nothing at all
+	APUS_FLOW_DETAIL_CONNECTIONS, // openings and ends; denied packets in sums
+	APUS_FLOW_DETAIL_PACKETS, // each packet besides
+};
+
 struct apus_config {
 	__u64 half_open_timeout_ns; // not answered yet
 	__u64 established_timeout_ns; // TCP and SCTP, idle
@@ -46,7 +53,7 @@ struct apus_config {
 	__u64 node_namespace; // cookie of the node's network namespace
 	__u32 wakeup_bytes; // unread bytes of the ring that wake its reader
 	__u8 redirect_peer; // deliver to local pods without the host's stack
-	__u8 events; // 0: no flow events at all
+	__u8 flow_detail; // APUS_FLOW_DETAIL_…
 	__u8 keep_connections; // a new policy generation doesn't reach live connections
 	__u8 padding;
 	__u16 source_port_first; // the node's ports for what leaves in its name, host byte order

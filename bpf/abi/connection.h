@@ -36,10 +36,18 @@ struct apus_connection_side {
 	__u32 generation; // and its policy generation when the connection was last admitted; 0: it is not
 	__u32 policy; // policy that judged this side (egress of the opener, ingress of the other), 0: none
 	__u32 rule; // and the rule that decided, APUS_RULE_NONE: none did
-	__u32 tcp_flags; // every TCP flag this side has sent
+	__u16 tcp_flags; // every TCP flag this side has sent
+	__u16 retransmissions; // segments that its socket sent again, where that is on this node; the most stays
 };
 
 _Static_assert(sizeof(struct apus_connection_side) == 40, "connection side layout");
+
+// How a handshake's time is written into 16 bits: the upper ones say by how much the lower ones are shifted to the left
+// to be units.
+enum {
+	APUS_HANDSHAKE_BITS = 12, // the lower ones
+	APUS_HANDSHAKE_UNIT_NS = 256,
+};
 
 struct apus_connection {
 	__u64 opened_ns; // CLOCK_MONOTONIC
@@ -49,8 +57,8 @@ struct apus_connection {
 	__u16 frontend_port; // network byte order
 	__u8 opener; // index in `sides` of the end that opened
 	__u8 flags; // enum apus_connection_flag
-	__u8 icmp_type; // of the packet that opened it
-	__u8 icmp_code;
+	// Of ICMP: type | code << 8 of the packet that opened it. Of TCP: how long the handshake took, 0: not known.
+	__u16 detail;
 	// The node's port that the opener has towards the other end, network byte order: a client from outside towards
 	// a backend elsewhere, or a pod towards the world; 0: it keeps its own address.
 	__u16 source_port;

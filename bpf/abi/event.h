@@ -10,6 +10,7 @@ enum APUS_CLOSED_ENUM apus_event_kind {
 	APUS_EVENT_DENIED,
 	APUS_EVENT_CLOSED,
 	APUS_EVENT_AUDITED, // like denied, but the packets passed: a policy in audit mode would have denied them
+	APUS_EVENT_PACKET, // one packet of an open connection (APUS_FLOW_DETAIL_PACKETS)
 };
 
 enum APUS_CLOSED_ENUM apus_ending {
@@ -33,7 +34,7 @@ struct apus_event {
 	__u16 source_port; // ports in network byte order
 	__u16 destination_port;
 	__u16 frontend_port;
-	__u16 tcp_flags; // of both ends together; of the packet for a denied one
+	__u16 tcp_flags; // of both ends together; of the packet for a denied one and for a single one
 	__u32 source_endpoint; // slot and identity; 0: not on this node
 	__u32 source_identity;
 	__u32 destination_endpoint;
@@ -43,6 +44,9 @@ struct apus_event {
 	__u32 ingress_policy; // … and the destination's ingress
 	__u32 ingress_rule;
 	__u32 count; // packets this denied event stands for, openings an audited one does
+	__u16 handshake; // how long it took, as in struct apus_connection; 0: not known
+	__u16 forward_retransmissions; // of the source's socket, where that is on this node
+	__u16 reverse_retransmissions;
 	__u8 kind; // enum apus_event_kind
 	__u8 protocol;
 	__u8 reason; // enum apus_reason; why an audited packet would have been dropped
@@ -50,10 +54,10 @@ struct apus_event {
 	__u8 ending; // enum apus_ending
 	__u8 icmp_type;
 	__u8 icmp_code;
-	__u8 padding[5];
+	__u8 padding[7];
 };
 
-_Static_assert(sizeof(struct apus_event) == 152, "event layout");
+_Static_assert(sizeof(struct apus_event) == 160, "event layout");
 
 enum {
 	APUS_ANSWER_ADDRESSES = 16, // of a DNS answer that are told

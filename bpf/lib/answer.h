@@ -45,7 +45,7 @@ ALWAYS_INLINE struct apus_answer_event *question_event(const struct apus_questio
 	const struct apus_question_key *key = question_key_here();
 	struct apus_answer_event *event;
 
-	if (!key || !config.events)
+	if (!key || config.flow_detail == APUS_FLOW_DETAIL_NONE)
 		return NULL;
 	event = bpf_ringbuf_reserve(&dns_answers, sizeof(*event), 0);
 	if (!event) {

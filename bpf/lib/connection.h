@@ -167,6 +167,45 @@ ALWAYS_INLINE _Bool follow_chunk(struct apus_connection *connection, __u8 chunk)
 	return 1;
 }
 
+// How a time is written as `detail`; what is longer than can be written is the longest.
+ALWAYS_INLINE __u16 handshake_detail(__u64 nanoseconds)
+{
+	__u64 units = nanoseconds / APUS_HANDSHAKE_UNIT_NS;
+	__u32 shift = 0;
+
+	while (units >> APUS_HANDSHAKE_BITS && shift < 15) {
+		units >>= 1;
+		shift++;
+	}
+	if (units >> APUS_HANDSHAKE_BITS)
+		units = (1 << APUS_HANDSHAKE_BITS) - 1;
+	return shift << APUS_HANDSHAKE_BITS | (units ? units : 1);
+}
+
+// Whether a packet with these flags, already counted, is the acknowledgement that ends the handshake. Where either end
+// sent more than one packet before, nobody knows which of them was answered (Karn's rule, RFC 6298).
+ALWAYS_INLINE _Bool ends_handshake(const struct apus_connection_side *opener, const struct apus_connection_side *other,
+				   __u32 flags)
+{
+	return (flags & (TCP_ACK | TCP_SYN | TCP_RST)) == TCP_ACK &&
+	       (opener->tcp_flags & (TCP_ACK | TCP_SYN)) == TCP_SYN && other->tcp_flags & TCP_SYN &&
+	       opener->packets == 2 && other->packets == 1;
+}
+
+// Notes flags of TCP that a side had not sent before, which happens a few times in a connection's life.
+GLOBAL int note_tcp_flags(struct apus_connection *connection, __u32 from_high, __u32 flags)
+{
+	struct apus_connection_side *side;
+
+	if (!connection)
+		return 0;
+	side = connection_side(connection, from_high);
+	if (connection->opener == from_high && ends_handshake(side, connection_side(connection, !from_high), flags))
+		connection->detail = handshake_detail(bpf_ktime_get_ns() - connection->opened_ns);
+	side->tcp_flags |= flags;
+	return 0;
+}
+
 // Counts a packet on its side and notes its TCP flags or SCTP chunk. Returns whether it ends the connection.
 ALWAYS_INLINE _Bool connection_follow(const struct found_connection *found, const struct packet *packet, __u64 now,
 				      _Bool counts)
@@ -183,8 +222,8 @@ ALWAYS_INLINE _Bool connection_follow(const struct found_connection *found, cons
 	if (packet->protocol != IPPROTO_TCP)
 		return follow_chunk(connection, packet->chunk);
 	// Written only when it changes: the other direction's CPU reads this cache line too.
-	if ((side->tcp_flags | packet->tcp_flags) != side->tcp_flags)
-		side->tcp_flags |= packet->tcp_flags;
+	if (unlikely((side->tcp_flags | packet->tcp_flags) != side->tcp_flags))
+		note_tcp_flags(connection, found->from_high, packet->tcp_flags);
 	if (likely(connection->flags & APUS_CONNECTION_CLOSED))
 		return 0;
 	if (unlikely(packet->tcp_flags & TCP_RST)) {

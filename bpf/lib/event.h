@@ -36,7 +36,7 @@ ALWAYS_INLINE struct apus_event *event_reserve(void)
 {
 	struct apus_event *event;
 
-	if (!config.events)
+	if (config.flow_detail == APUS_FLOW_DETAIL_NONE)
 		return NULL;
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event)
@@ -72,6 +72,8 @@ ALWAYS_INLINE void event_set_sides(struct apus_event *event, const struct apus_c
 	event->reverse_packets = other->packets;
 	event->reverse_bytes = other->bytes;
 	event->tcp_flags = opener->tcp_flags | other->tcp_flags;
+	event->forward_retransmissions = opener->retransmissions;
+	event->reverse_retransmissions = other->retransmissions;
 	event->source_endpoint = opener->endpoint;
 	event->source_identity = opener->identity;
 	event->destination_endpoint = other->endpoint;
@@ -80,6 +82,29 @@ ALWAYS_INLINE void event_set_sides(struct apus_event *event, const struct apus_c
 	event->egress_rule = opener->rule;
 	event->ingress_policy = other->policy;
 	event->ingress_rule = other->rule;
+}
+
+// What an event of a connection says whatever happens to it.
+ALWAYS_INLINE void event_describe(struct apus_event *event, const struct apus_connection_key *key,
+				  const struct apus_connection *connection)
+{
+	_Bool has_handshake = key->protocol == IPPROTO_TCP;
+
+	event_set_ends(event, key, connection->opener);
+	if (connection->opener)
+		event_set_sides(event, &connection->sides[1], &connection->sides[0]);
+	else
+		event_set_sides(event, &connection->sides[0], &connection->sides[1]);
+	event->opened_ns = connection->opened_ns;
+	event->frontend = connection->frontend;
+	event->frontend_port = connection->frontend_port;
+	event->count = 0;
+	event->handshake = has_handshake ? connection->detail : 0;
+	event->reason = APUS_REASON_NONE;
+	event->direction = opener_is_local(connection) ? APUS_DIRECTION_EGRESS : APUS_DIRECTION_INGRESS;
+	event->icmp_type = has_handshake ? 0 : connection->detail & 0xff;
+	event->icmp_code = has_handshake ? 0 : connection->detail >> 8;
+	__builtin_memset(event->padding, 0, sizeof(event->padding));
 }
 
 // Reports the opening (ending: none) or the end of a connection. `now` is exact: a coarse clock would give short ones
@@ -94,23 +119,37 @@ GLOBAL int report_connection(const struct apus_connection_key *key, const struct
 	event = event_reserve();
 	if (!event)
 		return 0;
-	event_set_ends(event, key, connection->opener);
-	if (connection->opener)
-		event_set_sides(event, &connection->sides[1], &connection->sides[0]);
-	else
-		event_set_sides(event, &connection->sides[0], &connection->sides[1]);
+	event_describe(event, key, connection);
 	event->time_ns = now;
-	event->opened_ns = connection->opened_ns;
-	event->frontend = connection->frontend;
-	event->frontend_port = connection->frontend_port;
-	event->count = 0;
 	event->kind = ending == APUS_ENDING_NONE ? APUS_EVENT_OPENED : APUS_EVENT_CLOSED;
-	event->reason = APUS_REASON_NONE;
-	event->direction = opener_is_local(connection) ? APUS_DIRECTION_EGRESS : APUS_DIRECTION_INGRESS;
 	event->ending = ending;
-	event->icmp_type = connection->icmp_type;
-	event->icmp_code = connection->icmp_code;
-	__builtin_memset(event->padding, 0, sizeof(event->padding));
+	event_submit(event);
+	return 0;
+}
+
+// Reports one packet of a connection that is open; the one that opened it is told with the opening.
+GLOBAL int report_packet(const struct packet *packet, const struct apus_connection_key *key,
+			 const struct apus_connection *connection, __u32 from_opener)
+{
+	struct apus_event *event;
+
+	if (!packet || !key || !connection)
+		return 0;
+	event = event_reserve();
+	if (!event)
+		return 0;
+	event_describe(event, key, connection);
+	event->time_ns = bpf_ktime_get_ns();
+	event->forward_packets = from_opener ? 1 : 0;
+	event->forward_bytes = from_opener ? packet->length : 0;
+	event->reverse_packets = from_opener ? 0 : 1;
+	event->reverse_bytes = from_opener ? 0 : packet->length;
+	event->tcp_flags = packet->tcp_flags;
+	event->handshake = event->forward_retransmissions = event->reverse_retransmissions = 0;
+	event->icmp_type = packet->icmp_type;
+	event->icmp_code = packet->icmp_code;
+	event->kind = APUS_EVENT_PACKET;
+	event->ending = APUS_ENDING_NONE;
 	event_submit(event);
 	return 0;
 }
@@ -241,7 +280,7 @@ GLOBAL int report_denied(const struct packet *packet, const struct denial_contex
 	struct apus_event *event;
 	struct denied_total total;
 
-	if (!packet || !context || !config.events)
+	if (!packet || !context || config.flow_detail == APUS_FLOW_DETAIL_NONE)
 		return 0;
 	denial_key_of(&key, packet, context);
 	total = denied_total(&key, packet, context, now);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "flow.h"
+#include "translation_life.h"
 
 ALWAYS_INLINE __u32 generation_of(const struct flow *flow, const struct apus_endpoint *endpoint)
 {
@@ -165,8 +166,7 @@ ALWAYS_INLINE void describe_opening(struct apus_connection *connection, const st
 		flow->connection_flags | APUS_CONNECTION_UNANSWERED | flow->received * APUS_CONNECTION_RECEIVED;
 	if (!flow->destination.endpoint && is_address_of_node(&flow->packet.destination, flow->epoch))
 		connection->flags |= APUS_CONNECTION_TO_NODE;
-	connection->icmp_type = flow->packet.icmp_type;
-	connection->icmp_code = flow->packet.icmp_code;
+	connection->detail = flow->packet.icmp_type | flow->packet.icmp_code << 8;
 }
 
 // Judges the opening of a connection at each end that is on this node, and records it. 0: allowed.
@@ -217,6 +217,8 @@ ALWAYS_INLINE void follow_connection(struct flow *flow)
 		flow->frontend = connection->frontend;
 		flow->frontend_port = connection->frontend_port;
 	}
+	if (config.flow_detail == APUS_FLOW_DETAIL_PACKETS && flow->counts)
+		report_packet(&flow->packet, &flow->key, connection, !answer);
 	if (unlikely(connection_follow(&flow->found, &flow->packet, flow->now, flow->counts))) {
 		report_connection(&flow->key, connection, bpf_ktime_get_ns(),
 				  connection->flags & APUS_CONNECTION_RESET ? APUS_ENDING_RESET : APUS_ENDING_FINISHED);

@@ -22,7 +22,7 @@ struct ApusAgent: Sendable {
             node: node.name, nodeAddress: node.ipv4, client: client.ipv4, server: server.ipv4, fixture)
         try await self.init(
             kind.rawValue, in: lab, node: node, manifests: manifests.files,
-            options: ["--flow-events", kind == .apusSilent ? "off" : "on"]
+            options: ["--flow-detail", kind == .apusSilent ? "none" : "connections"]
         ) {
             let outcome = try await client.ask(
                 ServiceFixture.clusterIP, Destination.clusterIP.port, within: .seconds(1))

@@ -59,7 +59,9 @@ struct FlowCommand: AsyncParsableCommand {
             do {
                 try await agent.flows(query) { try printer.print($0) }
                 guard !printer.hasPrinted, query.last > 0 else { return }
-                options.console.note(Self.absence(of: try? await agent.status().evidence.stored))
+                let evidence = try? await agent.status().evidence
+                options.console.note(
+                    evidence?.detail == FlowDetail.none.rawValue ? Self.off : Self.absence(of: evidence?.stored))
             } catch let error as AgentError where !printer.hasPrinted {
                 let datapath = try options.datapath()
                 let flows = try datapath.flows(last: query.last, query.filter)
@@ -69,6 +71,8 @@ struct FlowCommand: AsyncParsableCommand {
                 options.console.note(Self.absence(of: try datapath.flows(last: .max, FlowFilter()).count))
             }
         }
+
+        private static let off = "apus: nothing is told of flows: the agent runs with --flow-detail none"
 
         /// Why nothing was shown, by the number of flows that there are to choose from; nil when that is not known.
         private static func absence(of stored: Int?) -> String {
@@ -105,7 +109,7 @@ struct FlowFilterOptions: ParsableArguments {
     @Option(help: "forwarded (or allowed), dropped (or denied), audit.", transform: Self.verdict)
     var verdict: [Flow.Verdict] = []
 
-    @Option(help: "opened, denied, audited, closed, active, dns or lost.", transform: Self.kind)
+    @Option(help: "opened, denied, audited, closed, active, packet, dns or lost.", transform: Self.kind)
     var kind: [Flow.Kind] = []
 
     @Option(help: "Domain name of the destination, or asked for; each * is any characters.", transform: Self.domain)

@@ -52,6 +52,7 @@ struct StatusText {
                 "flows",
                 "\(evidence.records) seen, \(evidence.stored) stored, "
                     + "\(evidence.lostInKernel) lost in the kernel, \(evidence.lostByFollowers) by slow followers"
+                    + (evidence.detail.map { ", detail \($0)" } ?? "")
             ),
         ]
     }

@@ -1,3 +1,5 @@
+package import Flows
+
 /// A connection as the data path holds it now.
 package struct ConnectionRow: TableRow, Codable, Equatable {
     enum CodingKeys: String, CodingKey {
@@ -8,6 +10,8 @@ package struct ConnectionRow: TableRow, Codable, Equatable {
         case egressRule = "egress_rule"
         case ingressRule = "ingress_rule"
         case masqueradedPort = "masqueraded_port"
+        case handshake = "handshake_ns"
+        case retransmissions
     }
 
     /// One end of it.
@@ -52,6 +56,10 @@ package struct ConnectionRow: TableRow, Codable, Equatable {
     package var ingressRule: String?
     /// The node's port that the other end sees instead of the source, with an address of the node.
     package var masqueradedPort: UInt16?
+    /// Nanoseconds that the handshake took.
+    package var handshake: UInt64?
+    /// Segments that were sent again by the ends that are on this node.
+    package var retransmissions: FlowRetransmissions?
 
     /// Packets and bytes each way.
     package struct Counters: Codable, Equatable, Sendable {

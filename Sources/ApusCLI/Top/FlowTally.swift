@@ -73,7 +73,7 @@ package struct FlowTally: Sendable {
             case .audited: sums.audits = flow.count
             case .closed, .active:
                 (sums.sent, sums.received) = isSource ? bytes : (bytes.received, bytes.sent)
-            case .dns, .lost: continue
+            case .packet, .dns, .lost: continue
             }
             add(sums, to: name, at: flow.time)
         }

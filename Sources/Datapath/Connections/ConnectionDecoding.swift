@@ -29,13 +29,24 @@ extension ConnectionRecord {
         isReset = value.has(APUS_CONNECTION_RESET)
         isTranslated = value.has(APUS_CONNECTION_TRANSLATED)
         isSocketTranslated = value.has(APUS_CONNECTION_SOCKET_TRANSLATED)
-        icmp = ICMPTypeAndCode(ipProtocol, type: value.icmp_type, code: value.icmp_code)
+        icmp = ICMPTypeAndCode(
+            ipProtocol, type: UInt8(truncatingIfNeeded: value.detail), code: UInt8(value.detail >> 8))
+        handshake = ipProtocol == .tcp ? HandshakeTime.nanoseconds(value.detail) : nil
         nodePort = value.source_port == 0 ? nil : value.source_port.bigEndian
         let hasFinished = ipProtocol == .tcp && (source.tcpFlags | destination.tcpFlags) & Self.fin != 0
         state =
             value.has(APUS_CONNECTION_CLOSED)
             ? .closed
             : isHalfOpen || value.has(APUS_CONNECTION_UNANSWERED) ? .halfOpen : hasFinished ? .closing : .established
+    }
+}
+
+/// How the data path writes the time of a handshake.
+enum HandshakeTime {
+    /// In nanoseconds; nil: not known.
+    static func nanoseconds(_ detail: UInt16) -> UInt64? {
+        let (shift, units) = (detail >> UInt16(APUS_HANDSHAKE_BITS), detail & (1 << UInt16(APUS_HANDSHAKE_BITS) - 1))
+        return units == 0 ? nil : UInt64(units) << UInt64(shift) * UInt64(APUS_HANDSHAKE_UNIT_NS)
     }
 }
 
@@ -49,6 +60,7 @@ extension ConnectionSide {
             sent: TrafficCount(packets: side.packets, bytes: side.bytes),
             endpoint: EndpointReference(abiSlot: side.endpoint, identity: side.identity), generation: side.generation,
             decision: PolicyDecision(abiPolicy: side.policy, rule: side.rule),
-            tcpFlags: UInt8(truncatingIfNeeded: side.tcp_flags))
+            tcpFlags: UInt8(truncatingIfNeeded: side.tcp_flags),
+            retransmissions: side.retransmissions)
     }
 }

@@ -27,16 +27,19 @@ public struct ConnectionSide: Sendable, Hashable {
     public var decision: PolicyDecision?
     /// Every TCP flag that it sent, as the header's byte.
     public var tcpFlags: UInt8
+    /// Segments that its socket sent again, where that is on this node; 65535 stands for more.
+    public var retransmissions: UInt16
 
     public init(
         sent: TrafficCount = TrafficCount(), endpoint: EndpointReference? = nil, generation: UInt32 = 0,
-        decision: PolicyDecision? = nil, tcpFlags: UInt8 = 0
+        decision: PolicyDecision? = nil, tcpFlags: UInt8 = 0, retransmissions: UInt16 = 0
     ) {
         self.sent = sent
         self.endpoint = endpoint
         self.generation = generation
         self.decision = decision
         self.tcpFlags = tcpFlags
+        self.retransmissions = retransmissions
     }
 }
 
@@ -63,6 +66,8 @@ public struct ConnectionRecord: Sendable, Hashable {
     public var isSocketTranslated: Bool
     /// The ICMP message that opened it; only for ICMP and ICMPv6.
     public var icmp: ICMPTypeAndCode?
+    /// Nanoseconds from the first packet of TCP to the one that ended the handshake; nil: not known.
+    public var handshake: UInt64?
     /// The node's port that the other end sees instead of the opener's, with an address of the node; nil: it sees the
     /// opener. Of an echo it is the identifier.
     public var nodePort: Port?
@@ -70,7 +75,7 @@ public struct ConnectionRecord: Sendable, Hashable {
     public init(
         tuple: FlowTuple, frontend: SocketAddress? = nil, openedAt: UInt64, lastSeenAt: UInt64, source: ConnectionSide,
         destination: ConnectionSide, state: ConnectionState, isReset: Bool = false, isTranslated: Bool = false,
-        isSocketTranslated: Bool = false, icmp: ICMPTypeAndCode? = nil, nodePort: Port? = nil
+        isSocketTranslated: Bool = false, icmp: ICMPTypeAndCode? = nil, handshake: UInt64? = nil, nodePort: Port? = nil
     ) {
         self.tuple = tuple
         self.frontend = frontend
@@ -83,6 +88,7 @@ public struct ConnectionRecord: Sendable, Hashable {
         self.isTranslated = isTranslated
         self.isSocketTranslated = isSocketTranslated
         self.icmp = icmp
+        self.handshake = handshake
         self.nodePort = nodePort
     }
 
@@ -125,6 +131,9 @@ public struct ConnectionRecord: Sendable, Hashable {
         event.ingress = destination.decision
         event.ending = ending
         event.icmp = icmp
+        event.handshake = handshake
+        event.retransmissions = Retransmissions(
+            forward: source.retransmissions, reverse: destination.retransmissions)
         return event
     }
 }
@@ -142,6 +151,7 @@ extension ConnectionRecord: CustomStringConvertible {
         if let frontend { parts.append("frontend \(frontend)") }
         if let nodePort { parts.append("node-port \(nodePort)") }
         if let icmp { parts.append("icmp \(icmp.type)/\(icmp.code)") }
+        if let handshake { parts.append("handshake \(handshake)") }
         parts.append("opened \(openedAt) seen \(lastSeenAt)")
         parts.append("source \(source)")
         parts.append("destination \(destination)")
@@ -155,6 +165,7 @@ extension ConnectionSide: CustomStringConvertible {
         if let endpoint { parts.append("endpoint \(endpoint) generation \(generation)") }
         if let decision { parts.append("by \(decision)") }
         if tcpFlags != 0 { parts.append("tcp-flags \(TCPFlagText.text(tcpFlags))") }
+        if retransmissions != 0 { parts.append("retransmissions \(retransmissions)") }
         return "[" + parts.joined(separator: " ") + "]"
     }
 }

@@ -15,7 +15,7 @@ public struct DatapathEvent: Sendable, Hashable {
     public var forward = TrafficCount()
     /// What the destination sent.
     public var reverse = TrafficCount()
-    /// The TCP flags of both ends together, as the header's byte; of the packet for a denied one.
+    /// The TCP flags of both ends together, as the header's byte; of the packet for a denied one and for a single one.
     public var tcpFlags: UInt8 = 0
     /// The source and destination where they are pods of this node.
     public var source: EndpointReference?
@@ -34,6 +34,10 @@ public struct DatapathEvent: Sendable, Hashable {
     public var ending: Ending?
     /// The ICMP message that opened the connection or was denied; only for ICMP and ICMPv6.
     public var icmp: ICMPTypeAndCode?
+    /// Nanoseconds from the first packet of TCP to the one that ended the handshake; nil: not known.
+    public var handshake: UInt64?
+    /// Segments that sockets of this node sent again.
+    public var retransmissions = Retransmissions()
 
     /// An event with the parts that every one has.
     public init(kind: EventKind, time: UInt64, tuple: FlowTuple, direction: TrafficDirection) {
@@ -70,7 +74,24 @@ extension DatapathEvent: CustomStringConvertible {
         if let ingress { parts.append("ingress \(ingress)") }
         parts.append("sent \(forward.packets)/\(forward.bytes) received \(reverse.packets)/\(reverse.bytes)")
         if tcpFlags != 0 { parts.append("tcp-flags \(TCPFlagText.text(tcpFlags))") }
+        if let handshake { parts.append("handshake \(handshake)") }
+        if retransmissions != Retransmissions() {
+            parts.append("retransmissions \(retransmissions.forward)/\(retransmissions.reverse)")
+        }
         return parts.joined(separator: " ")
+    }
+}
+
+/// Segments that sockets of this node sent again; 65535 stands for more.
+public struct Retransmissions: Sendable, Hashable {
+    /// By the source.
+    public var forward: UInt16
+    /// By the destination.
+    public var reverse: UInt16
+
+    public init(forward: UInt16 = 0, reverse: UInt16 = 0) {
+        self.forward = forward
+        self.reverse = reverse
     }
 }
 

@@ -35,6 +35,8 @@ extension DatapathEvent {
         reason = numbers.reason
         ending = numbers.ending
         icmp = ICMPTypeAndCode(tuple.ipProtocol, type: raw.icmp_type, code: raw.icmp_code)
+        handshake = HandshakeTime.nanoseconds(raw.handshake)
+        retransmissions = Retransmissions(forward: raw.forward_retransmissions, reverse: raw.reverse_retransmissions)
     }
 }
 

@@ -2,7 +2,7 @@ internal import DatapathABI
 
 /// What an event reports.
 public enum EventKind: UInt8, Sendable, Hashable, CaseIterable {
-    case opened, denied, closed, audited
+    case opened, denied, closed, audited, packet
 
     init(_ kind: apus_event_kind) {
         switch kind {
@@ -10,6 +10,7 @@ public enum EventKind: UInt8, Sendable, Hashable, CaseIterable {
         case .APUS_EVENT_DENIED: self = .denied
         case .APUS_EVENT_CLOSED: self = .closed
         case .APUS_EVENT_AUDITED: self = .audited
+        case .APUS_EVENT_PACKET: self = .packet
         }
     }
 
@@ -20,6 +21,7 @@ public enum EventKind: UInt8, Sendable, Hashable, CaseIterable {
         case .denied: "denied"
         case .closed: "closed"
         case .audited: "audited"
+        case .packet: "packet"
         }
     }
 
@@ -30,6 +32,7 @@ public enum EventKind: UInt8, Sendable, Hashable, CaseIterable {
         case .denied: "Packets were dropped."
         case .closed: "A connection ended."
         case .audited: "Openings passed that a policy in audit mode would have denied."
+        case .packet: "A packet of an open connection passed."
         }
     }
 }

@@ -17,6 +17,8 @@ extension Flow {
         counters = FlowCounters(forward: FlowCounters.Way(event.forward), reverse: FlowCounters.Way(event.reverse))
         tcpFlags = event.tuple.ipProtocol == .tcp ? TCPFlags(rawValue: event.tcpFlags) : nil
         icmp = event.icmp.map { ICMPMessage(type: $0.type, code: $0.code) }
+        handshake = event.handshake
+        retransmissions = FlowRetransmissions(event.retransmissions)
         count = event.kind == .denied || event.kind == .audited ? UInt64(max(1, event.count)) : 1
     }
 
@@ -49,6 +51,18 @@ extension Flow {
         let flags = record.source.tcpFlags | record.destination.tcpFlags
         tcpFlags = record.tuple.ipProtocol == .tcp ? TCPFlags(rawValue: flags) : nil
         icmp = record.icmp.map { ICMPMessage(type: $0.type, code: $0.code) }
+        handshake = record.handshake
+        retransmissions = FlowRetransmissions(
+            Retransmissions(
+                forward: record.source.retransmissions, reverse: record.destination.retransmissions))
+    }
+}
+
+extension FlowRetransmissions {
+    /// Nil where there were none.
+    fileprivate init?(_ counts: Retransmissions) {
+        if counts == Retransmissions() { return nil }
+        self.init(forward: UInt64(counts.forward), reverse: UInt64(counts.reverse))
     }
 }
 
@@ -59,6 +73,7 @@ extension Flow.Kind {
         case .denied: self = .denied
         case .closed: self = .closed
         case .audited: self = .audited
+        case .packet: self = .packet
         }
     }
 }
@@ -66,7 +81,7 @@ extension Flow.Kind {
 extension Flow.Verdict {
     fileprivate init(_ kind: EventKind) {
         switch kind {
-        case .opened, .closed: self = .forwarded
+        case .opened, .closed, .packet: self = .forwarded
         case .denied: self = .dropped
         case .audited: self = .audit
         }

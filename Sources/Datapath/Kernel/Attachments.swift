@@ -10,9 +10,12 @@ struct Programs: ~Copyable {
     let toNetwork: BPFProgram
     let names: NameTeacher
     private let socket: BPFObject
+    /// nil: nothing is told of flows, or the kernel does not take it.
+    private let retransmission: BPFObject?
 
     init(
-        pod: consuming BPFObject, uplink: consuming BPFObject, socket: consuming BPFObject, names: consuming BPFObject
+        pod: consuming BPFObject, uplink: consuming BPFObject, socket: consuming BPFObject, names: consuming BPFObject,
+        retransmission: consuming BPFObject?
     ) throws(BPFError) {
         let teacher = try NameTeacher(names)
         let fromPod = try pod.program("from_pod")
@@ -25,9 +28,35 @@ struct Programs: ~Copyable {
         self.toNetwork = toNetwork
         self.names = teacher
         self.socket = socket
+        self.retransmission = retransmission
     }
 
     func program(for hook: SocketHook) throws(BPFError) -> BPFProgram { try socket.program("socket_\(hook)") }
+
+    /// Attaches the program of a tracepoint; nil where there is none.
+    func attach(to tracepoint: Tracepoint) throws(BPFError) -> BPFLink? {
+        switch retransmission {
+        case .some(let object): try BPFLink.attach(toTracepointOf: object.program(tracepoint.program))
+        case .none: nil
+        }
+    }
+
+    var countsRetransmissions: Bool {
+        switch retransmission {
+        case .some: true
+        case .none: false
+        }
+    }
+}
+
+/// What the kernel's TCP tells of.
+enum Tracepoint: String, CaseIterable {
+    /// A socket sent a segment again.
+    case segment
+    /// A listening socket sent the second part of a handshake again.
+    case answer
+
+    var program: String { "\(rawValue)_retransmitted" }
 }
 
 /// Where a program goes; its text is the name of the pinned link.
@@ -37,6 +66,7 @@ enum Attachment: Hashable, CustomStringConvertible {
     case fromNetwork(UInt32)
     case toNetwork(UInt32)
     case socket(SocketHook)
+    case retransmitted(Tracepoint)
 
     init?(_ text: String) {
         let parts = text.split(separator: "-").map(String.init)
@@ -50,6 +80,9 @@ enum Attachment: Hashable, CustomStringConvertible {
         case ("socket", 2):
             guard let hook = SocketHook(rawValue: parts[1]) else { return nil }
             self = .socket(hook)
+        case ("retransmitted", 2):
+            guard let tracepoint = Tracepoint(rawValue: parts[1]) else { return nil }
+            self = .retransmitted(tracepoint)
         default: return nil
         }
     }
@@ -61,14 +94,15 @@ enum Attachment: Hashable, CustomStringConvertible {
         case .fromNetwork(let index): "uplink-\(index)-from"
         case .toNetwork(let index): "uplink-\(index)-to"
         case .socket(let hook): "socket-\(hook.rawValue)"
+        case .retransmitted(let tracepoint): "retransmitted-\(tracepoint.rawValue)"
         }
     }
 
-    /// The interface, nil for a socket hook.
+    /// The interface, nil for what has none.
     var interface: UInt32? {
         switch self {
         case .fromPod(let index), .toPod(let index), .fromNetwork(let index), .toNetwork(let index): index
-        case .socket: nil
+        case .socket, .retransmitted: nil
         }
     }
 }
@@ -108,6 +142,24 @@ extension DatapathKernel {
         }
     }
 
+    /// Counts what sockets of this node send again, from here on by the loaded programs. Without a program of them, for
+    /// whichever reason, nothing counts it.
+    public func attachTracepoints() throws {
+        for tracepoint in Tracepoint.allCases {
+            let attachment = Attachment.retransmitted(tracepoint)
+            if !attached.contains(attachment) || liveLink(attachment) == nil { try attach(tracepoint) }
+        }
+    }
+
+    /// Its link can't be given another program: between the two a segment may go uncounted.
+    private func attach(_ tracepoint: Tracepoint) throws(BPFError) {
+        let attachment = Attachment.retransmitted(tracepoint)
+        try detach(attachment)
+        guard let link = try programs.attach(to: tracepoint) else { return }
+        try link.pin(at: pins.link(attachment.description))
+        attached.insert(attachment)
+    }
+
     /// Takes the programs off a pod's interface.
     public func detachPod(_ index: UInt32) throws {
         try detach(.fromPod(index))
@@ -128,7 +180,7 @@ extension DatapathKernel {
                 if liveLink(attachment) == nil { _ = try? detach(attachment) }
             case .fromNetwork(let index), .toNetwork(let index):
                 if !uplinks.contains(index) { _ = try? detach(attachment) }
-            case .socket: break
+            case .socket, .retransmitted: break
             }
         }
     }
@@ -147,6 +199,7 @@ extension DatapathKernel {
             pods.flatMap { [Attachment.fromPod($0), .toPod($0)] }
             + uplinks.flatMap { [Attachment.fromNetwork($0), .toNetwork($0)] }
             + SocketHook.allCases.map(Attachment.socket)
+            + (programs.countsRetransmissions ? Tracepoint.allCases : []).map(Attachment.retransmitted)
         let missing = wanted.filter { attachment in
             guard let info = liveLink(attachment) else { return true }
             guard let index = attachment.interface else { return false }
@@ -202,6 +255,10 @@ extension DatapathKernel {
                 try detach(attachment)
                 continue
             }
+            if case .retransmitted(let tracepoint) = attachment {
+                try attach(tracepoint)
+                continue
+            }
             try update(BPFLink.open(pinned: pins.link(attachment.description)), attachment)
         }
     }
@@ -213,6 +270,7 @@ extension DatapathKernel {
         case .fromNetwork: try link.update(to: programs.fromNetwork)
         case .toNetwork: try link.update(to: programs.toNetwork)
         case .socket(let hook): try link.update(to: try programs.program(for: hook))
+        case .retransmitted: break
         }
     }
 }

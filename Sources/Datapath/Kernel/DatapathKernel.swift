@@ -1,6 +1,7 @@
 internal import BPF
 internal import DatapathABI
 internal import DatapathObjects
+internal import Flows
 internal import LinuxKernel
 
 /// The data path in the kernel: its maps and programs, loaded, pinned and attached.
@@ -32,6 +33,8 @@ public final class DatapathKernel {
     /// Whether there are maps beside the ones in use.
     public private(set) var isBeside: Bool
     let programs: Programs
+    /// Why what TCP sends again is not counted; nil: it is, or nothing is told of flows.
+    public let tracingError: String?
     /// The links that this object made or found alive; the controller forgets those whose interface goes.
     var attached: Set<Attachment> = []
     private let barrier: ProgramBarrier
@@ -58,14 +61,18 @@ public final class DatapathKernel {
         pins = PinDirectory(root: options.bpffs)
         try pins.prepare()
         pins.discardNextMaps()
-        let images = [BPFObjectImage.pod, .uplink, .socket, .names]
+        let images = [BPFObjectImage.pod, .uplink, .socket, .names, .retransmission]
         let pinned = try PinnedShapes(pins, images: images, options: options)
         var loader = DatapathLoader(options: options, pins: pins, reusing: pinned.reusable)
         let pod = try loader.load(images[0])
         let uplink = try loader.load(images[1])
         let socket = try loader.load(images[2])
         let names = try loader.load(images[3])
-        programs = try Programs(pod: pod, uplink: uplink, socket: socket, names: names)
+        var refusal: String?
+        let retransmission = Self.loadTracing(images[4], options, &loader, &refusal)
+        tracingError = refusal
+        programs = try Programs(
+            pod: pod, uplink: uplink, socket: socket, names: names, retransmission: retransmission)
         maps = loader.maps
         isBeside = !pinned.isComplete
         replacesForeign = pinned.isForeign
@@ -79,6 +86,17 @@ public final class DatapathKernel {
             try loader.pinBeside()
         }
         try seedNames()
+    }
+
+    /// The evidence is poorer without it, and nothing else: a kernel that does not take it is no reason not to start.
+    private static func loadTracing(
+        _ image: BPFObjectImage, _ options: DatapathOptions, _ loader: inout DatapathLoader, _ refusal: inout String?
+    ) -> BPFObject? {
+        guard options.flowDetail != .none else { return nil }
+        do { return try loader.load(image) } catch {
+            refusal = "\(error)"
+            return nil
+        }
     }
 
     private static func box(_ name: String, in maps: [String: MapBox]) throws(DatapathError) -> MapBox {

@@ -1,4 +1,5 @@
 internal import DatapathABI
+public import Flows
 
 /// How the data path is loaded: what its constants are and how large its maps.
 public struct DatapathOptions: Sendable {
@@ -10,9 +11,9 @@ public struct DatapathOptions: Sendable {
     public var redirectsToPeer: Bool
     /// Whether live connections stay as they were admitted when policies change.
     public var keepsConnections: Bool
-    /// Whether flows are reported.
-    public var reportsFlows: Bool
-    /// Nanoseconds in which a denied flow is reported at most once.
+    /// What is reported of flows.
+    public var flowDetail: FlowDetail
+    /// Nanoseconds in which a denied flow is reported at most once, unless each packet is.
     public var denialInterval: UInt64
     /// The shortest lifetime of a DNS answer, and how much longer it counts than it lives, nanoseconds.
     public var minimumNameLifetime: UInt64
@@ -32,7 +33,7 @@ public struct DatapathOptions: Sendable {
         timeouts = DatapathTimeouts()
         redirectsToPeer = true
         keepsConnections = false
-        reportsFlows = true
+        flowDetail = .connections
         denialInterval = 5_000_000_000
         minimumNameLifetime = 5_000_000_000
         nameGrace = 5_000_000_000
@@ -52,7 +53,7 @@ public struct DatapathOptions: Sendable {
         constants.established_timeout_ns = timeouts.established
         constants.closing_timeout_ns = timeouts.closing
         constants.datagram_timeout_ns = timeouts.datagram
-        constants.denial_interval_ns = denialInterval
+        constants.denial_interval_ns = flowDetail == .packets ? 0 : denialInterval
         constants.fragment_timeout_ns = timeouts.fragment
         constants.name_minimum_ns = minimumNameLifetime
         constants.name_grace_ns = nameGrace
@@ -64,7 +65,7 @@ public struct DatapathOptions: Sendable {
         constants.address_share = UInt32(clamping: capacities.learnedAddressesOfPolicy)
         constants.name_share = UInt32(clamping: capacities.learnedNamesOfPolicy)
         constants.redirect_peer = redirectsToPeer ? 1 : 0
-        constants.events = reportsFlows ? 1 : 0
+        constants.flow_detail = flowDetail.abi
         constants.keep_connections = keepsConnections ? 1 : 0
         return constants
     }
@@ -84,6 +85,16 @@ public struct DatapathOptions: Sendable {
             "learned_names": capacities.learnedNames, "network_namespaces": capacities.endpoints,
             "events": capacities.eventBytes,
         ]
+    }
+}
+
+extension FlowDetail {
+    fileprivate var abi: UInt8 {
+        switch self {
+        case .none: UInt8(APUS_FLOW_DETAIL_NONE)
+        case .connections: UInt8(APUS_FLOW_DETAIL_CONNECTIONS)
+        case .packets: UInt8(APUS_FLOW_DETAIL_PACKETS)
+        }
     }
 }
 

@@ -108,7 +108,7 @@ public struct FlowMetrics: Sendable {
         case .denied, .audited:
             guard shape.reason?.hasPrefix("policy_") ?? false else { return }
             policies[PolicyEvent(direction: shape.direction, verdict: shape.verdict), default: 0] += count
-        case .closed, .active, .dns, .lost: break
+        case .closed, .active, .packet, .dns, .lost: break
         }
     }
 

@@ -96,6 +96,7 @@ extension Flow.Kind {
         case .lost: 4
         case .audited: 5
         case .dns: 6
+        case .packet: 7
         }
     }
 }

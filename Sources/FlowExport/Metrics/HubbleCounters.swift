@@ -32,7 +32,7 @@ struct HubbleCounters: Sendable {
         case .opened: addOpening(shape, count)
         case .closed: addFlags(shape, count)
         case .dns: addAnswer(shape, count)
-        case .audited, .active, .lost: break
+        case .audited, .active, .packet, .lost: break
         }
     }
 

@@ -71,7 +71,7 @@ struct PodFlowCounters: Sendable {
         switch shape.kind {
         case .opened, .denied, .audited: isReply = false
         case .closed where shape.isAnswered: isReply = true
-        case .closed, .active, .dns, .lost: return
+        case .closed, .active, .packet, .dns, .lost: return
         }
         let (from, to) = isReply ? (destination, source) : (source, destination)
         for direction in [Flow.Direction.egress, .ingress] {

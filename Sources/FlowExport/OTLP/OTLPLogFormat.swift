@@ -108,6 +108,11 @@ private struct OTLPLogRecord {
             attributes.add("apus.received.bytes", counters.reverse.bytes)
         }
         if let duration = flow.duration { attributes.add("apus.duration_ns", duration) }
+        if let handshake = flow.handshake { attributes.add("apus.tcp.handshake_ns", handshake) }
+        if let again = flow.retransmissions {
+            attributes.add("apus.sent.retransmissions", again.forward)
+            attributes.add("apus.received.retransmissions", again.reverse)
+        }
         attributes.add("apus.ending", flow.ending?.rawValue)
         attributes.add("apus.tcp.flags", flow.tcpFlags?.names ?? [])
         if let icmp = flow.icmp {

@@ -42,7 +42,7 @@ public struct PolicyLogFormat: FlowFormat {
             addAllowed(flow, .egress, by: flow.egressRule, now: now, &output)
             addAllowed(flow, .ingress, by: flow.ingressRule, now: now, &output)
         case .denied: addDenied(flow, now: now, &output)
-        case .audited, .closed, .active, .dns, .lost: break
+        case .audited, .closed, .active, .packet, .dns, .lost: break
         }
     }
 

@@ -28,8 +28,8 @@ export class ServiceMap {
   }
 
   #take(flow) {
-    // A DNS record tells of an answer; its connection has records of its own.
-    if (flow.kind === "dns") return;
+    // A DNS record tells of an answer, a packet's of itself; their connections have records of their own.
+    if (flow.kind === "dns" || flow.kind === "packet") return;
     const path = [node(flow.source)];
     if (flow.service?.name) path.push({ kind: "service", name: `${flow.service.namespace}/${flow.service.name}` });
     path.push(node(flow.destination, flow.destination_names));

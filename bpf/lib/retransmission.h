@@ -1,0 +1,111 @@
+// Segments that TCP sends again, counted where the kernel says so: packets cost nothing by it (docs/decisions/0024).
+#pragma once
+
+#include <bpf/bpf_core_read.h>
+
+#include "connection.h"
+#include "translation.h"
+
+enum {
+	FAMILY_V6 = 10, // AF_INET6; <sys/socket.h> would pull in the C library
+	RETRANSMISSIONS_MOST = 0xffff,
+};
+
+// What is read of the kernel's structures; where it lies the kernel's BTF says when the program is loaded.
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct net {
+	__u64 net_cookie;
+};
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
+// `struct sock` and `struct request_sock` begin with it.
+struct sock_common {
+	__be32 skc_daddr;
+	__be32 skc_rcv_saddr;
+	__be16 skc_dport;
+	__u16 skc_num;
+	unsigned short skc_family;
+	possible_net_t skc_net;
+	struct in6_addr skc_v6_daddr;
+	struct in6_addr skc_v6_rcv_saddr;
+};
+
+#pragma clang attribute pop
+
+// A connection as its socket names it.
+struct socket_ends {
+	struct apus_address local;
+	struct apus_address peer;
+	__u16 local_port; // network byte order
+	__u16 peer_port;
+};
+
+ALWAYS_INLINE void read_ends(struct sock_common *socket, struct socket_ends *ends)
+{
+	ends->local_port = bpf_htons(BPF_CORE_READ(socket, skc_num));
+	ends->peer_port = BPF_CORE_READ(socket, skc_dport);
+	if (BPF_CORE_READ(socket, skc_family) == FAMILY_V6) {
+		bpf_core_read(&ends->local, sizeof(ends->local), &socket->skc_v6_rcv_saddr);
+		bpf_core_read(&ends->peer, sizeof(ends->peer), &socket->skc_v6_daddr);
+	} else {
+		ends->local = address_from_v4(BPF_CORE_READ(socket, skc_rcv_saddr));
+		ends->peer = address_from_v4(BPF_CORE_READ(socket, skc_daddr));
+	}
+}
+
+ALWAYS_INLINE struct found_connection connection_of_ends(const struct socket_ends *ends)
+{
+	struct apus_connection_key key;
+	_Bool from_high =
+		connection_key_of(&ends->local, ends->local_port, &ends->peer, ends->peer_port, IPPROTO_TCP, &key);
+	struct found_connection found = connection_with(&key);
+
+	found.from_high = from_high;
+	return found;
+}
+
+// Where packets are translated on their way, the socket knows another peer than the connection's entry does.
+ALWAYS_INLINE _Bool translate_peer(struct socket_ends *ends)
+{
+	struct apus_translation_key key = {
+		.client = ends->local,
+		.frontend = ends->peer,
+		.client_port = ends->local_port,
+		.frontend_port = ends->peer_port,
+		.protocol = IPPROTO_TCP,
+	};
+	const struct apus_translation *translation = translation_find(&key);
+
+	if (!translation)
+		return 0;
+	ends->peer = translation->backend;
+	ends->peer_port = translation->backend_port;
+	return 1;
+}
+
+// A socket has sent a segment again. The kernel tells of all sockets of the machine, among them those of hosts that are
+// namespaces of it: only those of this node's pods and of the node itself count.
+ALWAYS_INLINE int count_retransmission(struct sock_common *socket)
+{
+	struct socket_ends ends = {};
+	struct apus_connection_side *side;
+	struct found_connection found;
+
+	read_ends(socket, &ends);
+	found = connection_of_ends(&ends);
+	if (!found.connection && translate_peer(&ends))
+		found = connection_of_ends(&ends);
+	if (!found.connection)
+		return 0;
+	side = connection_side(found.connection, found.from_high);
+	if (!side->endpoint && BPF_CORE_READ(socket, skc_net.net, net_cookie) != config.node_namespace)
+		return 0;
+	// A socket is held while it sends: nobody else counts at this side.
+	if (side->retransmissions != RETRANSMISSIONS_MOST)
+		side->retransmissions++;
+	return 0;
+}
