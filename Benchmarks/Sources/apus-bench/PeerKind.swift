@@ -14,7 +14,7 @@ enum PeerKind: String, Sendable, CaseIterable {
     case apusMany = "apus-10000"
     /// As `apusFew`, with a client that the socket programs do not see: its packets are translated one by one.
     case apusPacket = "apus-packet"
-    /// As `apusFew`, without flow events.
+    /// As `apusFew`, with `--flow-detail none`.
     case apusSilent = "apus-silent"
 
     var explanation: String {
@@ -52,7 +52,7 @@ enum PeerKind: String, Sendable, CaseIterable {
         case .veth, .kernel: Metric.all.filter { $0.destination == .pod }
         case .iptablesFew, .iptablesMany, .apusFew, .apusMany: Metric.all
         case .apusPacket: Metric.all.filter { $0.destination == .clusterIP }
-        case .apusSilent: Metric.all.filter { $0.workload == .connections }
+        case .apusSilent: Metric.all.filter { [.connections, .throughput].contains($0.workload) }
         }
     }
 }
