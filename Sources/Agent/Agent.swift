@@ -66,6 +66,9 @@ public struct Agent: Sendable {
         if let error = kernel.tracingError {
             log.warning("What TCP sends again is not counted", metadata: ["error": "\(error)"])
         }
+        if let error = kernel.endingError {
+            log.warning("Datagram sockets of the node stay with their endpoints", metadata: ["error": "\(error)"])
+        }
         let controller = try NodeController(
             configuration: configuration, kernel: kernel, directory: parts.directory, answers: parts.answers,
             monitor: parts.health, evidence: parts.evidence, log: log)
@@ -81,6 +84,7 @@ public struct Agent: Sendable {
             counters: parts.counters, directory: parts.directory, hubble: parts.hubbleCounters, exports: exports,
             requests: source.statistics,
             reports: reporter == nil ? nil : parts.reports)
+        warnOfEmptyEvidence()
         let answers = handler(controller, parts)
         let page = WebPage(
             hub: parts.hub, started: parts.started, now: KernelClock.realtime, status: answers.status,
@@ -114,6 +118,14 @@ public struct Agent: Sendable {
         init(_ configuration: AgentConfiguration) {
             hub = FlowHub(capacity: configuration.flowCapacity)
             counters = FlowCounters(node: configuration.node)
+        }
+    }
+
+    /// Says who is asked to tell of flows and never will.
+    private func warnOfEmptyEvidence() {
+        for consumer in configuration.emptyEvidence {
+            log.warning(
+                "Nothing is told of flows, so this stays empty", metadata: ["what": "\(consumer)", "detail": "none"])
         }
     }
 
@@ -175,7 +187,7 @@ public struct Agent: Sendable {
             source,
             Maintenance(controller: controller),
             Collector(
-                node: configuration.node, scanInterval: configuration.scanInterval,
+                node: configuration.node, detail: configuration.flowDetail, scanInterval: configuration.scanInterval,
                 sourcePorts: configuration.sourcePorts.count,
                 open: { try await controller.events() }, scanner: { try await controller.scanner() },
                 denials: { try await controller.denialScanner() }, answers: parts.answers,
@@ -244,6 +256,16 @@ public struct Agent: Sendable {
 extension AgentConfiguration {
     /// What the agent calls itself to an API server.
     static var userAgent: String { "apusd/\(version)" }
+
+    /// What was asked for that has flows in it, where nothing is told of flows.
+    var emptyEvidence: [String] {
+        guard flowDetail == .none else { return [] }
+        return [
+            exports.file.map { "the file \($0.path)" },
+            exports.collector.flatMap { $0.getsLogs ? "the collector's flows" : nil },
+            hubble.address.map { "Hubble at \($0)" },
+        ].compactMap { $0 }
+    }
 
     /// How often all connections are looked at: often enough to report those that live long in time.
     var scanInterval: Duration { min(.seconds(5), activeInterval) }

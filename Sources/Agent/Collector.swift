@@ -18,6 +18,8 @@ struct Collector: Service {
     static let batch = 4096
 
     let node: String
+    /// What is told of flows; connections are looked at in any case.
+    let detail: FlowDetail
     /// How often all connections and the denied packets that wait are looked at.
     let scanInterval: Duration
     /// How many ports the node has towards each destination of what leaves in its name.
@@ -36,7 +38,8 @@ struct Collector: Service {
     func run() async throws {
         try await untilShutdown {
             var worker = Worker(
-                node: node, scanInterval: scanInterval.nanoseconds, ports: PortUse(capacity: sourcePorts),
+                node: node, detail: detail, scanInterval: scanInterval.nanoseconds,
+                ports: PortUse(capacity: sourcePorts),
                 events: try await open(), scanner: try await scanner(), denials: try await denials(), answers: answers,
                 directory: directory, hub: hub, evidence: evidence, counters: counters, log: log)
             var pause = Self.quickest
@@ -58,6 +61,7 @@ extension Collector {
     /// What one run of the collector keeps.
     struct Worker: ~Copyable {
         private let node: String
+        private let detail: FlowDetail
         private let scanInterval: UInt64
         private var events: EventSource
         private var scanner: ConnectionScanner
@@ -75,11 +79,12 @@ extension Collector {
         private let log: Logger
 
         init(
-            node: String, scanInterval: UInt64, ports: PortUse, events: consuming EventSource,
+            node: String, detail: FlowDetail, scanInterval: UInt64, ports: PortUse, events: consuming EventSource,
             scanner: consuming ConnectionScanner, denials: consuming DenialScanner, answers: AnswerQueue,
             directory: FlowDirectory, hub: FlowHub, evidence: EvidenceCounters, counters: FlowCounters, log: Logger
         ) {
             self.node = node
+            self.detail = detail
             self.scanInterval = scanInterval
             self.ports = ports
             self.log = log
@@ -107,7 +112,7 @@ extension Collector {
         }
 
         private mutating func deliver() {
-            guard !flows.isEmpty else { return }
+            guard detail != .none, !flows.isEmpty else { return }
             directory.enrich(&flows)
             counters.count(flows)
             hub.append(flows)

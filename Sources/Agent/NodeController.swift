@@ -51,6 +51,8 @@ actor NodeController {
     var podProblems = AttachmentProblems()
     /// Of the programs at sockets, and of those of this build that should take over.
     var nodeProblems = AttachmentProblems()
+    /// Whether an endpoint may have gone since the node's sockets were looked at.
+    private var mayHaveCutOff = true
     var diagnostics = SourceDiagnostics()
     var problemLog = ProblemLog()
     /// Whether what is wrong with objects may be something else than was logged.
@@ -233,6 +235,7 @@ actor NodeController {
         let started = KernelClock.monotonic()
         let report = kernel.program(&tables, now: started)
         programming.note(report, started: started, ended: KernelClock.monotonic())
+        if report.written > 0 { mayHaveCutOff = true }
         if report.isComplete { latency.settle(at: KernelClock.realtime()) }
         for problem in programming.news(in: report) {
             log.error("Something could not be programmed", metadata: ["problem": "\(problem)"])
@@ -253,11 +256,27 @@ actor NodeController {
         guard isSynced else { return }
         logProblems()
         if programming.isDue(at: now) { program() }
+        endCutOffSockets()
         if keeping?.isOver(at: now, viewIsFull: !diagnostics.hidesObjects) ?? false { letGoOfStale() }
         if routes.isDue(at: now) { route() }
         if uplinkProblems.isDue(at: now) { attachUplinks() }
         if nodeProblems.isDue(at: now) { attachEverything() } else if podProblems.isDue(at: now) { attachPods() }
         if let interval = configuration.driftInterval, programming.driftIsDue(at: now, interval: interval) { repair() }
+    }
+
+    /// Ends the node's own sockets that are connected to what serves no more, once something has changed.
+    private func endCutOffSockets() {
+        guard mayHaveCutOff else { return }
+        mayHaveCutOff = false
+        do {
+            let count = try kernel.endCutOffSockets()
+            guard count > 0 else { return }
+            log.info(
+                "Datagram sockets of the node were ended whose endpoint serves no more", metadata: ["count": "\(count)"]
+            )
+        } catch {
+            log.warning("The node's datagram sockets could not be looked at", metadata: ["error": "\(error)"])
+        }
     }
 
     private func letGoOfStale() {

@@ -169,7 +169,7 @@ extension NodeController {
             try kernel.attachSockets(cgroup: try cgroupPath())
         } catch { problems["sockets"] = "Services are not translated at sockets: \(error)" }
         do { try kernel.attachTracepoints() } catch {
-            problems["tracepoints"] = "what TCP sends again is not counted: \(error)"
+            log.warning("What TCP sends again is not counted", metadata: ["error": "\(error)"])
         }
         for name in nodeProblems.note(problems, at: KernelClock.monotonic()) {
             log.error("The node is not covered", metadata: ["what": "\(name)", "problem": "\(problems[name] ?? "")"])

@@ -86,12 +86,21 @@ extension NodeController {
             + uncovered + uncounted + routingDiagnostics + portDiagnostics + writes + overlong + judging
     }
 
-    /// That the kernel does not say what TCP sends again.
+    /// That policies are to be logged of which nothing is told, and what the kernel does not take.
     private var uncounted: [AgentDiagnostic] {
-        [kernel.tracingError].compactMap { $0 }.map {
-            AgentDiagnostic(
-                object: "Node \(configuration.node)", message: "what TCP sends again is not counted: \($0)")
-        }
+        let unlogged =
+            configuration.flowDetail == .none && directory.policyLog.logsAnything
+            ? [
+                AgentDiagnostic(
+                    object: "NetworkLogging", message: "nothing is logged: apusd runs with --flow-detail none")
+            ]
+            : []
+        let missing = [
+            kernel.tracingError.map { "what TCP sends again is not counted: \($0)" },
+            kernel.endingError.map { "its datagram sockets stay connected to endpoints that serve no more: \($0)" },
+        ]
+        return unlogged
+            + missing.compactMap { $0 }.map { AgentDiagnostic(object: "Node \(configuration.node)", message: $0) }
     }
 
     /// That the cluster has pods or nodes, and none by this node's name: nothing is enforced then.

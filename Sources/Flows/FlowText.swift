@@ -112,7 +112,7 @@ public struct FlowText: Sendable {
         (duration.map { "after \(time($0)), " } ?? "") + "\(text(counters.forward)) out, \(text(counters.reverse)) back"
     }
 
-    /// `, handshake 420 us, 3 sent again`.
+    /// `, handshake 420 us, 2 + 1 sent again`.
     private static func quality(_ flow: Flow) -> String {
         let again = flow.retransmissions.map { ", \($0.forward) + \($0.reverse) sent again" } ?? ""
         return (flow.handshake.map { ", handshake \(time($0))" } ?? "") + again

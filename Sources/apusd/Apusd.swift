@@ -109,6 +109,9 @@ import Logging
         configuration.redirectsToPeer = try Environment.value("redirect-peer", redirectPeer, default: .on) == .on
         configuration.keepsConnections =
             try Environment.value("live-connections", liveConnections, default: .revalidate) == .keep
+        if Environment.text("flow-events") != nil {
+            throw ValidationError("APUS_FLOW_EVENTS is no more: APUS_FLOW_DETAIL is none or connections")
+        }
         configuration.flowDetail = try Environment.value("flow-detail", flowDetail, default: .connections)
         configuration.flowCapacity = try Environment.number(
             "flow-capacity", flowCapacity, default: configuration.flowCapacity, within: 1...(1 << 24))

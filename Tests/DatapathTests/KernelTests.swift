@@ -86,6 +86,39 @@ import Testing
         #expect(try kernel.verify(tables).isEmpty)
     }
 
+    @Test("What TCP sends again is counted from each start by its programs, and by none where flows are not told")
+    func tracepoints() throws {
+        let node = try KernelNode()
+        let names = ["retransmitted-answer", "retransmitted-segment"]
+        func links() -> [String] { node.pins.names(in: node.pins.links).filter { $0.hasPrefix("retransmitted") } }
+        func programs() throws -> [UInt32] {
+            try links().map { try BPFLink.open(pinned: node.pins.link($0)).info().programID }
+        }
+        let first = try node.start().kernel
+        #expect(first.tracingError == nil)
+        try first.attachTracepoints()
+        #expect(links() == names && first.checkLinks(pods: [], uplinks: []).missing.allSatisfy { !names.contains($0) })
+        let before = try programs()
+        try first.attachTracepoints()
+        #expect(try programs() == before, "they are there")
+        #expect(try unpin(node.pins.link(names[0])))
+        #expect(first.checkLinks(pods: [], uplinks: []).missing.contains(names[0]))
+        try first.attachTracepoints()
+        #expect(links() == names)
+        let next = try node.start().kernel
+        try next.attachTracepoints()
+        #expect(Set(try programs()).isDisjoint(with: before) && links() == names)
+        var options = node.options
+        options.flowDetail = .none
+        let silent = try node.start(options).kernel
+        try silent.attachTracepoints()
+        #expect(links().isEmpty && silent.tracingError == nil)
+        let last = try node.start().kernel
+        try last.attachTracepoints()
+        let removed = try DatapathKernel.removeAll(bpffs: node.root)
+        #expect(names.allSatisfy { name in removed.contains { $0.hasSuffix("/\(name)") } })
+    }
+
     @Test("A start that ends in the middle of the switch has switched: the next one goes on with the new maps")
     func interruptedSwitch() throws {
         let node = try KernelNode()

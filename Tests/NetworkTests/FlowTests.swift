@@ -141,26 +141,72 @@ extension AgentLifeTests {
             }
         }
 
-        @Test(arguments: [true, false])
-        func whatIsSentAgainIsCounted(covered: Bool) async throws {
-            try await withShop(options: Self.options) { shop in
-                let client = shop.lab.pod("client")
-                // Servers get no data, only handshakes, until the client has sent it again.
-                let rule = ["INPUT", "-p", "tcp", "--tcp-flags", "PSH", "PSH", "-j", "DROP"]
-                for pod in Shop.webPods { _ = try await shop.lab.pod(pod).output(["iptables", "-A"] + rule) }
-                let asking = try client.traffic(
-                    ["ask", "--tcp", "--timeout-ms", "60000", "\(Shop.webAddresses[0])", "80"], covered: covered)
-                try await eventually("data that is sent again", every: .milliseconds(100)) {
-                    let list = try await shop.agent.apus("connection", "list", "-o", "json")
-                    let rows = try JSONText(list.output.utf8).elements
-                    return rows.contains { $0["retransmissions"]?["forward"]?.integer ?? 0 > 0 }
+        /// Packets of TCP with these flags, and no others of these, that come to a host.
+        private struct Dropped {
+            var flags: String
+            var address: IPAddress
+
+            var rule: [String] { ["INPUT", "-p", "tcp", "--tcp-flags", flags, flags, "-j", "DROP"] }
+
+            func begin(on host: LabHost) async throws { _ = try await host.output([tool, "-A"] + rule) }
+
+            func end(on host: LabHost) async throws { _ = try await host.output([tool, "-D"] + rule) }
+
+            private var tool: String { address.isIPv4 ? "iptables" : "ip6tables" }
+        }
+
+        /// Waits until both ends of a connection have sent something again, as far as that is wanted.
+        private func expectAgain(_ shop: Shop, _ ends: [String]) async throws {
+            try await eventually("what is sent again", every: .milliseconds(100)) {
+                let list = try await shop.agent.apus("connection", "list", "-o", "json")
+                return try JSONText(list.output.utf8).elements.contains { row in
+                    ends.allSatisfy { row["retransmissions"]?[$0]?.integer ?? 0 > 0 }
                 }
-                for pod in Shop.webPods { _ = try await shop.lab.pod(pod).output(["iptables", "-D"] + rule) }
+            }
+        }
+
+        @Test(arguments: [(0, true), (0, false), (1, true)])
+        func dataThatIsSentAgainIsCounted(family: Int, covered: Bool) async throws {
+            try await withShop(options: Self.options) { shop in
+                // Servers get no data, only handshakes, until the client has sent it again.
+                let data = Dropped(flags: "PSH", address: Shop.webAddresses[family])
+                for pod in Shop.webPods { try await data.begin(on: shop.lab.pod(pod)) }
+                let asking = try shop.lab.pod("client").traffic(
+                    ["ask", "--tcp", "--timeout-ms", "60000", "\(data.address)", "80"], covered: covered)
+                try await expectAgain(shop, ["forward"])
+                for pod in Shop.webPods { try await data.end(on: shop.lab.pod(pod)) }
                 #expect(await asking.exit().succeeded)
                 let closed = try await shop.agent.flow("the end") { $0.kind == .closed && $0.service?.name == "web" }
                 #expect(closed.retransmissions?.forward ?? 0 > 0 && closed.retransmissions?.reverse == 0, "\(closed)")
                 let (handshake, duration) = (closed.handshake ?? 0, closed.duration ?? 0)
                 #expect(handshake > 0 && handshake < duration, "\(closed)")
+            }
+        }
+
+        @Test func aHandshakeThatIsSentAgainIsCountedAndHasNoTime() async throws {
+            try await withShop(options: Self.options) { shop in
+                let client = shop.lab.pod("client")
+                let answer = Dropped(flags: "SYN,ACK", address: Shop.webAddresses[0])
+                try await answer.begin(on: client)
+                let asking = try client.traffic(["ask", "--tcp", "--timeout-ms", "60000", "\(answer.address)", "80"])
+                try await expectAgain(shop, ["forward", "reverse"])
+                try await answer.end(on: client)
+                #expect(await asking.exit().succeeded)
+                let closed = try await shop.agent.flow("the end") { $0.kind == .closed && $0.service?.name == "web" }
+                let again = try #require(closed.retransmissions)
+                #expect(again.forward > 0 && again.reverse > 0 && closed.handshake == nil, "\(closed)")
+            }
+        }
+
+        @Test func whatTheNodeSendsAgainIsCounted() async throws {
+            try await withShop(options: Self.options) { shop in
+                let (node, web) = (shop.lab.node("node-a"), shop.lab.pod("web-1"))
+                let data = Dropped(flags: "PSH", address: web.ipv4)
+                try await data.begin(on: web)
+                let asking = try node.traffic(["ask", "--tcp", "--timeout-ms", "60000", "\(web.ipv4)", "8080"])
+                try await expectAgain(shop, ["forward"])
+                try await data.end(on: web)
+                #expect(await asking.exit().succeeded)
             }
         }
 
@@ -188,7 +234,17 @@ extension AgentLifeTests {
                 let intruder = try await shop.lab.pod("intruder").ask(
                     shop.lab.pod("web-1").ipv4, 8080, within: .milliseconds(400))
                 #expect(intruder == .timedOut)
+                // Long enough for what looks at connections and denied packets to find them.
+                let held = try await shop.lab.pod("client").hold(Shop.webAddresses[0], 80)
+                try await eventually("a connection that is older than some looks", every: .milliseconds(100)) {
+                    let list = try await shop.agent.apus("connection", "list", "-o", "json")
+                    return try JSONText(list.output.utf8).elements.contains {
+                        $0["state"]?.string == "established" && $0["opened_ns_ago"]?.integer ?? 0 > 4_000_000_000
+                    }
+                }
+                await held.stop()
                 #expect(try await shop.agent.flows().isEmpty)
+                #expect(try await shop.agent.metric("hubble_flows_processed_total", [:]) ?? 0 == 0)
                 let shown = try await shop.agent.apus("flow", "observe")
                 #expect(shown.errors.contains("--flow-detail"), "\(shown.output)\(shown.errors)")
                 #expect(try shop.agent.drops(.policyIsolated) > 0)

@@ -1,5 +1,6 @@
 import Addressing
 import Datapath
+import Flows
 import TestSupport
 import Testing
 
@@ -86,6 +87,81 @@ extension TrafficTests {
                         #expect(name == "\(vip) \(Echo.tcpPort)", "after \(others)")
                     }
                 }
+            }
+        }
+
+        /// One socket all the time, which hears of nothing: the backends that it leaves go on answering.
+        @Test(arguments: [0, 1])
+        func aConnectedDatagramSocketLeavesABackendThatServesNoMore(family: Int) async throws {
+            try await withEcho { echo in
+                let path = try #require(
+                    EchoPath.all.first { $0.ipProtocol == .udp && $0.family == family && $0.covered })
+                try echo.setBackends(["web-1"])
+                try await eventually("\(path)") { try await echo.leads(path, to: ["web-1"]) }
+                var seen = try await echo.agent.flows().last?.sequence ?? 0
+                let held = try echo.client.traffic([
+                    "load", "--udp", "--hold", "--rate", "100", "--timeout-ms", "60000",
+                    "\(Echo.addresses[family])", "\(Echo.udpPort)",
+                ])
+                for next in Echo.pods {
+                    let before = seen
+                    try echo.setBackends([next])
+                    let opened = try await echo.agent.flow("a connection to \(next)") {
+                        $0.sequence > before && $0.kind == .opened && $0.destination.name == next
+                    }
+                    #expect(opened.source.name == "client" && opened.tuple.ipProtocol == .udp, "\(opened)")
+                    seen = opened.sequence
+                }
+                let report = try LoadReport(parsing: await held.stop().output)
+                #expect(report.failed == 0 && Set(report.ids.keys) == Set(Echo.pods), "\(report)")
+            }
+        }
+
+        /// Of the node's own, one that was led to an endpoint is ended, and one that went there by itself is not.
+        @Test func aConnectedDatagramSocketOfTheNodeIsEnded() async throws {
+            try await withEcho { echo in
+                let node = echo.lab.node("node-a")
+                func load(_ address: IPAddress, _ port: Port) throws -> ChildProcess {
+                    try node.traffic([
+                        "load", "--udp", "--hold", "--rate", "20", "--timeout-ms", "60000", "\(address)", "\(port)",
+                    ])
+                }
+                func isOpen(to pod: String) -> Bool {
+                    guard let flows = try? DatapathReader(bpffs: echo.agent.bpffs).connections() else { return false }
+                    return flows.contains {
+                        $0.tuple.ipProtocol == .udp
+                            && $0.tuple.destination == SocketAddress(echo.lab.pod(pod).ipv4, 8053)
+                    }
+                }
+                try echo.setBackends(["web-1"])
+                let led = try load(Echo.addresses[0], Echo.udpPort)
+                let direct = try load(echo.lab.pod("web-2").ipv4, 8053)
+                try await eventually("both connections") { isOpen(to: "web-1") && isOpen(to: "web-2") }
+                try echo.setBackends(["web-3"])
+                try await eventually("a connection to the other endpoint") { isOpen(to: "web-3") }
+                let report = try LoadReport(parsing: await led.stop().output)
+                // By whether it waits for an answer or sends at the time.
+                let errors = [["ECONNABORTED": 1], ["EDESTADDRREQ": 1]]
+                #expect(errors.contains(report.errors) && Set(report.ids.keys) == ["web-1", "web-3"], "\(report)")
+                let other = try LoadReport(parsing: await direct.stop().output)
+                #expect(other.failed == 0 && Set(other.ids.keys) == ["web-2"], "\(other)")
+            }
+        }
+
+        /// The error reaches the socket, whose process can then look for something else.
+        @Test func aConnectedDatagramSocketIsRefusedWhereNothingServes() async throws {
+            try await withEcho { echo in
+                let held = try echo.client.traffic([
+                    "load", "--udp", "--hold", "--rate", "100", "--timeout-ms", "60000", "\(Echo.addresses[0])",
+                    "\(Echo.udpPort)",
+                ])
+                _ = try await echo.agent.flow("the connection") {
+                    $0.kind == .opened && $0.source.name == "client" && $0.tuple.ipProtocol == .udp
+                }
+                try echo.setBackends([])
+                _ = try await echo.agent.flow("a refusal") { $0.kind == .denied && $0.dropReason == "no_backend" }
+                let report = try LoadReport(parsing: await held.stop().output)
+                #expect(Set(report.errors.keys) == ["ECONNREFUSED"], "\(report)")
             }
         }
 

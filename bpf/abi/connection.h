@@ -37,7 +37,7 @@ struct apus_connection_side {
 	__u32 policy; // policy that judged this side (egress of the opener, ingress of the other), 0: none
 	__u32 rule; // and the rule that decided, APUS_RULE_NONE: none did
 	__u16 tcp_flags; // every TCP flag this side has sent
-	__u16 retransmissions; // segments that its socket sent again, where that is on this node; the most stays
+	__u16 retransmissions; // segments that its socket says it sent again, where that is on this node; at most 65535
 };
 
 _Static_assert(sizeof(struct apus_connection_side) == 40, "connection side layout");

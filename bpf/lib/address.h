@@ -3,6 +3,10 @@
 
 #include "common.h"
 
+enum {
+	ADDRESS_FAMILY_IPV6 = 10, // AF_INET6; <sys/socket.h> would pull in the C library
+};
+
 ALWAYS_INLINE struct apus_address address_from_v4(__be32 bits)
 {
 	return (struct apus_address){

@@ -3,10 +3,6 @@
 
 #include "icmp_error.h"
 
-enum {
-	ADDRESS_FAMILY_IPV6 = 10, // AF_INET6
-};
-
 ALWAYS_INLINE _Bool is_special(const struct packet *packet)
 {
 	return (packet->flags &

@@ -113,6 +113,8 @@ ALWAYS_INLINE int handle_from_pod(struct __sk_buff *skb, __u64 now)
 	if (flow.found.connection && unlikely(flow.found.connection->flags & APUS_CONNECTION_UNANSWERED) &&
 	    is_older_than_service(&flow))
 		leave_connection(&flow);
+	if (unlikely(may_be_cut_off(&flow)))
+		find_cut_off(skb, &flow);
 	reason = APUS_REASON_NONE;
 	if (!flow.found.connection)
 		reason = prepare_opening(skb, &flow);

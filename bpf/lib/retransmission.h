@@ -7,7 +7,6 @@
 #include "translation.h"
 
 enum {
-	FAMILY_V6 = 10, // AF_INET6; <sys/socket.h> would pull in the C library
 	RETRANSMISSIONS_MOST = 0xffff,
 };
 
@@ -34,6 +33,16 @@ struct sock_common {
 	struct in6_addr skc_v6_rcv_saddr;
 };
 
+struct sock;
+
+struct tcp_sock {
+	__u32 total_retrans;
+};
+
+struct request_sock {
+	__u8 num_retrans;
+};
+
 #pragma clang attribute pop
 
 // A connection as its socket names it.
@@ -48,7 +57,7 @@ ALWAYS_INLINE void read_ends(struct sock_common *socket, struct socket_ends *end
 {
 	ends->local_port = bpf_htons(BPF_CORE_READ(socket, skc_num));
 	ends->peer_port = BPF_CORE_READ(socket, skc_dport);
-	if (BPF_CORE_READ(socket, skc_family) == FAMILY_V6) {
+	if (BPF_CORE_READ(socket, skc_family) == ADDRESS_FAMILY_IPV6) {
 		bpf_core_read(&ends->local, sizeof(ends->local), &socket->skc_v6_rcv_saddr);
 		bpf_core_read(&ends->peer, sizeof(ends->peer), &socket->skc_v6_daddr);
 	} else {
@@ -87,9 +96,12 @@ ALWAYS_INLINE _Bool translate_peer(struct socket_ends *ends)
 	return 1;
 }
 
-// A socket has sent a segment again. The kernel tells of all sockets of the machine, among them those of hosts that are
-// namespaces of it: only those of this node's pods and of the node itself count.
-ALWAYS_INLINE int count_retransmission(struct sock_common *socket)
+// A socket has sent segments again, so many in all. What it says is noted and not added up: so nothing is lost where
+// the entry has just moved to another map, and a segment that could not be sent counts as little as to the socket.
+//
+// The kernel tells of all sockets of the machine, among them those of hosts that are namespaces of it: only those of
+// this node's pods and of the node itself count.
+ALWAYS_INLINE int note_retransmissions(struct sock_common *socket, __u32 total)
 {
 	struct socket_ends ends = {};
 	struct apus_connection_side *side;
@@ -104,8 +116,21 @@ ALWAYS_INLINE int count_retransmission(struct sock_common *socket)
 	side = connection_side(found.connection, found.from_high);
 	if (!side->endpoint && BPF_CORE_READ(socket, skc_net.net, net_cookie) != config.node_namespace)
 		return 0;
-	// A socket is held while it sends: nobody else counts at this side.
-	if (side->retransmissions != RETRANSMISSIONS_MOST)
-		side->retransmissions++;
+	side->retransmissions = total < RETRANSMISSIONS_MOST ? total : RETRANSMISSIONS_MOST;
 	return 0;
+}
+
+ALWAYS_INLINE int note_segments(struct sock *socket)
+{
+	__u32 total = BPF_CORE_READ((struct tcp_sock *)socket, total_retrans);
+
+	return note_retransmissions((struct sock_common *)socket, total);
+}
+
+// The kernel counts the answer to an opening after it has told of it; the socket that comes of it goes on from there.
+ALWAYS_INLINE int note_answer(struct request_sock *request)
+{
+	__u32 total = BPF_CORE_READ(request, num_retrans);
+
+	return note_retransmissions((struct sock_common *)request, total + 1);
 }

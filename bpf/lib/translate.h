@@ -158,7 +158,8 @@ COLD int find_translation(struct flow *flow)
 	if (!flow)
 		return TRANSLATION_NONE;
 	translation_key(&flow->packet, &key);
-	flow->service = service_find(&key.frontend, key.frontend_port, key.protocol);
+	if (likely(!flow->cut_off))
+		flow->service = service_find(&key.frontend, key.frontend_port, key.protocol);
 	if (flow->service && is_not_for_sender(flow, flow->service))
 		flow->service = NULL;
 	// A connection outlives its Service, but no connection opens without one. Those outside may meet a process that
@@ -168,11 +169,11 @@ COLD int find_translation(struct flow *flow)
 	known = translation_find(&key);
 	if (known)
 		return follow_known(flow, &key, known);
-	if (!flow->service)
+	if (!flow->service && !flow->cut_off)
 		return TRANSLATION_NONE;
 	flow->frontend = key.frontend;
 	flow->frontend_port = key.frontend_port;
-	return TRANSLATION_FRESH;
+	return flow->service ? TRANSLATION_FRESH : TRANSLATION_GONE;
 }
 
 // Whether the packet, which is to no frontend, asks for a port of a Service's address that no Service has.

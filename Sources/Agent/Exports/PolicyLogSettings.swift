@@ -16,6 +16,9 @@ final class PolicyLogSettings: Sendable {
     /// What is logged; nil until all objects have been read once.
     var choice: PolicyLogChoice? { state.withLock { $0.isKnown ? $0.choice : nil } }
 
+    /// Whether any decision is to be logged, as far as objects have been read.
+    var logsAnything: Bool { choice.map { $0.allow != .none || $0.deny != .none } ?? false }
+
     /// All objects have been read once.
     func noteSynced() { state.withLock { $0.isKnown = true } }
 

@@ -54,6 +54,7 @@ struct FlowCommand: AsyncParsableCommand {
             let printer = FlowPrinter(console: options.console, format: options.output)
             let agent = options.agent
             if follow {
+                await options.noteIfSilent()
                 return try await untilInterrupted { try await agent.flows(query) { try printer.print($0) } }
             }
             do {
@@ -61,7 +62,7 @@ struct FlowCommand: AsyncParsableCommand {
                 guard !printer.hasPrinted, query.last > 0 else { return }
                 let evidence = try? await agent.status().evidence
                 options.console.note(
-                    evidence?.detail == FlowDetail.none.rawValue ? Self.off : Self.absence(of: evidence?.stored))
+                    evidence?.isSilent ?? false ? GlobalOptions.silence : Self.absence(of: evidence?.stored))
             } catch let error as AgentError where !printer.hasPrinted {
                 let datapath = try options.datapath()
                 let flows = try datapath.flows(last: query.last, query.filter)
@@ -72,8 +73,6 @@ struct FlowCommand: AsyncParsableCommand {
             }
         }
 
-        private static let off = "apus: nothing is told of flows: the agent runs with --flow-detail none"
-
         /// Why nothing was shown, by the number of flows that there are to choose from; nil when that is not known.
         private static func absence(of stored: Int?) -> String {
             switch stored {
@@ -83,6 +82,20 @@ struct FlowCommand: AsyncParsableCommand {
             }
         }
     }
+}
+
+extension GlobalOptions {
+    static let silence = "apus: nothing is told of flows: the agent runs with --flow-detail none"
+
+    /// Says so before somebody waits for flows that never come.
+    func noteIfSilent() async {
+        if (try? await agent.status().evidence.isSilent) ?? false { console.note(Self.silence) }
+    }
+}
+
+extension AgentStatus.Evidence {
+    /// Whether the agent tells nothing of flows.
+    fileprivate var isSilent: Bool { detail == FlowDetail.none.rawValue }
 }
 
 /// Which flows are wanted.

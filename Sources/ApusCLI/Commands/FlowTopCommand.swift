@@ -66,6 +66,7 @@ extension FlowCommand {
 
         /// Shows the table again and again until the flows end or the person types Ctrl-C.
         private func follow(_ tally: SharedTally, _ view: TopView) async throws {
+            await options.noteIfSilent()
             let query = FlowQuery(last: Self.past, follow: true, filter: filter.filter)
             let (agent, pause) = (options.agent, Duration.seconds(interval))
             try await untilInterrupted {

@@ -12,10 +12,12 @@ struct Programs: ~Copyable {
     private let socket: BPFObject
     /// nil: nothing is told of flows, or the kernel does not take it.
     private let retransmission: BPFObject?
+    /// nil: the kernel does not take it.
+    private let ending: BPFObject?
 
     init(
         pod: consuming BPFObject, uplink: consuming BPFObject, socket: consuming BPFObject, names: consuming BPFObject,
-        retransmission: consuming BPFObject?
+        retransmission: consuming BPFObject?, ending: consuming BPFObject?
     ) throws(BPFError) {
         let teacher = try NameTeacher(names)
         let fromPod = try pod.program("from_pod")
@@ -29,6 +31,7 @@ struct Programs: ~Copyable {
         self.names = teacher
         self.socket = socket
         self.retransmission = retransmission
+        self.ending = ending
     }
 
     func program(for hook: SocketHook) throws(BPFError) -> BPFProgram { try socket.program("socket_\(hook)") }
@@ -38,6 +41,14 @@ struct Programs: ~Copyable {
         switch retransmission {
         case .some(let object): try BPFLink.attach(toTracepointOf: object.program(tracepoint.program))
         case .none: nil
+        }
+    }
+
+    /// Ends the node's datagram sockets whose backend serves no more. Returns how many there were.
+    func endSockets() throws(BPFError) -> Int {
+        switch ending {
+        case .some(let object): try object.program("end_cut_off_sockets").iterate()
+        case .none: 0
         }
     }
 
@@ -141,6 +152,12 @@ extension DatapathKernel {
             try BPFLink.attach(program, toCgroup: directory, hook).pin(at: pins.link(attachment.description))
         }
     }
+
+    /// Ends connected datagram sockets of the node's own processes whose backend serves no more; of pods the data path
+    /// leads what they send to another one. Asked of a thread in the node's network namespace.
+    ///
+    /// - Returns: how many there were.
+    public func endCutOffSockets() throws -> Int { try programs.endSockets() }
 
     /// Counts what sockets of this node send again, from here on by the loaded programs. Without a program of them, for
     /// whichever reason, nothing counts it.
@@ -256,7 +273,8 @@ extension DatapathKernel {
                 continue
             }
             if case .retransmitted(let tracepoint) = attachment {
-                try attach(tracepoint)
+                // Evidence must not keep packets from being judged by this build: it is tried again when all is attached.
+                _ = try? attach(tracepoint)
                 continue
             }
             try update(BPFLink.open(pinned: pins.link(attachment.description)), attachment)

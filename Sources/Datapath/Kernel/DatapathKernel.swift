@@ -35,6 +35,8 @@ public final class DatapathKernel {
     let programs: Programs
     /// Why what TCP sends again is not counted; nil: it is, or nothing is told of flows.
     public let tracingError: String?
+    /// Why connected datagram sockets of the node are not ended when their backend serves no more; nil: they are.
+    public let endingError: String?
     /// The links that this object made or found alive; the controller forgets those whose interface goes.
     var attached: Set<Attachment> = []
     private let barrier: ProgramBarrier
@@ -61,18 +63,21 @@ public final class DatapathKernel {
         pins = PinDirectory(root: options.bpffs)
         try pins.prepare()
         pins.discardNextMaps()
-        let images = [BPFObjectImage.pod, .uplink, .socket, .names, .retransmission]
+        let images = [BPFObjectImage.pod, .uplink, .socket, .names, .retransmission, .ending]
         let pinned = try PinnedShapes(pins, images: images, options: options)
         var loader = DatapathLoader(options: options, pins: pins, reusing: pinned.reusable)
         let pod = try loader.load(images[0])
         let uplink = try loader.load(images[1])
         let socket = try loader.load(images[2])
         let names = try loader.load(images[3])
-        var refusal: String?
-        let retransmission = Self.loadTracing(images[4], options, &loader, &refusal)
-        tracingError = refusal
+        var (tracing, ending): (String?, String?)
+        let retransmission =
+            options.flowDetail == .none ? nil : Self.loadIfTaken(images[4], with: &loader, &tracing)
+        let endingObject = Self.loadIfTaken(images[5], with: &loader, &ending)
+        (tracingError, endingError) = (tracing, ending)
         programs = try Programs(
-            pod: pod, uplink: uplink, socket: socket, names: names, retransmission: retransmission)
+            pod: pod, uplink: uplink, socket: socket, names: names, retransmission: retransmission,
+            ending: endingObject)
         maps = loader.maps
         isBeside = !pinned.isComplete
         replacesForeign = pinned.isForeign
@@ -88,11 +93,10 @@ public final class DatapathKernel {
         try seedNames()
     }
 
-    /// The evidence is poorer without it, and nothing else: a kernel that does not take it is no reason not to start.
-    private static func loadTracing(
-        _ image: BPFObjectImage, _ options: DatapathOptions, _ loader: inout DatapathLoader, _ refusal: inout String?
+    /// What one can do without: a kernel that does not take it is no reason not to start. Says why not.
+    private static func loadIfTaken(
+        _ image: BPFObjectImage, with loader: inout DatapathLoader, _ refusal: inout String?
     ) -> BPFObject? {
-        guard options.flowDetail != .none else { return nil }
         do { return try loader.load(image) } catch {
             refusal = "\(error)"
             return nil

@@ -46,6 +46,9 @@ public struct DatapathOptions: Sendable {
     /// Above those that Linux gives to connections of its own (`net.ipv4.ip_local_port_range`).
     public static let defaultSourcePorts: ClosedRange<UInt16> = 61000...65535
 
+    /// Where each packet is told, each denied one is.
+    var denialIntervalInForce: UInt64 { flowDetail == .packets ? 0 : denialInterval }
+
     /// The constants as the programs have them.
     var constants: apus_config {
         var constants = apus_config()
@@ -53,7 +56,7 @@ public struct DatapathOptions: Sendable {
         constants.established_timeout_ns = timeouts.established
         constants.closing_timeout_ns = timeouts.closing
         constants.datagram_timeout_ns = timeouts.datagram
-        constants.denial_interval_ns = flowDetail == .packets ? 0 : denialInterval
+        constants.denial_interval_ns = denialIntervalInForce
         constants.fragment_timeout_ns = timeouts.fragment
         constants.name_minimum_ns = minimumNameLifetime
         constants.name_grace_ns = nameGrace

@@ -111,7 +111,7 @@ extension DatapathKernel {
 
     /// A scanner of the denied packets that wait to be told; likewise.
     public func denialScanner() throws -> DenialScanner {
-        DenialScanner(denials: try box("denials").map.duplicate(), interval: options.denialInterval)
+        DenialScanner(denials: try box("denials").map.duplicate(), interval: options.denialIntervalInForce)
     }
 }
 

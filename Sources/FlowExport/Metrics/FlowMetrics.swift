@@ -79,7 +79,8 @@ public struct FlowMetrics: Sendable {
     private mutating func workOut() {
         for (shape, tally) in tallies {
             pods.add(shape, tally.source, tally.destination, tally.count)
-            hubble.add(shape, intoPod: isLocal(tally.destination), tally.count)
+            let receiver = shape.kind == .packet && shape.isAnswered ? tally.source : tally.destination
+            hubble.add(shape, intoPod: isLocal(receiver), tally.count)
             addPolicyEvents(shape, tally.count)
         }
         tallies.removeAll(keepingCapacity: true)

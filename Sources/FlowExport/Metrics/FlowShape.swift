@@ -19,7 +19,7 @@ struct FlowShape: Hashable, Sendable {
     /// Flags that metrics tell, of a TCP connection that has ended.
     let flags: TCPFlags
     let icmpType: UInt8?
-    /// Whether an answer came, of a connection that has ended.
+    /// Whether an answer came, of a connection that has ended; of a packet, whether it went back.
     let isAnswered: Bool
     let hasEgressRule: Bool
     let hasIngressRule: Bool
@@ -44,7 +44,7 @@ struct FlowShape: Hashable, Sendable {
         reason = flow.dropReason
         flags = flow.kind == .closed ? (flow.tcpFlags ?? []).intersection([.fin, .rst]) : []
         icmpType = flow.icmp?.type
-        isAnswered = flow.kind == .closed && flow.counters?.reverse.packets ?? 0 > 0
+        isAnswered = [.closed, .packet].contains(flow.kind) && flow.counters?.reverse.packets ?? 0 > 0
         hasEgressRule = flow.egressRule != nil
         hasIngressRule = flow.ingressRule != nil
         lossSource = flow.loss?.source

@@ -49,9 +49,23 @@ function happened(flow) {
   if (flow.drop_reason) parts.push(flow.drop_reason);
   if (flow.count > 1) parts.push(`${flow.count} times`);
   if (flow.ending) parts.push(`ended by ${flow.ending}`);
-  if (flow.counters) parts.push(`${size(flow.counters.forward.bytes)} out, ${size(flow.counters.reverse.bytes)} back`);
+  if (flow.kind === "packet") parts.push(packet(flow));
+  else if (flow.counters) {
+    parts.push(`${size(flow.counters.forward.bytes)} out, ${size(flow.counters.reverse.bytes)} back`);
+  }
+  if (flow.handshake_ns) parts.push(`handshake ${Math.round(flow.handshake_ns / 1000)} µs`);
+  if (flow.retransmissions) {
+    parts.push(`${flow.retransmissions.forward} + ${flow.retransmissions.reverse} sent again`);
+  }
   if (flow.l7?.dns) parts.push(`${flow.l7.dns.qtypes.join(" ")} ${(flow.l7.dns.ips ?? []).join(", ")}`.trim());
   return parts.join(", ");
+}
+
+/** Which way it went, its flags and size. */
+function packet(flow) {
+  const { forward, reverse } = flow.counters;
+  const way = reverse.packets ? `back ${size(reverse.bytes)}` : `out ${size(forward.bytes)}`;
+  return [way, ...(flow.tcp_flags ?? [])].join(" ");
 }
 
 function rules(flow) {

@@ -114,7 +114,9 @@ function tell(status) {
   const evidence = status.evidence;
   const lost = evidence.lost_in_kernel ? `, ${evidence.lost_in_kernel} lost in the kernel` : "";
   find("summary").textContent = `${status.version}: ${count(endpoints, "pod")}, ${count(services, "service")}, `
-    + `${policies} ${policies === 1 ? "policy" : "policies"}, ${count(evidence.records, "record")}${lost}`;
+    + `${policies} ${policies === 1 ? "policy" : "policies"}, `
+    + (evidence.detail === "none" ? "nothing is told of flows (--flow-detail none)" : count(evidence.records, "record"))
+    + lost;
   const problems = find("problems");
   problems.hidden = status.diagnostics.length === 0;
   problems.querySelector("summary").textContent = count(status.diagnostics.length, "problem");
