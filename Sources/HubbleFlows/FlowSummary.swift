@@ -3,9 +3,11 @@ internal import Flows
 
 /// The line for people that Hubble's clients show behind the verdict.
 enum FlowSummary {
-    static func text(_ flow: Flow) -> String {
+    static func text(_ flow: Flow, _ part: FlowPart) -> String {
         var words = [subject(flow)]
         if flow.count > 1 { words.append("\(flow.count) times") }
+        // What policies said needs no more words than Cilium has for it.
+        if part != .event { return words.joined(separator: "; ") }
         if flow.kind == .closed || flow.kind == .active, let counters = flow.counters {
             words.append("\(flow.kind.rawValue), \(way(counters.forward)) out, \(way(counters.reverse)) back")
         }

@@ -62,16 +62,17 @@ public struct HubbleServer: Sendable {
     /// - Parameters:
     ///   - node: the name of this node.
     ///   - version: that of the agent.
+    ///   - rules: what the rules of policies ask for.
     ///   - started: when that began to take in flows, in nanoseconds since 1970; nil: now.
     ///   - complain: is told why files that were replaced can't be used.
     public init(
         _ configuration: Configuration, node: String, version: String, hub: FlowHub, peers: HubblePeers,
-        counters: HubbleCounters, started: UInt64? = nil, complain: @escaping @Sendable (String) -> Void = { _ in }
+        rules: HubbleRules = HubbleRules(), counters: HubbleCounters, started: UInt64? = nil, complain: @escaping @Sendable (String) -> Void = { _ in }
     ) throws(HubbleServerError) {
         let started = started ?? HubbleNodeDescription.now()
         let services = Services(
             node: node, version: version, started: started, hub: hub, peers: peers, counters: counters,
-            encoder: FlowEncoder(node: node, version: version, epoch: started))
+            encoder: FlowEncoder(node: node, version: version, epoch: started, match: rules.match))
         var running: [Running] = []
         var (port, certificate) = (0, nil as ServerCertificate?)
         if let address = configuration.address {
