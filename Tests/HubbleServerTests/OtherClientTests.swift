@@ -123,6 +123,49 @@ struct OtherClientTests {
         }
     }
 
+    @Test("with another authority all clients show anew who they are; a broken one is none")
+    func authority() async throws {
+        let directory = "\(NSTemporaryDirectory())/hubble-\(UUID().uuidString.prefix(8))"
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        func put(_ text: String) throws {
+            try Data(text.utf8).write(to: URL(fileURLWithPath: "\(directory)/ca.crt"), options: .atomic)
+        }
+        func fixture(_ name: String) throws -> String {
+            try String(contentsOfFile: "\(Self.tls)/\(name)", encoding: .utf8)
+        }
+        try put(fixture("ca.crt"))
+        let security = HubbleServer.Security(
+            certificate: "\(Self.tls)/server.crt", key: "\(Self.tls)/server.key",
+            clientAuthority: "\(directory)/ca.crt", refreshInterval: .milliseconds(20))
+        try await Served.run(tls: security) { served in
+            let client = try await HubbleClient(stubs: served.directory)
+            let known = HubbleClient.TLS(
+                authority: "\(Self.tls)/ca.crt", name: "127.0.0.1", certificate: "\(Self.tls)/client.crt",
+                key: "\(Self.tls)/client.key")
+            func call(
+                _ method: String, _ request: String = "{}", count: Int = 0
+            ) async throws -> HubbleClient.Answer {
+                try await client.call(
+                    "127.0.0.1:\(served.port)", "observer.Observer", method, request, count: count, tls: known)
+            }
+            func isLetIn() async throws -> Bool { try await call("ServerStatus").succeeded }
+            #expect(try await isLetIn())
+            async let followed = call("GetFlows", #"{"follow": true}"#)
+            try await eventually("a stream") { served.counters.current.streams == 1 }
+            // A certificate that has signed none of a client.
+            try put(fixture("server.crt"))
+            try await eventually("another authority") { try await !isLetIn() }
+            let told = try await followed
+            #expect(!told.succeeded && told.lines.last?.contains("UNAVAILABLE") == true, "\(told.lines)")
+            try put("nothing")
+            try await eventually("a broken file") { served.counters.current.failedCertificates > 0 }
+            #expect(try await !isLetIn(), "the one before stays in use")
+            try put(fixture("ca.crt"))
+            try await eventually("the first authority again") { try await isLetIn() }
+        }
+    }
+
     @Test("files that are not what they should be are told of before anything listens")
     func brokenFiles() async throws {
         func file(_ name: String) -> String { "\(Self.tls)/\(name)" }
