@@ -17,9 +17,26 @@ enum FlowSummary {
 
     private static func subject(_ flow: Flow) -> String {
         if let answer = flow.dns { return text(answer) }
-        if let icmp = flow.icmp { return "\(flow.tuple.ipProtocol) type \(icmp.type) code \(icmp.code)" }
+        if let icmp = flow.icmp { return text(icmp, isIPv6: flow.tuple.ipProtocol == .icmpv6) }
         guard let flags = flow.tcpFlags, !flags.isEmpty else { return "\(flow.tuple.ipProtocol)" }
-        return "TCP Flags: \(flags.names.joined(separator: ", "))"
+        return "TCP Flags: " + order.filter { flags.contains($0.flag) }.map(\.name).joined(separator: ", ")
+    }
+
+    /// In the order in which a node of Cilium's has them: who looks for `SYN, ACK` finds it.
+    private static let order: [(flag: TCPFlags, name: String)] = [
+        (.syn, "SYN"), (.ack, "ACK"), (.rst, "RST"), (.fin, "FIN"), (.psh, "PSH"), (.urg, "URG"), (.ece, "ECE"),
+        (.cwr, "CWR"),
+    ]
+
+    /// Echoes by name, as those of Cilium's lines; other messages by their numbers.
+    private static func text(_ message: ICMPMessage, isIPv6: Bool) -> String {
+        let name =
+            switch (isIPv6, message.type) {
+            case (false, 8), (true, 128): "EchoRequest"
+            case (false, 0), (true, 129): "EchoReply"
+            default: "type \(message.type) code \(message.code)"
+            }
+        return (isIPv6 ? "ICMPv6 " : "ICMPv4 ") + name
     }
 
     private static func text(_ answer: DNSAnswer) -> String {

@@ -45,7 +45,7 @@ struct FlowEncoderTests {
         #expect(!flow.hasIsReply && flow.traceReason == .established && flow.traceObservationPoint == .toNetwork)
         #expect(flow.destinationNames == ["www.example.com", "example.com"])
         #expect(
-            flow.summary == "TCP Flags: FIN, SYN, ACK; closed, 5 packets 600 B out, 4 packets 900 B back")
+            flow.summary == "TCP Flags: SYN, ACK, FIN; closed, 5 packets 600 B out, 4 packets 900 B back")
     }
 
     @Test("the answer to a question comes from the resolver")
@@ -75,7 +75,22 @@ struct FlowEncoderTests {
         #expect(
             flow.verdict == .audit && flow.eventType.type == 5 && flow.ingressDeniedBy.map(\.name) == ["default-deny"])
         #expect(flow.source.labels == ["reserved:host"] && flow.source.identity == 1 && flow.source.podName.isEmpty)
-        #expect(flow.l4.icmpv4.type == 8)
+        #expect(flow.l4.icmpv4.type == 8 && flow.summary == "ICMPv4 EchoRequest; policy_isolated")
+    }
+
+    @Test("messages of ICMP are echoes, or numbers")
+    func messages() {
+        let cases: [(IPProtocol, UInt8, UInt8, String)] = [
+            (.icmp, 8, 0, "ICMPv4 EchoRequest"), (.icmp, 0, 0, "ICMPv4 EchoReply"),
+            (.icmp, 3, 1, "ICMPv4 type 3 code 1"), (.icmpv6, 128, 0, "ICMPv6 EchoRequest"),
+            (.icmpv6, 129, 0, "ICMPv6 EchoReply"), (.icmpv6, 8, 0, "ICMPv6 type 8 code 0"),
+        ]
+        for (ipProtocol, type, code, text) in cases {
+            let flow = Sample.flow(.opened, Sample.front, Sample.cart, ipProtocol) {
+                $0.icmp = ICMPMessage(type: type, code: code)
+            }
+            #expect(Sample.encoder.encode(flow).summary == text)
+        }
     }
 
     @Test("what each policy said is a flow of its own, before the event")
