@@ -213,13 +213,6 @@ struct FlowEncoderTests {
         #expect(chosen(["no_such_field"]) == HubbleFlow())
     }
 
-    /// What `hubble observe` of version 1.19 asks for.
-    private static let mask = [
-        "time", "verdict", "ethernet", "IP", "l4", "source.identity", "source.namespace", "source.pod_name",
-        "destination.identity", "destination.namespace", "destination.pod_name", "Type", "node_name", "l7",
-        "event_type", "source_service", "destination_service", "is_reply", "Summary", "ip_trace_id",
-    ]
-
     @Test("who shows verdicts of policies to people gets what they said")
     func fieldsOfVerdicts() {
         func chosen(_ part: FlowPart, _ paths: [String], showsVerdicts: Bool = true) -> HubbleFlow {
@@ -227,11 +220,12 @@ struct FlowEncoderTests {
             FieldChoice(paths, showsVerdicts: showsVerdicts).apply(to: &flow)
             return flow
         }
-        let verdict = chosen(.ingressVerdict, Self.mask)
+        let verdict = chosen(.ingressVerdict, ObserveCommandTests.mask)
         #expect(verdict.trafficDirection == .ingress && verdict.ingressAllowedBy.map(\.name) == ["guard"])
         #expect(verdict.source.labels.isEmpty && verdict.uuid.isEmpty && !verdict.hasEmitter)
         let others = [
-            chosen(.event, Self.mask), chosen(.ingressVerdict, Self.mask, showsVerdicts: false),
+            chosen(.event, ObserveCommandTests.mask),
+            chosen(.ingressVerdict, ObserveCommandTests.mask, showsVerdicts: false),
             chosen(.ingressVerdict, ["event_type", "verdict"]),
         ]
         for flow in others { #expect(flow.trafficDirection == .unknown && flow.ingressAllowedBy.isEmpty) }
