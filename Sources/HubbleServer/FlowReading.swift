@@ -27,7 +27,8 @@ struct FlowReading: Sendable {
         self.hub = hub
         self.encoder = encoder
         matcher = try FlowMatcher(whitelist: request.whitelist, blacklist: request.blacklist)
-        choice = FieldChoice(request.fieldMask.paths, showsVerdicts: true)
+        let mask = request.hasFieldMask ? request.fieldMask : request.experimental.fieldMask
+        choice = FieldChoice(mask.paths, showsVerdicts: true)
         number = Int(clamping: request.number)
         first = request.first
         follow = request.follow

@@ -102,6 +102,21 @@ struct ObserveCommandTests {
         return "\(number)\(flow.trafficDirection == .egress ? ">" : "<")"
     }
 
+    @Test("older clients ask for fields in another place; the newer one counts")
+    func olderMasks() async throws {
+        try await Served.run(flows: Self.records) { served in
+            try await served.withClient { client in
+                var request = HubbleGetFlowsRequest.with { $0.number = 1 }
+                request.experimental.fieldMask.paths = ["verdict"]
+                let wanted = HubbleFlow.with { $0.verdict = .forwarded }
+                #expect(try await flows(client, request).map(\.flow) == [wanted])
+                request.fieldMask.paths = ["node_name"]
+                let newer = try await flows(client, request).map(\.flow)
+                #expect(newer == [HubbleFlow.with { $0.nodeName = "node-a" }])
+            }
+        }
+    }
+
     @Test("each command is told what it asks for, with all that it prints")
     func commands() async throws {
         try await Served.run(flows: Self.records) { served in
