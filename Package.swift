@@ -311,8 +311,8 @@ let package = Package(
             name: "AgentTests",
             dependencies: [
                 "Addressing", "Agent", "AgentAPI", "ApusCLI", "Datapath", "DocumentationOracle", "FlowExport", "Flows",
-                "HTTPEndpoint", "Kubernetes", "KubernetesAPI", "LoadBalancing", "NetworkPolicy", "PolicyCases",
-                "PolicyGenerators", "PolicyTranslation", "PrometheusText", "TestSupport",
+                "HTTPEndpoint", "HubbleServer", "Kubernetes", "KubernetesAPI", "LoadBalancing", "NetworkPolicy",
+                "PolicyCases", "PolicyGenerators", "PolicyTranslation", "PrometheusText", "TestSupport",
             ],
             exclude: ["Fixtures"], swiftSettings: strict),
         .testTarget(

@@ -37,7 +37,8 @@ public struct Agent: Sendable {
         let parts = Parts(configuration)
         let hubble = try HubbleServer(
             configuration.hubble, node: configuration.node, version: AgentConfiguration.version, hub: parts.hub,
-            peers: parts.directory.nodes, counters: parts.hubbleCounters, started: parts.started
+            peers: parts.directory.nodes, rules: parts.directory.rules, counters: parts.hubbleCounters,
+            started: parts.started
         ) { [log] problem in log.warning("Hubble's certificate can't be read again", metadata: ["reason": "\(problem)"])
         }
         let endpoints = try await HTTPEndpoints(configuration.addresses)

@@ -9,12 +9,15 @@ final class FlowDirectory: Sendable {
     private let peers = Mutex(PeerDirectory())
     /// The nodes, for those who ask whom else to ask.
     let nodes = HubblePeers()
+    /// What the rules of policies ask for, for those who look at verdicts.
+    let rules = HubbleRules()
     /// Which decisions of policies the cluster wants to be logged.
     let policyLog = PolicyLogSettings()
 
     /// Takes in changes of objects.
     func apply(_ changes: [ObjectChange]) {
         policyLog.apply(changes)
+        rules.apply(changes)
         peers.withLock { peers in
             for change in changes {
                 switch change {

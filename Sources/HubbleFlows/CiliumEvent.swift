@@ -11,7 +11,17 @@ enum CiliumEvent {
     /// What a program of Cilium's that sees a packet there tells.
     enum Trace: Int32 {
         case toEndpoint = 0
+        case toStack = 3
         case toNetwork = 11
+
+        /// The same in the flow's own field.
+        var point: HubbleTraceObservationPoint {
+            switch self {
+            case .toEndpoint: .toEndpoint
+            case .toStack: .toStack
+            case .toNetwork: .toNetwork
+            }
+        }
     }
 
     static func trace(_ point: Trace) -> HubbleCiliumEventType { event(4, point.rawValue) }
@@ -23,6 +33,9 @@ enum CiliumEvent {
 
 /// Hubble's number for a reason of the data path; those without one are invalid packets to it.
 enum DropReasons {
+    /// Those of policies.
+    static let policies: Set = ["policy_isolated", "policy_denied", "policy_missing"]
+
     static func number(_ reason: String?) -> HubbleDropReason {
         switch reason {
         case nil: .unknown

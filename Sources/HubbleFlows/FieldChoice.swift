@@ -8,11 +8,16 @@ package struct FieldChoice: Sendable {
     private typealias Clearing<Message> = (name: String, clear: @Sendable (inout Message) -> Void)
 
     private let unwanted: [@Sendable (inout HubbleFlow) -> Void]
+    /// Likewise, of verdicts of policies.
+    private let unwantedOfVerdicts: [@Sendable (inout HubbleFlow) -> Void]
 
-    /// - Parameter paths: as `source.pod_name`; none: everything is wanted.
-    package init(_ paths: [String]) {
+    /// - Parameters:
+    ///   - paths: as `source.pod_name`; none: everything is wanted.
+    ///   - showsVerdicts: whether who asks for the summary of events shows them to people as `hubble` does, and so needs
+    ///     of a policy's verdict also what it said: that program, as of 1.19, prints more of them than it asks for.
+    package init(_ paths: [String], showsVerdicts: Bool = false) {
         guard !paths.isEmpty else {
-            unwanted = []
+            (unwanted, unwantedOfVerdicts) = ([], [])
             return
         }
         var wanted: [Substring: Set<String>] = [:]
@@ -21,19 +26,30 @@ package struct FieldChoice: Sendable {
             guard let first = parts.first else { continue }
             wanted[first, default: []].insert(parts.count == 2 ? String(parts[1]) : "")
         }
-        var unwanted = Self.fields.filter { wanted[$0.name[...]] == nil }.map(\.clear)
+        let fields = Self.fields.filter { wanted[$0.name[...]] == nil }
+        let isShown = showsVerdicts && wanted["event_type"] != nil && wanted["Summary"] != nil
+        var unwanted: [@Sendable (inout HubbleFlow) -> Void] = []
         for (name, path) in Self.endpoints {
             guard let inner = wanted[name[...]], !inner.contains("") else { continue }
             let gone = Self.endpointFields.filter { !inner.contains($0.name) }.map(\.clear)
             unwanted.append { flow in for clear in gone { clear(&flow[keyPath: path]) } }
         }
-        self.unwanted = unwanted
+        self.unwanted = unwanted + fields.map(\.clear)
+        unwantedOfVerdicts =
+            unwanted + fields.filter { !(isShown && Self.fieldsOfVerdicts.contains($0.name)) }.map(\.clear)
     }
 
     /// Takes away what was not asked for.
     package func apply(to flow: inout HubbleFlow) {
-        for clear in unwanted { clear(&flow) }
+        let isVerdict = flow.eventType.type == CiliumEvent.policyVerdict.type
+        for clear in isVerdict ? unwantedOfVerdicts : unwanted { clear(&flow) }
     }
+
+    /// What of a policy's verdict `hubble observe` prints, with `--print-policy-names`.
+    private static let fieldsOfVerdicts: Set = [
+        "traffic_direction", "policy_match_type", "egress_allowed_by", "ingress_allowed_by", "egress_denied_by",
+        "ingress_denied_by",
+    ]
 
     private static let endpoints: [(String, any WritableKeyPath<HubbleFlow, HubbleEndpoint> & Sendable)] = [
         ("source", \.source), ("destination", \.destination),
@@ -54,7 +70,7 @@ package struct FieldChoice: Sendable {
         ("destination_names", { $0.destinationNames = [] }), ("l7", { $0.clearL7() }),
         ("event_type", { $0.clearEventType() }), ("source_service", { $0.clearSourceService() }),
         ("destination_service", { $0.clearDestinationService() }),
-        ("traffic_direction", { $0.trafficDirection = .unknown }),
+        ("traffic_direction", { $0.trafficDirection = .unknown }), ("policy_match_type", { $0.policyMatchType = 0 }),
         ("trace_observation_point", { $0.traceObservationPoint = .unknownPoint }),
         ("trace_reason", { $0.traceReason = .unknown }), ("drop_reason_desc", { $0.dropReasonDesc = .unknown }),
         ("is_reply", { $0.clearIsReply() }), ("Summary", { $0.summary = "" }),

@@ -62,11 +62,11 @@ struct FilterEnd: Sendable {
             found.append { sight in wanted.contains { matches($0, sight) } }
         }
         try add("ip", texts.ip, Self.prefix) { $0.contains(end($1.tuple).address) }
-        try add("pod", texts.pod, { text, _ in NamePrefix(text) }) { wanted, sight in
+        try add("pod", texts.pod, NamePrefix.init) { wanted, sight in
             let peer = peer(sight)
             return peer.kind == .pod && wanted.matches(peer.namespace ?? "", peer.name ?? "")
         }
-        try add("service", texts.service, { text, _ in NamePrefix(text) }) { wanted, sight in
+        try add("service", texts.service, NamePrefix.init) { wanted, sight in
             guard let service = service(sight) else { return false }
             return wanted.matches(service.namespace ?? "", service.name ?? "")
         }
@@ -78,7 +78,7 @@ struct FilterEnd: Sendable {
         try add("port", texts.port, Self.port) { wanted, sight in
             sight.tuple.ipProtocol.hasPorts && end(sight.tuple).port == wanted
         }
-        try add("cluster_name", texts.cluster, { text, _ in text }) { wanted, _ in wanted == FlowEncoder.cluster }
+        try add("cluster_name", texts.cluster, Self.cluster) { wanted, _ in wanted == FlowEncoder.cluster }
         if !texts.identity.isEmpty {
             let wanted = Set(texts.identity)
             found.append { wanted.contains(Identity(peer($0), node: $0.encoder.node).number) }
@@ -103,7 +103,13 @@ struct FilterEnd: Sendable {
 
     private static func domain(_ text: String, _ path: String) throws -> DomainFilter {
         guard let pattern = DomainFilter(text) else { throw RequestError(path, "a name is missing") }
+        guard pattern.canMatch else { throw RequestError(path, "'\(text)' is no domain name, with or without stars") }
         return pattern
+    }
+
+    private static func cluster(_ text: String, _ path: String) throws -> String {
+        if text.isEmpty { throw RequestError(path, "a name is missing") }
+        return text
     }
 
     private static func selector(_ text: String, _ path: String) throws -> [LabelRequirement] {
@@ -126,13 +132,10 @@ struct NamePrefix: Sendable {
     private let namespace: String
     private let name: String
 
-    init(_ text: String) {
+    init(_ text: String, _ path: String) throws {
+        if text.isEmpty { throw RequestError(path, "a name is missing") }
         let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
-        if parts.count == 2 {
-            (namespace, name) = (String(parts[0]), String(parts[1]))
-        } else {
-            (namespace, name) = (text.isEmpty ? "" : "default", text)
-        }
+        (namespace, name) = parts.count == 2 ? (String(parts[0]), String(parts[1])) : ("default", text)
     }
 
     /// An empty part asks for nothing; no name at all is nobody's.
@@ -148,14 +151,27 @@ struct NodePattern: Sendable {
 
     init(_ text: String, _ path: String) throws {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-        guard !text.isEmpty, parts.count <= 2, let last = parts.last else {
-            throw RequestError(path, "'\(text)' is no name of a node")
-        }
+        guard !text.isEmpty, parts.count <= 2, let last = parts.last,
+            parts.allSatisfy({ DomainFilter(String($0))?.canMatch ?? true })
+        else { throw RequestError(path, "'\(text)' is no name of a node") }
         isInCluster = parts.count == 1 || parts[0] == "*" || parts[0].isEmpty || parts[0] == FlowEncoder.cluster
         name = DomainFilter(String(last))
     }
 
     func matches(_ node: String) -> Bool { isInCluster && (name?.matches(node.lowercased()) ?? true) }
+}
+
+extension DomainFilter {
+    /// Whether any name could match: a blank or an empty label is in none.
+    fileprivate var canMatch: Bool {
+        let labels = description.split(separator: ".", omittingEmptySubsequences: false)
+        let isAbsolute = labels.count > 1 && labels.last?.isEmpty == true
+        return (isAbsolute ? labels.dropLast() : labels).allSatisfy { label in
+            !label.isEmpty && label.utf8.allSatisfy { Self.letters.contains($0) }
+        }
+    }
+
+    private static let letters = Set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_*".utf8)
 }
 
 extension HubbleWorkload {

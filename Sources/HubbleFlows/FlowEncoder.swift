@@ -15,29 +15,34 @@ package struct FlowEncoder: Sendable {
     package let version: String
     /// Tells flows of this agent's life from those of its others: nanoseconds since 1970.
     package let epoch: UInt64
+    /// What rules ask for.
+    let match: PolicyMatch.Lookup
 
-    package init(node: String, version: String, epoch: UInt64) {
+    package init(
+        node: String, version: String, epoch: UInt64, match: @escaping PolicyMatch.Lookup = { _ in .none }
+    ) {
         self.node = node
         self.version = version
         self.epoch = epoch
+        self.match = match
     }
 
     /// What is sent of a record: a flow, or that there are some missing.
-    package func response(_ flow: Flow) -> HubbleGetFlowsResponse {
+    package func response(_ flow: Flow, _ part: FlowPart = .event) -> HubbleGetFlowsResponse {
         var response = HubbleGetFlowsResponse()
         response.nodeName = flow.node
         response.time = Self.time(flow.time)
         if let loss = flow.loss {
             response.lostEvents = Self.loss(loss)
         } else {
-            response.flow = encode(flow)
+            response.flow = encode(flow, part)
         }
         return response
     }
 
     /// A flow; not for records of loss.
-    package func encode(_ flow: Flow) -> HubbleFlow {
-        let sight = FlowSight(flow: flow, encoder: self)
+    package func encode(_ flow: Flow, _ part: FlowPart = .event) -> HubbleFlow {
+        let sight = FlowSight(flow: flow, part: part, encoder: self)
         var message = HubbleFlow()
         message.time = Self.time(flow.time)
         message.uuid = sight.uuid
@@ -48,8 +53,8 @@ package struct FlowEncoder: Sendable {
         message.trafficDirection = sight.trafficDirection
         addEnds(sight, to: &message)
         addKind(sight, to: &message)
-        addPolicies(flow, to: &message)
-        message.summary = FlowSummary.text(flow)
+        addPolicies(sight, to: &message)
+        message.summary = FlowSummary.text(flow, part)
         return message
     }
 
@@ -74,23 +79,29 @@ package struct FlowEncoder: Sendable {
         message.type = flow.kind == .dns ? .l7 : .l3L4
         if let event = sight.eventType { message.eventType = event }
         if let isReply = sight.isReply { message.isReply.value = isReply }
+        message.policyMatchType = sight.policyMatch.rawValue
+        message.dropReasonDesc = sight.dropReason
+        message.dropReason = UInt32(message.dropReasonDesc.rawValue)
+        guard sight.part == .event else { return }
         switch flow.kind {
         case .opened, .closed, .active, .packet:
-            message.traceObservationPoint = sight.isIntoPod ? .toEndpoint : .toNetwork
+            message.traceObservationPoint = sight.trace.point
             message.traceReason =
                 flow.kind == .opened ? .new : flow.kind == .packet && sight.isAnswer ? .reply : .established
-        case .denied:
-            message.dropReasonDesc = sight.dropReason
-            message.dropReason = UInt32(message.dropReasonDesc.rawValue)
         case .dns: message.l7 = Self.layer7(flow)
-        case .audited, .lost: break
+        case .denied, .audited, .lost: break
         }
     }
 
-    private func addPolicies(_ flow: Flow, to message: inout HubbleFlow) {
+    /// A verdict names the policies of its own direction, an event those of both.
+    private func addPolicies(_ sight: FlowSight, to message: inout HubbleFlow) {
+        let flow = sight.flow
+        func policies(_ direction: Flow.Direction) -> [HubblePolicy] {
+            if let own = sight.part.direction, own != direction { return [] }
+            return [flow.rule(direction)].compactMap { $0.flatMap(Self.policy) }
+        }
         let decides = flow.kind == .denied || flow.kind == .audited
-        let egress = [flow.egressRule].compactMap { $0.flatMap(Self.policy) }
-        let ingress = [flow.ingressRule].compactMap { $0.flatMap(Self.policy) }
+        let (egress, ingress) = (policies(.egress), policies(.ingress))
         if decides && flow.direction == .egress {
             message.egressDeniedBy = egress
         } else {
@@ -103,10 +114,10 @@ package struct FlowEncoder: Sendable {
         }
     }
 
-    /// A UUID of version 8 (RFC 9562): the agent's epoch and the flow's number.
-    func uuid(_ flow: Flow) -> String {
+    /// A UUID of version 8 (RFC 9562): the agent's epoch, the part and the record's number.
+    func uuid(_ flow: Flow, _ part: FlowPart) -> String {
         let high = (epoch & 0xffff_ffff_ffff_0000) | 0x8000 | (epoch & 0xfff)
-        let low = 0x8000_0000_0000_0000 | (flow.sequence & 0x3fff_ffff_ffff_ffff)
+        let low = 0x8000_0000_0000_0000 | part.rawValue << 60 | (flow.sequence & 0x0fff_ffff_ffff_ffff)
         let digits = hex(high) + hex(low)
         var parts: [Substring] = []
         var rest = digits[...]

@@ -26,9 +26,9 @@ package struct FlowMatcher: Sendable {
     }
 
     /// - Parameter encoder: makes of the flow what filters ask for.
-    package func matches(_ flow: Flow, _ encoder: FlowEncoder) -> Bool {
+    package func matches(_ flow: Flow, _ encoder: FlowEncoder, part: FlowPart = .event) -> Bool {
         if whitelist.isEmpty, blacklist.isEmpty { return true }
-        let sight = FlowSight(flow: flow, encoder: encoder)
+        let sight = FlowSight(flow: flow, part: part, encoder: encoder)
         func matches(_ filter: [Condition]) -> Bool { filter.allSatisfy { $0(sight) } }
         return (whitelist.isEmpty || whitelist.contains(where: matches)) && !blacklist.contains(where: matches)
     }
@@ -143,8 +143,9 @@ package struct FlowMatcher: Sendable {
 }
 
 extension HubbleEventTypeFilter {
+    /// The type 0 is any.
     fileprivate func matches(_ event: HubbleCiliumEventType) -> Bool {
-        type == event.type && (!matchSubType || subType == event.subType)
+        (type == 0 || type == event.type) && (!matchSubType || subType == event.subType)
     }
 }
 

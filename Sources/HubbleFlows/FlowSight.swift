@@ -6,6 +6,7 @@ internal import HubbleAPI
 /// flows are not what is asked for, and a whole message is dear.
 struct FlowSight {
     let flow: Flow
+    let part: FlowPart
     let encoder: FlowEncoder
 
     /// Of an answer to a question the resolver is the source, of a packet whoever sent it.
@@ -20,18 +21,38 @@ struct FlowSight {
     var sourceService: FlowService? { isAnswer ? flow.service : nil }
     var destinationService: FlowService? { isAnswer ? nil : flow.service }
 
-    var uuid: String { encoder.uuid(flow) }
-    var verdict: HubbleVerdict { FlowEncoder.verdict(flow.verdict) }
-    var trafficDirection: HubbleTrafficDirection { flow.direction == .ingress ? .ingress : .egress }
+    var uuid: String { encoder.uuid(flow, part) }
+
+    /// Of a policy's verdict, whether it denied: what another one let through may still have been dropped.
+    var verdict: HubbleVerdict {
+        guard let direction = part.direction else { return FlowEncoder.verdict(flow.verdict) }
+        return flow.isDenied(direction) ? .dropped : .forwarded
+    }
+
+    var trafficDirection: HubbleTrafficDirection {
+        (part.direction ?? flow.direction) == .ingress ? .ingress : .egress
+    }
+
     var ipVersion: HubbleIPVersion { tuple.source.address.isIPv4 ? .ipv4 : .ipv6 }
-    /// Whether a connection was seen entering a pod of this node.
-    var isIntoPod: Bool {
+
+    /// Where a connection was seen: entering a pod of this node, the node itself, or leaving. A packet by its own way.
+    var trace: CiliumEvent.Trace {
         let receiver = flow.kind == .packet ? destination : flow.destination
-        return receiver.kind == .pod && receiver.node == encoder.node
+        return switch receiver.kind {
+        case .pod where receiver.node == encoder.node: .toEndpoint
+        case .node where receiver.name == encoder.node: .toStack
+        case .pod, .node, .service, .world: .toNetwork
+        }
     }
 
     /// The reason of a drop; that of anything else is unknown.
-    var dropReason: HubbleDropReason { flow.kind == .denied ? DropReasons.number(flow.dropReason) : .unknown }
+    var dropReason: HubbleDropReason { verdict == .dropped ? DropReasons.number(flow.dropReason) : .unknown }
+
+    /// What the rule that decided asks for; only of verdicts of policies.
+    var policyMatch: PolicyMatch {
+        let direction = part.direction ?? (flow.kind == .audited ? flow.direction : nil)
+        return direction.flatMap(flow.rule).map(encoder.match) ?? .none
+    }
 
     /// nil: of both ways, so that it can't be said.
     var isReply: Bool? {
@@ -44,8 +65,9 @@ struct FlowSight {
 
     /// nil of what is no event to Hubble.
     var eventType: HubbleCiliumEventType? {
-        switch flow.kind {
-        case .opened, .closed, .active, .packet: CiliumEvent.trace(isIntoPod ? .toEndpoint : .toNetwork)
+        if part != .event { return CiliumEvent.policyVerdict }
+        return switch flow.kind {
+        case .opened, .closed, .active, .packet: CiliumEvent.trace(trace)
         case .denied: CiliumEvent.drop(dropReason)
         case .audited: CiliumEvent.policyVerdict
         case .dns: CiliumEvent.accessLog

@@ -27,7 +27,8 @@ struct FlowReading: Sendable {
         self.hub = hub
         self.encoder = encoder
         matcher = try FlowMatcher(whitelist: request.whitelist, blacklist: request.blacklist)
-        choice = FieldChoice(request.fieldMask.paths)
+        let mask = request.hasFieldMask ? request.fieldMask : request.experimental.fieldMask
+        choice = FieldChoice(mask.paths, showsVerdicts: true)
         number = Int(clamping: request.number)
         first = request.first
         follow = request.follow
@@ -48,17 +49,21 @@ struct FlowReading: Sendable {
 
     /// Sends what is asked for, in order; records of loss in between are sent whatever the filters say.
     func run(_ send: (HubbleGetFlowsResponse) async throws -> Void) async throws {
-        var sequence = try await start()
+        let start = try await start()
+        var sequence = start.sequence
         var missing = number > 0 && !follow ? number : Int.max
         while true {
             let flows = hub.since(sequence, limit: Self.batch)
             for flow in flows {
                 sequence = flow.sequence + 1
-                guard missing > 0, follow || flow.sequence < next else { return }
+                guard follow || flow.sequence < next else { return }
                 guard flow.time <= until || flow.kind == .lost else { return }
-                guard let response = response(flow) else { continue }
-                try await send(response)
-                if flow.kind != .lost { missing -= 1 }
+                for part in start.parts(of: flow) {
+                    guard missing > 0 else { return }
+                    guard isWanted(flow, part) else { continue }
+                    try await send(response(flow, part))
+                    if flow.kind != .lost { missing -= 1 }
+                }
             }
             try await Self.pause()
             if !flows.isEmpty { continue }
@@ -66,20 +71,35 @@ struct FlowReading: Sendable {
         }
     }
 
-    private func start() async throws -> UInt64 {
-        if follow && number == 0 && !hasSince { return next }
-        if first || number == 0 { return hub.firstSequence }
+    /// Where to begin.
+    private struct Start {
+        var sequence: UInt64
+        /// How many of this record's parts come before.
+        var skipped = 0
+
+        /// What is asked for of a record from there on. Where the first one is gone, its loss is in its place.
+        func parts(of flow: Flow) -> ArraySlice<FlowPart> {
+            let parts = FlowPart.parts(of: flow)
+            return flow.sequence == sequence && flow.kind != .lost ? parts.dropFirst(skipped) : parts[...]
+        }
+    }
+
+    private func start() async throws -> Start {
+        if follow && number == 0 && !hasSince { return Start(sequence: next) }
+        if first || number == 0 { return Start(sequence: hub.firstSequence) }
         var sequence = next
         var found = 0
         while true {
             let flows = hub.before(sequence, limit: Self.batch)
-            guard !flows.isEmpty else { return sequence }
+            guard !flows.isEmpty else { return Start(sequence: sequence) }
             for flow in flows.reversed() {
-                if flow.time < since { return sequence }
+                if flow.time < since { return Start(sequence: sequence) }
                 sequence = flow.sequence
-                guard flow.kind != .lost, flow.time <= until, isWanted(flow) else { continue }
-                found += 1
-                if found == number { return sequence }
+                guard flow.kind != .lost, flow.time <= until else { continue }
+                for (index, part) in FlowPart.parts(of: flow).enumerated().reversed() where isWanted(flow, part) {
+                    found += 1
+                    if found == number { return Start(sequence: sequence, skipped: index) }
+                }
             }
             try await Self.pause()
         }
@@ -91,14 +111,13 @@ struct FlowReading: Sendable {
         await Task.yield()
     }
 
-    private func isWanted(_ flow: Flow) -> Bool {
-        flow.time >= since && (flow.kind == .lost || matcher.matches(flow, encoder))
+    private func isWanted(_ flow: Flow, _ part: FlowPart) -> Bool {
+        flow.time >= since && (flow.kind == .lost || matcher.matches(flow, encoder, part: part))
     }
 
-    /// What is sent of a record; nil: it isn't asked for.
-    private func response(_ flow: Flow) -> HubbleGetFlowsResponse? {
-        guard isWanted(flow) else { return nil }
-        var response = encoder.response(flow)
+    /// What is sent of a record.
+    private func response(_ flow: Flow, _ part: FlowPart) -> HubbleGetFlowsResponse {
+        var response = encoder.response(flow, part)
         if flow.kind != .lost { choice.apply(to: &response.flow) }
         return response
     }

@@ -15,26 +15,31 @@ struct ListeningSocket: ~Copyable {
         case path(String)
     }
 
-    private(set) var descriptor: Int32
+    private let descriptor: Int32
     /// What a path stands for now.
-    private(set) var file: SocketName?
+    let file: SocketName?
 
     init(_ place: Place) throws(HubbleServerError) {
         switch place {
-        case .address(let address): descriptor = try Self.listen(address)
+        case .address(let address):
+            descriptor = try Self.listen(address)
+            file = nil
         case .path(let path):
             descriptor = try Self.listen(path)
             file = SocketName(path)
         }
     }
 
-    deinit { if descriptor >= 0 { close(descriptor) } }
+    deinit { close(descriptor) }
 
-    /// Gives the descriptor away.
-    consuming func release() -> Int {
-        let number = Int(descriptor)
-        descriptor = -1
-        return number
+    /// Another descriptor of the same socket, to be given away.
+    borrowing func duplicate() throws(HubbleServerError) -> Int {
+        let number = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
+        guard number >= 0 else {
+            throw HubbleServerError(
+                description: "can't serve a socket that listens: \(String(cString: strerror(errno)))")
+        }
+        return Int(number)
     }
 
     /// The port that it listens on; 0 for a path.

@@ -15,10 +15,10 @@ extension HubbleServer {
             throw HubbleServerError(
                 description: "--hubble-tls-key: \(files.key) is not the key of \(files.certificate): \(error)")
         }
-        if let authority = files.clientAuthority { _ = try certificates(authority, "hubble-tls-client-ca") }
     }
 
-    private static func certificates(_ path: String, _ flag: String) throws(HubbleServerError) -> [NIOSSLCertificate] {
+    /// What a file holds, which a flag names.
+    static func certificates(_ path: String, _ flag: String) throws(HubbleServerError) -> [NIOSSLCertificate] {
         do {
             let found = try NIOSSLCertificate.fromPEMFile(path)
             if !found.isEmpty { return found }

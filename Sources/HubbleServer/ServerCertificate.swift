@@ -1,5 +1,6 @@
 internal import GRPCNIOTransportHTTP2Posix
 internal import NIOCertificateReloading
+internal import NIOSSL
 internal import Synchronization
 
 /// The server's certificate and key, read again from their files while it serves: who issues certificates replaces the
@@ -37,15 +38,14 @@ struct ServerCertificate: Sendable {
     }
 
     /// How the transport uses it.
-    /// - Parameter authority: the file with who signs certificates of clients; nil: clients need none.
+    /// - Parameter authority: who signs certificates of clients; nil: clients need none.
     func security(
-        clientAuthority authority: String?
+        clientAuthority authority: [NIOSSLCertificate]?
     ) throws(HubbleServerError) -> HTTP2ServerTransport.Posix.TransportSecurity {
         do {
             guard let authority else { return try .tls(certificateReloader: reloader) }
-            return try .mTLS(certificateReloader: reloader) { config in
-                config.trustRoots = .certificates([.file(path: authority, format: .pem)])
-            }
+            let roots = try authority.map { TLSConfig.CertificateSource.bytes(try $0.toDERBytes(), format: .der) }
+            return try .mTLS(certificateReloader: reloader) { $0.trustRoots = .certificates(roots) }
         } catch { throw HubbleServerError(description: "--hubble-tls-cert: \(error)") }
     }
 
@@ -54,7 +54,7 @@ struct ServerCertificate: Sendable {
 }
 
 /// What was complained about last; nil: nothing is wrong.
-private final class LastComplaint: Sendable {
+final class LastComplaint: Sendable {
     private let text = Mutex<String?>(nil)
 
     /// Takes the complaint of now, and says whether it is another one.

@@ -278,6 +278,8 @@ final class ClientWay: Way {
             let request = HubbleGetFlowsRequest.with {
                 $0.follow = true
                 $0.since.seconds = 0
+                // What policies said of the same records.
+                $0.blacklist = [.with { $0.eventType = [.with { $0.type = 5 }] }]
             }
             try await HubbleObserver.Client(wrapping: client).getFlows(request) { response in
                 for try await message in response.messages {

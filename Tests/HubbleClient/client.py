@@ -15,7 +15,8 @@ from google.protobuf import json_format
 
 STREAMS = {"GetFlows", "GetAgentEvents", "GetDebugEvents", "Notify", "Watch"}
 MODULES = {"observer.Observer": "observer_pb2", "peer.Peer": "peer_pb2", "grpc.health.v1.Health": "health_pb2"}
-MESSAGES = {"Check": ("HealthCheckRequest", "HealthCheckResponse"), "Notify": ("NotifyRequest", "ChangeNotification")}
+HEALTH = ("HealthCheckRequest", "HealthCheckResponse")
+MESSAGES = {"Check": HEALTH, "Watch": HEALTH, "Notify": ("NotifyRequest", "ChangeNotification")}
 
 
 def read(path):

@@ -3,6 +3,7 @@ import Flows
 import HubbleAPI
 import HubbleFlows
 import SwiftProtobuf
+import TestSupport
 import Testing
 
 @Suite("A flow as Hubble's message")
@@ -44,7 +45,7 @@ struct FlowEncoderTests {
         #expect(!flow.hasIsReply && flow.traceReason == .established && flow.traceObservationPoint == .toNetwork)
         #expect(flow.destinationNames == ["www.example.com", "example.com"])
         #expect(
-            flow.summary == "TCP Flags: FIN, SYN, ACK; closed, 5 packets 600 B out, 4 packets 900 B back")
+            flow.summary == "TCP Flags: SYN, ACK, FIN; closed, 5 packets 600 B out, 4 packets 900 B back")
     }
 
     @Test("the answer to a question comes from the resolver")
@@ -74,7 +75,83 @@ struct FlowEncoderTests {
         #expect(
             flow.verdict == .audit && flow.eventType.type == 5 && flow.ingressDeniedBy.map(\.name) == ["default-deny"])
         #expect(flow.source.labels == ["reserved:host"] && flow.source.identity == 1 && flow.source.podName.isEmpty)
-        #expect(flow.l4.icmpv4.type == 8)
+        #expect(flow.l4.icmpv4.type == 8 && flow.summary == "ICMPv4 EchoRequest; policy_isolated")
+    }
+
+    @Test("messages of ICMP are echoes, or numbers")
+    func messages() {
+        let cases: [(IPProtocol, UInt8, UInt8, String)] = [
+            (.icmp, 8, 0, "ICMPv4 EchoRequest"), (.icmp, 0, 0, "ICMPv4 EchoReply"),
+            (.icmp, 3, 1, "ICMPv4 type 3 code 1"), (.icmpv6, 128, 0, "ICMPv6 EchoRequest"),
+            (.icmpv6, 129, 0, "ICMPv6 EchoReply"), (.icmpv6, 8, 0, "ICMPv6 type 8 code 0"),
+        ]
+        for (ipProtocol, type, code, text) in cases {
+            let flow = Sample.flow(.opened, Sample.front, Sample.cart, ipProtocol) {
+                $0.icmp = ICMPMessage(type: type, code: code)
+            }
+            #expect(Sample.encoder.encode(flow).summary == text)
+        }
+    }
+
+    @Test("what each policy said is a flow of its own, before the event")
+    func verdicts() {
+        #expect(FlowPart.parts(of: Sample.flows[0]) == [.egressVerdict, .ingressVerdict, .event])
+        #expect(FlowPart.parts(of: Sample.flows[1]) == [.ingressVerdict, .event])
+        for flow in Sample.flows.dropFirst(2) { #expect(FlowPart.parts(of: flow) == [.event]) }
+        let match: PolicyMatch.Lookup = { rule in rule.parts?.kind == "NetworkPolicy" ? .peersAndPorts : .all }
+        let encoder = FlowEncoder(node: "node-a", version: "1.2.3", epoch: Sample.time, match: match)
+        let flows = [
+            encoder.encode(Sample.flows[0], .egressVerdict), encoder.encode(Sample.flows[0], .ingressVerdict),
+            encoder.encode(Sample.flows[1], .ingressVerdict),
+        ]
+        #expect(flows.allSatisfy { $0.eventType.type == 5 && $0.eventType.subType == 0 && $0.type == .l3L4 })
+        #expect(flows.allSatisfy { $0.hasIsReply && !$0.isReply.value && $0.traceReason == .unknown })
+        #expect(flows.map(\.trafficDirection) == [.egress, .ingress, .ingress])
+        #expect(flows.map(\.verdict) == [.forwarded, .forwarded, .dropped])
+        #expect(flows.map(\.policyMatchType) == [2, 4, 2])
+        #expect(flows.map(\.dropReason) == [0, 0, 133])
+        #expect(flows.map { $0.egressAllowedBy.map(\.name) } == [["front-out"], [], []])
+        #expect(flows.map { $0.ingressAllowedBy.map(\.name) } == [[], ["guard"], []])
+        #expect(flows.map { $0.ingressDeniedBy.map(\.name) } == [[], [], ["default-deny"]])
+        #expect(flows.map(\.summary) == ["TCP Flags: SYN", "TCP Flags: SYN", "UDP; 3 times"])
+        #expect(encoder.encode(Sample.flows[0]).policyMatchType == 0)
+        let names = FlowPart.allCases.map { encoder.encode(Sample.flows[0], $0).uuid }
+        #expect(Set(names).count == 3 && names.allSatisfy { "89ab".contains($0.split(separator: "-")[3].prefix(1)) })
+    }
+
+    @Test("what lets out says so, also where the other end denies; other drops are no policy's")
+    func verdictsOfDrops() {
+        let denied = Sample.flow(.denied, Sample.front, Sample.cart) {
+            ($0.direction, $0.dropReason) = (.ingress, "policy_denied")
+            $0.egressRule = RuleReference("NetworkPolicy/shop/front-out/egress/2")
+            $0.ingressRule = RuleReference("ClusterNetworkPolicy//guard/ingress/0/deny")
+        }
+        #expect(FlowPart.parts(of: denied) == [.egressVerdict, .ingressVerdict, .event])
+        let (out, inwards) = (
+            Sample.encoder.encode(denied, .egressVerdict), Sample.encoder.encode(denied, .ingressVerdict)
+        )
+        #expect(out.verdict == .forwarded && out.egressAllowedBy.map(\.name) == ["front-out"] && out.dropReason == 0)
+        #expect(inwards.verdict == .dropped && inwards.dropReasonDesc == .policyDeny && inwards.dropReason == 181)
+        let cases: [(String, [FlowPart])] = [
+            ("policy_missing", [.egressVerdict, .event]), ("no_backend", [.event]), ("invalid_source", [.event]),
+        ]
+        for (reason, parts) in cases {
+            let flow = Sample.flow(.denied, Sample.front, Sample.cart) { $0.dropReason = reason }
+            #expect(FlowPart.parts(of: flow) == parts, "\(reason)")
+        }
+    }
+
+    @Test("where a connection was seen: at a pod of this node, at the node, or on its way out")
+    func places() {
+        let other = Peer(address: ip("192.0.2.2"), kind: .node, name: "node-b")
+        let places: [(Peer, HubbleTraceObservationPoint, Int32)] = [
+            (Sample.cart, .toEndpoint, 0), (Sample.node, .toStack, 3), (Sample.dns, .toNetwork, 11),
+            (other, .toNetwork, 11), (Sample.world, .toNetwork, 11),
+        ]
+        for (peer, point, number) in places {
+            let flow = Sample.encoder.encode(Sample.flow(.opened, Sample.front, peer))
+            #expect(flow.traceObservationPoint == point && flow.eventType.subType == number, "\(peer)")
+        }
     }
 
     @Test("records that are missing keep their number and the place where they were lost")
@@ -134,5 +211,23 @@ struct FlowEncoderTests {
         #expect(whole.source == Sample.message(0).source && whole.l4 == Sample.message(0).l4)
         #expect(whole.egressAllowedBy == Sample.message(0).egressAllowedBy && !whole.hasDestination)
         #expect(chosen(["no_such_field"]) == HubbleFlow())
+    }
+
+    @Test("who shows verdicts of policies to people gets what they said")
+    func fieldsOfVerdicts() {
+        func chosen(_ part: FlowPart, _ paths: [String], showsVerdicts: Bool = true) -> HubbleFlow {
+            var flow = Sample.encoder.encode(Sample.flows[0], part)
+            FieldChoice(paths, showsVerdicts: showsVerdicts).apply(to: &flow)
+            return flow
+        }
+        let verdict = chosen(.ingressVerdict, ObserveCommandTests.mask)
+        #expect(verdict.trafficDirection == .ingress && verdict.ingressAllowedBy.map(\.name) == ["guard"])
+        #expect(verdict.source.labels.isEmpty && verdict.uuid.isEmpty && !verdict.hasEmitter)
+        let others = [
+            chosen(.event, ObserveCommandTests.mask),
+            chosen(.ingressVerdict, ObserveCommandTests.mask, showsVerdicts: false),
+            chosen(.ingressVerdict, ["event_type", "verdict"]),
+        ]
+        for flow in others { #expect(flow.trafficDirection == .unknown && flow.ingressAllowedBy.isEmpty) }
     }
 }

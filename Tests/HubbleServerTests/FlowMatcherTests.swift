@@ -31,6 +31,7 @@ struct FlowMatcherTests {
         FilterCase(#"{"source_fqdn": ["*.example.com"]}"#, []),
         FilterCase(#"{"destination_fqdn": ["*.example.com"]}"#, [2]),
         FilterCase(#"{"destination_fqdn": ["Example.com."]}"#, [2]),
+        FilterCase(#"{"destination_fqdn": ["*"]}"#, [2]),
         FilterCase(#"{"source_label": ["app=front"]}"#, [0, 2]),
         FilterCase(#"{"source_label": ["k8s:app in (front, cart),!tier"]}"#, [5]),
         FilterCase(#"{"source_label": ["app!=front"]}"#, [1, 3, 4, 5]),
@@ -57,6 +58,8 @@ struct FlowMatcherTests {
         FilterCase(#"{"event_type": [{"type": 4}]}"#, [0, 2, 5]),
         FilterCase(#"{"event_type": [{"type": 4, "match_sub_type": true, "sub_type": 11}]}"#, [2]),
         FilterCase(#"{"event_type": [{"type": 1}, {"type": 129}]}"#, [1, 3]),
+        FilterCase(#"{"event_type": [{}]}"#, [0, 1, 2, 3, 4, 5]),
+        FilterCase(#"{"event_type": [{"match_sub_type": true, "sub_type": 133}]}"#, [1]),
         FilterCase(#"{"protocol": ["tcp"]}"#, [0, 2]),
         FilterCase(#"{"protocol": ["ICMP", "sctp"]}"#, [4, 5]),
         FilterCase(#"{"protocol": ["icmpv6"]}"#, []),
@@ -92,6 +95,27 @@ struct FlowMatcherTests {
             #expect(matching(try FlowMatcher(whitelist: [message], blacklist: [])) == filter.flows)
             let rest = Sample.flows.indices.filter { !filter.flows.contains($0) }
             #expect(matching(try FlowMatcher(whitelist: [], blacklist: [message])) == rest)
+        }
+    }
+
+    /// What filters make of the verdicts that policies gave of the first two flows.
+    static let verdictCases: [(String, [FlowPart], [FlowPart])] = [
+        (#"{"event_type": [{"type": 5}]}"#, [.egressVerdict, .ingressVerdict], [.ingressVerdict]),
+        (#"{"event_type": [{"type": 4}, {"type": 1}]}"#, [.event], [.event]),
+        (#"{"verdict": ["DROPPED"]}"#, [], [.ingressVerdict, .event]),
+        (#"{"verdict": ["FORWARDED"]}"#, [.egressVerdict, .ingressVerdict, .event], []),
+        (#"{"traffic_direction": ["INGRESS"]}"#, [.ingressVerdict], [.ingressVerdict, .event]),
+        (#"{"traffic_direction": ["EGRESS"]}"#, [.egressVerdict, .event], []),
+        (#"{"drop_reason_desc": ["POLICY_DENIED"]}"#, [], [.ingressVerdict, .event]),
+        (#"{"reply": [false]}"#, [.egressVerdict, .ingressVerdict, .event], [.ingressVerdict, .event]),
+    ]
+
+    @Test("verdicts of policies are flows of their own", arguments: verdictCases)
+    func verdicts(filter: String, opened: [FlowPart], denied: [FlowPart]) throws {
+        let matcher = try FlowMatcher(whitelist: [Self.filter(filter)], blacklist: [])
+        for (flow, expected) in zip(Sample.flows, [opened, denied]) {
+            let found = FlowPart.parts(of: flow).filter { matcher.matches(flow, Sample.encoder, part: $0) }
+            #expect(found == expected)
         }
     }
 
@@ -133,6 +157,19 @@ struct FlowMatcherTests {
             "whitelist[0].dns_query[0]: '(' is no regular expression that is taken: a group does not end"
         ),
         (#"{"node_name": ["a/b/c"]}"#, "whitelist[0].node_name[0]: 'a/b/c' is no name of a node"),
+        (#"{"node_name": ["a b"]}"#, "whitelist[0].node_name[0]: 'a b' is no name of a node"),
+        (#"{"source_pod": [""]}"#, "whitelist[0].source_pod[0]: a name is missing"),
+        (#"{"destination_service": ["a", ""]}"#, "whitelist[0].destination_service[1]: a name is missing"),
+        (#"{"source_cluster_name": [""]}"#, "whitelist[0].source_cluster_name[0]: a name is missing"),
+        (#"{"source_fqdn": ["."]}"#, "whitelist[0].source_fqdn[0]: a name is missing"),
+        (
+            #"{"destination_fqdn": ["*.test", "a b.test"]}"#,
+            "whitelist[0].destination_fqdn[1]: 'a b.test' is no domain name, with or without stars"
+        ),
+        (
+            #"{"destination_fqdn": ["a..test"]}"#,
+            "whitelist[0].destination_fqdn[0]: 'a..test' is no domain name, with or without stars"
+        ),
         (#"{"http_path": ["/"]}"#, "whitelist[0].http_path: flows of Apus have nothing to compare with it"),
         (
             #"{"http_status_code": ["5+"]}"#,

@@ -123,6 +123,26 @@ struct HubbleServerTests {
         }
     }
 
+    @Test("verdicts of policies count as flows, and come before the event")
+    func verdicts() async throws {
+        try await Served.run(flows: Array(Sample.flows.prefix(2))) { served in
+            try await served.withClient { client in
+                func told(_ number: UInt64, first: Bool = false) async throws -> [String] {
+                    let request = HubbleGetFlowsRequest.with { ($0.number, $0.first) = (number, first) }
+                    return try await flows(client, request).map {
+                        "\($0.flow.eventType.type) \($0.flow.trafficDirection)"
+                    }
+                }
+                let all = ["5 egress", "5 ingress", "4 egress", "5 ingress", "1 ingress"]
+                for number in 1...5 {
+                    let (last, first) = (try await told(UInt64(number)), try await told(UInt64(number), first: true))
+                    #expect(last == all.suffix(number) && first == Array(all.prefix(number)))
+                }
+                #expect(try await told(0) == all)
+            }
+        }
+    }
+
     @Test("a follower gets what is there and what comes, in order and once")
     func following() async throws {
         try await Served.run(flows: Array(Self.ten.prefix(5))) { served in

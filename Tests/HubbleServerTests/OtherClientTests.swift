@@ -1,6 +1,7 @@
 import Flows
 import Foundation
 import HTTPEndpoint
+import HubbleFlows
 import HubbleServer
 import TestSupport
 import Testing
@@ -26,7 +27,8 @@ struct OtherClientTests {
                 try await client.call(target, service, method, request, count: count)
             }
             let all = try await ask("observer.Observer", "GetFlows")
-            #expect(all.succeeded && all.lines.count == Sample.flows.count, "\(all.lines)")
+            let parts = Sample.flows.flatMap(FlowPart.parts)
+            #expect(all.succeeded && all.lines.count == parts.count, "\(all.lines)")
             let line = try #require(all.lines.first)
             let first = try #require(try json(line)["flow"] as? [String: Any])
             #expect(first["verdict"] as? String == "FORWARDED" && first["Type"] as? String == "L3_L4")
@@ -44,6 +46,7 @@ struct OtherClientTests {
             #expect(try await ask("observer.Observer", "GetNamespaces").lines[0].contains("\"kube-system\""))
             #expect(try await ask("peer.Peer", "Notify", count: 1).lines[0].contains("\"PEER_ADDED\""))
             #expect(try await ask("grpc.health.v1.Health", "Check").lines == [#"{"status": "SERVING"}"#])
+            #expect(try await ask("grpc.health.v1.Health", "Watch", count: 1).lines == [#"{"status": "SERVING"}"#])
             let events = try await ask("observer.Observer", "GetAgentEvents")
             #expect(events.succeeded && events.lines.count == 1 && events.lines[0].contains("AGENT_STARTED"))
             let debugging = try await ask("observer.Observer", "GetDebugEvents")
@@ -117,6 +120,49 @@ struct OtherClientTests {
             let failed = served.counters.current.failedCertificates
             try await eventually("a broken file") { served.counters.current.failedCertificates > failed }
             #expect(try await isKnown(), "the one before stays in use")
+        }
+    }
+
+    @Test("with another authority all clients show anew who they are; a broken one is none")
+    func authority() async throws {
+        let directory = "\(NSTemporaryDirectory())/hubble-\(UUID().uuidString.prefix(8))"
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        func put(_ text: String) throws {
+            try Data(text.utf8).write(to: URL(fileURLWithPath: "\(directory)/ca.crt"), options: .atomic)
+        }
+        func fixture(_ name: String) throws -> String {
+            try String(contentsOfFile: "\(Self.tls)/\(name)", encoding: .utf8)
+        }
+        try put(fixture("ca.crt"))
+        let security = HubbleServer.Security(
+            certificate: "\(Self.tls)/server.crt", key: "\(Self.tls)/server.key",
+            clientAuthority: "\(directory)/ca.crt", refreshInterval: .milliseconds(20))
+        try await Served.run(tls: security) { served in
+            let client = try await HubbleClient(stubs: served.directory)
+            let known = HubbleClient.TLS(
+                authority: "\(Self.tls)/ca.crt", name: "127.0.0.1", certificate: "\(Self.tls)/client.crt",
+                key: "\(Self.tls)/client.key")
+            func call(
+                _ method: String, _ request: String = "{}", count: Int = 0
+            ) async throws -> HubbleClient.Answer {
+                try await client.call(
+                    "127.0.0.1:\(served.port)", "observer.Observer", method, request, count: count, tls: known)
+            }
+            func isLetIn() async throws -> Bool { try await call("ServerStatus").succeeded }
+            #expect(try await isLetIn())
+            async let followed = call("GetFlows", #"{"follow": true}"#)
+            try await eventually("a stream") { served.counters.current.streams == 1 }
+            // A certificate that has signed none of a client.
+            try put(fixture("server.crt"))
+            try await eventually("another authority") { try await !isLetIn() }
+            let told = try await followed
+            #expect(!told.succeeded && told.lines.last?.contains("UNAVAILABLE") == true, "\(told.lines)")
+            try put("nothing")
+            try await eventually("a broken file") { served.counters.current.failedCertificates > 0 }
+            #expect(try await !isLetIn(), "the one before stays in use")
+            try put(fixture("ca.crt"))
+            try await eventually("the first authority again") { try await isLetIn() }
         }
     }
 

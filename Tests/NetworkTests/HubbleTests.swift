@@ -25,6 +25,18 @@ extension AgentLifeTests {
                         #""pod_name": "intruder""#, #""drop_reason_desc": "POLICY_DENIED""#, #""ingress_denied_by""#,
                         #""kind": "NetworkPolicy""#,
                     ])
+                try await expect(
+                    client, target, #"{"event_type": [{"type": 5}], "source_pod": ["visitors/client"]}"#,
+                    [
+                        #""verdict": "FORWARDED""#, #""traffic_direction": "INGRESS""#, #""policy_match_type": 2"#,
+                        #""ingress_allowed_by": [{"name": "customers-to-web""#, #""Summary": "TCP Flags: SYN""#,
+                    ])
+                try await expect(
+                    client, target, #"{"event_type": [{"type": 5}], "verdict": ["DROPPED"]}"#,
+                    [
+                        #""pod_name": "intruder""#, #""drop_reason_desc": "POLICY_DENIED""#,
+                        #""ingress_denied_by": [{"name": "customers-to-web""#,
+                    ])
                 let status = try await client.call(target, "observer.Observer", "ServerStatus")
                 #expect(status.succeeded, "\(status.lines)")
             }

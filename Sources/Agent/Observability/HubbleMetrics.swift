@@ -18,7 +18,7 @@ extension HubbleCounters {
                 [MetricSample(.count(counts.lost))]),
             MetricFamily(
                 "apus_hubble_certificate_failures_total", .counter,
-                "Readings of a replaced certificate or key of Hubble's that could not be used.",
+                "Readings of a replaced certificate, key or authority of Hubble's that could not be used.",
                 [MetricSample(.count(counts.failedCertificates))]),
         ]
     }

@@ -661,6 +661,12 @@ package nonisolated struct HubbleFlow: @unchecked Sendable {
     set {_uniqueStorage()._trafficDirection = newValue}
   }
 
+  /// What the rule asked of the packet that decided, of policy verdicts: Cilium's number.
+  package var policyMatchType: UInt32 {
+    get {_storage._policyMatchType}
+    set {_uniqueStorage()._policyMatchType = newValue}
+  }
+
   package var traceObservationPoint: HubbleTraceObservationPoint {
     get {_storage._traceObservationPoint}
     set {_uniqueStorage()._traceObservationPoint = newValue}
@@ -1497,7 +1503,7 @@ nonisolated extension HubbleAgentEventType: SwiftProtobuf._ProtoNameProviding {
 
 nonisolated extension HubbleFlow: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Flow"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}time\0\u{1}verdict\0\u{3}drop_reason\0\u{2}\u{2}IP\0\u{1}l4\0\u{2}\u{2}source\0\u{1}destination\0\u{1}Type\0\u{3}node_name\0\u{4}\u{2}source_names\0\u{3}destination_names\0\u{1}l7\0\u{4}\u{4}event_type\0\u{3}source_service\0\u{3}destination_service\0\u{3}traffic_direction\0\u{4}\u{2}trace_observation_point\0\u{3}drop_reason_desc\0\u{3}is_reply\0\u{2}\u{8}uuid\0\u{4}\u{2}trace_reason\0\u{2}\u{5}emitter\0\u{4}`G\u{5}egress_allowed_by\0\u{3}ingress_allowed_by\0\u{4}\u{2}egress_denied_by\0\u{3}ingress_denied_by\0\u{2}SR\u{13}Summary\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}time\0\u{1}verdict\0\u{3}drop_reason\0\u{2}\u{2}IP\0\u{1}l4\0\u{2}\u{2}source\0\u{1}destination\0\u{1}Type\0\u{3}node_name\0\u{4}\u{2}source_names\0\u{3}destination_names\0\u{1}l7\0\u{4}\u{4}event_type\0\u{3}source_service\0\u{3}destination_service\0\u{3}traffic_direction\0\u{3}policy_match_type\0\u{3}trace_observation_point\0\u{3}drop_reason_desc\0\u{3}is_reply\0\u{2}\u{8}uuid\0\u{4}\u{2}trace_reason\0\u{2}\u{5}emitter\0\u{4}`G\u{5}egress_allowed_by\0\u{3}ingress_allowed_by\0\u{4}\u{2}egress_denied_by\0\u{3}ingress_denied_by\0\u{2}SR\u{13}Summary\0")
 
   fileprivate class _StorageClass {
     var _time: SwiftProtobuf.Google_Protobuf_Timestamp? = nil
@@ -1516,6 +1522,7 @@ nonisolated extension HubbleFlow: SwiftProtobuf.Message, SwiftProtobuf._MessageI
     var _sourceService: HubbleService? = nil
     var _destinationService: HubbleService? = nil
     var _trafficDirection: HubbleTrafficDirection = .unknown
+    var _policyMatchType: UInt32 = 0
     var _traceObservationPoint: HubbleTraceObservationPoint = .unknownPoint
     var _dropReasonDesc: HubbleDropReason = .unknown
     var _isReply: SwiftProtobuf.Google_Protobuf_BoolValue? = nil
@@ -1553,6 +1560,7 @@ nonisolated extension HubbleFlow: SwiftProtobuf.Message, SwiftProtobuf._MessageI
       _sourceService = source._sourceService
       _destinationService = source._destinationService
       _trafficDirection = source._trafficDirection
+      _policyMatchType = source._policyMatchType
       _traceObservationPoint = source._traceObservationPoint
       _dropReasonDesc = source._dropReasonDesc
       _isReply = source._isReply
@@ -1598,6 +1606,7 @@ nonisolated extension HubbleFlow: SwiftProtobuf.Message, SwiftProtobuf._MessageI
         case 20: try { try decoder.decodeSingularMessageField(value: &_storage._sourceService) }()
         case 21: try { try decoder.decodeSingularMessageField(value: &_storage._destinationService) }()
         case 22: try { try decoder.decodeSingularEnumField(value: &_storage._trafficDirection) }()
+        case 23: try { try decoder.decodeSingularUInt32Field(value: &_storage._policyMatchType) }()
         case 24: try { try decoder.decodeSingularEnumField(value: &_storage._traceObservationPoint) }()
         case 25: try { try decoder.decodeSingularEnumField(value: &_storage._dropReasonDesc) }()
         case 26: try { try decoder.decodeSingularMessageField(value: &_storage._isReply) }()
@@ -1669,6 +1678,9 @@ nonisolated extension HubbleFlow: SwiftProtobuf.Message, SwiftProtobuf._MessageI
       if _storage._trafficDirection != .unknown {
         try visitor.visitSingularEnumField(value: _storage._trafficDirection, fieldNumber: 22)
       }
+      if _storage._policyMatchType != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._policyMatchType, fieldNumber: 23)
+      }
       if _storage._traceObservationPoint != .unknownPoint {
         try visitor.visitSingularEnumField(value: _storage._traceObservationPoint, fieldNumber: 24)
       }
@@ -1727,6 +1739,7 @@ nonisolated extension HubbleFlow: SwiftProtobuf.Message, SwiftProtobuf._MessageI
         if _storage._sourceService != rhs_storage._sourceService {return false}
         if _storage._destinationService != rhs_storage._destinationService {return false}
         if _storage._trafficDirection != rhs_storage._trafficDirection {return false}
+        if _storage._policyMatchType != rhs_storage._policyMatchType {return false}
         if _storage._traceObservationPoint != rhs_storage._traceObservationPoint {return false}
         if _storage._dropReasonDesc != rhs_storage._dropReasonDesc {return false}
         if _storage._isReply != rhs_storage._isReply {return false}

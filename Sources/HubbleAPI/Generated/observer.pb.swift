@@ -128,13 +128,45 @@ package nonisolated struct HubbleGetFlowsRequest: Sendable {
   /// Clears the value of `fieldMask`. Subsequent reads from it will return its default value.
   package mutating func clearFieldMask() {self._fieldMask = nil}
 
+  /// Where older clients have it, as that of 1.17.
+  package var experimental: HubbleGetFlowsRequest.Experimental {
+    get {_experimental ?? HubbleGetFlowsRequest.Experimental()}
+    set {_experimental = newValue}
+  }
+  /// Returns true if `experimental` has been explicitly set.
+  package var hasExperimental: Bool {self._experimental != nil}
+  /// Clears the value of `experimental`. Subsequent reads from it will return its default value.
+  package mutating func clearExperimental() {self._experimental = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package nonisolated struct Experimental: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var fieldMask: SwiftProtobuf.Google_Protobuf_FieldMask {
+      get {_fieldMask ?? SwiftProtobuf.Google_Protobuf_FieldMask()}
+      set {_fieldMask = newValue}
+    }
+    /// Returns true if `fieldMask` has been explicitly set.
+    package var hasFieldMask: Bool {self._fieldMask != nil}
+    /// Clears the value of `fieldMask`. Subsequent reads from it will return its default value.
+    package mutating func clearFieldMask() {self._fieldMask = nil}
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _fieldMask: SwiftProtobuf.Google_Protobuf_FieldMask? = nil
+  }
 
   package init() {}
 
   fileprivate var _since: SwiftProtobuf.Google_Protobuf_Timestamp? = nil
   fileprivate var _until: SwiftProtobuf.Google_Protobuf_Timestamp? = nil
   fileprivate var _fieldMask: SwiftProtobuf.Google_Protobuf_FieldMask? = nil
+  fileprivate var _experimental: HubbleGetFlowsRequest.Experimental? = nil
 }
 
 package nonisolated struct HubbleGetFlowsResponse: Sendable {
@@ -534,7 +566,7 @@ nonisolated extension HubbleServerStatusResponse: SwiftProtobuf.Message, SwiftPr
 
 nonisolated extension HubbleGetFlowsRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".GetFlowsRequest"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}number\0\u{2}\u{2}follow\0\u{2}\u{2}blacklist\0\u{1}whitelist\0\u{1}since\0\u{1}until\0\u{1}first\0\u{3}field_mask\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}number\0\u{2}\u{2}follow\0\u{2}\u{2}blacklist\0\u{1}whitelist\0\u{1}since\0\u{1}until\0\u{1}first\0\u{3}field_mask\0\u{2}]\u{f}experimental\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -550,6 +582,7 @@ nonisolated extension HubbleGetFlowsRequest: SwiftProtobuf.Message, SwiftProtobu
       case 8: try { try decoder.decodeSingularMessageField(value: &self._until) }()
       case 9: try { try decoder.decodeSingularBoolField(value: &self.first) }()
       case 10: try { try decoder.decodeSingularMessageField(value: &self._fieldMask) }()
+      case 999: try { try decoder.decodeSingularMessageField(value: &self._experimental) }()
       default: break
       }
     }
@@ -584,6 +617,9 @@ nonisolated extension HubbleGetFlowsRequest: SwiftProtobuf.Message, SwiftProtobu
     try { if let v = self._fieldMask {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
     } }()
+    try { if let v = self._experimental {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 999)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -595,6 +631,41 @@ nonisolated extension HubbleGetFlowsRequest: SwiftProtobuf.Message, SwiftProtobu
     if lhs._since != rhs._since {return false}
     if lhs._until != rhs._until {return false}
     if lhs.first != rhs.first {return false}
+    if lhs._fieldMask != rhs._fieldMask {return false}
+    if lhs._experimental != rhs._experimental {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension HubbleGetFlowsRequest.Experimental: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = HubbleGetFlowsRequest.protoMessageName + ".Experimental"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}field_mask\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._fieldMask) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._fieldMask {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: HubbleGetFlowsRequest.Experimental, rhs: HubbleGetFlowsRequest.Experimental) -> Bool {
     if lhs._fieldMask != rhs._fieldMask {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
