@@ -5,7 +5,8 @@ internal import Logging
 internal import NetworkPolicy
 
 /// When it is time to look at all names that are held: that takes long where there are many, and the same actor programs
-/// policies. So what presses makes it sooner, but never more often than once a second.
+/// policies. So what presses makes it sooner, but never more often than once a second, and what goes on for long less
+/// and less.
 struct SweepPace {
     /// Between two looks, in nanoseconds.
     private static let interval: UInt64 = 5_000_000_000
@@ -13,12 +14,23 @@ struct SweepPace {
     private static let pressingInterval: UInt64 = 1_000_000_000
 
     private var last: UInt64 = 0
+    /// How many looks in a row came sooner only as something was not settled.
+    private var unsettledLooks = 0
 
     /// Whether it is time, at CLOCK_MONOTONIC nanoseconds; then the next look is due an interval later.
-    mutating func isDue(at now: UInt64, isPressing: Bool) -> Bool {
-        guard now - last >= (isPressing ? Self.pressingInterval : Self.interval) else { return false }
+    ///
+    /// - Parameter isUnsettled: what had to stay at the last look may go at the next one. Where it does not, each further one
+    ///   comes twice as late.
+    mutating func isDue(at now: UInt64, isPressing: Bool, isUnsettled: Bool = false) -> Bool {
+        guard now - last >= interval(isPressing, isUnsettled) else { return false }
         last = now
+        unsettledLooks = isUnsettled ? min(unsettledLooks + 1, 8) : 0
         return true
+    }
+
+    private func interval(_ isPressing: Bool, _ isUnsettled: Bool) -> UInt64 {
+        if isPressing { return Self.pressingInterval }
+        return isUnsettled ? min(Self.pressingInterval << UInt64(unsettledLooks), Self.interval) : Self.interval
     }
 }
 
@@ -65,8 +77,9 @@ struct NameKeeping: ~Copyable {
     /// Whether it is time to look at all that is held, at CLOCK_MONOTONIC nanoseconds.
     mutating func isDue(at now: UInt64) -> Bool {
         // What waits for a connection to end alone does not press: that may take long.
-        let waits = learner.lacksRoom || keeper.isUnsettled && learner.waitsForRoom
-        return pace.isDue(at: now, isPressing: keeper.isPressing || waits)
+        pace.isDue(
+            at: now, isPressing: keeper.isPressing || learner.lacksRoom,
+            isUnsettled: keeper.isUnsettled && learner.waitsForRoom)
     }
 }
 
@@ -74,7 +87,7 @@ extension NodeController {
     /// Does what is due for names.
     func keepNames(at now: UInt64) {
         if names.learner.hasWaiting {
-            names.learner.learn(by: tables)
+            names.learner.learn(by: tables, now: now)
             let read = names.learner.takeAnswers()
             if configuration.flowDetail != .none { answers.put(read) }
         }
@@ -144,17 +157,16 @@ extension NodeController {
             guard let policy else {
                 log.warning(
                     """
-                    The map of learned addresses, or that of names, is nearly full, and a live connection leads to each \
-                    address: what is resolved beyond that is learned as connections end (--map-size-learned, \
-                    --map-size-learned-names)
+                    The map of learned addresses, or that of names, is nearly full, and each address is in use: what is \
+                    resolved beyond that is learned as connections end (--map-size-learned, --map-size-learned-names)
                     """)
                 continue
             }
             log.warning(
                 """
-                A policy has nearly half of the map of learned addresses or of that of names, and a live connection \
-                leads to each address: what its pods resolve beyond that is learned as connections end \
-                (--map-size-learned, --map-size-learned-names)
+                A policy has nearly half of the map of learned addresses or of that of names, and each address is in \
+                use: what its pods resolve beyond that is learned as connections end (--map-size-learned, \
+                --map-size-learned-names)
                 """,
                 metadata: ["policy": "\(policy)"])
         }

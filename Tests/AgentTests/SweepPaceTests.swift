@@ -9,13 +9,13 @@ struct SweepPaceTests {
     private static let second: UInt64 = 1_000_000_000
 
     /// How many looks there are in ten seconds with ten calls a second.
-    private func looks(isPressing: (UInt64) -> Bool) -> Int {
+    private func looks(isPressing: (UInt64) -> Bool, isUnsettled: (UInt64) -> Bool = { _ in false }) -> Int {
         var pace = SweepPace()
         let start = 100 * Self.second
         _ = pace.isDue(at: start, isPressing: false)
         return (1...100).filter { step in
             let now = start + UInt64(step) * Self.second / 10
-            return pace.isDue(at: now, isPressing: isPressing(UInt64(step)))
+            return pace.isDue(at: now, isPressing: isPressing(UInt64(step)), isUnsettled: isUnsettled(UInt64(step)))
         }.count
     }
 
@@ -26,6 +26,15 @@ struct SweepPaceTests {
         // What presses between two looks makes the next one sooner.
         #expect(looks { $0 == 12 || $0 == 45 } == 3)
         #expect(looks { $0 == 12 || $0 == 15 } == 2)
+    }
+
+    @Test("What is not settled is looked at again in a second, and twice as late each time that it goes on")
+    func unsettled() {
+        // After one, three and seven seconds; the next one would be after twelve.
+        #expect(looks(isPressing: { _ in false }, isUnsettled: { _ in true }) == 3)
+        #expect(looks(isPressing: { _ in true }, isUnsettled: { _ in true }) == 10)
+        // It was settled at the look after five seconds.
+        #expect(looks(isPressing: { _ in false }, isUnsettled: { $0 > 50 }) == 3)
     }
 
     @Test("That no room can be made is told once a minute, of each policy and of the maps")

@@ -86,6 +86,22 @@ struct CrowdedAddressTests {
         #expect(try asker.count(.APUS_DNS_COUNT_CROWDED) == 1)
     }
 
+    @Test("Among many names of one pattern that of another one counts, wherever it is and whatever the others admit")
+    func oneAmongMany() throws {
+        for place in [0, 7, 20, 31] {
+            for kept in ["shop.example", "*.web.test"] {
+                let asker = try Asker(names: ["other.example", "shop.example"])
+                var names = (0..<31).map { "n\($0).web.test" }
+                names.insert("shop.example", at: place)
+                names[place == 9 ? 10 : 9] = "other.example"
+                for (number, name) in names.enumerated() { try learn(asker, name, UInt16(number), lifetime: 1_000) }
+                #expect(try texts(asker) == Set(names))
+                try asker.admitOnly(kept, among: ["*.web.test", "other.example", "shop.example"])
+                #expect(try asker.reaches(Asker.web[0], from: 50_000))
+            }
+        }
+    }
+
     @Test("A name takes nobody's rights where others of its patterns last longer: it is the one that is not kept")
     func covered() throws {
         let asker = try Asker(names: ["shop.example"])

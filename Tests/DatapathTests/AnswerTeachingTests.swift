@@ -72,7 +72,7 @@ private struct Lessons: ~Copyable {
         let answer = PodAnswer(
             pod: try pod, name: name, time: 1,
             addresses: [PodAnswer.Address(address: IPAddress(v4: 0x0a00_0000 | UInt32(number)), end: Self.end)])
-        return teaching.teach(answer, by: rig.tables)
+        return teaching.teach(answer, by: rig.tables, now: 1)
     }
 
     mutating func teachWaiting(now: UInt64 = 10) -> Int { teaching.teachWaiting(by: rig.tables, now: now) }
@@ -113,6 +113,7 @@ struct AnswerTeachingTests {
         try lessons.makeRoom()
         #expect(lessons.teachWaiting() == 1 && !lessons.teaching.waitsForRoom)
         #expect(try lessons.held == [1: lessons.policy, 2: lessons.policy])
+        #expect(lessons.teaching.lost == LostAnswers())
     }
 
     @Test("It is learned for the policy and under the patterns of then: a name that is held keeps its set")
@@ -139,6 +140,7 @@ struct AnswerTeachingTests {
         try lessons.makeRoom()
         #expect(lessons.teachWaiting() == 0 && !lessons.teaching.waitsForRoom)
         #expect(try lessons.held.keys.sorted() == [1] && lessons.heldSet(of: "b.web.test") == nil)
+        #expect(lessons.teaching.lost == LostAnswers(unmatched: 1))
     }
 
     @Test("Nor does one of a pod that is gone, though another one has its place and policy, nor one that has ended")
@@ -153,6 +155,7 @@ struct AnswerTeachingTests {
             try lessons.makeRoom()
             #expect(lessons.teachWaiting(now: isReplaced ? 10 : Lessons.end) == 0 && !lessons.teaching.waitsForRoom)
             #expect(try lessons.held.keys.sorted() == [1])
+            #expect(lessons.teaching.lost == (isReplaced ? LostAnswers(unmatched: 1) : LostAnswers(expired: 1)))
         }
     }
 }

@@ -25,25 +25,41 @@ struct LearnedKeeperTests {
         #expect(keeper.counts.names == 2)
     }
 
-    @Test("A connection that has ended, or whose time is over, keeps nothing, though its entry is still there")
+    @Test("A connection that has ended and is silent, or whose time is over, keeps nothing, though its entry is there")
     func deadConnections() throws {
         let maps = try HeldMaps()
         for number in 1...10 { try maps.learn(UInt64(number), end: 10 * second) }
+        // The clock that packets are noted by may be behind.
         let now = 10_000 * second
-        try maps.connect(1, seen: now - 8_000 * second)
-        try maps.connect(2, seen: now - 8_000 * second - 1)
-        try maps.connect(3, seen: now, flags: APUS_CONNECTION_CLOSED)
-        try maps.connect(4, seen: now - 60 * second, protocol: 17)
-        try maps.connect(5, seen: now - 60 * second - 1, protocol: 17)
-        try maps.connect(6, seen: now - 60 * second, isHalfOpen: true)
-        try maps.connect(7, seen: now - 60 * second - 1, isHalfOpen: true)
-        try maps.connect(8, seen: now - 60 * second - 1, flags: APUS_CONNECTION_UNANSWERED)
+        let past = now - second / 10
+        try maps.connect(1, seen: past - 8_000 * second)
+        try maps.connect(2, seen: past - 8_000 * second - 1)
+        try maps.connect(3, seen: past - second - 1, flags: APUS_CONNECTION_CLOSED)
+        try maps.connect(4, seen: past - 60 * second, protocol: 17)
+        try maps.connect(5, seen: past - 60 * second - 1, protocol: 17)
+        try maps.connect(6, seen: past - 60 * second, isHalfOpen: true)
+        try maps.connect(7, seen: past - 60 * second - 1, isHalfOpen: true)
+        try maps.connect(8, seen: past - 60 * second - 1, flags: APUS_CONNECTION_UNANSWERED)
         // Of several the one that lives counts.
-        try maps.connect(9, seen: now, flags: APUS_CONNECTION_CLOSED)
-        try maps.connect(9, seen: now, protocol: 17)
+        try maps.connect(9, seen: past - 2 * second, flags: APUS_CONNECTION_CLOSED)
+        try maps.connect(9, seen: past, protocol: 17)
         var keeper = try maps.keeper()
         try keeper.sweep(now: now, policies: policies)
         #expect(try maps.held == [1, 4, 6, 9])
+    }
+
+    @Test("A connection that goes on behind a forged end keeps its address, until nothing comes of it any more")
+    func forgedEnd() throws {
+        let maps = try HeldMaps(capacity: 16)
+        for number in 1...15 { try maps.learn(UInt64(number), end: .max, used: UInt64(number)) }
+        // Those that were not used for the longest time; packets go on behind the reset.
+        for number in 1...4 { try maps.connect(UInt64(number), seen: 50 * second, flags: APUS_CONNECTION_CLOSED) }
+        var keeper = try maps.keeper()
+        try keeper.sweep(now: 51 * second, policies: policies)
+        #expect(try maps.held == Set(1...4).union(8...15))
+        for number in 16...18 { try maps.learn(UInt64(number), end: .max, used: UInt64(number)) }
+        try keeper.sweep(now: 52 * second, policies: policies)
+        #expect(try maps.held == Set(4...4).union(8...18))
     }
 
     @Test("Where a live connection leads to every address nothing can go, which is told; when one ends its address can")
@@ -58,7 +74,8 @@ struct LearnedKeeperTests {
             let stuck = try keeper.sweep(now: 10 * second, policies: policies)
             #expect(stuck.heldPolicies == policies && stuck.evicted.isEmpty)
             #expect(stuck.areMapsHeld == (share == nil) && !keeper.isUnsettled && keeper.counts.evicted == 0)
-            try maps.connect(5, flags: APUS_CONNECTION_CLOSED)
+            #expect(keeper.counts.held == (share == nil ? 2 : 1))
+            try maps.connect(5, seen: 8 * second, flags: APUS_CONNECTION_CLOSED)
             let room = try keeper.sweep(now: 10 * second, policies: policies)
             #expect(room.evicted == [PolicyID(rawValue: HeldMaps.policy): 1])
             #expect(room.heldPolicies.isEmpty && !room.areMapsHeld)
@@ -155,6 +172,23 @@ struct LearnedKeeperTests {
         try maps.learn(15, end: .max, used: 10 * second)
         try keeper.sweep(now: 12 * second, policies: policies)
         #expect(try maps.held == Set(3...14) && !keeper.isUnsettled)
+    }
+
+    @Test("Where everything was used a moment ago at two looks in a row, that nothing can go is told, and counted")
+    func alwaysUsed() throws {
+        for share in [16, nil] as [Int?] {
+            let maps = try HeldMaps(capacity: share == nil ? 16 : 64, share: share)
+            var keeper = try maps.keeper()
+            for time in [10, 11, 12] as [UInt64] {
+                for number in 1...15 { try maps.learn(UInt64(number), end: .max, used: time * second) }
+                let room = try keeper.sweep(now: time * second + 50, policies: policies)
+                #expect(room.heldPolicies == (time == 10 ? [] : policies) && room.evicted.isEmpty)
+                #expect(room.areMapsHeld == (time > 10 && share == nil) && keeper.isUnsettled)
+            }
+            #expect(keeper.counts.held == (share == nil ? 4 : 2) && keeper.counts.evicted == 0)
+            let room = try keeper.sweep(now: 20 * second, policies: policies)
+            #expect(room.evicted.count == 1 && room.heldPolicies.isEmpty && !keeper.isUnsettled)
+        }
     }
 
     @Test("A policy with nearly all of its share lets go of its own addresses, and of nobody else's")

@@ -22,8 +22,8 @@ struct RefusedAnswersTests {
             .APUS_LESSON_NO_ROOM,
         ]
         for (number, outcome) in outcomes.enumerated() { refused.add(answer(number), outcome) }
-        #expect(refused.takeBusy().map(\.name) == ["n2.web.test", "n4.web.test"])
-        #expect(refused.takeBusy().isEmpty)
+        #expect(refused.takeBusy(now: 0).map(\.name) == ["n2.web.test", "n4.web.test"])
+        #expect(refused.takeBusy(now: 0).isEmpty)
         #expect(refused.waitingCount == 2 && refused.hasUntried)
         let taken = refused.takeWaiting(now: 0)
         #expect(taken.map(\.name) == ["n5.web.test", "n3.web.test"])
@@ -31,6 +31,7 @@ struct RefusedAnswersTests {
         // It was tried, and waits on.
         refused.keep(taken[0])
         #expect(refused.waitingCount == 1 && !refused.hasUntried)
+        #expect(refused.lost == LostAnswers())
     }
 
     @Test("What has ended is not tried again, and of what says the same only the last")
@@ -44,6 +45,29 @@ struct RefusedAnswersTests {
         let taken = refused.takeWaiting(now: 50)
         #expect(taken.map(\.time) == [7, 6, 5, 2])
         #expect(taken.last?.addresses.map(\.end) == [51, 52])
+        #expect(refused.lost.expired == 1)
+        refused.add(answer(1, end: 10), .APUS_LESSON_BUSY)
+        #expect(refused.takeBusy(now: 50).isEmpty && refused.lost.expired == 2)
+    }
+
+    @Test("Of several that say the same each address counts for as long as any of them says")
+    func longest() {
+        var refused = RefusedAnswers()
+        refused.keep(answer(3, time: 1, end: 500))
+        refused.keep(answer(3, time: 2, end: 400))
+        refused.keep(answer(3, time: 3, end: 100))
+        let taken = refused.takeWaiting(now: 0)
+        #expect(taken.map(\.time) == [3] && taken.first?.addresses.map(\.end) == [501, 502])
+        #expect(refused.lost == LostAnswers())
+    }
+
+    @Test("What is learned late is judged by the time of then, and never by one before its answer")
+    func late() {
+        for (now, time) in [(60, 60), (3, 5)] as [(UInt64, UInt64)] {
+            let lesson = answer(1, time: 5).lesson(set: 1, policies: [7], now: now)
+            #expect(lesson.time == time && lesson.addresses.map(\.used_ns) == [time, time])
+            #expect(lesson.addresses.map(\.end_ns) == [101, 102])
+        }
     }
 
     @Test("There is room for so many of each, and the pod with the most gives way")
@@ -53,7 +77,8 @@ struct RefusedAnswersTests {
             refused.add(answer(number), .APUS_LESSON_NO_ROOM)
             refused.add(answer(number), .APUS_LESSON_BUSY)
         }
-        #expect(refused.waitingCount == RefusedAnswers.most && refused.takeBusy().count == RefusedAnswers.most)
+        #expect(refused.waitingCount == RefusedAnswers.most && refused.lost.givenUp == 20)
+        #expect(refused.takeBusy(now: 0).count == RefusedAnswers.most)
         for number in 0..<100 { refused.add(answer(number, pod: 2), .APUS_LESSON_NO_ROOM) }
         for number in 5_000..<5_100 { refused.add(answer(number), .APUS_LESSON_NO_ROOM) }
         let taken = refused.takeWaiting(now: 0)

@@ -153,7 +153,7 @@ extension NameLabTests {
                 }
                 let waiting = try await resolve("waiting.web.test")
                 try await eventually("the log to tell that nothing can go", within: .seconds(20)) {
-                    names.agent.logged.contains("a live connection leads to each address")
+                    names.agent.logged.contains("each address is in use")
                 }
                 #expect(try !isLearned(waiting))
                 _ = await held[0].stop()

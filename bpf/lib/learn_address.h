@@ -25,10 +25,18 @@ ALWAYS_INLINE _Bool is_free(const struct apus_learned_use *use, const struct lea
 	return !use->name || (use->end_ns <= learning->now && !learning->judged);
 }
 
+// The pattern set of a name of an address that is locked. It is held by that, so nobody deletes it meanwhile.
+ALWAYS_INLINE __u32 set_of_use(const struct apus_learned_use *use)
+{
+	__u64 hash = use->name;
+
+	return set_of_name(bpf_map_lookup_elem(&learned_names, &hash));
+}
+
 // Notes whether the name at hand admits nothing that another one does not.
 ALWAYS_INLINE enum loss loss_of(const struct apus_learned_use *use, struct learning *learning)
 {
-	if (learned_set(use, 0) != learning->set)
+	if (set_of_use(use) != learning->set)
 		return LOSS_OF_RIGHTS;
 	if (use->end_ns < learning->end_ns)
 		return LOSS_OF_NAME;
@@ -42,7 +50,7 @@ ALWAYS_INLINE void take_use(struct apus_learned_use *use, struct learning *learn
 {
 	__u64 old = use->name;
 
-	if (old && learned_set(use, 0) != learning->set)
+	if (old && set_of_use(use) != learning->set)
 		*(volatile __u64 *)&use->end_ns = 0;
 	*(volatile __u64 *)&use->name = learning->name;
 	*(volatile __u64 *)&use->end_ns = learning->end_ns;
@@ -122,7 +130,7 @@ ALWAYS_INLINE struct apus_learned_address *part_of(struct apus_learned_address *
 		return head;
 	learning->part = learning->key;
 	learning->part.part = number;
-	return bpf_map_lookup_elem(&learned_addresses, &learning->part);
+	return number <= head->further ? bpf_map_lookup_elem(&learned_addresses, &learning->part) : NULL;
 }
 
 // Learns the name in one of the parts of an address that is locked. `number`: of the part.
@@ -144,6 +152,15 @@ GLOBAL int learn_in_part(struct apus_learned_address *head, __u32 number, __u32 
 	return add_part(learning, &learning->part, 0);
 }
 
+// Whether less may be lost by a place than by the one that was found. To find out takes a look-up, and an address with
+// hundreds of names under one wildcard has many places.
+ALWAYS_INLINE _Bool may_lose_less(const struct apus_learned_use *use, const struct learning *learning)
+{
+	if (!use->name || learning->loss > LOSS_OF_NAME)
+		return 1;
+	return learning->loss == LOSS_OF_NAME && use->end_ns < learning->taken_end_ns;
+}
+
 // Looks in a part for the place by which least is lost, and of those for the one of the name that ends first.
 GLOBAL int weigh_part(struct apus_learned_address *head, __u32 number)
 {
@@ -155,8 +172,11 @@ GLOBAL int weigh_part(struct apus_learned_address *head, __u32 number)
 #pragma clang loop unroll(disable)
 	for (__u32 index = 0; index < APUS_LEARNED_NAMES; index++) {
 		const struct apus_learned_use *use = &address->uses[index];
-		__u32 loss = use->name ? loss_of(use, learning) : LOSS_NONE;
+		__u32 loss;
 
+		if (!may_lose_less(use, learning))
+			continue;
+		loss = use->name ? loss_of(use, learning) : LOSS_NONE;
 		if (loss > learning->loss || (loss == learning->loss && use->end_ns >= learning->taken_end_ns))
 			continue;
 		learning->loss = loss;

@@ -42,6 +42,7 @@ enum {
 struct learned_peer {
 	__u32 sets[LEARNED_USES + 1]; // classes of the peer itself and of its names that admit anything
 	__u32 count;
+	__u32 idle; // one that admits nothing, and that was looked at last
 	__u64 pages; // one bit a page: those with any rules that they admit
 	struct apus_policy_bits joined; // of the page that was asked for last, which is in place of the first one
 };
@@ -68,24 +69,32 @@ ALWAYS_INLINE _Bool names_in_force(void)
 	return bpf_map_lookup_elem(&domain_automaton, &first) != NULL;
 }
 
-// The pattern set of a name that has not ended, 0 where it matches none of the policy's.
-ALWAYS_INLINE __u32 learned_set(const struct apus_learned_use *use, __u64 now)
+// The name that has a place and has not ended, by its hash; 0: none.
+ALWAYS_INLINE __u64 learned_name(const struct apus_learned_use *use, __u64 now)
 {
-	const struct apus_learned_name *name;
 	__u64 hash = *(const volatile __u64 *)&use->name;
-	__u32 set;
 
 	if (!hash || *(const volatile __u64 *)&use->end_ns <= now)
 		return 0;
 	// The end may be that of a name that takes the place just now.
-	if (*(const volatile __u64 *)&use->name != hash)
-		return 0;
-	name = bpf_map_lookup_elem(&learned_names, &hash);
-	if (!name)
-		return 0;
-	set = *(const volatile __u32 *)&name->set;
-	// Where it was deleted meanwhile, its memory may have been another name's.
-	return bpf_map_lookup_elem(&learned_names, &hash) == name ? set : 0;
+	return *(const volatile __u64 *)&use->name == hash ? hash : 0;
+}
+
+ALWAYS_INLINE __u32 set_of_name(const struct apus_learned_name *name)
+{
+	return name ? *(const volatile __u32 *)&name->set : 0;
+}
+
+// Whether nothing is to be found out about a pattern set. Of hundreds of names of an address most have the same one.
+ALWAYS_INLINE _Bool learned_knows(const struct learned_peer *found, __u32 set)
+{
+	if (set == found->idle)
+		return 1;
+#pragma clang loop unroll(disable)
+	for (__u32 index = 0; index < LEARNED_USES + 1 && index < found->count; index++)
+		if (found->sets[index] == set)
+			return 1;
+	return 0;
 }
 
 // Adds a class to what the peer is judged by. Returns whether it admits anything.
@@ -94,6 +103,8 @@ ALWAYS_INLINE _Bool learned_add(struct learned_peer *found, __u32 policy, __u32 
 	__u64 pages = set ? pages_of(bits_of_class(policy, set, 0)) : 0;
 	__u32 count = found->count;
 
+	if (!pages)
+		found->idle = set;
 	if (!pages || count > LEARNED_USES)
 		return 0;
 	barrier_var(count);
@@ -103,6 +114,22 @@ ALWAYS_INLINE _Bool learned_add(struct learned_peer *found, __u32 policy, __u32 
 	found->count = count + 1;
 	found->pages |= pages;
 	return 1;
+}
+
+// Adds the pattern set of a name of the address, unless that is known. Returns whether it admits anything.
+ALWAYS_INLINE _Bool learned_add_name(struct learned_peer *found, const struct apus_learned_key *key,
+				     const struct apus_learned_address *address, __u64 hash)
+{
+	const struct apus_learned_name *name = hash ? bpf_map_lookup_elem(&learned_names, &hash) : NULL;
+	__u32 set = set_of_name(name);
+
+	if (!set || learned_knows(found, set))
+		return 0;
+	// Where either was deleted meanwhile, its memory may have been another one's.
+	if (bpf_map_lookup_elem(&learned_names, &hash) != name ||
+	    bpf_map_lookup_elem(&learned_addresses, key) != address)
+		return 0;
+	return learned_add(found, key->policy, set);
 }
 
 // Finds under which pattern sets an address was learned for a policy, and the pages with rules that they or its class
@@ -120,23 +147,18 @@ GLOBAL int learned_find(__u32 policy, const struct apus_address *peer, __u32 cla
 	address = head = bpf_map_lookup_elem(&learned_addresses, &key);
 	if (!head)
 		return 0;
-	found->pages = found->count = 0;
+	found->pages = found->count = found->idle = 0;
 	learned_add(found, policy, class_id);
 #pragma clang loop unroll(disable)
 	for (__u32 place = 0; place < LEARNED_USES; place++) {
-		__u32 set;
-
 		if (place && place % APUS_LEARNED_NAMES == 0) {
 			key.part = place / APUS_LEARNED_NAMES;
 			if (key.part > head->further)
 				break;
 			address = bpf_map_lookup_elem(&learned_addresses, &key);
 		}
-		set = address ? learned_set(&address->uses[place % APUS_LEARNED_NAMES], now) : 0;
-		// Where it was deleted meanwhile, its memory may have been another address's.
-		if (set && bpf_map_lookup_elem(&learned_addresses, &key) != address)
-			set = 0;
-		if (learned_add(found, policy, set))
+		if (address && learned_add_name(found, &key, address,
+						learned_name(&address->uses[place % APUS_LEARNED_NAMES], now)))
 			admits = 1;
 	}
 	if (now && (__s64)(now - head->used_ns) > LEARNED_USE_STEP_NS)

@@ -19,6 +19,7 @@ extension AgentMetrics {
             ("learned", counts.learned), ("unreadable", counts.unreadable), ("unasked", counts.unasked),
             ("unmatched", counts.unmatched), ("no-room", counts.noRoom), ("busy", counts.busy),
             ("collided", counts.collided), ("contradictory", counts.contradictory), ("incomplete", counts.incomplete),
+            ("given-up", counts.givenUp), ("expired", counts.expired),
         ] {
             handedOver.add(.count(count), [MetricLabel("outcome", outcome)])
         }
@@ -45,6 +46,10 @@ extension AgentMetrics {
                 "apus_fqdn_evicted_total", .counter,
                 "Learned addresses that had to make room although they had not ended.",
                 [MetricSample(.count(learned.evicted))]),
+            MetricFamily(
+                "apus_fqdn_held_total", .counter,
+                "Looks at which a policy, or all of them, had nearly as much as they may and no address could be let go.",
+                [MetricSample(.count(learned.held))]),
             MetricFamily(
                 "apus_fqdn_uncopied_total", .counter,
                 "Names of addresses that were not copied for the policy that pods got, as their maps were full.",

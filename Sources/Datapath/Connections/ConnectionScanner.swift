@@ -201,8 +201,7 @@ extension DatapathTimeouts {
     ///
     /// - Parameter isHalfOpen: whether it is in the map of those.
     func isOver(_ connection: apus_connection, _ ipProtocol: UInt8, isHalfOpen: Bool, now: UInt64) -> Bool {
-        guard now > connection.last_seen_ns else { return false }
-        return now - connection.last_seen_ns > timeout(connection, ipProtocol, isHalfOpen: isHalfOpen)
+        connection.isSilent(for: timeout(connection, ipProtocol, isHalfOpen: isHalfOpen), at: now)
     }
 
     private func timeout(_ connection: apus_connection, _ ipProtocol: UInt8, isHalfOpen: Bool) -> UInt64 {
@@ -230,6 +229,9 @@ extension BPFMap {
 }
 
 extension apus_connection {
+    /// Whether it had no packet for longer than so many nanoseconds.
+    func isSilent(for time: UInt64, at now: UInt64) -> Bool { now > last_seen_ns && now - last_seen_ns > time }
+
     fileprivate func isUnchanged(since other: apus_connection) -> Bool {
         last_seen_ns == other.last_seen_ns && opened_ns == other.opened_ns
     }

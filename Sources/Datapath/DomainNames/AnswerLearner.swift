@@ -23,8 +23,20 @@ public struct HandedOverCounts: Sendable, Hashable {
     public internal(set) var contradictory: UInt64 = 0
     /// Not all parts of one came in time.
     public internal(set) var incomplete: UInt64 = 0
+    /// Too many waited to be tried again: they gave way to others, and were never learned.
+    public internal(set) var givenUp: UInt64 = 0
+    /// All that they taught had ended when they were to be learned.
+    public internal(set) var expired: UInt64 = 0
 
     public init() {}
+
+    /// Adds what was tried again, and never learned.
+    mutating func add(_ lost: LostAnswers) {
+        givenUp += lost.givenUp
+        expired += lost.expired
+        unmatched += lost.unmatched
+        collided += lost.collided
+    }
 
     /// Counts what became of one that was to be learned.
     mutating func count(_ outcome: apus_lesson_outcome) {
@@ -66,6 +78,7 @@ public struct AnswerLearner: ~Copyable, Sendable {
     /// What became of the answers so far.
     public var counts: HandedOverCounts {
         var counts = learned
+        counts.add(teaching.lost)
         counts.contradictory += assembler.losses.refused
         counts.incomplete = assembler.losses.incomplete
         return counts
@@ -75,15 +88,17 @@ public struct AnswerLearner: ~Copyable, Sendable {
     public var hasWaiting: Bool { ring.available > 0 }
 
     /// Learns from the answers that wait, for the policies of the pods that asked.
-    public mutating func learn(by tables: DatapathTables) {
+    ///
+    /// - Parameter now: CLOCK_MONOTONIC in nanoseconds.
+    public mutating func learn(by tables: DatapathTables, now: UInt64) {
         var waiting: [HandedOver] = []
         _ = ring.drain(limit: 1024) { record in
             if let answer = HandedOver(record) { waiting.append(answer) } else { learned.unreadable += 1 }
         }
         for answer in waiting {
-            for message in messages(of: answer) { learn(message, answer, tables) }
+            for message in messages(of: answer) { learn(message, answer, tables, now) }
         }
-        learned.learned += UInt64(teaching.teachBusy(by: tables))
+        learned.learned += UInt64(teaching.teachBusy(by: tables, now: now))
     }
 
     /// Whether something found no room that was not tried since: see ``learnWaiting(by:now:)``.
@@ -132,7 +147,7 @@ public struct AnswerLearner: ~Copyable, Sendable {
         return datagram.payload
     }
 
-    private mutating func learn(_ message: [UInt8], _ answer: HandedOver, _ tables: DatapathTables) {
+    private mutating func learn(_ message: [UInt8], _ answer: HandedOver, _ tables: DatapathTables, _ now: UInt64) {
         guard let response = try? DNSResponse(parsing: message.span.bytes) else {
             learned.unreadable += 1
             tellUnreadable(message, answer)
@@ -142,7 +157,16 @@ public struct AnswerLearner: ~Copyable, Sendable {
             learned.unasked += 1
             return
         }
-        if let outcome = teaching.teach(podAnswer(response, answer.header), by: tables) {
+        teach(podAnswer(response, answer.header), tables, now)
+    }
+
+    /// Teaches what of an answer has not ended: it may have waited for the agent's return.
+    private mutating func teach(_ answer: PodAnswer, _ tables: DatapathTables, _ now: UInt64) {
+        guard let lasting = answer.lasting(at: now) else {
+            if answer.addresses.isEmpty { learned.unmatched += 1 } else { learned.expired += 1 }
+            return
+        }
+        if let outcome = teaching.teach(lasting, by: tables, now: now) {
             learned.count(outcome)
         } else {
             learned.unmatched += 1

@@ -11,6 +11,8 @@ struct AnswerTeaching: ~Copyable, Sendable {
     private let teacher: NameTeacher
     private let automaton: AutomatonInForce
     private var refused = RefusedAnswers()
+    /// What nobody learns any more, as was found out by another try.
+    private var obsolete = LostAnswers()
 
     init(_ teacher: NameTeacher, _ automaton: consuming AutomatonInForce) {
         self.teacher = teacher
@@ -22,25 +24,37 @@ struct AnswerTeaching: ~Copyable, Sendable {
     /// Whether answers wait for room.
     var waitsForRoom: Bool { refused.waitingCount > 0 }
 
+    /// What became of answers that were tried again and never learned.
+    var lost: LostAnswers {
+        var lost = refused.lost
+        lost.unmatched += obsolete.unmatched
+        lost.collided += obsolete.collided
+        return lost
+    }
+
     /// Returns what became of an answer; nil: nobody learns it, as no pattern matches its name or the pod is gone.
-    mutating func teach(_ answer: PodAnswer, by tables: DatapathTables) -> apus_lesson_outcome? {
-        let outcome = attempt(answer, tables.policiesLearning(of: answer.pod), tables)
+    ///
+    /// - Parameter now: CLOCK_MONOTONIC in nanoseconds, here and below.
+    mutating func teach(_ answer: PodAnswer, by tables: DatapathTables, now: UInt64) -> apus_lesson_outcome? {
+        let outcome = attempt(answer, tables.policiesLearning(of: answer.pod), tables, now)
         if let outcome { refused.add(answer, outcome) }
         return outcome
     }
 
     /// Tries once more what another CPU kept from being learned. Returns how many answers were learned.
-    mutating func teachBusy(by tables: DatapathTables) -> Int { teach(refused.takeBusy(), tables) }
+    mutating func teachBusy(by tables: DatapathTables, now: UInt64) -> Int {
+        teach(refused.takeBusy(now: now), tables, now)
+    }
 
     /// Tries once more what found no room. What finds none again goes on waiting, for as long as its addresses last: a
     /// connection that ends may make some.
     ///
     /// - Returns: how many answers were learned.
     mutating func teachWaiting(by tables: DatapathTables, now: UInt64) -> Int {
-        teach(refused.takeWaiting(now: now), tables)
+        teach(refused.takeWaiting(now: now), tables, now)
     }
 
-    private mutating func teach(_ answers: [PodAnswer], _ tables: DatapathTables) -> Int {
+    private mutating func teach(_ answers: [PodAnswer], _ tables: DatapathTables, _ now: UInt64) -> Int {
         var learned = 0
         var left: [PodAnswer] = []
         var refusals: [[UInt32]: Int] = [:]
@@ -50,9 +64,10 @@ struct AnswerTeaching: ~Copyable, Sendable {
                 left.append(answer)
                 continue
             }
-            switch attempt(answer, policies, tables) {
+            switch attempt(answer, policies, tables, now) {
             case .APUS_LESSON_LEARNED: learned += 1
-            case .APUS_LESSON_COLLIDED, nil: break
+            case .APUS_LESSON_COLLIDED: obsolete.collided += 1
+            case nil: obsolete.unmatched += 1
             case .APUS_LESSON_BUSY: left.append(answer)
             case .APUS_LESSON_NO_ROOM, .APUS_LESSON_OUTCOMES:
                 refusals[policies, default: 0] += 1
@@ -64,12 +79,12 @@ struct AnswerTeaching: ~Copyable, Sendable {
     }
 
     private func attempt(
-        _ answer: PodAnswer, _ policies: [UInt32], _ tables: DatapathTables
+        _ answer: PodAnswer, _ policies: [UInt32], _ tables: DatapathTables, _ now: UInt64
     ) -> apus_lesson_outcome? {
         let set = set(matching: answer.name, tables)
         if set == 0 || policies.isEmpty || answer.addresses.isEmpty { return nil }
         // A program that could not be run may be able to another time.
-        return (try? teacher.learn(answer.lesson(set: set, policies: policies))) ?? .APUS_LESSON_BUSY
+        return (try? teacher.learn(answer.lesson(set: set, policies: policies, now: now))) ?? .APUS_LESSON_BUSY
     }
 
     /// The patterns in force that match a name. Until this agent has put some in force, they are known to the kernel

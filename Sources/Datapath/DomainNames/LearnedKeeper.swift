@@ -12,6 +12,8 @@ public struct LearnedCounts: Sendable, Hashable {
     public internal(set) var expired: UInt64 = 0
     /// Addresses that still counted and had to make room, those that were not used for the longest time.
     public internal(set) var evicted: UInt64 = 0
+    /// How often nothing could go of a policy, or of all of them, that had nearly as much as it may, at each look again.
+    public internal(set) var held: UInt64 = 0
 
     public init() {}
 }
@@ -20,12 +22,15 @@ public struct LearnedCounts: Sendable, Hashable {
 public struct RoomMade: Sendable, Hashable {
     /// How many addresses had to go of policies that have nearly as many as they may.
     public internal(set) var evicted: [PolicyID: Int] = [:]
-    /// Such policies of which nothing could go, as a live connection leads to each of their addresses.
+    /// Such policies of which nothing could go, as each of their addresses is in use: a live connection leads to it, or, at
+    /// this look and at the one before, it was used within the last second.
     public internal(set) var heldPolicies: Set<PolicyID> = []
     /// Whether nothing could go from maps that are nearly full, likewise.
     public internal(set) var areMapsHeld = false
 
     public init() {}
+
+    fileprivate var heldCount: UInt64 { UInt64(heldPolicies.count) + (areMapsHeld ? 1 : 0) }
 }
 
 /// Keeps the map of learned addresses small: lets go of what has ended, and makes room before there is none.
@@ -55,6 +60,8 @@ public struct LearnedKeeper: ~Copyable, Sendable {
     public private(set) var counts = LearnedCounts()
     /// Whether some had to stay at the last look, as they were used a moment before: the next one may let go of them.
     public private(set) var isUnsettled = false
+    /// Of which policies nothing could go for that reason, at the last look and at the one before; nil: of all of them.
+    private var unsettled: (now: Set<PolicyID?>, before: Set<PolicyID?>) = ([], [])
 
     init(
         teacher: NameTeacher, addresses: consuming BPFMap, names: consuming BPFMap, established: consuming BPFMap,
@@ -88,9 +95,10 @@ public struct LearnedKeeper: ~Copyable, Sendable {
             learnedBefore = try LearnedTotals(counters)
             let held = HeldAddress.list(try addresses.learnedAddresses())
             let left = try removeEnded(held, now: now, policies)
-            isUnsettled = false
+            (isUnsettled, unsettled) = (false, ([], unsettled.now))
             var room = try makeRoomOfPolicies(left, now: now)
-            if room.evicted.isEmpty { room.areMapsHeld = try makeRoom(left, now: now) == .held }
+            if room.evicted.isEmpty { room.areMapsHeld = isHeld(try makeRoom(left, now: now), nil) }
+            counts.held += room.heldCount
             try forgetShares(but: policies)
             counts.addresses = try addresses.countKeys()
             counts.names = try removeLostNames()
@@ -123,6 +131,16 @@ public struct LearnedKeeper: ~Copyable, Sendable {
         case none, gone(Int)
         /// A live connection leads to each address.
         case held
+        /// To none of some, but each of these was used a moment ago.
+        case unsettled
+    }
+
+    /// Whether it is to be told that nothing could go of a policy, nil: of all of them. Of what was just used something may
+    /// go at the next look.
+    private mutating func isHeld(_ eviction: Eviction, _ policy: PolicyID?) -> Bool {
+        guard eviction == .unsettled else { return eviction == .held }
+        unsettled.now.insert(policy)
+        return unsettled.before.contains(policy)
     }
 
     /// Lets go of what was not used for the longest time where a map is nearly full.
@@ -150,11 +168,10 @@ public struct LearnedKeeper: ~Copyable, Sendable {
         let candidates = excesses.keys.flatMap { byPolicy[$0] ?? [] }
         let live = try liveEnds.among(Set(candidates.map { AddressKey($0.key.address) }), now: now)
         for (policy, excess) in excesses {
-            switch try evict(excess, of: byPolicy[policy] ?? [], now: now, but: live) {
-            case .none: break
-            case .gone(let count): room.evicted[PolicyID(rawValue: policy)] = count
-            case .held: room.heldPolicies.insert(PolicyID(rawValue: policy))
-            }
+            let id = PolicyID(rawValue: policy)
+            let eviction = try evict(excess, of: byPolicy[policy] ?? [], now: now, but: live)
+            if case .gone(let count) = eviction { room.evicted[id] = count }
+            if isHeld(eviction, id) { room.heldPolicies.insert(id) }
         }
         return room
     }
@@ -170,7 +187,7 @@ public struct LearnedKeeper: ~Copyable, Sendable {
         if oldest.count < min(count, unused.count) { isUnsettled = true }
         let gone = try teacher.letGo(oldest.prefix(count).map { $0.leaving(at: $0.end, unusedSince: $0.used) })
         counts.evicted += UInt64(gone)
-        return gone > 0 ? .gone(gone) : .none
+        return gone > 0 ? .gone(gone) : .unsettled
     }
 
     /// Forgets the counts of policies that nobody has any more, and nothing.

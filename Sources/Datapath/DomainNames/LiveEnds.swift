@@ -3,6 +3,12 @@ internal import DatapathABI
 
 /// Which addresses connections of this node lead to that live.
 struct LiveEnds: ~Copyable, Sendable {
+    /// For how long nothing may have come of a connection that a packet has ended, in nanoseconds: an end that somebody
+    /// forged is ignored at both ends, and they go on.
+    private static let silence: UInt64 = 1_000_000_000
+    /// More than the clock by which the data path notes packets may be behind, in nanoseconds.
+    private static let margin: UInt64 = 100_000_000
+
     private let established: BPFMap
     private let halfOpen: BPFMap
     private let timeouts: DatapathTimeouts
@@ -13,8 +19,9 @@ struct LiveEnds: ~Copyable, Sendable {
         self.timeouts = timeouts
     }
 
-    /// Of some addresses those that a live connection leads to. One that has ended, or had no packet for so long that the
-    /// next one would open it anew, does not live, though its entry is there until the scanner deletes it.
+    /// Of some addresses those that a live connection leads to. One that has ended and was silent since, or had no packet
+    /// for so long that the next one would open it anew, does not live, though its entry is there until the scanner deletes
+    /// it.
     ///
     /// Half-open ones first: one that is answered meanwhile goes from there to the others, and is seen twice at most.
     ///
@@ -22,6 +29,7 @@ struct LiveEnds: ~Copyable, Sendable {
     func among(_ candidates: Set<AddressKey>, now: UInt64) throws(BPFError) -> Set<AddressKey> {
         var live: Set<AddressKey> = []
         let rule = timeouts
+        let past = now > Self.margin ? now - Self.margin : 0
         func note(_ key: borrowing RawSpan, _ value: borrowing RawSpan, isHalfOpen: Bool) {
             guard key.byteCount == MemoryLayout<apus_connection_key>.size,
                 value.byteCount == MemoryLayout<apus_connection>.size
@@ -30,8 +38,8 @@ struct LiveEnds: ~Copyable, Sendable {
             let ends = [AddressKey(connection.low), AddressKey(connection.high)].filter(candidates.contains)
             if ends.isEmpty { return }
             let state = value.unsafeLoadUnaligned(as: apus_connection.self)
-            if state.has(APUS_CONNECTION_CLOSED) { return }
-            if rule.isOver(state, connection.protocol, isHalfOpen: isHalfOpen, now: now) { return }
+            if state.has(APUS_CONNECTION_CLOSED), state.isSilent(for: Self.silence, at: past) { return }
+            if rule.isOver(state, connection.protocol, isHalfOpen: isHalfOpen, now: past) { return }
             live.formUnion(ends)
         }
         try halfOpen.forEachEntry { note($0, $1, isHalfOpen: true) }

@@ -34,13 +34,23 @@ struct PodAnswer: Sendable {
         return rest.addresses.isEmpty ? nil : rest
     }
 
-    /// What it teaches some policies.
-    func lesson(set: UInt32, policies: [UInt32]) -> NameLesson {
-        NameLesson(
-            name: name, set: set, time: time, policies: policies,
+    /// The same, for as long as another one of the same content says where that is longer.
+    func joined(with other: PodAnswer) -> PodAnswer {
+        let ends = Dictionary(other.addresses.map { ($0.address, $0.end) }, uniquingKeysWith: max)
+        var joined = self
+        joined.addresses = addresses.map { Address(address: $0.address, end: max($0.end, ends[$0.address] ?? 0)) }
+        return joined
+    }
+
+    /// What it teaches some policies at a time, in nanoseconds of the monotonic clock: by that the data path judges what
+    /// else it holds has ended, which may be long after the answer came.
+    func lesson(set: UInt32, policies: [UInt32], now: UInt64) -> NameLesson {
+        let now = max(now, time)
+        return NameLesson(
+            name: name, set: set, time: now, policies: policies,
             addresses: addresses.map {
                 apus_lesson_address(
-                    address: apus_address($0.address), end_ns: $0.end, used_ns: time, judged: 0, padding: 0)
+                    address: apus_address($0.address), end_ns: $0.end, used_ns: now, judged: 0, padding: 0)
             })
     }
 }

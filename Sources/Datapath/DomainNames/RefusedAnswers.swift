@@ -1,9 +1,21 @@
 internal import DatapathABI
 
+/// What became of answers that could not be learned at first, and never were.
+struct LostAnswers: Sendable, Hashable {
+    /// There were too many: they gave way to others.
+    var givenUp: UInt64 = 0
+    /// All of their addresses had ended by then.
+    var expired: UInt64 = 0
+    /// No pattern matches their name any more, or the pod that asked is gone.
+    var unmatched: UInt64 = 0
+    /// Another name has the hash of theirs.
+    var collided: UInt64 = 0
+}
+
 /// Answers that could not be learned, until they are tried once more: those that were busy soon, those that found no room
 /// when some was made.
 struct RefusedAnswers: Sendable {
-    /// The most of each: what is more is let go.
+    /// The most of each: what is more is given up.
     static let most = 1024
     /// The most addresses of all those that wait for room.
     static let mostAddresses = 16_384
@@ -16,12 +28,14 @@ struct RefusedAnswers: Sendable {
     private var addressCount = 0
     /// Whether one of these was not tried since it was refused.
     private(set) var hasUntried = false
+    private(set) var lost = LostAnswers()
 
     /// Takes in what became of an answer that was to be learned.
     mutating func add(_ answer: PodAnswer, _ outcome: apus_lesson_outcome) {
         switch outcome {
         case .APUS_LESSON_LEARNED, .APUS_LESSON_COLLIDED: break
-        case .APUS_LESSON_BUSY: if busy.count < Self.most { busy.append(answer) }
+        case .APUS_LESSON_BUSY:
+            if busy.count < Self.most { busy.append(answer) } else { lost.givenUp += 1 }
         case .APUS_LESSON_NO_ROOM, .APUS_LESSON_OUTCOMES:
             hasUntried = true
             keep(answer)
@@ -29,7 +43,7 @@ struct RefusedAnswers: Sendable {
     }
 
     /// Has an answer wait for room. Where there are too many, or too many addresses, the oldest one of the pod with the
-    /// most addresses is let go: so no pod leaves those of others without a place.
+    /// most addresses is given up: so no pod leaves those of others without a place.
     mutating func keep(_ answer: PodAnswer) {
         waiting[answer.pod, default: []].append(answer)
         waitingCount += 1
@@ -38,6 +52,7 @@ struct RefusedAnswers: Sendable {
             guard let pod = waiting.max(by: { Self.weight($0.value) < Self.weight($1.value) })?.key,
                 let oldest = waiting[pod]?.removeFirst()
             else { return }
+            lost.givenUp += 1
             waitingCount -= 1
             addressCount -= oldest.addresses.count
             if waiting[pod]?.isEmpty == true { waiting[pod] = nil }
@@ -46,14 +61,20 @@ struct RefusedAnswers: Sendable {
 
     private static func weight(_ answers: [PodAnswer]) -> Int { answers.reduce(0) { $0 + $1.addresses.count } }
 
-    /// Those that were busy, which are let go.
-    mutating func takeBusy() -> [PodAnswer] {
+    /// Those that were busy, which wait no more: without what has ended.
+    mutating func takeBusy(now: UInt64) -> [PodAnswer] {
         defer { busy = [] }
-        return busy
+        return lasting(busy, at: now)
     }
 
-    /// Those that found no room, what was answered last first, which are let go: without what has ended, and of those
-    /// that say the same the last one.
+    private mutating func lasting(_ answers: [PodAnswer], at now: UInt64) -> [PodAnswer] {
+        let lasting = answers.compactMap { $0.lasting(at: now) }
+        lost.expired += UInt64(answers.count - lasting.count)
+        return lasting
+    }
+
+    /// Those that found no room, what was answered last first, which wait no more: without what has ended, and of those
+    /// that say the same the last one, for as long as any of them says.
     mutating func takeWaiting(now: UInt64) -> [PodAnswer] {
         defer {
             waiting = [:]
@@ -61,8 +82,17 @@ struct RefusedAnswers: Sendable {
             addressCount = 0
             hasUntried = false
         }
-        var seen: Set<PodAnswer.Content> = []
-        return waiting.values.joined().sorted { $0.time > $1.time }.compactMap { $0.lasting(at: now) }
-            .filter { seen.insert($0.content).inserted }
+        var places: [PodAnswer.Content: Int] = [:]
+        var taken: [PodAnswer] = []
+        for answer in lasting(waiting.values.joined().sorted { $0.time > $1.time }, at: now) {
+            let content = answer.content
+            if let place = places[content] {
+                taken[place] = taken[place].joined(with: answer)
+            } else {
+                places[content] = taken.count
+                taken.append(answer)
+            }
+        }
+        return taken
     }
 }
