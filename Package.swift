@@ -310,9 +310,10 @@ let package = Package(
         .testTarget(
             name: "AgentTests",
             dependencies: [
-                "Addressing", "Agent", "AgentAPI", "ApusCLI", "Datapath", "DocumentationOracle", "FlowExport", "Flows",
-                "HTTPEndpoint", "Kubernetes", "KubernetesAPI", "LoadBalancing", "NetworkPolicy", "PolicyCases",
-                "PolicyGenerators", "PolicyTranslation", "PrometheusText", "TestSupport",
+                "Addressing", "Agent", "AgentAPI", "ApusCLI", "BPF", "Datapath", "DatapathABI", "DocumentationOracle",
+                "FlowExport", "Flows", "HTTPEndpoint", "Kubernetes", "KubernetesAPI", "LinuxKernel", "LoadBalancing",
+                "NetworkPolicy", "PolicyCases", "PolicyGenerators", "PolicyTranslation", "PrometheusText",
+                "TestSupport", logging,
             ],
             exclude: ["Fixtures"], swiftSettings: strict),
         .testTarget(

@@ -60,7 +60,8 @@ extension Collector {
         private let node: String
         private let scanInterval: UInt64
         private var events: EventSource
-        private var scanner: ConnectionScanner
+        /// Nil only while it scans.
+        private var scanner: ConnectionScanner?
         private let denials: DenialScanner
         private let answers: AnswerQueue
         private let directory: FlowDirectory
@@ -91,7 +92,7 @@ extension Collector {
             // Those from before this start count if nobody has told them yet.
             lost = min(events.toldLosses(), events.lostCount())
             self.events = events
-            self.scanner = scanner
+            self.scanner = consume scanner
             self.denials = denials
         }
 
@@ -101,20 +102,21 @@ extension Collector {
             flows.removeAll(keepingCapacity: true)
             let taken = events.drain(limit: Collector.batch, node: node, clockOffset: offset, into: &flows)
             for answer in answers.take() { flows.append(events.flow(answer, node: node, clockOffset: offset)) }
-            deliver()
+            deliver(offset)
             reportLosses(offset)
             return taken
         }
 
-        private mutating func deliver() {
+        private mutating func deliver(_ offset: Int64) {
             guard !flows.isEmpty else { return }
-            directory.enrich(&flows)
+            directory.enrich(&flows, clockOffset: offset)
             counters.count(flows)
             hub.append(flows)
         }
 
         private mutating func reportLosses(_ offset: Int64) {
-            let now = events.lostCount() &+ events.undecodable &+ answers.lost
+            let inKernel = events.lostCount()
+            let now = inKernel &+ events.undecodable &+ answers.lost
             guard now > lost else { return }
             let time = KernelClock.monotonic() &+ UInt64(bitPattern: offset)
             let record = Flow.lost(now - lost, by: .kernelRing, time: time, node: node)
@@ -122,7 +124,8 @@ extension Collector {
             hub.append(record)
             evidence.edit { $0.undecodable = events.undecodable }
             lost = now
-            events.noteToldLosses(events.lostCount())
+            // Not what is lost by now: if this agent dies, the next one tells the rest.
+            events.noteToldLosses(inKernel)
         }
 
         /// Reports connections that expired or live long and denied packets that nothing else reports, when it is time to.
@@ -142,11 +145,25 @@ extension Collector {
         }
 
         private mutating func scanConnections(now: UInt64, offset: Int64) throws(MapError) {
-            var found: [ConnectionFinding] = []
-            let summary = try scanner.scan(now: now) { found.append($0) }
-            notePorts(summary)
-            flows = found.map { finding in flow(finding, now: now, offset: offset) }
-            deliver()
+            guard var scanner = scanner.take() else { return }
+            flows.removeAll(keepingCapacity: true)
+            var failure: MapError?
+            do throws(MapError) {
+                let summary = try scanner.scan(now: now) { note($0, now: now, offset: offset) }
+                notePorts(summary)
+            } catch { failure = error }
+            self.scanner = consume scanner
+            // What was taken is told even when the rest could not be read.
+            deliver(offset)
+            if let failure { throw failure }
+        }
+
+        /// All connections may have expired at once: they are told a batch at a time, so that memory stays bounded.
+        private mutating func note(_ finding: ConnectionFinding, now: UInt64, offset: Int64) {
+            flows.append(flow(finding, now: now, offset: offset))
+            guard flows.count >= Collector.batch else { return }
+            deliver(offset)
+            flows.removeAll(keepingCapacity: true)
         }
 
         private mutating func notePorts(_ summary: ScanSummary) {
@@ -166,7 +183,7 @@ extension Collector {
             // What was taken is told even when the rest could not be read.
             defer {
                 flows = waiting.map { event in events.flow(event, node: node, clockOffset: offset) }
-                deliver()
+                deliver(offset)
             }
             try denials.scan(now: now) { waiting.append($0) }
         }

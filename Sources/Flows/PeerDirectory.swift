@@ -22,6 +22,8 @@ public struct PeerOwner: Sendable, Hashable, Comparable {
 public struct PodPeer: Sendable, Equatable {
     public var namespace: String
     public var name: String
+    /// Tells it from another pod of that name.
+    public var uid: String
     public var addresses: [IPAddress]
     public var labels: [String: String]
     public var workload: Peer.Workload?
@@ -33,11 +35,12 @@ public struct PodPeer: Sendable, Equatable {
     public var usesHostNetwork: Bool
 
     public init(
-        namespace: String, name: String, addresses: [IPAddress], labels: [String: String] = [:],
+        namespace: String, name: String, uid: String = "", addresses: [IPAddress], labels: [String: String] = [:],
         workload: Peer.Workload? = nil, node: String? = nil, isFinished: Bool = false, usesHostNetwork: Bool = false
     ) {
         self.namespace = namespace
         self.name = name
+        self.uid = uid
         self.addresses = addresses
         self.labels = labels
         self.workload = workload
@@ -84,14 +87,22 @@ public struct ServicePeer: Sendable, Equatable {
     }
 }
 
-/// Who has which address, and the names that flows get from it.
+/// Who has which address, and had it before, and the names that flows get from it.
+///
+/// A flow is told when it ends, and its address may be another pod's by then. So a pod of this node is known by the number
+/// that the data path has for it, which no other one ever gets, and another one by when it had the address: what was
+/// opened before is not its own.
 public struct PeerDirectory: Sendable {
     private struct Entry: Sendable {
         let owner: PeerOwner
         let peer: Peer
         /// Lower wins where several owners have one address.
         let rank: Int
-        let ports: [ServicePeer.Port]
+        var ports: [ServicePeer.Port] = []
+        /// Of a pod.
+        var uid = ""
+        /// Since when it has the address, as far as another one had it before; nanoseconds of a clock that does not jump.
+        var since: UInt64 = 0
     }
 
     /// A port of a node's addresses.
@@ -105,24 +116,31 @@ public struct PeerDirectory: Sendable {
     private var nodePorts: [NodePort: Entry] = [:]
     /// The owners of each address, the one that counts first.
     private var entries: [IPAddress: [Entry]] = [:]
+    /// The number that the data path gives the next pod of this node: a higher one has not been noted yet.
+    public var nextNumber: UInt32 = 0
+    private var tenures = FormerTenures()
+    private var locals = LocalPods()
 
     /// A directory that knows nobody.
     public init() {}
 
     /// Adds or replaces a pod; a running pod wins over a finished one that had the same address.
-    public mutating func upsert(_ pod: PodPeer) {
+    ///
+    /// - Parameter now: nanoseconds of a clock that does not jump.
+    public mutating func upsert(_ pod: PodPeer, now: UInt64 = 0) {
         let owner = PeerOwner(kind: .pod, namespace: pod.namespace, name: pod.name)
         let peer = Peer(
             address: .unspecifiedIPv6, kind: .pod, namespace: pod.namespace, name: pod.name, labels: pod.labels,
             workload: pod.workload, node: pod.node)
-        let entry = Entry(owner: owner, peer: peer, rank: pod.isFinished ? 3 : 0, ports: [])
-        replace(entry, at: pod.usesHostNetwork ? [] : pod.addresses)
+        let entry = Entry(owner: owner, peer: peer, rank: pod.isFinished ? Self.finished : 0, uid: pod.uid)
+        locals.update(owner, uid: pod.uid, peer)
+        replace(entry, at: pod.usesHostNetwork ? [] : pod.addresses, now: now)
     }
 
     /// Adds or replaces a node.
     public mutating func upsertNode(named name: String, addresses: [IPAddress], labels: [String: String] = [:]) {
         let peer = Peer(address: .unspecifiedIPv6, kind: .node, name: name, labels: labels)
-        replace(Entry(owner: PeerOwner(kind: .node, name: name), peer: peer, rank: 1, ports: []), at: addresses)
+        replace(Entry(owner: PeerOwner(kind: .node, name: name), peer: peer, rank: 1), at: addresses, now: 0)
     }
 
     /// Adds or replaces a Service.
@@ -132,21 +150,40 @@ public struct PeerDirectory: Sendable {
             address: .unspecifiedIPv6, kind: .service, namespace: service.namespace, name: service.name,
             labels: service.labels)
         let entry = Entry(owner: owner, peer: peer, rank: 2, ports: service.ports)
-        replace(entry, at: service.addresses)
+        replace(entry, at: service.addresses, now: 0)
         for port in service.ports {
             if let number = port.nodePort { nodePorts[NodePort(port: number, ipProtocol: port.ipProtocol)] = entry }
         }
     }
 
     /// Forgets a pod, node or Service.
-    public mutating func remove(_ owner: PeerOwner) {
+    ///
+    /// - Parameter now: nanoseconds of a clock that does not jump; later flows of connections from before have the pod's
+    ///   name all the same.
+    public mutating func remove(_ owner: PeerOwner, now: UInt64 = 0) { remove(owner, now: now, keeping: [:]) }
+
+    /// - Parameter kept: the addresses that it goes on to have.
+    private mutating func remove(_ owner: PeerOwner, now: UInt64, keeping kept: [IPAddress: UInt64]) {
         for address in addressesOfOwner.removeValue(forKey: owner) ?? [] {
-            for entry in entries[address] ?? [] where entry.owner == owner { removeNodePorts(of: entry) }
+            for entry in entries[address] ?? [] where entry.owner == owner {
+                removeNodePorts(of: entry)
+                if kept[address] == nil { noteEnd(of: entry, at: address, now) }
+            }
             var present = entries[address] ?? []
             present.removeAll { $0.owner == owner }
             entries[address] = present.isEmpty ? nil : present
         }
     }
+
+    /// Notes the number that the data path has for a pod of this node.
+    public mutating func note(_ number: UInt32, of owner: PeerOwner, uid: String) {
+        let address = addressesOfOwner[owner]?.first
+        let entry = address.flatMap { entries[$0] }?.first { $0.owner == owner && $0.uid == uid }
+        let unknown = Peer(address: .unspecifiedIPv6, kind: .pod, namespace: owner.namespace, name: owner.name)
+        locals.note(number, of: owner, uid: uid, entry?.peer ?? unknown)
+    }
+
+    private static let finished = 3
 
     private mutating func removeNodePorts(of entry: Entry) {
         for port in entry.ports {
@@ -154,6 +191,12 @@ public struct PeerDirectory: Sendable {
             let key = NodePort(port: number, ipProtocol: port.ipProtocol)
             if nodePorts[key]?.owner == entry.owner { nodePorts[key] = nil }
         }
+    }
+
+    /// A finished pod has ended before.
+    private mutating func noteEnd(of entry: Entry, at address: IPAddress, _ now: UInt64) {
+        guard entry.owner.kind == .pod, entry.rank != Self.finished, entry.since < now else { return }
+        tenures.note(FormerTenures.Tenure(peer: entry.peer, since: entry.since, until: now), of: address)
     }
 
     /// Whether the owner has an address.
@@ -165,11 +208,31 @@ public struct PeerDirectory: Sendable {
     }
 
     /// Fills in the names of both ends and of the Service.
-    public func enrich(_ flow: inout Flow) {
+    ///
+    /// - Parameter clockOffset: what was added to the clock of the changes to get the flow's time, in nanoseconds.
+    public func enrich(_ flow: inout Flow, clockOffset: Int64 = 0) {
         guard flow.kind != .lost else { return }
-        flow.source = peer(at: flow.tuple.source.address)
-        flow.destination = peer(at: flow.tuple.destination.address)
+        let time = flow.time &- UInt64(bitPattern: clockOffset)
+        let opened = time - min(flow.duration ?? 0, time)
+        flow.source = peer(flow.sourceNumber, at: flow.tuple.source.address, opened)
+        flow.destination = peer(flow.destinationNumber, at: flow.tuple.destination.address, opened)
         if let frontend = flow.service?.frontend { flow.service = service(at: frontend, flow.tuple.ipProtocol) }
+    }
+
+    /// Who was at an end when the connection was opened.
+    private func peer(_ number: UInt32, at address: IPAddress, _ opened: UInt64) -> Peer {
+        if number != 0 {
+            if let pod = locals.peer(number) { return pod.at(address) }
+            // One that is gone for longer than we know is none of those that are there.
+            if number < nextNumber { return Peer(address: address) }
+        }
+        let now = entries[address]?.first
+        let former = tenures.isEmpty ? nil : tenures.tenure(of: address, at: opened)
+        if let former, now.map({ opened < $0.since || $0.since < former.since || $0.rank != 0 }) ?? true {
+            return former.peer.at(address)
+        }
+        guard let now, now.since <= opened else { return Peer(address: address) }
+        return now.peer.at(address)
     }
 
     private func service(at frontend: SocketAddress, _ ipProtocol: IPProtocol) -> FlowService {
@@ -189,15 +252,38 @@ public struct PeerDirectory: Sendable {
         return result
     }
 
-    private mutating func replace(_ entry: Entry, at addresses: [IPAddress]) {
-        remove(entry.owner)
+    private mutating func replace(_ entry: Entry, at addresses: [IPAddress], now: UInt64) {
+        let addresses = Set(addresses)
+        let kept = kept(by: entry).filter { addresses.contains($0.key) }
+        remove(entry.owner, now: now, keeping: kept)
         guard !addresses.isEmpty else { return }
-        addressesOfOwner[entry.owner] = Set(addresses)
-        for address in Set(addresses) {
+        addressesOfOwner[entry.owner] = addresses
+        for address in addresses {
+            var new = entry
+            new.since = kept[address] ?? start(of: entry, at: address, now)
             var present = entries[address] ?? []
-            let place = present.firstIndex { (entry.rank, entry.owner) < ($0.rank, $0.owner) } ?? present.endIndex
-            present.insert(entry, at: place)
+            let place = present.firstIndex { (new.rank, $0.since, new.owner) < ($0.rank, new.since, $0.owner) }
+            present.insert(new, at: place ?? present.endIndex)
             entries[address] = present
         }
+    }
+
+    /// Since when the same owner has its addresses, where it goes on to be what it was.
+    private func kept(by entry: Entry) -> [IPAddress: UInt64] {
+        var kept: [IPAddress: UInt64] = [:]
+        for address in addressesOfOwner[entry.owner] ?? [] {
+            for old in entries[address] ?? [] where old.owner == entry.owner {
+                if old.uid == entry.uid, old.rank == entry.rank { kept[address] = old.since }
+            }
+        }
+        return kept
+    }
+
+    /// Since when a new owner may have had an address: nobody tells. Where another one has ended, since then at the
+    /// earliest; where one still has it, it came later than that.
+    private func start(of entry: Entry, at address: IPAddress, _ now: UInt64) -> UInt64 {
+        guard entry.owner.kind == .pod else { return 0 }
+        let isHeld = entries[address]?.contains { $0.owner.kind == .pod && $0.rank != Self.finished } ?? false
+        return isHeld ? now : tenures.lastEnd(of: address)
     }
 }
