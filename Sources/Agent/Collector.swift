@@ -72,6 +72,8 @@ extension Collector {
         private var flows: [Flow] = []
         private var lost: UInt64
         private var lastScan: UInt64 = 0
+        /// What agents have found in the maps and told, of ends of connections and of denied packets.
+        private var taken: (endings: UInt64, denied: UInt64)
         private var ports: PortUse
         private let log: Logger
 
@@ -91,6 +93,8 @@ extension Collector {
             self.counters = counters
             // Those from before this start count if nobody has told them yet.
             lost = min(events.toldLosses(), events.lostCount())
+            let totals = events.evidence()
+            taken = (totals?.connections.taken ?? 0, totals?.denials.taken ?? 0)
             self.events = events
             self.scanner = consume scanner
             self.denials = denials
@@ -134,9 +138,11 @@ extension Collector {
             guard now - lastScan >= scanInterval else { return nil }
             lastScan = now
             let offset = KernelClock.realtimeOffset()
+            let before = events.evidence()
             do throws(MapError) {
-                try scanConnections(now: now, offset: offset)
-                try scanDenials(now: now, offset: offset)
+                let live = try scanConnections(now: now, offset: offset)
+                let waiting = try scanDenials(now: now, offset: offset)
+                noteUntold(before, live: live, waiting: waiting)
             } catch {
                 evidence.edit { $0.failedScans += 1 }
                 return error
@@ -144,22 +150,27 @@ extension Collector {
             return nil
         }
 
-        private mutating func scanConnections(now: UInt64, offset: Int64) throws(MapError) {
-            guard var scanner = scanner.take() else { return }
+        /// Returns how many connections live on.
+        private mutating func scanConnections(now: UInt64, offset: Int64) throws(MapError) -> Int {
+            guard var scanner = scanner.take() else { return 0 }
             flows.removeAll(keepingCapacity: true)
+            var summary = ScanSummary()
             var failure: MapError?
             do throws(MapError) {
-                let summary = try scanner.scan(now: now) { note($0, now: now, offset: offset) }
+                summary = try scanner.scan(now: now) { note($0, now: now, offset: offset) }
                 notePorts(summary)
             } catch { failure = error }
             self.scanner = consume scanner
             // What was taken is told even when the rest could not be read.
             deliver(offset)
+            events.noteTaken(endings: taken.endings, denied: taken.denied)
             if let failure { throw failure }
+            return summary.live
         }
 
         /// All connections may have expired at once: they are told a batch at a time, so that memory stays bounded.
         private mutating func note(_ finding: ConnectionFinding, now: UInt64, offset: Int64) {
+            if case .expired = finding { taken.endings += 1 }
             flows.append(flow(finding, now: now, offset: offset))
             guard flows.count >= Collector.batch else { return }
             deliver(offset)
@@ -178,14 +189,26 @@ extension Collector {
             }
         }
 
-        private mutating func scanDenials(now: UInt64, offset: Int64) throws(MapError) {
-            var waiting: [DatapathEvent] = []
+        /// Returns how many packets wait on.
+        private mutating func scanDenials(now: UInt64, offset: Int64) throws(MapError) -> UInt64 {
+            var found: [DatapathEvent] = []
             // What was taken is told even when the rest could not be read.
             defer {
-                flows = waiting.map { event in events.flow(event, node: node, clockOffset: offset) }
+                flows = found.map { event in events.flow(event, node: node, clockOffset: offset) }
                 deliver(offset)
+                taken.denied += found.reduce(0) { $0 + $1.forward.packets + $1.reverse.packets }
+                events.noteTaken(endings: taken.endings, denied: taken.denied)
             }
-            try denials.scan(now: now) { waiting.append($0) }
+            return try denials.scan(now: now) { found.append($0) }
+        }
+
+        private func noteUntold(_ before: EvidenceTotals?, live: Int, waiting: UInt64) {
+            guard let before, let after = events.evidence() else { return }
+            evidence.edit {
+                $0.untoldConnections.note(
+                    before: before.connections, after: after.connections, waiting: UInt64(live))
+                $0.untoldDenials.note(before: before.denials, after: after.denials, waiting: waiting)
+            }
         }
 
         private mutating func flow(_ finding: ConnectionFinding, now: UInt64, offset: Int64) -> Flow {

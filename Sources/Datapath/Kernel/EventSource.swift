@@ -66,10 +66,33 @@ public struct EventSource: ~Copyable, Sendable {
     }
 
     /// Notes how many have been told, for the agent after this one. If that fails, some will be told twice.
-    public func noteToldLosses(_ count: UInt64) {
+    public func noteToldLosses(_ count: UInt64) { write(.APUS_EVENTS_LOSSES_TOLD, count) }
+
+    /// What was to be told and what was, since the maps were made; nil where that can't be read.
+    public func evidence() -> EvidenceTotals? {
+        func sum(_ counter: apus_event_counter) throws(BPFError) -> UInt64 {
+            try counters.lookupSum(counter.rawValue, as: UInt64.self) ?? 0
+        }
+        return try? EvidenceTotals(
+            connections: .init(
+                due: sum(.APUS_EVENTS_OPENINGS), told: sum(.APUS_EVENTS_ENDINGS),
+                taken: sum(.APUS_EVENTS_ENDINGS_TAKEN)),
+            denials: .init(
+                due: sum(.APUS_EVENTS_DENIED), told: sum(.APUS_EVENTS_DENIED_TOLD),
+                taken: sum(.APUS_EVENTS_DENIED_TAKEN)))
+    }
+
+    /// Notes how many ends of connections and denied packets the agents have told, as `evidence` says them.
+    public func noteTaken(endings: UInt64, denied: UInt64) {
+        write(.APUS_EVENTS_ENDINGS_TAKEN, endings)
+        write(.APUS_EVENTS_DENIED_TAKEN, denied)
+    }
+
+    /// Sets a counter that the data path does not write.
+    private func write(_ counter: apus_event_counter, _ count: UInt64) {
         var values = Bytes(of: count)
         values += Bytes(zeros: (PossibleCPUs.count - 1) * MemoryLayout<UInt64>.size)
-        let key = Bytes(of: apus_event_counter.APUS_EVENTS_LOSSES_TOLD.rawValue)
+        let key = Bytes(of: counter.rawValue)
         try? counters.update(key.span.bytes, values.span.bytes)
     }
 

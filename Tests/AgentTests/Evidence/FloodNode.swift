@@ -15,8 +15,8 @@ import TestSupport
 
 /// A data path that nothing is attached to, in a bpf file system of its own, and the agent's collector behind it.
 final class FloodNode: Sendable {
-    /// Room for some four hundred records.
-    static let ringBytes = 64 << 10
+    /// Room for some sixteen hundred records.
+    static let ringBytes = 256 << 10
 
     private let mount: String
     private let kernel: KernelBox
@@ -71,6 +71,8 @@ final class FloodNode: Sendable {
     /// What a reader of the hub that misses nothing has seen.
     struct Told {
         var (flows, packets, lost, overwritten): (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+        /// Packets that the data path was given meanwhile.
+        var sent: UInt64 = 0
 
         mutating func add(_ flow: Flow) {
             guard let loss = flow.loss else {
@@ -82,12 +84,22 @@ final class FloodNode: Sendable {
     }
 
     /// Collects what a flood on a thread of its own makes the data path tell, until nothing is left.
-    func collect(_ packets: Int, into hub: FlowHub) async throws -> Told {
+    ///
+    /// - Parameters:
+    ///   - packets: of the flood, which is repeated.
+    ///   - least: as long as fewer flows have been told, another flood follows.
+    func collect(_ packets: Int, atLeast least: UInt64 = 0, into hub: FlowHub) async throws -> Told {
         var worker = try worker(hub)
-        let isOver = Flag()
+        let (isOver, isEnough) = (Flag(), Flag())
+        if least == 0 { isEnough.set() }
         let flood = Task(executorPreference: OwnThread("flood")) {
             defer { isOver.set() }
-            if packets > 0 { try self.flood(packets) }
+            var sent = 0
+            repeat {
+                if packets > 0 { try self.flood(packets) }
+                sent += packets
+            } while !isEnough.isSet
+            return UInt64(sent)
         }
         var (told, position) = (Told(), FlowPosition())
         var goesOn = true
@@ -99,10 +111,11 @@ final class FloodNode: Sendable {
                 told.add(flow)
                 position.pass(flow)
             }
+            if told.flows >= least { isEnough.set() }
             goesOn = !wasOver || taken > 0
             await Task.yield()
         }
-        try await flood.value
+        told.sent = try await flood.value
         return told
     }
 
@@ -124,6 +137,17 @@ final class FloodNode: Sendable {
 
     func sum(_ counter: apus_event_counter) throws -> UInt64 {
         try kernel.kernel.box("event_counters").map.lookupSum(counter.rawValue, as: UInt64.self) ?? 0
+    }
+
+    /// One of the data path's maps.
+    func map(_ name: String) throws -> BPFMap { try kernel.kernel.box(name).map.duplicate() }
+
+    /// Denied packets that wait to be told.
+    var waitingDenials: UInt64 {
+        get throws {
+            try kernel.kernel.box("denials").map.entries(keys: apus_denial_key.self, values: apus_denial.self)
+                .reduce(0) { $0 + $1.value.packets }
+        }
     }
 
     var toldLosses: UInt64 { (try? kernel.kernel.events().toldLosses()) ?? 0 }
