@@ -199,8 +199,8 @@ let package = Package(
         .target(
             name: "BenchSupport",
             dependencies: [
-                "Addressing", "BPF", "DNSMessages", "Datapath", "DomainNames", "LoadBalancing", "NetworkPolicy",
-                "PolicyGenerators", "TestSupport",
+                "Addressing", "BPF", "DNSMessages", "Datapath", "DatapathABI", "DomainNames", "FlowExport", "Flows",
+                "LoadBalancing", "NetworkPolicy", "PolicyGenerators", "TestSupport",
             ],
             path: "Tests/BenchSupport", swiftSettings: strict),
         .target(

@@ -49,22 +49,24 @@ struct LocalPods: Sendable {
     private struct Pod: Sendable {
         let owner: PeerOwner
         let uid: String
-        var peer: Peer
     }
 
     /// Far more than a node has pods.
     static let limit = 16_384
 
     private var pods: [UInt32: Pod] = [:]
+    /// Apart from what is asked seldom: a look at one costs a reference.
+    private var peers: [UInt32: Peer] = [:]
     private var numbers: [PeerOwner: [UInt32]] = [:]
     private var order: [UInt32] = []
     private var next = 0
 
-    func peer(_ number: UInt32) -> Peer? { pods[number]?.peer }
+    func peer(_ number: UInt32) -> Peer? { peers[number] }
 
     mutating func note(_ number: UInt32, of owner: PeerOwner, uid: String, _ peer: Peer) {
         guard pods[number] == nil else { return }
-        pods[number] = Pod(owner: owner, uid: uid, peer: peer)
+        pods[number] = Pod(owner: owner, uid: uid)
+        peers[number] = peer
         numbers[owner, default: []].append(number)
         if order.count < Self.limit { return order.append(number) }
         forget(order[next])
@@ -74,10 +76,11 @@ struct LocalPods: Sendable {
 
     /// The pod's object says more of it, or something else.
     mutating func update(_ owner: PeerOwner, uid: String, _ peer: Peer) {
-        for number in numbers[owner] ?? [] where pods[number]?.uid == uid { pods[number]?.peer = peer }
+        for number in numbers[owner] ?? [] where pods[number]?.uid == uid { peers[number] = peer }
     }
 
     private mutating func forget(_ number: UInt32) {
+        peers[number] = nil
         guard let owner = pods.removeValue(forKey: number)?.owner else { return }
         numbers[owner]?.removeAll { $0 == number }
         if numbers[owner]?.isEmpty == true { numbers[owner] = nil }

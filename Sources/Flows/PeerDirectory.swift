@@ -93,16 +93,28 @@ public struct ServicePeer: Sendable, Equatable {
 /// that the data path has for it, which no other one ever gets, and another one by when it had the address: what was
 /// opened before is not its own.
 public struct PeerDirectory: Sendable {
-    private struct Entry: Sendable {
+    /// An object, so that a look at one costs a reference.
+    private final class Entry: Sendable {
         let owner: PeerOwner
         let peer: Peer
         /// Lower wins where several owners have one address.
         let rank: Int
-        var ports: [ServicePeer.Port] = []
+        let ports: [ServicePeer.Port]
         /// Of a pod.
-        var uid = ""
+        let uid: String
         /// Since when it has the address, as far as another one had it before; nanoseconds of a clock that does not jump.
-        var since: UInt64 = 0
+        let since: UInt64
+
+        init(
+            owner: PeerOwner, peer: Peer, rank: Int, ports: [ServicePeer.Port] = [], uid: String = "", since: UInt64 = 0
+        ) {
+            (self.owner, self.peer, self.rank) = (owner, peer, rank)
+            (self.ports, self.uid, self.since) = (ports, uid, since)
+        }
+
+        func starting(at time: UInt64) -> Entry {
+            Entry(owner: owner, peer: peer, rank: rank, ports: ports, uid: uid, since: time)
+        }
     }
 
     /// A port of a node's addresses.
@@ -238,11 +250,13 @@ public struct PeerDirectory: Sendable {
     private func service(at frontend: SocketAddress, _ ipProtocol: IPProtocol) -> FlowService {
         var result = FlowService(frontend: frontend)
         func isAsked(_ port: ServicePeer.Port) -> Bool { port.port == frontend.port && port.ipProtocol == ipProtocol }
-        let services = (entries[frontend.address] ?? []).filter { $0.owner.kind == .service }
+        let holders = entries[frontend.address] ?? []
         // An address outside may be shared by Services with different ports.
-        let exact = services.first { $0.ports.contains(where: isAsked) }
+        let exact = holders.first { $0.owner.kind == .service && $0.ports.contains(where: isAsked) }
         let byNodePort = exact == nil ? nodePorts[NodePort(port: frontend.port, ipProtocol: ipProtocol)] : nil
-        guard let entry = exact ?? byNodePort ?? services.first else { return result }
+        guard let entry = exact ?? byNodePort ?? holders.first(where: { $0.owner.kind == .service }) else {
+            return result
+        }
         let port = entry.ports.first { port in
             byNodePort == nil ? isAsked(port) : port.nodePort == frontend.port && port.ipProtocol == ipProtocol
         }
@@ -259,8 +273,7 @@ public struct PeerDirectory: Sendable {
         guard !addresses.isEmpty else { return }
         addressesOfOwner[entry.owner] = addresses
         for address in addresses {
-            var new = entry
-            new.since = kept[address] ?? start(of: entry, at: address, now)
+            let new = entry.starting(at: kept[address] ?? start(of: entry, at: address, now))
             var present = entries[address] ?? []
             let place = present.firstIndex { (new.rank, $0.since, new.owner) < ($0.rank, new.since, $0.owner) }
             present.insert(new, at: place ?? present.endIndex)

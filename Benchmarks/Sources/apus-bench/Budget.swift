@@ -52,6 +52,7 @@ struct Budget: Sendable {
             Budget(.ratio(Comparison(subject: .apusMany, reference: .apusFew), judged), .atLeast(0.97)),
             Budget(.ratio(Comparison(subject: .apusFew, reference: .apusSilent), [.connections]), .atLeast(0.97)),
             Budget(.figure("program \(ServiceCount.many) Services"), .below(1000)),
+            Budget(.figure(FlowFigures.rate), .atLeast(1)),
         ] + policyRules + names + scale
 
     /// The rules of a policy cost a new connection little, and nothing later but for noise.

@@ -29,13 +29,16 @@ public struct EventSource: ~Copyable, Sendable {
     /// and without names of peers. Returns how many records were consumed.
     public mutating func drain(limit: Int, node: String, clockOffset: Int64, into flows: inout [Flow]) -> Int {
         rules.forgetMisses()
+        domains.beginBatch()
         var failed: UInt64 = 0
         let count = ring.drain(limit: limit) { record in
             guard let event = try? DatapathEvent(decoding: record) else {
                 failed += 1
                 return
             }
-            flows.append(rules.flow(event, &domains, node: node, clockOffset: clockOffset))
+            // Named in its place: a flow in a variable would be copied, which costs as much as all the rest.
+            flows.append(Flow(event, node: node, clockOffset: clockOffset))
+            rules.name(&flows[flows.count - 1], event, &domains)
         }
         // After the events: the answer is there that a connection among them was opened for.
         let answered = answers.drain(limit: limit) { record in
@@ -143,10 +146,15 @@ extension RuleNames {
         _ event: DatapathEvent, _ domains: inout AddressNames, node: String, clockOffset: Int64
     ) -> Flow {
         var flow = Flow(event, node: node, clockOffset: clockOffset)
+        name(&flow, event, &domains)
+        return flow
+    }
+
+    fileprivate mutating func name(_ flow: inout Flow, _ event: DatapathEvent, _ domains: inout AddressNames) {
         if let decision = event.egress { flow.egressRule = reference(decision) }
         if let decision = event.ingress { flow.ingressRule = reference(decision) }
-        flow.destinationNames = domains.texts(of: event.tuple.destination.address, for: event.egress)
-        return flow
+        flow.destinationNames = domains.texts(
+            of: event.tuple.destination.address, for: event.egress, at: event.time)
     }
 
     fileprivate mutating func flow(_ answer: DatapathAnswer, node: String, clockOffset: Int64) -> Flow {
