@@ -199,8 +199,8 @@ let package = Package(
         .target(
             name: "BenchSupport",
             dependencies: [
-                "Addressing", "BPF", "DNSMessages", "Datapath", "DomainNames", "LoadBalancing", "NetworkPolicy",
-                "PolicyGenerators", "TestSupport",
+                "Addressing", "BPF", "DNSMessages", "Datapath", "DatapathABI", "DomainNames", "FlowExport", "Flows",
+                "LoadBalancing", "NetworkPolicy", "PolicyGenerators", "TestSupport",
             ],
             path: "Tests/BenchSupport", swiftSettings: strict),
         .target(
@@ -310,9 +310,10 @@ let package = Package(
         .testTarget(
             name: "AgentTests",
             dependencies: [
-                "Addressing", "Agent", "AgentAPI", "ApusCLI", "Datapath", "DocumentationOracle", "FlowExport", "Flows",
-                "HTTPEndpoint", "HubbleServer", "Kubernetes", "KubernetesAPI", "LoadBalancing", "NetworkPolicy",
-                "PolicyCases", "PolicyGenerators", "PolicyTranslation", "PrometheusText", "TestSupport",
+                "Addressing", "Agent", "AgentAPI", "ApusCLI", "BPF", "Datapath", "DatapathABI", "DocumentationOracle",
+                "FlowExport", "Flows", "HTTPEndpoint", "HubbleServer", "Kubernetes", "KubernetesAPI", "LinuxKernel",
+                "LoadBalancing", "NetworkPolicy", "PolicyCases", "PolicyGenerators", "PolicyTranslation",
+                "PrometheusText", "TestSupport", logging,
             ],
             exclude: ["Fixtures"], swiftSettings: strict),
         .testTarget(

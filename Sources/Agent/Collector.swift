@@ -64,7 +64,8 @@ extension Collector {
         private let detail: FlowDetail
         private let scanInterval: UInt64
         private var events: EventSource
-        private var scanner: ConnectionScanner
+        /// Nil only while it scans.
+        private var scanner: ConnectionScanner?
         private let denials: DenialScanner
         private let answers: AnswerQueue
         private let directory: FlowDirectory
@@ -75,6 +76,8 @@ extension Collector {
         private var flows: [Flow] = []
         private var lost: UInt64
         private var lastScan: UInt64 = 0
+        /// What agents have found in the maps and told, of ends of connections and of denied packets.
+        private var taken: (endings: UInt64, denied: UInt64)
         private var ports: PortUse
         private let log: Logger
 
@@ -95,8 +98,10 @@ extension Collector {
             self.counters = counters
             // Those from before this start count if nobody has told them yet.
             lost = min(events.toldLosses(), events.lostCount())
+            let totals = events.evidence()
+            taken = (totals?.connections.taken ?? 0, totals?.denials.taken ?? 0)
             self.events = events
-            self.scanner = scanner
+            self.scanner = consume scanner
             self.denials = denials
         }
 
@@ -106,20 +111,21 @@ extension Collector {
             flows.removeAll(keepingCapacity: true)
             let taken = events.drain(limit: Collector.batch, node: node, clockOffset: offset, into: &flows)
             for answer in answers.take() { flows.append(events.flow(answer, node: node, clockOffset: offset)) }
-            deliver()
+            deliver(offset)
             reportLosses(offset)
             return taken
         }
 
-        private mutating func deliver() {
+        private mutating func deliver(_ offset: Int64) {
             guard detail != .none, !flows.isEmpty else { return }
-            directory.enrich(&flows)
+            directory.enrich(&flows, clockOffset: offset)
             counters.count(flows)
             hub.append(flows)
         }
 
         private mutating func reportLosses(_ offset: Int64) {
-            let now = events.lostCount() &+ events.undecodable &+ answers.lost
+            let inKernel = events.lostCount()
+            let now = inKernel &+ events.undecodable &+ answers.lost
             guard now > lost else { return }
             let time = KernelClock.monotonic() &+ UInt64(bitPattern: offset)
             let record = Flow.lost(now - lost, by: .kernelRing, time: time, node: node)
@@ -127,7 +133,8 @@ extension Collector {
             hub.append(record)
             evidence.edit { $0.undecodable = events.undecodable }
             lost = now
-            events.noteToldLosses(events.lostCount())
+            // Not what is lost by now: if this agent dies, the next one tells the rest.
+            events.noteToldLosses(inKernel)
         }
 
         /// Reports connections that expired or live long and denied packets that nothing else reports, when it is time to.
@@ -136,9 +143,11 @@ extension Collector {
             guard now - lastScan >= scanInterval else { return nil }
             lastScan = now
             let offset = KernelClock.realtimeOffset()
+            let before = events.evidence()
             do throws(MapError) {
-                try scanConnections(now: now, offset: offset)
-                try scanDenials(now: now, offset: offset)
+                let live = try scanConnections(now: now, offset: offset)
+                let waiting = try scanDenials(now: now, offset: offset)
+                noteUntold(before, live: live, waiting: waiting)
             } catch {
                 evidence.edit { $0.failedScans += 1 }
                 return error
@@ -146,12 +155,31 @@ extension Collector {
             return nil
         }
 
-        private mutating func scanConnections(now: UInt64, offset: Int64) throws(MapError) {
-            var found: [ConnectionFinding] = []
-            let summary = try scanner.scan(now: now) { found.append($0) }
-            notePorts(summary)
-            flows = found.map { finding in flow(finding, now: now, offset: offset) }
-            deliver()
+        /// Returns how many connections live on.
+        private mutating func scanConnections(now: UInt64, offset: Int64) throws(MapError) -> Int {
+            guard var scanner = scanner.take() else { return 0 }
+            flows.removeAll(keepingCapacity: true)
+            var summary = ScanSummary()
+            var failure: MapError?
+            do throws(MapError) {
+                summary = try scanner.scan(now: now) { note($0, now: now, offset: offset) }
+                notePorts(summary)
+            } catch { failure = error }
+            self.scanner = consume scanner
+            // What was taken is told even when the rest could not be read.
+            deliver(offset)
+            events.noteTaken(endings: taken.endings, denied: taken.denied)
+            if let failure { throw failure }
+            return summary.live
+        }
+
+        /// All connections may have expired at once: they are told a batch at a time, so that memory stays bounded.
+        private mutating func note(_ finding: ConnectionFinding, now: UInt64, offset: Int64) {
+            if case .expired = finding { taken.endings += 1 }
+            flows.append(flow(finding, now: now, offset: offset))
+            guard flows.count >= Collector.batch else { return }
+            deliver(offset)
+            flows.removeAll(keepingCapacity: true)
         }
 
         private mutating func notePorts(_ summary: ScanSummary) {
@@ -166,14 +194,26 @@ extension Collector {
             }
         }
 
-        private mutating func scanDenials(now: UInt64, offset: Int64) throws(MapError) {
-            var waiting: [DatapathEvent] = []
+        /// Returns how many packets wait on.
+        private mutating func scanDenials(now: UInt64, offset: Int64) throws(MapError) -> UInt64 {
+            var found: [DatapathEvent] = []
             // What was taken is told even when the rest could not be read.
             defer {
-                flows = waiting.map { event in events.flow(event, node: node, clockOffset: offset) }
-                deliver()
+                flows = found.map { event in events.flow(event, node: node, clockOffset: offset) }
+                deliver(offset)
+                taken.denied += found.reduce(0) { $0 + $1.forward.packets + $1.reverse.packets }
+                events.noteTaken(endings: taken.endings, denied: taken.denied)
             }
-            try denials.scan(now: now) { waiting.append($0) }
+            return try denials.scan(now: now) { found.append($0) }
+        }
+
+        private func noteUntold(_ before: EvidenceTotals?, live: Int, waiting: UInt64) {
+            guard let before, let after = events.evidence() else { return }
+            evidence.edit {
+                $0.untoldConnections.note(
+                    before: before.connections, after: after.connections, waiting: UInt64(live))
+                $0.untoldDenials.note(before: before.denials, after: after.denials, waiting: waiting)
+            }
         }
 
         private mutating func flow(_ finding: ConnectionFinding, now: UInt64, offset: Int64) -> Flow {

@@ -1,7 +1,9 @@
 internal import Addressing
+internal import Datapath
 internal import Flows
 internal import HubbleServer
 internal import Kubernetes
+internal import LinuxKernel
 internal import Synchronization
 
 /// Who has which address, shared by the one who follows the cluster and the one who names flows.
@@ -15,14 +17,16 @@ final class FlowDirectory: Sendable {
     let policyLog = PolicyLogSettings()
 
     /// Takes in changes of objects.
-    func apply(_ changes: [ObjectChange]) {
+    ///
+    /// - Parameter now: nanoseconds of the monotonic clock.
+    func apply(_ changes: [ObjectChange], now: UInt64 = KernelClock.monotonic()) {
         policyLog.apply(changes)
         rules.apply(changes)
         peers.withLock { peers in
             for change in changes {
                 switch change {
-                case .upsert(let object): peers.upsert(object)
-                case .delete(let key): PeerOwner(key).map { peers.remove($0) }
+                case .upsert(let object): peers.upsert(object, now: now)
+                case .delete(let key): PeerOwner(key).map { peers.remove($0, now: now) }
                 }
             }
         }
@@ -38,18 +42,31 @@ final class FlowDirectory: Sendable {
     /// Whether a pod, node or Service has an address.
     func knows(_ owner: PeerOwner) -> Bool { peers.withLock { $0.knows(owner) } }
 
-    /// Fills in the names of flows.
-    func enrich(_ flows: inout [Flow]) {
+    /// Notes which pods of this node have which numbers in the data path, and which number the next one gets.
+    func note(_ pods: [NumberedPod], next: UInt32) {
         peers.withLock { peers in
-            for index in flows.indices { peers.enrich(&flows[index]) }
+            peers.nextNumber = next
+            for pod in pods {
+                let owner = PeerOwner(kind: .pod, namespace: pod.namespace, name: pod.name)
+                peers.note(pod.number, of: owner, uid: pod.uid)
+            }
+        }
+    }
+
+    /// Fills in the names of flows.
+    ///
+    /// - Parameter clockOffset: what was added to the monotonic clock to get their times.
+    func enrich(_ flows: inout [Flow], clockOffset: Int64) {
+        peers.withLock { peers in
+            for index in flows.indices { peers.enrich(&flows[index], clockOffset: clockOffset) }
         }
     }
 }
 
 extension PeerDirectory {
-    fileprivate mutating func upsert(_ object: KubernetesObject) {
+    fileprivate mutating func upsert(_ object: KubernetesObject, now: UInt64) {
         switch object {
-        case .pod(let pod): upsert(PodPeer(pod))
+        case .pod(let pod): upsert(PodPeer(pod), now: now)
         case .node(let node):
             upsertNode(named: node.meta.name, addresses: node.addresses.map(\.address), labels: node.meta.labels)
         case .service(let service): upsert(ServicePeer(service))
@@ -74,8 +91,8 @@ extension PeerOwner {
 extension PodPeer {
     init(_ pod: Pod) {
         self.init(
-            namespace: pod.meta.namespace, name: pod.meta.name, addresses: pod.addresses, labels: pod.meta.labels,
-            workload: Peer.Workload(pod.meta), node: pod.nodeName,
+            namespace: pod.meta.namespace, name: pod.meta.name, uid: pod.meta.uid, addresses: pod.addresses,
+            labels: pod.meta.labels, workload: Peer.Workload(pod.meta), node: pod.nodeName,
             isFinished: pod.isFinished, usesHostNetwork: pod.usesHostNetwork)
     }
 }

@@ -38,6 +38,8 @@ actor NodeController {
     var interfaces: [PodKey: PodInterface] = [:]
     /// What the tables were told of them last.
     var endpoints: [PodKey: EndpointSpec] = [:]
+    /// The first number of a pod that flows are not named by yet.
+    private var nextNumber: UInt32 = 0
     /// Why the other pods have none.
     var unlocated: [PodKey: PodInterfaceProblem] = [:]
     var rules = PodInterfaceRules()
@@ -143,6 +145,7 @@ actor NodeController {
         tables.apply(outcome.edits)
         tables.setResolvers(state.resolvers.trusted(with: configuration.dnsServers))
         locate(outcome.changedPods)
+        noteNumbers()
         if routes.apply(changes) { route() }
         programming.startAnew()
         if state.localVirtualAddresses != virtualAddresses { _ = refreshUplinkAddresses() }
@@ -234,6 +237,7 @@ actor NodeController {
     func program() {
         let started = KernelClock.monotonic()
         let report = kernel.program(&tables, now: started)
+        noteNumbers()
         programming.note(report, started: started, ended: KernelClock.monotonic())
         if report.written > 0 { mayHaveCutOff = true }
         if report.isComplete { latency.settle(at: KernelClock.realtime()) }
@@ -241,6 +245,13 @@ actor NodeController {
             log.error("Something could not be programmed", metadata: ["problem": "\(problem)"])
         }
         if !kernel.isBeside { attachPods() }
+    }
+
+    /// Lets flows be named by the numbers of pods.
+    private func noteNumbers() {
+        guard tables.nextNumber != nextNumber else { return }
+        directory.note(tables.pods(from: nextNumber), next: tables.nextNumber)
+        nextNumber = tables.nextNumber
     }
 
     /// What is due: another try of what failed, the end of a grace period, a comparison with the kernel.

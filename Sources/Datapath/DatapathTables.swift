@@ -153,6 +153,19 @@ public struct DatapathTables: Sendable {
         return !isEdited && endpoints.isProgrammed(pod)
     }
 
+    /// The number that the next endpoint gets; none ever has that of another one.
+    public var nextNumber: UInt32 { endpoints.nextIdentity }
+
+    /// The pods that got their numbers from `first` on.
+    public func pods(from first: UInt32) -> [NumberedPod] {
+        guard first < nextNumber else { return [] }
+        return endpoints.records.values.compactMap { record in
+            guard record.wanted.identity >= first, let name = record.name else { return nil }
+            return NumberedPod(
+                number: record.wanted.identity, namespace: name.pod.namespace, name: name.pod.name, uid: name.uid)
+        }
+    }
+
     /// The policies that judge a pod in the kernel; nil when the pod has no endpoint there.
     public func policies(of pod: PodKey) -> EndpointPolicies? {
         endpoints.records.values.first { $0.name?.pod == pod && $0.actual != nil }?.actual?.policies

@@ -49,6 +49,14 @@ public enum EndpointEdit: Sendable, Hashable {
     }
 }
 
+/// A pod of this node and the number by which the data path tells it from all others that there ever were.
+public struct NumberedPod: Sendable, Hashable {
+    public var number: UInt32
+    public var namespace: String
+    public var name: String
+    public var uid: String
+}
+
 /// Who an endpoint is, as its entry in `names` keeps it: `namespace/name/uid`.
 struct EndpointIdentityName: Hashable {
     let pod: PodKey

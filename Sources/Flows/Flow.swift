@@ -52,6 +52,9 @@ public struct Flow: Sendable, Equatable {
     public var direction: Direction
     /// The ends of the connection, the opener as source, after service translation.
     public var tuple: FlowTuple
+    /// The numbers that the data path has for the ends that are pods of this node; 0: an end is none, or nobody says.
+    public var sourceNumber: UInt32 = 0
+    public var destinationNumber: UInt32 = 0
     /// The Service that the client asked for, where one was translated.
     public var service: FlowService?
     public var source: Peer

@@ -77,6 +77,14 @@ public final class FlowHub: Sendable {
         state.withLock { $0.store.since(sequence, filter, limit: limit) }
     }
 
+    /// At most `limit` of the flows that a reader has not passed, a record of loss first when some were overwritten.
+    public func since(_ position: FlowPosition, limit: Int = .max) -> [Flow] {
+        state.withLock { $0.store.since(position, limit: limit) }
+    }
+
+    /// Where a reader is that wants only what comes from now on.
+    public var end: FlowPosition { state.withLock { $0.store.end } }
+
     /// The newest `limit` of the flows before number `sequence`, oldest first.
     public func before(_ sequence: UInt64, limit: Int) -> [Flow] {
         state.withLock { $0.store.before(sequence, limit: limit) }

@@ -8,6 +8,10 @@ public struct FlowStore: Sendable {
     public private(set) var nextSequence: UInt64 = 1
 
     private var ring: [Flow] = []
+    /// The events that the records stand for which have made room for newer ones.
+    private var overwrittenEvents: UInt64 = 0
+    /// Those of all records so far.
+    private var appendedEvents: UInt64 = 0
 
     /// An empty store.
     ///
@@ -23,10 +27,20 @@ public struct FlowStore: Sendable {
     /// How many flows have made room for newer ones.
     public var overwritten: UInt64 { firstSequence - 1 }
 
+    /// Where a reader is that wants only what comes from now on.
+    public var end: FlowPosition { FlowPosition(sequence: nextSequence, events: appendedEvents) }
+
     /// Stores a flow under the next number.
     public mutating func append(_ flow: Flow) {
-        if ring.count < capacity { ring.append(flow) } else { ring[slot(of: nextSequence)] = flow }
-        ring[slot(of: nextSequence)].sequence = nextSequence
+        let slot = slot(of: nextSequence)
+        if ring.count < capacity {
+            ring.append(flow)
+        } else {
+            overwrittenEvents += ring[slot].storedEvents
+            ring[slot] = flow
+        }
+        ring[slot].sequence = nextSequence
+        appendedEvents += flow.storedEvents
         nextSequence += 1
     }
 
@@ -67,6 +81,18 @@ public struct FlowStore: Sendable {
         return found
     }
 
+    /// At most `limit` of the flows that a reader has not passed; when some of them were overwritten, a record of that loss
+    /// comes first. It stands for what overwritten records of loss have stood for, too.
+    public func since(_ position: FlowPosition, limit: Int = .max) -> [Flow] {
+        var flows = since(position.sequence, limit: limit)
+        if let loss = flows.first?.loss, loss.source == .store {
+            let missing = overwrittenEvents &- position.events
+            flows[0].count = missing
+            flows[0].loss?.count = missing
+        }
+        return flows
+    }
+
     /// The newest `limit` of the flows before number `sequence`, oldest first.
     public func before(_ sequence: UInt64, limit: Int) -> [Flow] {
         let end = min(sequence, nextSequence)
@@ -76,4 +102,31 @@ public struct FlowStore: Sendable {
     }
 
     private func slot(of sequence: UInt64) -> Int { Int((sequence - 1) % UInt64(capacity)) }
+}
+
+/// How far a reader of a store has come, in records and in the events that they stand for: a record of loss stands for as
+/// many as it counts. So its sum is right also when such a record was overwritten before it came.
+public struct FlowPosition: Sendable, Hashable {
+    /// The number of the flow that is next.
+    public private(set) var sequence: UInt64
+    private(set) var events: UInt64
+
+    /// The start of a store.
+    public init() { self.init(sequence: 1, events: 0) }
+
+    init(sequence: UInt64, events: UInt64) {
+        self.sequence = sequence
+        self.events = events
+    }
+
+    /// Goes on behind the flow that the store gave next.
+    public mutating func pass(_ flow: Flow) {
+        sequence = flow.sequence + 1
+        events += flow.storedEvents
+    }
+}
+
+extension Flow {
+    /// As many events as it takes the place of in the stream.
+    fileprivate var storedEvents: UInt64 { loss?.count ?? 1 }
 }

@@ -22,6 +22,8 @@ public struct PeerOwner: Sendable, Hashable, Comparable {
 public struct PodPeer: Sendable, Equatable {
     public var namespace: String
     public var name: String
+    /// Tells it from another pod of that name.
+    public var uid: String
     public var addresses: [IPAddress]
     public var labels: [String: String]
     public var workload: Peer.Workload?
@@ -33,11 +35,12 @@ public struct PodPeer: Sendable, Equatable {
     public var usesHostNetwork: Bool
 
     public init(
-        namespace: String, name: String, addresses: [IPAddress], labels: [String: String] = [:],
+        namespace: String, name: String, uid: String = "", addresses: [IPAddress], labels: [String: String] = [:],
         workload: Peer.Workload? = nil, node: String? = nil, isFinished: Bool = false, usesHostNetwork: Bool = false
     ) {
         self.namespace = namespace
         self.name = name
+        self.uid = uid
         self.addresses = addresses
         self.labels = labels
         self.workload = workload
@@ -84,21 +87,35 @@ public struct ServicePeer: Sendable, Equatable {
     }
 }
 
-/// Who has which address, and the names that flows get from it.
+/// Who has which address, and had it before, and the names that flows get from it.
+///
+/// A flow is told when it ends, and its address may be another pod's by then. So a pod of this node is known by the number
+/// that the data path has for it, which no other one ever gets, and another one by when it had the address: what was
+/// opened before is not its own.
 public struct PeerDirectory: Sendable {
-    /// An object, as each address of the owner refers to it.
+    /// An object, so that a look at one costs a reference, and all addresses of an owner share it.
     private final class Entry: Sendable {
         let owner: PeerOwner
         let peer: Peer
         /// Lower wins where several owners have one address.
         let rank: Int
         let ports: [ServicePeer.Port]
+        /// Stands for the uid of a pod, which would take more than all else.
+        let incarnation: Int
+        /// Since when it has the address, as far as another one had it before; nanoseconds of a clock that does not jump.
+        let since: UInt64
 
-        init(owner: PeerOwner, peer: Peer, rank: Int, ports: [ServicePeer.Port]) {
-            self.owner = owner
-            self.peer = peer
-            self.rank = rank
-            self.ports = ports
+        init(
+            owner: PeerOwner, peer: Peer, rank: Int, ports: [ServicePeer.Port] = [], incarnation: Int = 0,
+            since: UInt64 = 0
+        ) {
+            (self.owner, self.peer, self.rank) = (owner, peer, rank)
+            (self.ports, self.incarnation, self.since) = (ports, incarnation, since)
+        }
+
+        func starting(at time: UInt64) -> Entry {
+            if time == since { return self }
+            return Entry(owner: owner, peer: peer, rank: rank, ports: ports, incarnation: incarnation, since: time)
         }
     }
 
@@ -126,28 +143,36 @@ public struct PeerDirectory: Sendable {
         let ipProtocol: IPProtocol
     }
 
+    /// As each owner has them, who may have named one twice.
     private var addressesOfOwner: [PeerOwner: [IPAddress]] = [:]
     /// The Services behind node ports; a cluster gives no port to two.
     private var nodePorts: [NodePort: Entry] = [:]
     private var holders: [IPAddress: Holders] = [:]
+    /// The number that the data path gives the next pod of this node: a higher one has not been noted yet.
+    public var nextNumber: UInt32 = 0
+    private var tenures = FormerTenures()
+    private var locals = LocalPods()
 
     /// A directory that knows nobody.
     public init() {}
 
     /// Adds or replaces a pod; a running pod wins over a finished one that had the same address.
-    public mutating func upsert(_ pod: PodPeer) {
+    ///
+    /// - Parameter now: nanoseconds of a clock that does not jump.
+    public mutating func upsert(_ pod: PodPeer, now: UInt64 = 0) {
         let owner = PeerOwner(kind: .pod, namespace: pod.namespace, name: pod.name)
         let peer = Peer(
             address: .unspecifiedIPv6, kind: .pod, namespace: pod.namespace, name: pod.name, labels: pod.labels,
             workload: pod.workload, node: pod.node)
-        let entry = Entry(owner: owner, peer: peer, rank: pod.isFinished ? 3 : 0, ports: [])
-        replace(entry, at: pod.usesHostNetwork ? [] : pod.addresses)
+        let entry = Entry(owner: owner, peer: peer, rank: pod.isFinished ? Self.finished : 0, incarnation: pod.uid.hashValue)
+        locals.update(owner, uid: pod.uid, peer)
+        replace(entry, at: pod.usesHostNetwork ? [] : pod.addresses, now: now)
     }
 
     /// Adds or replaces a node.
     public mutating func upsertNode(named name: String, addresses: [IPAddress], labels: [String: String] = [:]) {
         let peer = Peer(address: .unspecifiedIPv6, kind: .node, name: name, labels: labels)
-        replace(Entry(owner: PeerOwner(kind: .node, name: name), peer: peer, rank: 1, ports: []), at: addresses)
+        replace(Entry(owner: PeerOwner(kind: .node, name: name), peer: peer, rank: 1), at: addresses, now: 0)
     }
 
     /// Adds or replaces a Service.
@@ -157,20 +182,40 @@ public struct PeerDirectory: Sendable {
             address: .unspecifiedIPv6, kind: .service, namespace: service.namespace, name: service.name,
             labels: service.labels)
         let entry = Entry(owner: owner, peer: peer, rank: 2, ports: service.ports)
-        replace(entry, at: service.addresses)
+        replace(entry, at: service.addresses, now: 0)
         for port in service.ports {
             if let number = port.nodePort { nodePorts[NodePort(port: number, ipProtocol: port.ipProtocol)] = entry }
         }
     }
 
     /// Forgets a pod, node or Service.
-    public mutating func remove(_ owner: PeerOwner) {
+    ///
+    /// - Parameter now: nanoseconds of a clock that does not jump; later flows of connections from before have the pod's
+    ///   name all the same.
+    public mutating func remove(_ owner: PeerOwner, now: UInt64 = 0) { remove(owner, now: now, keeping: [:]) }
+
+    /// - Parameter kept: the addresses that it goes on to have.
+    private mutating func remove(_ owner: PeerOwner, now: UInt64, keeping kept: [IPAddress: UInt64]) {
         for address in addressesOfOwner.removeValue(forKey: owner) ?? [] {
-            let present = holders[address]?.all ?? []
-            for entry in present where entry.owner == owner { removeNodePorts(of: entry) }
+            let present = all(at: address)
+            for entry in present where entry.owner == owner {
+                removeNodePorts(of: entry)
+                if kept[address] == nil { noteEnd(of: entry, at: address, now) }
+            }
             holders[address] = Holders(present.lazy.filter { $0.owner != owner })
         }
     }
+
+    /// Notes the number that the data path has for a pod of this node.
+    public mutating func note(_ number: UInt32, of owner: PeerOwner, uid: String) {
+        let address = addressesOfOwner[owner]?.first
+        let incarnation = uid.hashValue
+        let entry = address.flatMap { all(at: $0).first { $0.owner == owner && $0.incarnation == incarnation } }
+        let unknown = Peer(address: .unspecifiedIPv6, kind: .pod, namespace: owner.namespace, name: owner.name)
+        locals.note(number, of: owner, uid: uid, entry?.peer ?? unknown)
+    }
+
+    private static let finished = 3
 
     private mutating func removeNodePorts(of entry: Entry) {
         for port in entry.ports {
@@ -179,6 +224,15 @@ public struct PeerDirectory: Sendable {
             if nodePorts[key]?.owner == entry.owner { nodePorts[key] = nil }
         }
     }
+
+    /// A finished pod has ended before.
+    private mutating func noteEnd(of entry: Entry, at address: IPAddress, _ now: UInt64) {
+        guard entry.owner.kind == .pod, entry.rank != Self.finished, entry.since < now else { return }
+        tenures.note(FormerTenures.Tenure(peer: entry.peer, since: entry.since, until: now), of: address)
+    }
+
+    /// The owners of an address, the one that counts first.
+    private func all(at address: IPAddress) -> [Entry] { holders[address]?.all ?? [] }
 
     /// Whether the owner has an address.
     public func knows(_ owner: PeerOwner) -> Bool { addressesOfOwner[owner] != nil }
@@ -189,21 +243,43 @@ public struct PeerDirectory: Sendable {
     }
 
     /// Fills in the names of both ends and of the Service.
-    public func enrich(_ flow: inout Flow) {
+    ///
+    /// - Parameter clockOffset: what was added to the clock of the changes to get the flow's time, in nanoseconds.
+    public func enrich(_ flow: inout Flow, clockOffset: Int64 = 0) {
         guard flow.kind != .lost else { return }
-        flow.source = peer(at: flow.tuple.source.address)
-        flow.destination = peer(at: flow.tuple.destination.address)
+        let time = flow.time &- UInt64(bitPattern: clockOffset)
+        let opened = time - min(flow.duration ?? 0, time)
+        flow.source = peer(flow.sourceNumber, at: flow.tuple.source.address, opened)
+        flow.destination = peer(flow.destinationNumber, at: flow.tuple.destination.address, opened)
         if let frontend = flow.service?.frontend { flow.service = service(at: frontend, flow.tuple.ipProtocol) }
+    }
+
+    /// Who was at an end when the connection was opened.
+    private func peer(_ number: UInt32, at address: IPAddress, _ opened: UInt64) -> Peer {
+        if number != 0 {
+            if let pod = locals.peer(number) { return pod.at(address) }
+            // One that is gone for longer than we know is none of those that are there.
+            if number < nextNumber { return Peer(address: address) }
+        }
+        let now = holders[address]?.first
+        let former = tenures.isEmpty ? nil : tenures.tenure(of: address, at: opened)
+        if let former, now.map({ opened < $0.since || $0.since < former.since || $0.rank != 0 }) ?? true {
+            return former.peer.at(address)
+        }
+        guard let now, now.since <= opened else { return Peer(address: address) }
+        return now.peer.at(address)
     }
 
     private func service(at frontend: SocketAddress, _ ipProtocol: IPProtocol) -> FlowService {
         var result = FlowService(frontend: frontend)
         func isAsked(_ port: ServicePeer.Port) -> Bool { port.port == frontend.port && port.ipProtocol == ipProtocol }
-        let services = (holders[frontend.address]?.all ?? []).filter { $0.owner.kind == .service }
+        let holders = all(at: frontend.address)
         // An address outside may be shared by Services with different ports.
-        let exact = services.first { $0.ports.contains(where: isAsked) }
+        let exact = holders.first { $0.owner.kind == .service && $0.ports.contains(where: isAsked) }
         let byNodePort = exact == nil ? nodePorts[NodePort(port: frontend.port, ipProtocol: ipProtocol)] : nil
-        guard let entry = exact ?? byNodePort ?? services.first else { return result }
+        guard let entry = exact ?? byNodePort ?? holders.first(where: { $0.owner.kind == .service }) else {
+            return result
+        }
         let port = entry.ports.first { port in
             byNodePort == nil ? isAsked(port) : port.nodePort == frontend.port && port.ipProtocol == ipProtocol
         }
@@ -213,15 +289,37 @@ public struct PeerDirectory: Sendable {
         return result
     }
 
-    private mutating func replace(_ entry: Entry, at addresses: [IPAddress]) {
-        remove(entry.owner)
+    private mutating func replace(_ entry: Entry, at addresses: [IPAddress], now: UInt64) {
+        let distinct = Set(addresses)
+        let kept = kept(by: entry).filter { distinct.contains($0.key) }
+        remove(entry.owner, now: now, keeping: kept)
         guard !addresses.isEmpty else { return }
         addressesOfOwner[entry.owner] = addresses
-        for address in Set(addresses) {
-            var present = holders[address]?.all ?? []
-            let place = present.firstIndex { (entry.rank, entry.owner) < ($0.rank, $0.owner) } ?? present.endIndex
-            present.insert(entry, at: place)
+        for address in distinct {
+            let new = entry.starting(at: kept[address] ?? start(of: entry, at: address, now))
+            var present = all(at: address)
+            let place = present.firstIndex { (new.rank, $0.since, new.owner) < ($0.rank, new.since, $0.owner) }
+            present.insert(new, at: place ?? present.endIndex)
             holders[address] = Holders(present)
         }
+    }
+
+    /// Since when the same owner has its addresses, where it goes on to be what it was.
+    private func kept(by entry: Entry) -> [IPAddress: UInt64] {
+        var kept: [IPAddress: UInt64] = [:]
+        for address in addressesOfOwner[entry.owner] ?? [] {
+            for old in all(at: address) where old.owner == entry.owner {
+                if old.incarnation == entry.incarnation, old.rank == entry.rank { kept[address] = old.since }
+            }
+        }
+        return kept
+    }
+
+    /// Since when a new owner may have had an address: nobody tells. Where another one has ended, since then at the
+    /// earliest; where one still has it, it came later than that.
+    private func start(of entry: Entry, at address: IPAddress, _ now: UInt64) -> UInt64 {
+        guard entry.owner.kind == .pod else { return 0 }
+        let isHeld = all(at: address).contains { $0.owner.kind == .pod && $0.rank != Self.finished }
+        return isHeld ? now : tenures.lastEnd(of: address)
     }
 }

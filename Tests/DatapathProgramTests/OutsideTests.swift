@@ -228,6 +228,20 @@ struct OutsideTests {
         #expect(edge.datapath.output == edge.leaving(from: edge.node, 8080).bytes)
     }
 
+    @Test("… and the former connection is told to have ended, if it was not before", arguments: Family.allCases)
+    func formerConnectionEnds(_ family: Family) throws {
+        let edge = try Edge.withOwnProcess(family)
+        // Both ends have sent FIN, and nobody the last acknowledgement.
+        try edge.datapath.run(edge.arriving(Edge.clientPort, [.fin, .ack]), on: .fromNetwork)
+        try edge.datapath.run(
+            edge.leaving(from: edge.node, 8080, to: nil, Edge.clientPort, [.fin, .ack]), on: .toNetwork)
+        #expect(try edge.datapath.eventCount(.APUS_EVENTS_ENDINGS) == 0)
+        _ = edge.datapath.events()
+        #expect(try edge.datapath.run(edge.direct(.syn), on: .fromNetwork) == .passed)
+        #expect(edge.datapath.events().map(\.kind) == [.closed])
+        #expect(try edge.datapath.connectionCount() == 0)
+    }
+
     @Test("… but a SYN, which anyone can write, does not end what the Service leads there", arguments: Family.allCases)
     func forgedOpening(_ family: Family) throws {
         let edge = try Edge.withOwnProcess(family)

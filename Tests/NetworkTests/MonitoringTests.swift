@@ -66,29 +66,14 @@ extension AgentLifeTests {
                 #expect(try await shop.lab.pod("client").ask(Shop.webAddresses[0], 80, within: .seconds(60)).isAnswered)
                 _ = try await shop.lab.pod("intruder").ask(
                     shop.lab.pod("web-1").ipv4, 8080, within: .milliseconds(400))
-                try """
-                global: {scrape_interval: 1s}
-                scrape_configs:
-                  - job_name: apus
-                    static_configs: [{targets: ["127.0.0.1:9990"]}]
-
-                """.write(toFile: "\(directory)/prometheus.yaml", atomically: true, encoding: .utf8)
-                let server = try node.spawn(
-                    [
-                        "prometheus", "--config.file=\(directory)/prometheus.yaml",
-                        "--storage.tsdb.path=\(directory)/prometheus", "--web.listen-address=127.0.0.1:9090",
-                    ], covered: false, log: "\(directory)/prometheus.log")
+                let prometheus = try await LabPrometheus(on: node, in: directory)
                 for query in queries {
                     try await eventually("data for \(query)", every: .milliseconds(500)) {
-                        let result = try await node.run(
-                            ["promtool", "query", "instant", "http://127.0.0.1:9090", query], covered: false)
-                        guard result.succeeded, result.output.contains("=>") else {
-                            throw LabError("ask Prometheus", "\(result.output)\(result.errors)")
-                        }
+                        guard try await prometheus.hasData(query) else { throw LabError("ask Prometheus", query) }
                         return true
                     }
                 }
-                await server.stop()
+                await prometheus.stop()
             }
         }
     }

@@ -30,7 +30,7 @@ extension AgentLifeTests {
                 #expect(try await shop.agent.metric("pod_flow_ingress_flows_count", opened) == 1)
                 #expect(try await shop.agent.metric("hubble_tcp_flags_total", ["flag": "SYN"]) ?? 0 >= 1)
                 let remarks = try await promtoolRemarks(on: shop.agent.metrics())
-                #expect(remarks.allSatisfy { $0.hasPrefix("pod_flow_") || $0.hasPrefix("policy_event_count ") })
+                #expect(MetricContract.remarked(remarks) == MetricContract.remarkable)
             }
         }
 

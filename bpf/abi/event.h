@@ -131,5 +131,11 @@ enum APUS_CLOSED_ENUM apus_event_counter {
 	APUS_EVENTS_LOST,
 	APUS_EVENTS_AUDITED, // openings that passed because a policy is in audit mode, not records
 	APUS_EVENTS_LOSSES_TOLD, // of the lost ones: those that the agent has told, who alone writes this
+	APUS_EVENTS_OPENINGS, // connections whose opening was to be told …
+	APUS_EVENTS_ENDINGS, // … and whose end was; what the ring had no room for is among both
+	APUS_EVENTS_DENIED, // packets that denied and audited events were to speak for …
+	APUS_EVENTS_DENIED_TOLD, // … and those that events in the ring speak for
+	APUS_EVENTS_ENDINGS_TAKEN, // ends of expired connections that the agent has told, who alone writes this …
+	APUS_EVENTS_DENIED_TAKEN, // … and packets that it has taken from `denials`, likewise
 	APUS_EVENTS_COUNTERS,
 };

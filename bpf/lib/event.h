@@ -23,12 +23,17 @@ struct {
 	__type(value, struct apus_denial);
 } denials SEC(".maps");
 
-ALWAYS_INLINE void count_event(__u32 index)
+ALWAYS_INLINE void count_events(__u32 index, __u64 number)
 {
 	__u64 *counter = bpf_map_lookup_elem(&event_counters, &index);
 
 	if (counter)
-		(*counter)++;
+		*counter += number;
+}
+
+ALWAYS_INLINE void count_event(__u32 index)
+{
+	count_events(index, 1);
 }
 
 // NULL when events are off or the ring is full; the loss is counted.
@@ -114,8 +119,9 @@ GLOBAL int report_connection(const struct apus_connection_key *key, const struct
 {
 	struct apus_event *event;
 
-	if (!key || !connection)
+	if (!key || !connection || !config.events)
 		return 0;
+	count_event(ending == APUS_ENDING_NONE ? APUS_EVENTS_OPENINGS : APUS_EVENTS_ENDINGS);
 	event = event_reserve();
 	if (!event)
 		return 0;
@@ -284,9 +290,11 @@ GLOBAL int report_denied(const struct packet *packet, const struct denial_contex
 		return 0;
 	denial_key_of(&key, packet, context);
 	total = denied_total(&key, packet, context, now);
+	count_event(APUS_EVENTS_DENIED);
 	event = total.packets ? event_reserve() : NULL;
 	if (!event)
 		return 0;
+	count_events(APUS_EVENTS_DENIED_TOLD, total.packets);
 	__builtin_memset(event, 0, sizeof(*event));
 	event_set_total(event, context, &total);
 	event_set_verdict(event, context);

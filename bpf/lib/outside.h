@@ -55,6 +55,9 @@ COLD int forget_outside(struct flow *flow)
 	if (!flow->found.connection || !(flow->found.connection->flags & APUS_CONNECTION_FROM_OUTSIDE) ||
 	    continues(flow))
 		return 0;
+	flow->ended = flow->found.connection;
+	report_replaced(flow);
+	flow->ended = NULL;
 	bpf_map_delete_elem(&connections, &flow->key);
 	bpf_map_delete_elem(&half_open, &flow->key);
 	return 0;

@@ -6,7 +6,9 @@ import TestSupport
 struct Main: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "apus-bench", abstract: "Measures Apus next to what it replaces.",
-        subcommands: [Bench.self, PacketCostCommand.self, AnswerCostCommand.self, ScaleServerCommand.self],
+        subcommands: [
+            Bench.self, PacketCostCommand.self, AnswerCostCommand.self, FlowCostCommand.self, ScaleServerCommand.self,
+        ],
         defaultSubcommand: Bench.self)
 }
 

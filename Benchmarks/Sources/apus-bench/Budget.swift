@@ -54,6 +54,7 @@ struct Budget: Sendable {
                 .ratio(Comparison(subject: .apusFew, reference: .apusSilent), [.connections, .throughput]),
                 .atLeast(0.97)),
             Budget(.figure("program \(ServiceCount.many) Services"), .below(1000)),
+            Budget(.figure(FlowFigures.rate), .atLeast(1)),
         ] + policyRules + names + scale
 
     /// The rules of a policy cost a new connection little, and nothing later but for noise.

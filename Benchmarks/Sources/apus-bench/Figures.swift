@@ -28,6 +28,7 @@ struct Figures {
         figures.append(try await cpuPerConnection(peer, agent))
         figures += try programming(bpffs: agent.bpffs + "-cost") + policyChanges + maglevTables
         figures += try await EstablishedPackets(peer: peer, agent: agent).figures()
+        figures += try await FlowFigures(node: agent.node, bpffs: agent.bpffs + "-flows", settings: settings).all()
         return try await figures + NameFigures(settings: settings).all() + ScaleFigures(settings: settings).all()
     }
 

@@ -16,6 +16,9 @@ struct Settings: Sendable {
     /// DNS answers that are run one by one for a figure.
     var answers: Int
 
+    /// Records of flows that are taken out of the ring in a run.
+    var records: Int
+
     /// What the API server of a large cluster has.
     var cluster: ScaleCluster
     /// EndpointSlices that change there, one after the other.
@@ -25,10 +28,11 @@ struct Settings: Sendable {
 
     static let full = Settings(
         rounds: 7, seconds: 0.5, slices: 8, warmup: 0.05, firstTouch: 2, lookups: 2_000, answers: 20_000,
+        records: 200_000,
         cluster: ScaleCluster(services: 10_000, pods: 50_000, endpoints: 10), changes: 1_000, rest: 10)
     /// Enough to see that everything works; its numbers mean nothing.
     static let quick = Settings(
-        rounds: 1, seconds: 0.2, slices: 1, warmup: 0.05, firstTouch: 0.2, lookups: 20, answers: 200,
+        rounds: 1, seconds: 0.2, slices: 1, warmup: 0.05, firstTouch: 0.2, lookups: 20, answers: 200, records: 70_000,
         cluster: ScaleCluster(services: 100, pods: 500, endpoints: 10), changes: 20, rest: 0.5)
 }
 

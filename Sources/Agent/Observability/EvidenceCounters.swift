@@ -12,6 +12,9 @@ final class EvidenceCounters: Sendable {
         var ports: PortUse?
         /// Looks at connections or denied packets that failed.
         var failedScans: UInt64 = 0
+        /// Ends of connections, and denied packets, that nobody will tell any more.
+        var untoldConnections = UntoldCount()
+        var untoldDenials = UntoldCount()
     }
 
     private let state = Mutex(Counts())

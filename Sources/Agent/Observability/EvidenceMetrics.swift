@@ -44,6 +44,14 @@ extension AgentMetrics {
             MetricFamily(
                 "apus_scan_failures_total", .counter, "Looks at connections and denied packets that failed.",
                 [MetricSample(.count(evidence.failedScans))]),
+            MetricFamily(
+                "apus_connections_untold_total", .counter,
+                "Connections whose end is never told, as the kernel has evicted them from a full map.",
+                [MetricSample(.count(evidence.untoldConnections.total))]),
+            MetricFamily(
+                "apus_denied_packets_untold_total", .counter,
+                "Denied packets that are never told, as what counted them was evicted or found no room in the ring.",
+                [MetricSample(.count(evidence.untoldDenials.total))]),
         ] + ringFamilies
     }
 

@@ -16,6 +16,8 @@ public struct ScanSummary: Sendable, Hashable {
     /// Entries seen in `connections` and in `half_open`.
     public var established = 0
     public var halfOpen = 0
+    /// Entries that stay and whose end was not reported; one that moved to the other map meanwhile may count twice.
+    public var live = 0
     /// Entries deleted, those whose end was reported before included.
     public var deleted = 0
     /// Entries that were expired when they were read, but had a packet before they were deleted.
@@ -77,8 +79,9 @@ public struct ConnectionScanner: ~Copyable, Sendable {
         var summary = ScanSummary()
         let window = ScanWindow(last: lastScan, now: now, interval: interval, timeouts: timeouts)
         do throws(BPFError) {
-            summary.established = try Self.scan(established, isHalfOpen: false, window, &summary, body)
+            // What is answered meanwhile moves to the other map: in this order it is seen at least once.
             summary.halfOpen = try Self.scan(halfOpen, isHalfOpen: true, window, &summary, body)
+            summary.established = try Self.scan(established, isHalfOpen: false, window, &summary, body)
         } catch {
             throw MapError(error)
         }
@@ -98,6 +101,7 @@ public struct ConnectionScanner: ~Copyable, Sendable {
             guard failure == nil else { return }
             guard let raw = RawConnection(key, value, isHalfOpen: isHalfOpen) else {
                 summary.unreadable += 1
+                summary.live += 1
                 return
             }
             do throws(BPFError) { try examine(raw, in: map, window, &summary, body) } catch { failure = error }
@@ -114,6 +118,7 @@ public struct ConnectionScanner: ~Copyable, Sendable {
         if judgement != .expire, let destination = raw.portDestination {
             summary.portsInUse[destination, default: 0] += 1
         }
+        if judgement != .expire, !raw.value.has(APUS_CONNECTION_CLOSED) { summary.live += 1 }
         switch judgement {
         case .leave: break
         case .report:
@@ -121,6 +126,7 @@ public struct ConnectionScanner: ~Copyable, Sendable {
         case .expire:
             guard let last = try map.remove(raw) else {
                 summary.revived += 1
+                summary.live += 1
                 return
             }
             summary.deleted += 1

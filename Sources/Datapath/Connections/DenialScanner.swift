@@ -34,11 +34,18 @@ public struct DenialScanner: ~Copyable, Sendable {
     /// of the monotonic clock. They don't say which endpoints the ends are.
     ///
     /// An entry whose bytes make no sense stays where `apus map dump denials` shows it.
-    public func scan(now: UInt64, _ body: (DatapathEvent) -> Void) throws(MapError) {
+    /// - Returns: how many packets go on waiting.
+    @discardableResult
+    public func scan(now: UInt64, _ body: (DatapathEvent) -> Void) throws(MapError) -> UInt64 {
         var failure: BPFError?
+        var waiting: UInt64 = 0
         do throws(BPFError) {
             try denials.forEachEntry { key, value in
-                guard failure == nil, let entry = RawDenial(key, value), entry.isDue(now, interval) else { return }
+                guard failure == nil, let entry = RawDenial(key, value) else { return }
+                guard entry.isDue(now, interval) else {
+                    waiting &+= entry.value.packets
+                    return
+                }
                 do throws(BPFError) {
                     if let event = try take(entry, now) { body(event) }
                 } catch { failure = error }
@@ -47,6 +54,7 @@ public struct DenialScanner: ~Copyable, Sendable {
         } catch {
             throw MapError(error)
         }
+        return waiting
     }
 
     /// Takes the packets of an entry out of the map; nil when the data path was faster, or the entry makes no sense.

@@ -1,6 +1,7 @@
 public import Addressing
 internal import BPF
 internal import DatapathABI
+internal import LinuxKernel
 public import NetworkPolicy
 
 /// A name under which an address is held.
@@ -30,6 +31,13 @@ public struct AddressNames: ~Copyable, Sendable {
     private let names: BPFMap
     /// Whether a policy has names: what an id stands for never changes.
     private var known: [UInt32: Bool] = [:]
+    /// What was found for the batch of events at hand, with the time of the look.
+    private var recent: [NamedAddress: (time: UInt64, texts: [String])] = [:]
+
+    private struct NamedAddress: Hashable {
+        let policy: UInt32
+        let address: IPAddress
+    }
 
     init(pages: consuming BPFMap, addresses: consuming BPFMap, names: consuming BPFMap) {
         self.pages = pages
@@ -72,6 +80,23 @@ public struct AddressNames: ~Copyable, Sendable {
             uses += (try? addresses.lookup(key, as: apus_learned_address.self))?.learned ?? []
         }
         return uses
+    }
+
+    /// Begins with a batch of events.
+    mutating func beginBatch() { recent.removeAll(keepingCapacity: true) }
+
+    /// The names of an address as text, for an event of the batch. Who came before the last look at the address, as most
+    /// of a batch did, is content with what that has found.
+    ///
+    /// - Parameter time: of the event, in nanoseconds of the monotonic clock.
+    mutating func texts(of address: IPAddress, for decision: PolicyDecision?, at time: UInt64) -> [String] {
+        guard let policy = decision?.policy, hasNames(policy.rawValue) else { return [] }
+        let key = NamedAddress(policy: policy.rawValue, address: address)
+        if let found = recent[key], time < found.time { return found.texts }
+        let now = KernelClock.monotonic()
+        let texts = names(of: address, for: policy).map(\.name)
+        recent[key] = (now, texts)
+        return texts
     }
 
     /// The names of an address as text.

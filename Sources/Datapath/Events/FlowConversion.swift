@@ -10,6 +10,8 @@ extension Flow {
             time: event.epochTime(offset: clockOffset), kind: Kind(event.kind),
             verdict: Verdict(event.kind), direction: Direction(event.direction),
             tuple: event.tuple, node: node)
+        sourceNumber = event.source?.identity ?? 0
+        destinationNumber = event.destination?.identity ?? 0
         service = event.frontend.map { FlowService(frontend: $0) }
         dropReason = event.reason?.text
         ending = event.ending.map(Ending.init)
@@ -27,6 +29,7 @@ extension Flow {
         self.init(
             time: answer.time.addingClockOffset(clockOffset), kind: .dns, verdict: .forwarded, direction: .egress,
             tuple: answer.tuple, node: node)
+        sourceNumber = answer.client?.identity ?? 0
         service = answer.frontend.map { FlowService(frontend: $0) }
         dns = DNSAnswer(
             query: answer.name, type: answer.type, code: answer.code, addresses: answer.addresses,
@@ -42,6 +45,8 @@ extension Flow {
         self.init(
             time: now &+ UInt64(bitPattern: clockOffset), kind: ending == nil ? .active : .closed, verdict: .forwarded,
             direction: isLocal ? .egress : .ingress, tuple: record.tuple, node: node)
+        sourceNumber = record.source.endpoint?.identity ?? 0
+        destinationNumber = record.destination.endpoint?.identity ?? 0
         service = record.frontend.map { FlowService(frontend: $0) }
         self.ending = ending.map(Ending.init)
         let last = ending == nil ? now : record.lastSeenAt

@@ -29,13 +29,16 @@ public struct EventSource: ~Copyable, Sendable {
     /// and without names of peers. Returns how many records were consumed.
     public mutating func drain(limit: Int, node: String, clockOffset: Int64, into flows: inout [Flow]) -> Int {
         rules.forgetMisses()
+        domains.beginBatch()
         var failed: UInt64 = 0
         let count = ring.drain(limit: limit) { record in
             guard let event = try? DatapathEvent(decoding: record) else {
                 failed += 1
                 return
             }
-            flows.append(rules.flow(event, &domains, node: node, clockOffset: clockOffset))
+            // Named in its place: a flow in a variable would be copied, which costs as much as all the rest.
+            flows.append(Flow(event, node: node, clockOffset: clockOffset))
+            rules.name(&flows[flows.count - 1], event, &domains)
         }
         // After the events: the answer is there that a connection among them was opened for.
         let answered = answers.drain(limit: limit) { record in
@@ -66,10 +69,33 @@ public struct EventSource: ~Copyable, Sendable {
     }
 
     /// Notes how many have been told, for the agent after this one. If that fails, some will be told twice.
-    public func noteToldLosses(_ count: UInt64) {
+    public func noteToldLosses(_ count: UInt64) { write(.APUS_EVENTS_LOSSES_TOLD, count) }
+
+    /// What was to be told and what was, since the maps were made; nil where that can't be read.
+    public func evidence() -> EvidenceTotals? {
+        func sum(_ counter: apus_event_counter) throws(BPFError) -> UInt64 {
+            try counters.lookupSum(counter.rawValue, as: UInt64.self) ?? 0
+        }
+        return try? EvidenceTotals(
+            connections: .init(
+                due: sum(.APUS_EVENTS_OPENINGS), told: sum(.APUS_EVENTS_ENDINGS),
+                taken: sum(.APUS_EVENTS_ENDINGS_TAKEN)),
+            denials: .init(
+                due: sum(.APUS_EVENTS_DENIED), told: sum(.APUS_EVENTS_DENIED_TOLD),
+                taken: sum(.APUS_EVENTS_DENIED_TAKEN)))
+    }
+
+    /// Notes how many ends of connections and denied packets the agents have told, as `evidence` says them.
+    public func noteTaken(endings: UInt64, denied: UInt64) {
+        write(.APUS_EVENTS_ENDINGS_TAKEN, endings)
+        write(.APUS_EVENTS_DENIED_TAKEN, denied)
+    }
+
+    /// Sets a counter that the data path does not write.
+    private func write(_ counter: apus_event_counter, _ count: UInt64) {
         var values = Bytes(of: count)
         values += Bytes(zeros: (PossibleCPUs.count - 1) * MemoryLayout<UInt64>.size)
-        let key = Bytes(of: apus_event_counter.APUS_EVENTS_LOSSES_TOLD.rawValue)
+        let key = Bytes(of: counter.rawValue)
         try? counters.update(key.span.bytes, values.span.bytes)
     }
 
@@ -120,10 +146,15 @@ extension RuleNames {
         _ event: DatapathEvent, _ domains: inout AddressNames, node: String, clockOffset: Int64
     ) -> Flow {
         var flow = Flow(event, node: node, clockOffset: clockOffset)
+        name(&flow, event, &domains)
+        return flow
+    }
+
+    fileprivate mutating func name(_ flow: inout Flow, _ event: DatapathEvent, _ domains: inout AddressNames) {
         if let decision = event.egress { flow.egressRule = reference(decision) }
         if let decision = event.ingress { flow.ingressRule = reference(decision) }
-        flow.destinationNames = domains.texts(of: event.tuple.destination.address, for: event.egress)
-        return flow
+        flow.destinationNames = domains.texts(
+            of: event.tuple.destination.address, for: event.egress, at: event.time)
     }
 
     fileprivate mutating func flow(_ answer: DatapathAnswer, node: String, clockOffset: Int64) -> Flow {

@@ -24,34 +24,34 @@ public struct FlowExporter<Format: FlowFormat, Sink: FlowSink>: Sendable {
     /// Exports until the task is cancelled or the hub has finished; then what is left, as far as the output takes it.
     public func run() async {
         var format = format
-        var sequence: UInt64 = 1
+        var position = FlowPosition()
         var goesOn = true
         while goesOn, !Task.isCancelled {
             let isReady = format.begin()
-            if isReady, format.isIdle { sequence = hub.nextSequence }
+            if isReady, format.isIdle { position = hub.end }
             guard isReady, !format.isIdle else {
                 try? await Task.sleep(for: settings.pause)
                 continue
             }
             var output = ExportOutput()
-            let isBehind = take(from: &sequence, &format, &output)
+            let isBehind = take(from: &position, &format, &output)
             format.ripen(now: settings.now(), into: &output)
             guard await deliver(output) else { return }
             if isBehind { continue }
-            goesOn = await wait(for: sequence, due: format.due)
+            goesOn = await wait(for: position.sequence, due: format.due)
             if goesOn, settings.gather > .zero { try? await Task.sleep(for: settings.gather) }
         }
-        await finish(&format, &sequence)
+        await finish(&format, &position)
     }
 
     /// Takes a batch of flows; returns whether there may be more.
     private func take(
-        from sequence: inout UInt64, _ format: inout Format, _ output: inout ExportOutput
+        from position: inout FlowPosition, _ format: inout Format, _ output: inout ExportOutput
     ) -> Bool {
-        let flows = hub.since(sequence, limit: settings.batch)
+        let flows = hub.since(position, limit: settings.batch)
         let now = settings.now()
         for flow in flows {
-            sequence = flow.sequence + 1
+            position.pass(flow)
             if let loss = flow.loss, loss.source == .store { output.dropped[.overwritten, default: 0] += loss.count }
             format.take(flow, now: now, into: &output)
         }
@@ -98,12 +98,12 @@ public struct FlowExporter<Format: FlowFormat, Sink: FlowSink>: Sendable {
     }
 
     /// What came before the end, and what waits to be told.
-    private func finish(_ format: inout Format, _ sequence: inout UInt64) async {
+    private func finish(_ format: inout Format, _ position: inout FlowPosition) async {
         guard format.begin(), !format.isIdle else { return }
         var isBehind = true
         while isBehind {
             var output = ExportOutput()
-            isBehind = take(from: &sequence, &format, &output)
+            isBehind = take(from: &position, &format, &output)
             if !isBehind { format.finish(into: &output) }
             guard await deliver(output) else { return }
         }
