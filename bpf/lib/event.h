@@ -119,7 +119,7 @@ GLOBAL int report_connection(const struct apus_connection_key *key, const struct
 {
 	struct apus_event *event;
 
-	if (!key || !connection || !config.events)
+	if (!key || !connection || config.flow_detail == APUS_FLOW_DETAIL_NONE)
 		return 0;
 	count_event(ending == APUS_ENDING_NONE ? APUS_EVENTS_OPENINGS : APUS_EVENTS_ENDINGS);
 	event = event_reserve();
