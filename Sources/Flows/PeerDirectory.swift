@@ -164,7 +164,8 @@ public struct PeerDirectory: Sendable {
         let peer = Peer(
             address: .unspecifiedIPv6, kind: .pod, namespace: pod.namespace, name: pod.name, labels: pod.labels,
             workload: pod.workload, node: pod.node)
-        let entry = Entry(owner: owner, peer: peer, rank: pod.isFinished ? Self.finished : 0, incarnation: pod.uid.hashValue)
+        let entry = Entry(
+            owner: owner, peer: peer, rank: pod.isFinished ? Self.finished : 0, incarnation: pod.uid.hashValue)
         locals.update(owner, uid: pod.uid, peer)
         replace(entry, at: pod.usesHostNetwork ? [] : pod.addresses, now: now)
     }

@@ -47,11 +47,11 @@ extension AgentLifeTests {
                         try await agent.metric("apus_flows_lost_total", ["place": "kernel_ring"]),
                         try await agent.metric("hubble_lost_events_total"),
                     ]
-                    guard lost > 0, told == [lost, lost] else { throw LabError("compare", "\(lost) lost, \(told) told") }
-                    return true
+                    if lost > 0, told == [lost, lost] { return true }
+                    throw LabError("compare what was lost", "\(lost) lost, \(told) told")
                 }
                 let grown = try memory(agent) - before
-                let taken = try await agent.metric("apus_ring_records_total") ?? 0 - records
+                let taken = (try await agent.metric("apus_ring_records_total") ?? 0) - records
                 // Each kept record would take half a KiB at least.
                 #expect(grown < 48, "\(grown) MiB more after \(taken) records")
                 #expect(try await agent.metric("apus_flows_stored") == 1024)

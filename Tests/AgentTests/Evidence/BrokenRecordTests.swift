@@ -39,8 +39,9 @@ extension FloodNode {
         guard let length = records.first?.count else { return }
         let shape = BPFMapShape(type: .array, keySize: 4, valueSize: length, maxEntries: 1)
         let source = try BPFMap.create(shape, name: "records")
+        let target = try map(ring)
         let writer = try BPFProgram.load(
-            .classifier, instructions: Self.copy(source, try map(ring), length: length), name: "write_records")
+            .classifier, instructions: Self.copy(source, target, length: length), name: "write_records")
         for record in records {
             try withUnsafeBytes(of: UInt32(0)) { try source.update($0.bytes, record.span.bytes) }
             _ = try writer.testRun(packet: [UInt8](repeating: 0, count: 64))

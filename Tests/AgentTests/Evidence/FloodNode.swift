@@ -122,7 +122,8 @@ final class FloodNode: Sendable {
     func worker(_ hub: FlowHub) throws -> Collector.Worker {
         let kernel = kernel.kernel
         return Collector.Worker(
-            node: "node-a", detail: .connections, scanInterval: 0, ports: PortUse(capacity: 100), events: try kernel.events(),
+            node: "node-a", detail: .connections, scanInterval: 0, ports: PortUse(capacity: 100),
+            events: try kernel.events(),
             scanner: try kernel.connectionScanner(interval: 60_000_000_000), denials: try kernel.denialScanner(),
             answers: AnswerQueue(), directory: directory, hub: hub, evidence: evidence, counters: counts,
             log: Logger(label: "flood"))
