@@ -117,7 +117,7 @@ extension Collector {
         }
 
         private mutating func deliver(_ offset: Int64) {
-            guard detail != .none, !flows.isEmpty else { return }
+            guard !flows.isEmpty else { return }
             directory.enrich(&flows, clockOffset: offset)
             counters.count(flows)
             hub.append(flows)
@@ -176,6 +176,8 @@ extension Collector {
         /// All connections may have expired at once: they are told a batch at a time, so that memory stays bounded.
         private mutating func note(_ finding: ConnectionFinding, now: UInt64, offset: Int64) {
             if case .expired = finding { taken.endings += 1 }
+            // What was told before, and waits in the ring or among the denied packets, is delivered in any case.
+            if detail == .none { return }
             flows.append(flow(finding, now: now, offset: offset))
             guard flows.count >= Collector.batch else { return }
             deliver(offset)

@@ -286,6 +286,7 @@ actor NodeController {
                 "Datagram sockets of the node were ended whose endpoint serves no more", metadata: ["count": "\(count)"]
             )
         } catch {
+            mayHaveCutOff = true
             log.warning("The node's datagram sockets could not be looked at", metadata: ["error": "\(error)"])
         }
     }

@@ -95,12 +95,11 @@ extension NodeController {
                     object: "NetworkLogging", message: "nothing is logged: apusd runs with --flow-detail none")
             ]
             : []
-        let missing = [
-            kernel.tracingError.map { "what TCP sends again is not counted: \($0)" },
-            kernel.endingError.map { "its datagram sockets stay connected to endpoints that serve no more: \($0)" },
-        ]
         return unlogged
-            + missing.compactMap { $0 }.map { AgentDiagnostic(object: "Node \(configuration.node)", message: $0) }
+            + [kernel.tracingError].compactMap { $0 }.map {
+                AgentDiagnostic(
+                    object: "Node \(configuration.node)", message: "what TCP sends again is not counted: \($0)")
+            }
     }
 
     /// That the cluster has pods or nodes, and none by this node's name: nothing is enforced then.

@@ -14,11 +14,33 @@ enum HubbleNames {
         }
     }
 
-    /// Where a flow was seen, on its way into a pod of this node or out of the node, or its protocol in layer 7. Drops
-    /// have no such place.
-    static func observationPoint(_ kind: Flow.Kind, intoPod: Bool) -> String {
+    /// What a flow goes to.
+    enum Receiver {
+        case pod, node, elsewhere
+
+        /// - Parameter node: the node that sees it.
+        init(_ peer: Peer, node: String) {
+            switch peer.kind {
+            case .pod where peer.node == node: self = .pod
+            case .node where peer.name == node: self = .node
+            case .pod, .node, .service, .world: self = .elsewhere
+            }
+        }
+
+        fileprivate var point: String {
+            switch self {
+            case .pod: "to-endpoint"
+            case .node: "to-stack"
+            case .elsewhere: "to-network"
+            }
+        }
+    }
+
+    /// Where a flow was seen, on its way into a pod of this node, the node itself or out of it, or its protocol in layer 7.
+    /// Drops have no such place.
+    static func observationPoint(_ kind: Flow.Kind, to receiver: Receiver) -> String {
         switch kind {
-        case .opened, .closed, .active, .packet: intoPod ? "to-endpoint" : "to-network"
+        case .opened, .closed, .active, .packet: receiver.point
         case .dns: "DNS"
         case .denied, .audited, .lost: ""
         }
@@ -30,7 +52,7 @@ enum HubbleNames {
     /// The name of Cilium's reason for the same; our own where Cilium has none.
     static func dropReason(_ reason: String) -> String {
         switch reason {
-        case "invalid_source": "INVALID_SOURCE_IP"
+        case "invalid_source", "unknown_endpoint": "INVALID_SOURCE_IP"
         case "truncated": "CT_TRUNCATED_OR_INVALID_HEADER"
         case "malformed": "INVALID_PACKET_DROPPED"
         case "unsupported": "UNSUPPORTED_L3_PROTOCOL"
@@ -38,7 +60,7 @@ enum HubbleNames {
         case "policy_isolated", "policy_missing": "POLICY_DENIED"
         case "policy_denied": "POLICY_DENY"
         case "no_backend", "no_local_backend": "SERVICE_BACKEND_NOT_FOUND"
-        case "no_source", "ports_exhausted": "NO_MAPPING_FOR_NAT_MASQUERADE"
+        case "source_port", "no_source", "ports_exhausted": "NO_MAPPING_FOR_NAT_MASQUERADE"
         case "source_range": "DENIED_BY_LB_SRC_RANGE_CHECK"
         case "connection_failed": "CT_MAP_INSERTION_FAILED"
         default: reason.uppercased()

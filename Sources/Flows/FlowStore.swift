@@ -93,6 +93,13 @@ public struct FlowStore: Sendable {
         return flows
     }
 
+    /// The place of a reader whose next flow has this number.
+    public func position(at sequence: UInt64) -> FlowPosition {
+        let end = min(max(sequence, firstSequence), nextSequence)
+        let passed = (firstSequence..<end).reduce(overwrittenEvents) { $0 + ring[slot(of: $1)].storedEvents }
+        return FlowPosition(sequence: end, events: passed)
+    }
+
     /// The newest `limit` of the flows before number `sequence`, oldest first.
     public func before(_ sequence: UInt64, limit: Int) -> [Flow] {
         let end = min(sequence, nextSequence)

@@ -128,6 +128,12 @@ public struct PeerDirectory: Sendable {
 
         var all: [Entry] { [first] + others }
 
+        /// The one that counts of those that had it then, or now.
+        func atTime(_ time: UInt64) -> Entry {
+            if others.isEmpty || first.since <= time { return first }
+            return others.first { $0.since <= time } ?? first
+        }
+
         /// Nil: nobody.
         init?(_ entries: some Sequence<Entry>) {
             var entries = entries.makeIterator()
@@ -262,7 +268,7 @@ public struct PeerDirectory: Sendable {
             // One that is gone for longer than we know is none of those that are there.
             if number < nextNumber { return Peer(address: address) }
         }
-        let now = holders[address]?.first
+        let now = holders[address].map { $0.atTime(opened) }
         let former = tenures.isEmpty ? nil : tenures.tenure(of: address, at: opened)
         if let former, now.map({ opened < $0.since || $0.since < former.since || $0.rank != 0 }) ?? true {
             return former.peer.at(address)

@@ -50,14 +50,17 @@ struct FlowReading: Sendable {
     /// Sends what is asked for, in order; records of loss in between are sent whatever the filters say.
     func run(_ send: (HubbleGetFlowsResponse) async throws -> Void) async throws {
         let start = try await start()
-        var sequence = start.sequence
+        var position = hub.position(at: start.sequence)
         var missing = number > 0 && !follow ? number : Int.max
         while true {
-            let flows = hub.since(sequence, limit: Self.batch)
+            let flows = hub.since(position, limit: Self.batch)
             for flow in flows {
-                sequence = flow.sequence + 1
+                position.pass(flow)
                 guard follow || flow.sequence < next else { return }
-                guard flow.time <= until || flow.kind == .lost else { return }
+                if flow.kind != .lost {
+                    guard flow.time <= until.addingClamped(Self.disorder) else { return }
+                    guard flow.time <= until else { continue }
+                }
                 for part in start.parts(of: flow) {
                     guard missing > 0 else { return }
                     guard isWanted(flow, part) else { continue }
@@ -67,9 +70,12 @@ struct FlowReading: Sendable {
             }
             try await Self.pause()
             if !flows.isEmpty { continue }
-            guard follow, await hub.waits(for: sequence) else { return }
+            guard follow, await hub.waits(for: position.sequence) else { return }
         }
     }
+
+    /// Nanoseconds by which a record may come behind a later one: what the agent reads or finds itself is told when it does.
+    private static let disorder: UInt64 = 10_000_000_000
 
     /// Where to begin.
     private struct Start {
@@ -93,9 +99,9 @@ struct FlowReading: Sendable {
             let flows = hub.before(sequence, limit: Self.batch)
             guard !flows.isEmpty else { return Start(sequence: sequence) }
             for flow in flows.reversed() {
-                if flow.time < since { return Start(sequence: sequence) }
+                if flow.time.addingClamped(Self.disorder) < since { return Start(sequence: sequence) }
                 sequence = flow.sequence
-                guard flow.kind != .lost, flow.time <= until else { continue }
+                guard flow.kind != .lost, flow.time >= since, flow.time <= until else { continue }
                 for (index, part) in FlowPart.parts(of: flow).enumerated().reversed() where isWanted(flow, part) {
                     found += 1
                     if found == number { return Start(sequence: sequence, skipped: index) }
@@ -120,5 +126,13 @@ struct FlowReading: Sendable {
         var response = encoder.response(flow, part)
         if flow.kind != .lost { choice.apply(to: &response.flow) }
         return response
+    }
+}
+
+extension UInt64 {
+    /// The sum, or the largest number where there is none.
+    fileprivate func addingClamped(_ other: UInt64) -> UInt64 {
+        let (sum, overflow) = addingReportingOverflow(other)
+        return overflow ? .max : sum
     }
 }

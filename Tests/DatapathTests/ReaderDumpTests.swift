@@ -17,7 +17,7 @@ import Testing
                 client: Raw.address("10.1.0.1"), frontend: Raw.address("10.96.0.10"), client_port: UInt16(5).bigEndian,
                 frontend_port: UInt16(80).bigEndian, protocol: 17, padding: (0, 0, 0)),
             apus_translation(
-                backend: Raw.address("10.1.0.2"), backend_port: UInt16(8080).bigEndian, padding: 0,
+                backend: Raw.address("10.1.0.2"), backend_port: UInt16(8080).bigEndian, flags: 0,
                 backend_index: 0))
         try maps.write(
             .affinities, apus_affinity_key(client: Raw.address("10.1.0.1"), service: 5, padding: 0),

@@ -57,7 +57,8 @@ struct apus_connection {
 	__u16 frontend_port; // network byte order
 	__u8 opener; // index in `sides` of the end that opened
 	__u8 flags; // enum apus_connection_flag
-	// Of ICMP: type | code << 8 of the packet that opened it. Of TCP: how long the handshake took, 0: not known.
+	// Of ICMP: type | code << 8 of the packet that opened it. Of TCP: how long the handshake took, 0: not known. Of
+	// UDP: 1 once the socket that opened it is led on to another backend.
 	__u16 detail;
 	// The node's port that the opener has towards the other end, network byte order: a client from outside towards
 	// a backend elsewhere, or a pod towards the world; 0: it keeps its own address.
@@ -65,6 +66,11 @@ struct apus_connection {
 };
 
 _Static_assert(sizeof(struct apus_connection) == 120, "connection layout");
+
+enum apus_translation_flag {
+	// `frontend` is a backend that a socket was connected to and that serves no more: of that socket alone.
+	APUS_TRANSLATION_LED_ON = 1,
+};
 
 // A connection whose destination is translated packet by packet: from the tuple that the client uses …
 // Where its source is translated too, the answers have one as well: the backend is the client then, the node's address
@@ -82,7 +88,7 @@ struct apus_translation_key {
 struct apus_translation {
 	struct apus_address backend;
 	__u16 backend_port;
-	__u16 padding;
+	__u16 flags; // enum apus_translation_flag
 	__u32 backend_index; // in `backends`, where it may have gone since; 0: not known, or no backend of a Service
 };
 

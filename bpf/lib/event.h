@@ -119,8 +119,9 @@ GLOBAL int report_connection(const struct apus_connection_key *key, const struct
 {
 	struct apus_event *event;
 
-	if (!key || !connection || config.flow_detail == APUS_FLOW_DETAIL_NONE)
+	if (!key || !connection)
 		return 0;
+	// Whatever is told: what is due and what is done must not part when that changes.
 	count_event(ending == APUS_ENDING_NONE ? APUS_EVENTS_OPENINGS : APUS_EVENTS_ENDINGS);
 	event = event_reserve();
 	if (!event)

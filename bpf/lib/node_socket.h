@@ -3,17 +3,13 @@
 #pragma once
 
 #include "socket_backend.h"
+#include "socket_ends.h"
 
 // The part of the kernel's structures that is read; where it lies the kernel's BTF says when the program is loaded.
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct seq_file;
 struct udp_sock;
-
-// Not read: a type that is only declared is none that the kernel's would fit.
-struct sock_common {
-	unsigned short skc_family;
-};
 
 struct bpf_iter_meta {
 	struct seq_file *seq;
@@ -30,19 +26,30 @@ struct bpf_iter__udp {
 extern int bpf_sock_destroy(struct sock_common *socket) __attribute__((section(".ksyms")));
 
 // Ends the socket where it is one of those, and writes a byte for it: its process gets an error with the next call, and
-// the socket is connected to nothing.
+// the socket is connected to nothing. Who has taken its connection back (AF_UNSPEC) is left alone, as no hook tells of
+// that.
 ALWAYS_INLINE int end_cut_off(const struct bpf_iter__udp *context)
 {
 	struct udp_sock *socket = context->udp_sk;
 	const struct apus_socket_translation *entry;
+	const struct apus_backend *backend;
+	struct socket_ends ends = {};
 	const char mark = '.';
 
 	if (!socket)
 		return 0;
 	entry = bpf_sk_storage_get(&connected_sockets, socket, NULL, 0);
-	if (!entry || entry->network_namespace != config.node_namespace || backend_used_before(entry))
+	if (!entry || entry->network_namespace != config.node_namespace)
 		return 0;
-	if (!bpf_sock_destroy((struct sock_common *)socket))
-		bpf_seq_write(context->meta->seq, &mark, sizeof(mark));
+	backend = backend_used_before(entry);
+	if (backend && backend->protocol == IPPROTO_UDP)
+		return 0;
+	read_ends((struct sock_common *)socket, &ends);
+	if (ends.peer_port != entry->backend_port || !address_equal(&ends.peer, &entry->backend))
+		return 0;
+	if (bpf_sock_destroy((struct sock_common *)socket))
+		return 0;
+	bpf_sk_storage_delete(&connected_sockets, socket);
+	bpf_seq_write(context->meta->seq, &mark, sizeof(mark));
 	return 0;
 }

@@ -20,6 +20,40 @@ ALWAYS_INLINE const struct apus_socket_translation *translation_at_socket(struct
 				      &backend);
 }
 
+enum {
+	DETAIL_LED_ON = 1, // in `detail` of a connection of datagrams
+};
+
+// The record of the sending socket, if it was connected to the packet's destination through a Service; NULL: it was
+// not. One that sends without connecting is asked about at its hook, and may send to the same address by itself, too.
+ALWAYS_INLINE struct apus_socket_translation *connection_at_socket(struct __sk_buff *skb, const struct packet *packet)
+{
+	struct socket_destination backend = {.address = packet->destination, .port = packet->destination_port};
+	struct apus_socket_translation *entry;
+	struct bpf_sock *socket = skb->sk;
+
+	socket = socket ? bpf_sk_fullsock(socket) : NULL;
+	entry = socket ? bpf_sk_storage_get(&connected_sockets, socket, NULL, 0) : NULL;
+	return entry && is_backend_of(entry, &backend) ? entry : NULL;
+}
+
+// Whether the Service, asked anew, would lead the socket where it is: the backend serves again, or has another index
+// since.
+ALWAYS_INLINE _Bool is_picked_again(struct flow *flow, const struct apus_service *service,
+				    struct apus_socket_translation *entry)
+{
+	__u32 number = bpf_get_prandom_u32();
+	struct picked_backend picked = service->affinity
+					       ? affinity_pick(service, &flow->packet.source, number, flow->now)
+					       : service_pick(service, 0, number, 0);
+
+	if (!picked.backend || picked.backend->port != entry->backend_port ||
+	    !address_equal(&picked.backend->address, &entry->backend))
+		return 0;
+	entry->backend_index = picked.index;
+	return 1;
+}
+
 // A datagram of a socket that was connected at the socket's hooks: the kernel asks no program about it again, and it
 // goes on to a backend that serves no more. From here on it is led to another one packet by packet, the former one's
 // address being the frontend: from there the socket takes answers (docs/decisions/0015).
@@ -27,22 +61,36 @@ ALWAYS_INLINE const struct apus_socket_translation *translation_at_socket(struct
 // A socket that has connected anew, from the same port, to where it was led like this before needs it no more.
 COLD int find_cut_off(struct __sk_buff *skb, struct flow *flow)
 {
-	const struct apus_socket_translation *entry;
+	struct apus_connection *connection;
+	struct apus_socket_translation *entry;
+	const struct apus_backend *backend;
+	const struct apus_service *service;
 
 	if (!flow)
 		return 0;
-	entry = translation_at_socket(skb, &flow->packet);
+	connection = flow->found.connection;
+	entry = connection_at_socket(skb, &flow->packet);
 	if (!entry)
 		return 0;
-	if (likely(backend_used_before(entry))) {
-		if (flow->found.connection && flow->found.connection->flags & APUS_CONNECTION_TRANSLATED &&
-		    is_from_opener(&flow->found))
+	backend = backend_used_before(entry);
+	service = NULL;
+	if (!backend || backend->protocol != IPPROTO_UDP) {
+		service = service_find(&entry->frontend, entry->frontend_port, IPPROTO_UDP);
+		if (!service || !is_picked_again(flow, service, entry))
+			flow->cut_off = 1;
+	}
+	if (likely(!flow->cut_off)) {
+		if (connection && connection->flags & APUS_CONNECTION_TRANSLATED)
 			leave_connection(flow);
+		else if (connection)
+			connection->detail = 0;
 		return 0;
 	}
-	flow->cut_off = 1;
-	flow->service = service_find(&entry->frontend, entry->frontend_port, IPPROTO_UDP);
+	// Where names are learned it matters who answers: a resolver's client asks anew when it is refused.
+	flow->service = entry->frontend_port == DNS_PORT && names_in_force() ? NULL : service;
 	// The connection with the former one is over, which nobody says: it expires.
+	if (connection && !(connection->flags & APUS_CONNECTION_TRANSLATED))
+		connection->detail = DETAIL_LED_ON;
 	flow->found.connection = NULL;
 	return 0;
 }
@@ -54,9 +102,14 @@ ALWAYS_INLINE _Bool may_be_cut_off(const struct flow *flow)
 
 	if (flow->packet.protocol != IPPROTO_UDP)
 		return 0;
-	if (!connection || connection->flags & APUS_CONNECTION_TRANSLATED)
+	if (!connection)
 		return 1;
-	return connection->flags & APUS_CONNECTION_SOCKET_TRANSLATED && connection->last_seen_ns < flow->now;
+	if (!is_from_opener(&flow->found))
+		return 0;
+	if (connection->flags & APUS_CONNECTION_TRANSLATED)
+		return 1;
+	return connection->flags & APUS_CONNECTION_SOCKET_TRANSLATED &&
+	       (connection->detail || connection->last_seen_ns < flow->now);
 }
 
 // The frontend that was asked for at the sending socket, if it was translated there: a record for the flow event. The

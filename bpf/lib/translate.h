@@ -162,18 +162,29 @@ COLD int find_translation(struct flow *flow)
 		flow->service = service_find(&key.frontend, key.frontend_port, key.protocol);
 	if (flow->service && is_not_for_sender(flow, flow->service))
 		flow->service = NULL;
+	if (unlikely(flow->cut_off) && !flow->service) {
+		flow->frontend = key.frontend;
+		flow->frontend_port = key.frontend_port;
+		return TRANSLATION_GONE;
+	}
 	// A connection outlives its Service, but no connection opens without one. Those outside may meet a process that
 	// has taken the port over.
 	if (!flow->service && is_connection_opening(&flow->packet) && !is_from_outside(flow))
 		return TRANSLATION_NONE;
 	known = translation_find(&key);
+	if (known && unlikely(known->flags & APUS_TRANSLATION_LED_ON) && !flow->cut_off) {
+		// Of a socket that is gone, or whose backend serves again.
+		bpf_map_delete_elem(&translations, &key);
+		bpf_map_delete_elem(&disposable_translations, &key);
+		known = NULL;
+	}
 	if (known)
 		return follow_known(flow, &key, known);
-	if (!flow->service && !flow->cut_off)
+	if (!flow->service)
 		return TRANSLATION_NONE;
 	flow->frontend = key.frontend;
 	flow->frontend_port = key.frontend_port;
-	return flow->service ? TRANSLATION_FRESH : TRANSLATION_GONE;
+	return TRANSLATION_FRESH;
 }
 
 // Whether the packet, which is to no frontend, asks for a port of a Service's address that no Service has.
@@ -250,6 +261,7 @@ COLD int open_translation(struct flow *flow, __u32 preferred)
 	fresh.backend = flow->packet.destination;
 	fresh.backend_port = flow->packet.destination_port;
 	fresh.backend_index = picked.index;
+	fresh.flags = flow->cut_off ? APUS_TRANSLATION_LED_ON : 0;
 	return translation_record(&key, &fresh) < 0 ? APUS_REASON_CONNECTION_FAILED : APUS_REASON_NONE;
 }
 

@@ -55,7 +55,7 @@ struct Budget: Sendable {
                 .atLeast(0.97)),
             Budget(.figure("program \(ServiceCount.many) Services"), .below(1000)),
             Budget(.figure(FlowFigures.rate), .atLeast(1)),
-        ] + policyRules + names + scale
+        ] + policyRules + flood + names + scale
 
     /// The rules of a policy cost a new connection little, and nothing later but for noise.
     private static let policyRules = PolicyRules.counts.dropFirst().flatMap { rules in
@@ -64,6 +64,12 @@ struct Budget: Sendable {
                 .multiple(PolicyRules.title(what, rules: rules), of: PolicyRules.title(what, rules: 0)), .atMost(most))
         }
     }
+
+    /// Events that come faster than they are read cost packets nothing more.
+    private static let flood = [
+        Budget(
+            .multiple(PolicyRules.fullRing, of: PolicyRules.title("new TCP connection", rules: 0)), .atMost(1.05))
+    ]
 
     /// Who has no policy with names pays one look-up for a DNS answer; who has one hardly notices it.
     private static let names = [

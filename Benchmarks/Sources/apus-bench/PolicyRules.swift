@@ -34,12 +34,35 @@ struct PolicyRules {
             }
         }
         try await program(rules: 0)
+        let crowded = try await openingWithFullRing()
         try await program(rules: 1)
-        return Self.counts.flatMap { rules in
-            [("new TCP connection", openings), ("established TCP packet", packets)].compactMap { what, costs in
-                Summary(costs[rules] ?? []).map { .init(Self.title(what, rules: rules), $0.minimum, "ns") }
+        return [.init(Self.fullRing, crowded, "ns")]
+            + Self.counts.flatMap { rules in
+                [("new TCP connection", openings), ("established TCP packet", packets)].compactMap { what, costs in
+                    Summary(costs[rules] ?? []).map { .init(Self.title(what, rules: rules), $0.minimum, "ns") }
+                }
             }
+    }
+
+    /// What a new connection costs without rules while nobody reads the ring of flow events, and it is full.
+    static let fullRing = "from_pod, new TCP connection, 0 rules at each end, the ring of flow events full"
+
+    /// Client's ports whose openings fill the ring, and then some.
+    private static let filling: [Range<Addressing.Port>] = [20_000..<39_000, 41_000..<53_000]
+
+    private func openingWithFullRing() async throws -> Double {
+        agent.process.signal(SIGSTOP)
+        defer { agent.process.signal(SIGCONT) }
+        for ports in Self.filling {
+            let opening = probe("new TCP connection", .syn, from: ports.lowerBound)
+            _ = try await opening.cost(agent, openings: ports.count)
         }
+        var costs: [Double] = []
+        for turn in 0..<Self.turns {
+            let opening = probe("new TCP connection", .syn, from: 54_000 + UInt16(turn * Self.openings))
+            costs.append(try await opening.cost(agent, openings: Self.openings))
+        }
+        return costs.min() ?? 0
     }
 
     /// Every number of rules, in every turn, opens connections that were not open before.

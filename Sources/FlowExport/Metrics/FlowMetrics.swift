@@ -80,13 +80,11 @@ public struct FlowMetrics: Sendable {
         for (shape, tally) in tallies {
             pods.add(shape, tally.source, tally.destination, tally.count)
             let receiver = shape.kind == .packet && shape.isAnswered ? tally.source : tally.destination
-            hubble.add(shape, intoPod: isLocal(receiver), tally.count)
+            hubble.add(shape, to: HubbleNames.Receiver(receiver, node: node), tally.count)
             addPolicyEvents(shape, tally.count)
         }
         tallies.removeAll(keepingCapacity: true)
     }
-
-    private func isLocal(_ peer: Peer) -> Bool { peer.kind == .pod && peer.node == node }
 
     // MARK: Policies
 

@@ -20,13 +20,13 @@ struct HubbleCounters: Sendable {
 
     /// Counts flows of a shape.
     ///
-    /// - Parameter intoPod: whether the destination is a pod of this node.
-    mutating func add(_ shape: FlowShape, intoPod: Bool, _ count: UInt64) {
+    /// - Parameter receiver: what they go to.
+    mutating func add(_ shape: FlowShape, to receiver: HubbleNames.Receiver, _ count: UInt64) {
         if let source = shape.lossSource {
             losses[[HubbleNames.lossSource(source)], default: 0] += count
             return
         }
-        let point = HubbleNames.observationPoint(shape.kind, intoPod: intoPod)
+        let point = HubbleNames.observationPoint(shape.kind, to: receiver)
         flows[[HubbleNames.type(shape.kind), point, HubbleNames.verdict(shape.verdict)], default: 0] += count
         switch shape.kind {
         case .denied: addDrop(shape, count)

@@ -1,0 +1,74 @@
+import HubbleAPI
+import SwiftProtobuf
+import Testing
+
+/// The numbers of fields that clients in the field have, by their published definitions: what was written in our own words
+/// must not have others, which our own client would not notice.
+@Suite struct FieldNumberTests {
+    /// The number of the first field in a message's bytes (its tag without the wire type).
+    private func number(_ message: some Message) throws -> Int {
+        let bytes: [UInt8] = try message.serializedBytes()
+        var (tag, shift) = (0, 0)
+        for byte in bytes {
+            tag |= Int(byte & 0x7f) << shift
+            if byte < 0x80 { break }
+            shift += 7
+        }
+        return tag >> 3
+    }
+
+    private func flow(_ edit: (inout HubbleFlow) -> Void) throws -> Int { try number(HubbleFlow.with(edit)) }
+
+    @Test func ofAFlow() throws {
+        #expect(try flow { $0.time = Google_Protobuf_Timestamp() } == 1)
+        #expect(try flow { $0.verdict = .forwarded } == 2)
+        #expect(try flow { $0.dropReason = 133 } == 3)
+        #expect(try flow { $0.ip.source = "10.0.0.1" } == 5)
+        #expect(try flow { $0.l4.tcp.sourcePort = 1 } == 6)
+        #expect(try flow { $0.source.podName = "a" } == 8)
+        #expect(try flow { $0.destination.podName = "a" } == 9)
+        #expect(try flow { $0.type = .l3L4 } == 10)
+        #expect(try flow { $0.nodeName = "node" } == 11)
+        #expect(try flow { $0.sourceNames = ["a"] } == 13)
+        #expect(try flow { $0.destinationNames = ["a"] } == 14)
+        #expect(try flow { $0.l7.latencyNs = 1 } == 15)
+        #expect(try flow { $0.eventType.type = 4 } == 19)
+        #expect(try flow { $0.sourceService.name = "a" } == 20)
+        #expect(try flow { $0.destinationService.name = "a" } == 21)
+        #expect(try flow { $0.trafficDirection = .ingress } == 22)
+        #expect(try flow { $0.policyMatchType = 1 } == 23)
+        #expect(try flow { $0.traceObservationPoint = .toEndpoint } == 24)
+        #expect(try flow { $0.dropReasonDesc = .policyDenied } == 25)
+        #expect(try flow { $0.isReply.value = true } == 26)
+        #expect(try flow { $0.uuid = "a" } == 34)
+        #expect(try flow { $0.traceReason = .new } == 36)
+        #expect(try flow { $0.egressAllowedBy = [HubblePolicy()] } == 21001)
+        #expect(try flow { $0.ingressAllowedBy = [HubblePolicy()] } == 21002)
+        #expect(try flow { $0.egressDeniedBy = [HubblePolicy()] } == 21004)
+        #expect(try flow { $0.ingressDeniedBy = [HubblePolicy()] } == 21005)
+        #expect(try flow { $0.summary = "a" } == 100_000)
+    }
+
+    @Test func ofARequestForFlows() throws {
+        func request(_ edit: (inout HubbleGetFlowsRequest) -> Void) throws -> Int {
+            try number(HubbleGetFlowsRequest.with(edit))
+        }
+        #expect(try request { $0.number = 1 } == 1)
+        #expect(try request { $0.follow = true } == 3)
+        #expect(try request { $0.blacklist = [HubbleFlowFilter()] } == 5)
+        #expect(try request { $0.whitelist = [HubbleFlowFilter()] } == 6)
+        #expect(try request { $0.since = Google_Protobuf_Timestamp() } == 7)
+        #expect(try request { $0.until = Google_Protobuf_Timestamp() } == 8)
+        #expect(try request { $0.first = true } == 9)
+        #expect(try request { $0.fieldMask = Google_Protobuf_FieldMask() } == 10)
+    }
+
+    @Test func ofWhatIsCounted() {
+        #expect(HubbleVerdict.dropped.rawValue == 2 && HubbleVerdict.audit.rawValue == 4)
+        #expect(HubbleTrafficDirection.ingress.rawValue == 1 && HubbleTrafficDirection.egress.rawValue == 2)
+        #expect(
+            HubbleTraceObservationPoint.toStack.rawValue == 3 && HubbleTraceObservationPoint.toNetwork.rawValue == 11)
+        #expect(HubbleTraceObservationPoint.toEndpoint.rawValue == 101)
+        #expect(HubbleDropReason.policyDenied.rawValue == 133 && HubbleDropReason.policyDeny.rawValue == 181)
+    }
+}
