@@ -133,7 +133,9 @@ extension TrafficTests {
                             && $0.tuple.destination == SocketAddress(echo.lab.pod(pod).ipv4, 8053)
                     }
                 }
+                let path = try #require(EchoPath.all.first { $0.ipProtocol == .udp && $0.covered })
                 try echo.setBackends(["web-1"])
+                try await eventually("\(path)") { try await echo.leads(path, to: ["web-1"]) }
                 let led = try load(Echo.addresses[0], Echo.udpPort)
                 let direct = try load(echo.lab.pod("web-2").ipv4, 8053)
                 try await eventually("both connections") { isOpen(to: "web-1") && isOpen(to: "web-2") }

@@ -37,20 +37,15 @@ ALWAYS_INLINE struct apus_socket_translation *connection_at_socket(struct __sk_b
 	return entry && is_backend_of(entry, &backend) ? entry : NULL;
 }
 
-// Whether the Service, asked anew, would lead the socket where it is: the backend serves again, or has another index
-// since.
-ALWAYS_INLINE _Bool is_picked_again(struct flow *flow, const struct apus_service *service,
-				    struct apus_socket_translation *entry)
+// Whether the Service leads to the backend again, or has it under another index since; the record gets that.
+ALWAYS_INLINE _Bool is_back(const struct apus_service *service, struct apus_socket_translation *entry)
 {
-	__u32 number = bpf_get_prandom_u32();
-	struct picked_backend picked = service->affinity
-					       ? affinity_pick(service, &flow->packet.source, number, flow->now)
-					       : service_pick(service, 0, number, 0);
+	__u32 index = backend_index_of(service, 0, &entry->backend);
+	const struct apus_backend *backend = backend_at(index);
 
-	if (!picked.backend || picked.backend->port != entry->backend_port ||
-	    !address_equal(&picked.backend->address, &entry->backend))
+	if (!backend || backend->port != entry->backend_port)
 		return 0;
-	entry->backend_index = picked.index;
+	entry->backend_index = index;
 	return 1;
 }
 
@@ -76,7 +71,7 @@ COLD int find_cut_off(struct __sk_buff *skb, struct flow *flow)
 	service = NULL;
 	if (!backend || backend->protocol != IPPROTO_UDP) {
 		service = service_find(&entry->frontend, entry->frontend_port, IPPROTO_UDP);
-		if (!service || !is_picked_again(flow, service, entry))
+		if (!service || !is_back(service, entry))
 			flow->cut_off = 1;
 	}
 	if (likely(!flow->cut_off)) {

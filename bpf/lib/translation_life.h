@@ -55,7 +55,6 @@ COLD int translation_ended(const struct apus_connection_key *connection_key, con
 	if (!connection_key || !connection)
 		return 0;
 	translation_of(connection_key, connection, &key, &translation);
-	// Only TCP says that it ends: the translation is none of a socket that was led on.
 	if (!bpf_map_delete_elem(&translations, &key))
 		bpf_map_update_elem(&disposable_translations, &key, &translation, BPF_ANY);
 	return 0;
