@@ -32,7 +32,7 @@ public struct FlowCost: Sendable {
         let capacities = TableCapacities(
             endpoints: 128, services: 64, slots: 256, backends: 256, peerClasses: 64, peerPrefixes: 64,
             policyEntries: 64, names: 1024, connections: 1024, halfOpen: 1024, learnedAddresses: 4096,
-            learnedNames: 4096, eventBytes: 32 << 20)
+            learnedNames: 4096, eventBytes: 64 << 20)
         let kernel = try DatapathKernel(DatapathOptions(bpffs: bpffs, capacities: capacities))
         try kernel.activate()
         let source = try FlowRecords(maps: "\(bpffs)/maps")
