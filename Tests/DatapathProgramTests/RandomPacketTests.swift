@@ -214,8 +214,11 @@ private struct Judge {
         if let fragment = view.fragment, fragment.offset > 0 {
             let firsts = fragmented(view).flatMap { firstFragments[$0] } ?? []
             let right = firsts.filter { known.contains($0) || isAllowed($0, port, toBackend: toBackend) }
-            // One may open a connection, too.
-            for tuple in right { known.formUnion([tuple, tuple.reversed]) }
+            // One may open a connection, too, which with a Service is one to the backend.
+            for tuple in right {
+                let judged = toBackend ? translated(tuple) : tuple
+                known.formUnion([tuple, tuple.reversed, judged, judged.reversed])
+            }
             return right.isEmpty ? "a fragment of what is not allowed" : nil
         }
         guard view.ipProtocol == .tcp, let tuple = view.connectionTuple else { return "not TCP" }
