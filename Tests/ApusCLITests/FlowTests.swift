@@ -106,7 +106,7 @@ import Testing
     @Test(arguments: [
         ("--ip", "10.0.0.300", "an address is like"), ("--pod", "a/b/c", "a name is NAME"),
         ("--port", "70000", "70000"), ("--protocol", "tcpp", "a protocol is"), ("--verdict", "maybe", "a verdict is"),
-        ("--kind", "x", "opened, denied, audited, closed, active, dns, lost"),
+        ("--kind", "x", "opened, denied, audited, closed, active, packet, dns, lost"),
         ("--last", "-1", "--last takes a number from 0 up"),
     ]) func `a wrong filter is a usage error that says why`(_ option: String, _ value: String, _ reason: String) async {
         let outcome = await run("flow", "observe", option + "=" + value)
