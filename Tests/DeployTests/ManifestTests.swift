@@ -93,7 +93,7 @@ import Testing
         }
         let variables = container["env"].list.compactMap { $0["name"].text }
         let settings = (try Deploy.manifest("configmap"))["data"].keys.filter { $0.hasPrefix("APUS_") }
-        #expect(variables == ["APUS_NODE"] && settings.count == 12)
+        #expect(variables == ["APUS_NODE"] && settings.count == 13)
         for variable in variables + settings {
             #expect(help.contains("[\(variable)]") || help.contains("[\(variable);"), "\(variable)")
         }
