@@ -68,7 +68,7 @@ struct Budget: Sendable {
     /// Events that come faster than they are read cost packets nothing more.
     private static let flood = [
         Budget(
-            .multiple(PolicyRules.fullRing, of: PolicyRules.title("new TCP connection", rules: 0)), .atMost(1.05))
+            .multiple(PolicyRules.fullRing, of: PolicyRules.readRing), .atMost(1.05))
     ]
 
     /// Who has no policy with names pays one look-up for a DNS answer; who has one hardly notices it.
