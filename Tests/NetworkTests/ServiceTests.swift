@@ -98,19 +98,17 @@ extension TrafficTests {
                     EchoPath.all.first { $0.ipProtocol == .udp && $0.family == family && $0.covered })
                 try echo.setBackends(["web-1"])
                 try await eventually("\(path)") { try await echo.leads(path, to: ["web-1"]) }
-                var seen = try await echo.agent.flows().last?.sequence ?? 0
                 let held = try echo.client.traffic([
                     "load", "--udp", "--hold", "--rate", "100", "--timeout-ms", "60000",
                     "\(Echo.addresses[family])", "\(Echo.udpPort)",
                 ])
                 for next in Echo.pods {
-                    let before = seen
                     try echo.setBackends([next])
-                    let opened = try await echo.agent.flow("a connection to \(next)") {
-                        $0.sequence > before && $0.kind == .opened && $0.destination.name == next
+                    try await eventually("answers of \(next)") { try echo.hasAnswered(next) }
+                    let opened = try await echo.agent.flow("the connection to \(next)") {
+                        $0.kind == .opened && $0.destination.name == next
                     }
                     #expect(opened.source.name == "client" && opened.tuple.ipProtocol == .udp, "\(opened)")
-                    seen = opened.sequence
                 }
                 let report = try LoadReport(parsing: await held.stop().output)
                 #expect(report.failed == 0 && Set(report.ids.keys) == Set(Echo.pods), "\(report)")
@@ -126,21 +124,16 @@ extension TrafficTests {
                         "load", "--udp", "--hold", "--rate", "20", "--timeout-ms", "60000", "\(address)", "\(port)",
                     ])
                 }
-                func isOpen(to pod: String) -> Bool {
-                    guard let flows = try? DatapathReader(bpffs: echo.agent.bpffs).connections() else { return false }
-                    return flows.contains {
-                        $0.tuple.ipProtocol == .udp
-                            && $0.tuple.destination == SocketAddress(echo.lab.pod(pod).ipv4, 8053)
-                    }
-                }
                 let path = try #require(EchoPath.all.first { $0.ipProtocol == .udp && $0.covered })
                 try echo.setBackends(["web-1"])
                 try await eventually("\(path)") { try await echo.leads(path, to: ["web-1"]) }
                 let led = try load(Echo.addresses[0], Echo.udpPort)
                 let direct = try load(echo.lab.pod("web-2").ipv4, 8053)
-                try await eventually("both connections") { isOpen(to: "web-1") && isOpen(to: "web-2") }
+                try await eventually("answers to both") {
+                    try echo.hasAnswered("web-1", ofNode: true) && echo.hasAnswered("web-2", ofNode: true)
+                }
                 try echo.setBackends(["web-3"])
-                try await eventually("a connection to the other endpoint") { isOpen(to: "web-3") }
+                try await eventually("answers of the other endpoint") { try echo.hasAnswered("web-3", ofNode: true) }
                 let report = try LoadReport(parsing: await led.stop().output)
                 // By whether it waits for an answer or sends at the time.
                 let errors = [["ECONNABORTED": 1], ["EDESTADDRREQ": 1]]
@@ -243,6 +236,14 @@ struct Echo {
 
     func setBackends(_ backends: [String]) throws {
         try agent.manifests.write("echo.yaml", Self.service(lab, backends))
+    }
+
+    /// Whether a pod has answered one UDP socket, of a pod or of the node, again and again: no `leads` does so.
+    func hasAnswered(_ pod: String, ofNode: Bool = false) throws -> Bool {
+        try DatapathReader(bpffs: agent.bpffs).connections().contains {
+            $0.tuple.ipProtocol == .udp && lab.pod(pod).addresses.contains($0.tuple.destination.address)
+                && ($0.source.endpoint == nil) == ofNode && $0.destination.sent.packets >= 3
+        }
     }
 
     func ask(_ path: EchoPath, _ vips: [IPAddress], within bound: Duration) async throws -> AskOutcome {
