@@ -153,8 +153,8 @@ let package = Package(
             name: "Agent",
             dependencies: [
                 "Addressing", "AgentAPI", "BPF", "CNIInstallation", "Datapath", "FlowExport", "Flows", "HTTPEndpoint",
-                "HubbleServer",
-                "Kubernetes", "KubernetesAPI", "LinuxKernel", "LoadBalancing", "NetworkPolicy", "NodeRouting",
+                "HubbleFlows", "HubbleServer", "Kubernetes", "KubernetesAPI", "LinuxKernel", "LoadBalancing",
+                "NetworkPolicy", "NodeRouting",
                 "OTLPClient", "PolicyTranslation", "PrometheusText", "WebPage", logging,
             ] + lifecycle,
             swiftSettings: strict),

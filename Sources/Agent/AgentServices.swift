@@ -116,6 +116,7 @@ struct APIHandler: AgentHandler {
         status.evidence.stored = statistics.stored
         status.evidence.followers = statistics.followers
         status.evidence.lostInKernel = statistics.lostInKernel
+        status.evidence.lostInAgent = statistics.lostInCollector
         status.evidence.lostByFollowers = statistics.lostByFollowers
         return status
     }

@@ -28,6 +28,11 @@ final class AnswerQueue: Sendable {
         }
     }
 
-    /// How many found no room since the start.
-    var lost: UInt64 { state.withLock { $0.lost } }
+    /// How many found no room since this was asked last.
+    func takeLost() -> UInt64 {
+        state.withLock { state in
+            defer { state.lost = 0 }
+            return state.lost
+        }
+    }
 }

@@ -74,7 +74,9 @@ extension Collector {
         private let counters: FlowCounters
         /// The batch at hand; kept for its memory.
         private var flows: [Flow] = []
+        /// What was told of the kernel's losses and of unreadable records.
         private var lost: UInt64
+        private var undecodable: UInt64 = 0
         private var lastScan: UInt64 = 0
         /// What agents have found in the maps and told, of ends of connections and of denied packets.
         private var taken: (endings: UInt64, denied: UInt64)
@@ -125,16 +127,27 @@ extension Collector {
 
         private mutating func reportLosses(_ offset: Int64) {
             let inKernel = events.lostCount()
-            let now = inKernel &+ events.undecodable &+ answers.lost
-            guard now > lost else { return }
+            if inKernel > lost {
+                report(inKernel - lost, .kernelRing, offset)
+                lost = inKernel
+                // Not what is lost by now: if this agent dies, the next one tells the rest.
+                events.noteToldLosses(inKernel)
+            }
+            let (unreadable, homeless) = (events.undecodable - undecodable, answers.takeLost())
+            guard unreadable + homeless > 0 else { return }
+            report(unreadable + homeless, .collector, offset)
+            undecodable += unreadable
+            evidence.edit {
+                $0.undecodable += unreadable
+                $0.lostAnswers += homeless
+            }
+        }
+
+        private func report(_ count: UInt64, _ source: FlowLoss.Source, _ offset: Int64) {
             let time = KernelClock.monotonic() &+ UInt64(bitPattern: offset)
-            let record = Flow.lost(now - lost, by: .kernelRing, time: time, node: node)
+            let record = Flow.lost(count, by: source, time: time, node: node)
             counters.count([record])
             hub.append(record)
-            evidence.edit { $0.undecodable = events.undecodable }
-            lost = now
-            // Not what is lost by now: if this agent dies, the next one tells the rest.
-            events.noteToldLosses(inKernel)
         }
 
         /// Reports connections that expired or live long and denied packets that nothing else reports, when it is time to.

@@ -89,6 +89,7 @@ public struct AgentStatus: Sendable, Equatable, Codable {
         private enum CodingKeys: String, CodingKey {
             case records, stored, followers, detail
             case lostInKernel = "lost_in_kernel"
+            case lostInAgent = "lost_in_agent"
             case lostByFollowers = "lost_by_followers"
         }
 
@@ -100,6 +101,8 @@ public struct AgentStatus: Sendable, Equatable, Codable {
         public var stored = 0
         public var followers = 0
         public var lostInKernel: UInt64 = 0
+        /// Records that the agent could not read or had no room for; nil: it does not say.
+        public var lostInAgent: UInt64?
         public var lostByFollowers: UInt64 = 0
 
         public init() {}

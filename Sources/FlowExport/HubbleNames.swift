@@ -81,11 +81,11 @@ enum HubbleNames {
         }
     }
 
-    /// The queue that was full.
+    /// Where records went missing, as Hubble calls it.
     static func lossSource(_ source: FlowLoss.Source) -> String {
         switch source {
         case .kernelRing: "PERF_EVENT_RING_BUFFER"
-        case .follower: "OBSERVER_EVENTS_QUEUE"
+        case .collector, .follower: "OBSERVER_EVENTS_QUEUE"
         case .store: "HUBBLE_RING_BUFFER"
         }
     }

@@ -181,9 +181,11 @@ public struct ICMPMessage: Sendable, Hashable, Codable {
 
 /// How many records are missing and where they went missing.
 public struct FlowLoss: Sendable, Hashable, Codable {
-    /// The queue that was full.
+    /// Where they went missing.
     public enum Source: String, Sendable, Codable, CaseIterable {
         case kernelRing = "kernel_ring"
+        /// The agent could not read them, or had no room for them.
+        case collector
         case store
         case follower
     }

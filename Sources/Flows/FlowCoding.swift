@@ -245,7 +245,7 @@ extension FlowRecord.End {
 
 extension FlowFilter: Codable {
     private enum CodingKeys: String, CodingKey {
-        case namespaces, pods, services, addresses, ports, protocols, verdicts, kinds, names
+        case namespaces, pods, labels, services, addresses, ports, protocols, verdicts, kinds, names
     }
 
     /// Absent fields are empty.
@@ -257,6 +257,7 @@ extension FlowFilter: Codable {
         }
         namespaces = try container.decodeIfPresent([String].self, forKey: .namespaces) ?? []
         pods = try texts(.pods)
+        labels = try texts(.labels)
         services = try texts(.services)
         addresses = try texts(.addresses)
         ports = try container.decodeIfPresent([Port].self, forKey: .ports) ?? []
@@ -273,6 +274,7 @@ extension FlowFilter: Codable {
         }
         try put(namespaces, .namespaces)
         try put(pods.map { Text($0) }, .pods)
+        try put(labels.map { Text($0) }, .labels)
         try put(services.map { Text($0) }, .services)
         try put(addresses.map { Text($0) }, .addresses)
         try put(ports, .ports)

@@ -69,6 +69,8 @@ public struct FlowFilter: Sendable, Hashable {
     public var namespaces: [String] = []
     /// Pods at either end.
     public var pods: [NamePattern] = []
+    /// Labels of the pod at either end.
+    public var labels: [LabelFilter] = []
     /// Services asked for, or at either end.
     public var services: [NamePattern] = []
     /// Addresses of either end or of the Service.
@@ -94,6 +96,7 @@ public struct FlowFilter: Sendable, Hashable {
             && (addresses.isEmpty || addresses.contains { matches(prefix: $0, flow) })
             && (namespaces.isEmpty || namespaces.contains { matches(namespace: $0, flow) })
             && (pods.isEmpty || pods.contains { matches(pod: $0, flow) })
+            && (labels.isEmpty || labels.contains { matches(labels: $0, flow) })
             && (services.isEmpty || services.contains { matches(service: $0, flow) })
             && (names.isEmpty || names.contains { matches(name: $0, flow) })
     }
@@ -114,6 +117,10 @@ public struct FlowFilter: Sendable, Hashable {
 
     private func matches(pod: NamePattern, _ flow: Flow) -> Bool {
         pod.matches(flow.source, .pod) || pod.matches(flow.destination, .pod)
+    }
+
+    private func matches(labels: LabelFilter, _ flow: Flow) -> Bool {
+        [flow.source, flow.destination].contains { $0.kind == .pod && labels.matches($0.labels) }
     }
 
     private func matches(name: DomainFilter, _ flow: Flow) -> Bool {

@@ -11,6 +11,7 @@ public final class FlowHub: Sendable {
         var nextFollower: UInt64 = 0
         var lostByFollowers: UInt64 = 0
         var lostInKernel: UInt64 = 0
+        var lostInCollector: UInt64 = 0
         var isFinished = false
         /// Readers of the store that wait for a flow that is not there yet.
         var waiting: [UInt64: CheckedContinuation<Void, Never>] = [:]
@@ -22,9 +23,17 @@ public final class FlowHub: Sendable {
             return Array(waiting.values)
         }
 
+        private mutating func note(_ loss: FlowLoss) {
+            switch loss.source {
+            case .kernelRing: lostInKernel += loss.count
+            case .collector: lostInCollector += loss.count
+            case .store, .follower: break
+            }
+        }
+
         mutating func append(_ flow: Flow) {
             store.append(flow)
-            if let loss = flow.loss, loss.source == .kernelRing { lostInKernel += loss.count }
+            if let loss = flow.loss { note(loss) }
             // A copy of a flow touches the counts of all that it refers to, so only for those who look.
             guard !followers.isEmpty, let numbered = store.newest else { return }
             for follower in followers.values { follower.push(numbered) }
@@ -44,6 +53,8 @@ public final class FlowHub: Sendable {
         public var lostByFollowers: UInt64
         /// Records that never left the kernel, as records of loss told.
         public var lostInKernel: UInt64
+        /// Those that the agent could not read or had no room for, likewise.
+        public var lostInCollector: UInt64
     }
 
     private let state: Mutex<State>
@@ -158,7 +169,8 @@ public final class FlowHub: Sendable {
                 appended: state.store.nextSequence - 1, stored: state.store.count, capacity: state.store.capacity,
                 followers: state.followers.count,
                 lostByFollowers: state.followers.values.reduce(state.lostByFollowers) { $0 + $1.lost },
-                lostInKernel: state.lostInKernel)
+                lostInKernel: state.lostInKernel,
+                lostInCollector: state.lostInCollector)
         }
     }
 

@@ -113,7 +113,7 @@ public struct FlowStore: Sendable {
 
 /// How far a reader of a store has come, in records and in the events that they stand for: a record of loss stands for as
 /// many as it counts. So its sum is right also when such a record was overwritten before it came.
-public struct FlowPosition: Sendable, Hashable {
+public struct FlowPosition: Sendable, Hashable, LosslessStringConvertible {
     /// The number of the flow that is next.
     public private(set) var sequence: UInt64
     private(set) var events: UInt64
@@ -126,10 +126,21 @@ public struct FlowPosition: Sendable, Hashable {
         self.events = events
     }
 
+    /// Parses what ``description`` has written; nil where the text is no place.
+    public init?(_ text: String) {
+        let parts = text.split(separator: "-", omittingEmptySubsequences: false).map { UInt64($0) }
+        guard parts.count == 2, let sequence = parts[0], let events = parts[1], sequence > 0 else { return nil }
+        self.init(sequence: sequence, events: events)
+    }
+
+    /// The number of the next flow and the events before it: `7-9`.
+    public var description: String { "\(sequence)-\(events)" }
+
     /// Goes on behind the flow that the store gave next.
     public mutating func pass(_ flow: Flow) {
         sequence = flow.sequence + 1
-        events += flow.storedEvents
+        // A place that was parsed may say anything.
+        events &+= flow.storedEvents
     }
 }
 

@@ -67,6 +67,7 @@ public struct FlowText: Sendable {
         let place =
             switch loss.source {
             case .kernelRing: "in the kernel's ring buffer, which was full"
+            case .collector: "in the agent, unreadable or without room"
             case .store: "in the agent's store, overwritten by newer ones"
             case .follower: "on the way to this reader, which is too slow"
             }

@@ -73,7 +73,7 @@ struct FilterEnd: Sendable {
         try add("fqdn", texts.fqdn, Self.domain) { names($1).contains(where: $0.matches) }
         try add("label", texts.label, Self.selector) { wanted, sight in
             let labels = Identity(peer(sight), node: sight.encoder.node).labels
-            return wanted.allSatisfy { $0.matches(labels) }
+            return wanted.matches { Self.values(of: $0, labels) }
         }
         try add("port", texts.port, Self.port) { wanted, sight in
             sight.tuple.ipProtocol.hasPorts && end(sight.tuple).port == wanted
@@ -112,11 +112,22 @@ struct FilterEnd: Sendable {
         return text
     }
 
-    private static func selector(_ text: String, _ path: String) throws -> [LabelRequirement] {
-        guard let selector = LabelRequirement.parse(text) else {
+    private static func selector(_ text: String, _ path: String) throws -> LabelFilter {
+        guard let selector = LabelFilter(text) else {
             throw RequestError(path, "'\(text)' is no label selector, such as app=web or tier in (front, back)")
         }
         return selector
+    }
+
+    /// The values of a key among `source:key=value` or `source:key`. A key without a source is any source's.
+    private static func values(of key: String, _ labels: [String]) -> [String] {
+        labels.compactMap { label in
+            let parts = label.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            let name = parts[0]
+            let bare = name.firstIndex(of: ":").map { name[name.index(after: $0)...] } ?? name
+            guard name == key || bare == key else { return nil }
+            return parts.count == 2 ? String(parts[1]) : ""
+        }
     }
 
     private static func port(_ text: String, _ path: String) throws -> Port {

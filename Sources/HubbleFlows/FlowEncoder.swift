@@ -93,9 +93,10 @@ package struct FlowEncoder: Sendable {
         }
     }
 
-    /// A verdict names the policies of its own direction, an event those of both.
+    /// A verdict names the policies of its own direction, an event those of both; no policy is asked about an answer.
     private func addPolicies(_ sight: FlowSight, to message: inout HubbleFlow) {
         let flow = sight.flow
+        if flow.kind == .packet && sight.isAnswer { return }
         func policies(_ direction: Flow.Direction) -> [HubblePolicy] {
             if let own = sight.part.direction, own != direction { return [] }
             return [flow.rule(direction)].compactMap { $0.flatMap(Self.policy) }
@@ -169,7 +170,7 @@ extension FlowEncoder {
         event.source =
             switch loss.source {
             case .kernelRing: .perfEventRingBuffer
-            case .follower: .observerEventsQueue
+            case .collector, .follower: .observerEventsQueue
             case .store: .hubbleRingBuffer
             }
         return event

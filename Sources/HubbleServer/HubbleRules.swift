@@ -1,30 +1,9 @@
 internal import Flows
-internal import HubbleFlows
+package import HubbleFlows
 internal import Synchronization
 
 /// What the rules of the cluster's policies ask for, which a verdict tells beside who decided.
 public final class HubbleRules: Sendable {
-    /// Whether a rule looks at peers, and how closely at ports.
-    public struct Rule: Sendable, Hashable {
-        /// What a rule says of ports.
-        public enum Ports: Sendable, Hashable {
-            /// Nothing.
-            case any
-            /// Which protocols, and every port of them.
-            case protocols
-            /// Which ports.
-            case numbers
-        }
-
-        public var restrictsPeers: Bool
-        public var ports: Ports
-
-        public init(restrictsPeers: Bool, ports: Ports) {
-            self.restrictsPeers = restrictsPeers
-            self.ports = ports
-        }
-    }
-
     /// A policy object: its kind, its namespace or an empty text, its name.
     public struct Policy: Sendable, Hashable {
         public var kind: String
@@ -48,8 +27,8 @@ public final class HubbleRules: Sendable {
     public init() {}
 
     /// Takes a policy in, with its rules in the order in which flows number them.
-    public func upsert(_ policy: Policy, ingress: [Rule], egress: [Rule]) {
-        let rules = Rules(ingress: ingress.map(\.match), egress: egress.map(\.match))
+    package func upsert(_ policy: Policy, ingress: [PolicyMatch], egress: [PolicyMatch]) {
+        let rules = Rules(ingress: ingress, egress: egress)
         policies.withLock { $0[policy] = rules }
     }
 
@@ -71,16 +50,6 @@ public final class HubbleRules: Sendable {
             }
             guard let rules, rules.indices.contains(index) else { return .none }
             return rules[index]
-        }
-    }
-}
-
-extension HubbleRules.Rule {
-    fileprivate var match: PolicyMatch {
-        switch ports {
-        case .any: PolicyMatch(restrictsPeers: restrictsPeers, ports: .any)
-        case .protocols: PolicyMatch(restrictsPeers: restrictsPeers, ports: .protocols)
-        case .numbers: PolicyMatch(restrictsPeers: restrictsPeers, ports: .numbers)
         }
     }
 }

@@ -17,22 +17,22 @@ extension WebPage {
     /// A browser holds no place in a queue: it reads the store at its own pace, and what was overwritten before it came
     /// is a record of loss among the flows.
     func page(_ request: FlowRequest) async -> FlowPage {
-        guard let cursor = request.cursor, cursor.started == started, cursor.sequence <= hub.nextSequence else {
-            return await latest(request)
-        }
+        guard let cursor = request.cursor, cursor.started == started,
+            cursor.position.sequence <= hub.nextSequence
+        else { return await latest(request) }
         let deadline = ContinuousClock.now + min(request.wait, limits.wait)
-        var next = cursor.sequence
+        var next = cursor.position
         while true {
             let found = await read(from: &next, request)
             if !found.isEmpty || ContinuousClock.now >= deadline || Task.isCancelled { return page(found, next) }
-            await wait(for: next, until: deadline)
+            await wait(for: next.sequence, until: deadline)
         }
     }
 
     private func latest(_ request: FlowRequest) async -> FlowPage {
         // Read first: what comes in between is sent now or found from there on.
-        let next = hub.nextSequence
-        var (found, end): ([Flow], UInt64) = ([], next)
+        let next = hub.end
+        var (found, end): ([Flow], UInt64) = ([], next.sequence)
         while found.count < limits.flows {
             let batch = hub.before(end, limit: Self.batch)
             guard let first = batch.first else { break }
@@ -49,13 +49,13 @@ extension WebPage {
     /// How many flows are taken from the store at once: it is locked meanwhile.
     private static let batch = 1024
 
-    private func read(from next: inout UInt64, _ request: FlowRequest) async -> [Flow] {
+    private func read(from next: inout FlowPosition, _ request: FlowRequest) async -> [Flow] {
         var found: [Flow] = []
         while found.count < limits.flows {
             let batch = hub.since(next, limit: Self.batch)
             guard !batch.isEmpty else { break }
             for flow in batch {
-                next = flow.sequence + 1
+                next.pass(flow)
                 if request.matches(flow) { found.append(flow) }
                 if found.count >= limits.flows { break }
             }
@@ -75,9 +75,9 @@ extension WebPage {
         try? await Task.sleep(for: .milliseconds(100))
     }
 
-    private func page(_ flows: [Flow], _ next: UInt64) -> FlowPage {
+    private func page(_ flows: [Flow], _ next: FlowPosition) -> FlowPage {
         FlowPage(
-            cursor: FlowCursor(started: started, sequence: next).description,
+            cursor: FlowCursor(started: started, position: next).description,
             time: Timestamp.text(now()), restarted: false, flows: flows)
     }
 }
@@ -85,20 +85,20 @@ extension WebPage {
 /// A place among the flows of one agent's life.
 struct FlowCursor: Equatable, LosslessStringConvertible {
     var started: UInt64
-    var sequence: UInt64
+    var position: FlowPosition
 
-    init(started: UInt64, sequence: UInt64) {
+    init(started: UInt64, position: FlowPosition) {
         self.started = started
-        self.sequence = sequence
+        self.position = position
     }
 
     init?(_ text: String) {
-        let parts = text.split(separator: "-", omittingEmptySubsequences: false)
-        guard parts.count == 2, let started = UInt64(parts[0]), let sequence = UInt64(parts[1]), sequence > 0 else {
+        let parts = text.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
+        guard parts.count == 2, let started = UInt64(parts[0]), let position = FlowPosition(String(parts[1])) else {
             return nil
         }
-        self.init(started: started, sequence: sequence)
+        self.init(started: started, position: position)
     }
 
-    var description: String { "\(started)-\(sequence)" }
+    var description: String { "\(started)-\(position)" }
 }

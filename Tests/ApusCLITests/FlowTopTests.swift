@@ -88,6 +88,17 @@ private enum Seen {
         #expect(rows(.service, flows, window: 60, now: 200) == [])
     }
 
+    @Test func `the time that is summed up begins with the first flow and is no longer than the window`() {
+        func span(window: UInt64?, now: UInt64?) -> UInt64 {
+            var tally = FlowTally(by: .pod, window: window.map { $0 * Seen.second })
+            #expect(tally.span(now: now) == 0)
+            for time: UInt64 in [0, 40] { tally.add(Seen.moved(.closed, 1, 0, at: time)) }
+            return tally.span(now: now.map { FakeDatapath.now + $0 * Seen.second }) / Seen.second
+        }
+        #expect(span(window: nil, now: nil) == 40)
+        #expect(span(window: 60, now: 50) == 50 && span(window: 60, now: 70) == 60)
+    }
+
     @Test func `too many names are summed up together`() {
         let flows = (0..<10_003).map { Seen.flow(.opened, Seen.pod("p\($0)", UInt32($0)), Seen.world) }
         let found = rows(.pod, flows)
@@ -98,9 +109,9 @@ private enum Seen {
 @Suite struct `Flow top` {
     static let table = """
         By pod, all stored flows, 7 records lost
-        POD         CONNECTIONS   SENT  RECEIVED  DENIED  AUDITED
-        shop/front            1  150 B      30 B       3        1
-        shop/cart             1   30 B     150 B       0        0
+        POD         CONNECTIONS  A SECOND   SENT  A SECOND  RECEIVED  A SECOND  DENIED  A SECOND  AUDITED
+        shop/front            1       1.0  150 B     150 B      30 B      30 B       3       3.0        1
+        shop/cart             1       1.0   30 B      30 B     150 B     150 B       0       0.0        0
 
         """
 
@@ -115,8 +126,8 @@ private enum Seen {
             #expect(
                 one.output == """
                     By reason, all stored flows, 1 of 2 shown, 7 records lost
-                    REASON           DENIED  AUDITED
-                    policy_isolated       3        0
+                    REASON           DENIED  A SECOND  AUDITED
+                    policy_isolated       3       3.0        0
 
                     """)
             let filtered = await run("flow", "top", "--once", "--port", "81", datapath: nil, socket: socket)
@@ -139,7 +150,7 @@ private enum Seen {
 
     @Test func `without the agent, flows come from the ring`() async {
         let outcome = await run("flow", "top", "--once", "--by", "reason")
-        #expect(outcome.output.contains("policy_isolated       2        0\n"), "\(outcome.output)")
+        #expect(outcome.output.contains("policy_isolated       2       2.0        0\n"), "\(outcome.output)")
         #expect(outcome.notes.hasSuffix("these flows are from the kernel's ring buffer\n"))
     }
 
@@ -158,7 +169,9 @@ private enum Seen {
             #expect(outcome.code == 0 && outcome.notes.isEmpty)
             let start = isTerminal ? "\u{1b}[H\u{1b}[2J" : "\n"
             #expect(outcome.output.hasPrefix(start + "By reason, the last 86400 s\nnothing to show\n"))
-            #expect(outcome.output.hasSuffix("REASON           DENIED  AUDITED\npolicy_isolated       3        0\n"))
+            #expect(
+                outcome.output.hasSuffix(
+                    "REASON           DENIED  A SECOND  AUDITED\npolicy_isolated       3       3.0        0\n"))
         }
     }
 

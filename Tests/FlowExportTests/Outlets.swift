@@ -51,12 +51,15 @@ protocol Way: Sendable {
     /// All that has arrived, in order.
     var arrived: [Arrival] { get throws }
     var counts: ExportCounters.Counts { get }
+    /// Whether it can't deliver what there is, as far as it has noticed.
+    var isStuck: Bool { get }
     /// The receiver takes nothing for now.
     func block() throws
     func unblock() throws
 }
 
 extension Way {
+    var isStuck: Bool { counts.isFailing }
     func ports() throws -> [Int] { try arrived.filter { $0.lost == nil }.map(\.port) }
     func lost() throws -> UInt64 { try arrived.reduce(0) { $0 + ($1.lost ?? 0) } }
 }
@@ -246,6 +249,7 @@ final class ClientWay: Way {
     private struct State {
         var arrived: [Arrival] = []
         var isBlocked = false
+        var isWaiting = false
     }
 
     private let state = Mutex(State())
@@ -253,18 +257,28 @@ final class ClientWay: Way {
     var arrived: [Arrival] { state.withLock(\.arrived) }
     /// Hubble's losses are told to the client alone.
     var counts: ExportCounters.Counts { ExportCounters(losses: [.overwritten], operations: []).current }
+    var isStuck: Bool { state.withLock(\.isWaiting) }
 
+    /// Ends with the server, whatever the client does.
     func run(_ hub: FlowHub) async {
         let path = "\(FileManager.default.temporaryDirectory.path)/way-\(UUID().uuidString.prefix(8)).sock"
         do {
             let server = try HubbleServer(
                 .init(socket: path), node: "node-a", version: "1.2.3", hub: hub, peers: HubblePeers(),
                 counters: HubbleCounters())
-            try await withThrowingDiscardingTaskGroup { group in
-                let serving = Task { try await server.run { _ in } }
-                defer { serving.cancel() }
-                try await self.read(path)
+            let serving = Task { try await server.run { _ in } }
+            let reading = Task {
+                // Once the server is stopped the stream ends with an error.
+                do { try await read(path) } catch  where serving.isCancelled {}
+                serving.cancel()
             }
+            await withTaskCancellationHandler {
+                _ = await serving.result
+            } onCancel: {
+                serving.cancel()
+            }
+            reading.cancel()
+            try await reading.value
         } catch {
             state.withLock { $0.arrived.append(Arrival(source: "\(error)")) }
         }
@@ -283,10 +297,17 @@ final class ClientWay: Way {
             }
             try await HubbleObserver.Client(wrapping: client).getFlows(request) { response in
                 for try await message in response.messages {
-                    while self.state.withLock(\.isBlocked) { try await Task.sleep(for: .milliseconds(5)) }
+                    while self.isToWait() { try await Task.sleep(for: .milliseconds(5)) }
                     self.take(message)
                 }
             }
+        }
+    }
+
+    private func isToWait() -> Bool {
+        state.withLock { state in
+            state.isWaiting = state.isBlocked
+            return state.isBlocked
         }
     }
 

@@ -31,6 +31,10 @@ import Testing
         Case("a Service is no pod", false) { $0.pods = names("shop/cart") },
         Case("service", true) { $0.services = names("shop/cart") },
         Case("a pod is no service", false) { $0.services = names("shop/cart-2") },
+        Case("labels of the source", true) { $0.labels = labels("app=frontend,!tier") },
+        Case("labels of neither", false) { $0.labels = labels("app in (cart, web)") },
+        Case("any of two selectors", true) { $0.labels = labels("app=cart", "app!=cart") },
+        Case("labels of a pod without any", true) { $0.labels = labels("!app") },
         Case("source address", true) { $0.addresses = prefixes("10.244.0.1/32") },
         Case("prefix", true) { $0.addresses = prefixes("10.244.0.0/16") },
         Case("service address", true) { $0.addresses = prefixes("10.96.0.10/32") },
@@ -51,6 +55,8 @@ import Testing
 
     private static func names(_ texts: String...) -> [NamePattern] { texts.compactMap { NamePattern($0) } }
 
+    private static func labels(_ texts: String...) -> [LabelFilter] { texts.compactMap { LabelFilter($0) } }
+
     private static func domains(_ texts: String...) -> [DomainFilter] { texts.compactMap { DomainFilter($0) } }
 
     private static func prefixes(_ texts: String...) -> [CIDR] { texts.compactMap { CIDR($0) } }
@@ -60,6 +66,18 @@ import Testing
         #expect(row.filter.matches(Sample.enriched) == row.matches)
         #expect(row.filter.matches(.lost(1, by: .store, time: 0, node: "")), "loss is never hidden")
     }
+
+    @Test(arguments: [
+        ("app", true), ("!app", false), ("app=web", true), ("app==web", true), (" app = web ", true), ("app=", false),
+        ("app!=web", false), ("tier!=web", true), ("app in (web, cart)", true), ("app notin (web)", false),
+        ("app in (web),tier notin (a),!canary", true), ("app=web,tier", false), ("", true),
+    ])
+    func aSelectorMatchesLabels(text: String, matches: Bool) throws {
+        #expect(try #require(LabelFilter(text)).matches(["app": "web"]) == matches)
+    }
+
+    @Test(arguments: ["=web", "app in web", "app in ()", "a b", "app=web,", "!", "app within (a)", "(a)"])
+    func whatIsNoSelectorIsRefused(text: String) { #expect(LabelFilter(text) == nil) }
 
     @Test(arguments: cases)
     func filtersSurviveJSON(row: Case) throws {

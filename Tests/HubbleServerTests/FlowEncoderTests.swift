@@ -48,6 +48,16 @@ struct FlowEncoderTests {
             flow.summary == "TCP Flags: SYN, ACK, FIN; closed, 5 packets 600 B out, 4 packets 900 B back")
     }
 
+    @Test("a packet on the way back comes from the other end, and no policy was asked about it")
+    func packets() {
+        let there = Sample.encoder.encode(Sample.packet(\.forward))
+        #expect(there.source.podName == "front-1" && !there.isReply.value && there.traceReason == .established)
+        #expect(there.egressAllowedBy.map(\.name) == ["front-out"] && there.ingressAllowedBy.isEmpty)
+        let back = Sample.encoder.encode(Sample.packet(\.reverse))
+        #expect(back.source.podName == "cart-7" && back.isReply.value && back.traceReason == .reply)
+        #expect(back.egressAllowedBy.isEmpty && back.ingressAllowedBy.isEmpty)
+    }
+
     @Test("the answer to a question comes from the resolver")
     func answer() {
         let flow = Sample.message(3)
@@ -157,7 +167,8 @@ struct FlowEncoderTests {
     @Test("records that are missing keep their number and the place where they were lost")
     func losses() {
         let places: [(FlowLoss.Source, HubbleLostEventSource)] = [
-            (.kernelRing, .perfEventRingBuffer), (.follower, .observerEventsQueue), (.store, .hubbleRingBuffer),
+            (.kernelRing, .perfEventRingBuffer), (.collector, .observerEventsQueue),
+            (.follower, .observerEventsQueue), (.store, .hubbleRingBuffer),
         ]
         for (place, source) in places {
             let response = Sample.encoder.response(.lost(7, by: place, time: Sample.time, node: "node-a"))

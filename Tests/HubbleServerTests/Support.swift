@@ -71,5 +71,15 @@ enum Sample {
         flow(.active, cart, front, .sctp, port: 9000),
     ]
 
+    /// A packet of a connection that a policy admitted, on one of its ways.
+    static func packet(_ way: WritableKeyPath<FlowCounters, FlowCounters.Way>) -> Flow {
+        flow(.packet, front, cart) {
+            var counters = FlowCounters()
+            counters[keyPath: way] = .init(packets: 1, bytes: 60)
+            $0.counters = counters
+            $0.egressRule = RuleReference("NetworkPolicy/shop/front-out/egress/2")
+        }
+    }
+
     static func message(_ index: Int) -> HubbleFlow { encoder.encode(flows[index]) }
 }

@@ -118,12 +118,12 @@ import Testing
         for number in UInt8(1)...5 { hub.append(flow(number, number == 2 ? .dropped : .forwarded)) }
         let page = page(hub) { $0.flows = 2 }
         let first = await page.page(try FlowRequest(""))
-        #expect(first.flows.map(\.sequence) == [4, 5] && first.cursor == "7-6")
+        #expect(first.flows.map(\.sequence) == [4, 5] && first.cursor == "7-6-5")
         #expect(await page.page(try FlowRequest("verdict=dropped")).flows.map(\.sequence) == [2])
         #expect(await page.page(try FlowRequest("text=10.0.0.3%3A")).flows.map(\.sequence) == [3])
         for number in UInt8(6)...8 { hub.append(flow(number)) }
         let second = await page.page(try FlowRequest("cursor=\(first.cursor)"))
-        #expect(second.flows.map(\.sequence) == [6, 7] && second.cursor == "7-8" && !second.restarted)
+        #expect(second.flows.map(\.sequence) == [6, 7] && second.cursor == "7-8-7" && !second.restarted)
         let third = await page.page(try FlowRequest("cursor=\(second.cursor)"))
         #expect(third.flows.map(\.sequence) == [8])
         #expect(await page.page(try FlowRequest("cursor=\(third.cursor)")).flows.isEmpty)
@@ -132,22 +132,37 @@ import Testing
     @Test func whatWasOverwrittenIsARecordOfLossWhateverTheFilter() async throws {
         let hub = FlowHub(capacity: 4)
         for number in UInt8(1)...10 { hub.append(flow(number)) }
-        let found = await page(hub).page(try FlowRequest("cursor=7-2&verdict=dropped"))
+        let found = await page(hub).page(try FlowRequest("cursor=7-2-1&verdict=dropped"))
         #expect(found.flows.map(\.loss?.count) == [5])
-        #expect(found.cursor == "7-11")
+        #expect(found.cursor == "7-11-10")
     }
 
-    @Test(arguments: ["6-3", "7-99"]) func aCursorFromBeforeARestartBeginsAnew(cursor: String) async throws {
+    @Test func aLossThatWasOverwrittenStandsForAllThatItCounted() async throws {
+        let hub = FlowHub(capacity: 4)
+        hub.append([flow(1), .lost(100, by: .kernelRing, time: 1, node: "node-a")])
+        for number in UInt8(3)...10 { hub.append(flow(number)) }
+        let found = await page(hub).page(try FlowRequest("cursor=7-2-1"))
+        #expect(found.flows.map(\.loss?.count) == [104, nil, nil, nil, nil] && found.cursor == "7-11-109")
+    }
+
+    @Test func aCursorThatNobodyGaveOutHarmsNothing() async throws {
+        let hub = FlowHub(capacity: 4)
+        for number in UInt8(1)...10 { hub.append(flow(number)) }
+        let found = await page(hub).page(try FlowRequest("cursor=7-2-\(UInt64.max)"))
+        #expect(found.flows.count == 5)
+    }
+
+    @Test(arguments: ["6-3-2", "7-99-98"]) func aCursorFromBeforeARestartBeginsAnew(cursor: String) async throws {
         let hub = FlowHub(capacity: 4)
         hub.append(flow(1))
         let found = await page(hub).page(try FlowRequest("cursor=\(cursor)&wait=9"))
-        #expect(found.restarted && found.flows.count == 1 && found.cursor == "7-2")
+        #expect(found.restarted && found.flows.count == 1 && found.cursor == "7-2-1")
     }
 
     @Test func aRequestWaitsForAFlowThatMatches() async throws {
         let hub = FlowHub(capacity: 8)
         let page = page(hub) { $0.wait = .patience }
-        let request = try FlowRequest("cursor=7-1&verdict=dropped&wait=600")
+        let request = try FlowRequest("cursor=7-1-0&verdict=dropped&wait=600")
         async let found = page.page(request)
         hub.append([flow(1), flow(2, .dropped)])
         #expect(await found.flows.map(\.sequence) == [2])
@@ -159,7 +174,7 @@ import Testing
             $0.viewers = 1
             $0.wait = .patience
         }
-        async let waiting = askOnceThereIsRoom(page, "/api/flows", "cursor=7-1&wait=600")
+        async let waiting = askOnceThereIsRoom(page, "/api/flows", "cursor=7-1-0&wait=600")
         try await eventually("the place to be taken") { await ask(page, "/api/flows").status == 503 }
         #expect(await ask(page, "/api/flows").body.contains("1 requests of this kind are open already"))
         #expect(await ask(page, "/api/policies").status == 200)

@@ -6,6 +6,8 @@ final class EvidenceCounters: Sendable {
     struct Counts: Sendable {
         /// Records of the ring whose bytes make no sense.
         var undecodable: UInt64 = 0
+        /// DNS answers that the agent read itself and had no room for.
+        var lostAnswers: UInt64 = 0
         /// The last look at all connections; nil before the first.
         var scan: ScanSummary?
         /// The node's ports as that look has found them, likewise.

@@ -27,11 +27,10 @@ extension AgentMetrics {
     /// What became of the data path's records.
     var evidenceFamilies: [MetricFamily] {
         var lost = MetricFamily("apus_flows_lost_total", .counter, "Flow records that were lost, by where.")
-        lost.add(
-            .count(hub.lostInKernel &- min(evidence.undecodable, hub.lostInKernel)),
-            [MetricLabel("place", FlowLoss.Source.kernelRing.rawValue)])
+        lost.add(.count(hub.lostInKernel), [MetricLabel("place", FlowLoss.Source.kernelRing.rawValue)])
         lost.add(.count(hub.lostByFollowers), [MetricLabel("place", FlowLoss.Source.follower.rawValue)])
         lost.add(.count(evidence.undecodable), [MetricLabel("place", "decoder")])
+        lost.add(.count(evidence.lostAnswers), [MetricLabel("place", "answers")])
         return [
             MetricFamily(
                 "apus_flows_total", .counter, "Flow records that were stored and handed to followers.",

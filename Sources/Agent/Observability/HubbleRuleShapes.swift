@@ -1,3 +1,4 @@
+internal import HubbleFlows
 internal import HubbleServer
 internal import Kubernetes
 
@@ -9,19 +10,23 @@ extension HubbleRules {
             case .upsert(.networkPolicy(let policy)):
                 upsert(Policy(policy.key), ingress: Self.rules(policy.ingress), egress: Self.rules(policy.egress))
             case .upsert(.clusterNetworkPolicy(let policy)):
-                upsert(Policy(policy.key), ingress: policy.ingress.map(Rule.init), egress: policy.egress.map(Rule.init))
+                upsert(
+                    Policy(policy.key), ingress: policy.ingress.map(PolicyMatch.init),
+                    egress: policy.egress.map(PolicyMatch.init))
             case .upsert(.fqdnNetworkPolicy(let policy)):
                 // The last rule is the one for DNS, which nobody writes.
                 upsert(
                     Policy(policy.key), ingress: [],
-                    egress: policy.egress.map(Rule.init) + [Rule(restrictsPeers: true, ports: .numbers)])
+                    egress: policy.egress.map(PolicyMatch.init) + [PolicyMatch(restrictsPeers: true, ports: .numbers)])
             case .delete(let key): remove(Policy(key))
             case .upsert: break
             }
         }
     }
 
-    private static func rules(_ rules: [NetworkPolicyRule]?) -> [Rule] { (rules ?? []).map(Rule.init) }
+    private static func rules(_ rules: [NetworkPolicyRule]?) -> [PolicyMatch] {
+        (rules ?? []).map(PolicyMatch.init)
+    }
 }
 
 extension HubbleRules.Policy {
@@ -42,7 +47,7 @@ extension FQDNNetworkPolicy {
     fileprivate var key: ObjectKey { ObjectKey(.fqdnNetworkPolicy, namespace: meta.namespace, name: meta.name) }
 }
 
-extension HubbleRules.Rule {
+extension PolicyMatch {
     fileprivate init(_ rule: NetworkPolicyRule) {
         self.init(
             restrictsPeers: !(rule.peers ?? []).isEmpty,
@@ -59,7 +64,7 @@ extension HubbleRules.Rule {
     }
 }
 
-extension HubbleRules.Rule.Ports {
+extension PolicyMatch.Ports {
     /// What is common to the entries of a list of ports, each with whether it names a protocol and whether a port. An
     /// empty list is every port, and so is an entry that names neither.
     fileprivate init(_ entries: [(namesProtocol: Bool, namesPort: Bool)]) {

@@ -26,7 +26,7 @@ struct FlowCommand: AsyncParsableCommand {
 
                 Examples:
                   apus flow observe --last 50
-                  apus flow observe --follow --namespace shop
+                  apus flow observe --follow -n shop -l app=web
                   apus flow observe --follow --verdict denied --pod shop/cart-*
                   apus flow observe --service shop/web --port 80 --protocol tcp
                   apus flow observe --fqdn '*.example.com' --verdict denied
@@ -53,17 +53,26 @@ struct FlowCommand: AsyncParsableCommand {
             let query = FlowQuery(last: last ?? (follow ? 0 : 20), follow: follow, filter: filter.filter)
             let printer = FlowPrinter(console: options.console, format: options.output)
             let agent = options.agent
+            let meter = FlowMeter(options.console, isQuiet: options.console.isTerminal)
+            let take: @Sendable (Flow) throws -> Void = { flow in
+                try printer.print(flow)
+                meter.count(flow)
+            }
             if follow {
                 await options.noteIfSilent()
-                return try await untilInterrupted { try await agent.flows(query) { try printer.print($0) } }
+                try await untilInterrupted { try await agent.flows(query, take) }
+                let sum = meter.finish()
+                if options.console.renew != nil { options.console.note("apus: \(sum)") }
+                return
             }
             do {
-                try await agent.flows(query) { try printer.print($0) }
+                defer { _ = meter.finish() }
+                try await agent.flows(query, take)
                 guard !printer.hasPrinted, query.last > 0 else { return }
                 let evidence = try? await agent.status().evidence
                 options.console.note(
                     evidence?.isSilent ?? false ? GlobalOptions.silence : Self.absence(of: evidence?.stored))
-            } catch let error as AgentError where !printer.hasPrinted {
+            } catch let error as AgentError where !printer.hasPrinted && query.filter.labels.isEmpty {
                 let datapath = try options.datapath()
                 let flows = try datapath.flows(last: query.last, query.filter)
                 options.console.note("apus: \(error); these flows are from the kernel's ring buffer")
@@ -100,11 +109,17 @@ extension AgentStatus.Evidence {
 
 /// Which flows are wanted.
 struct FlowFilterOptions: ParsableArguments {
-    @Option(help: "Namespace of either end or of the Service.")
+    @Option(name: [.short, .long], help: "Namespace of either end or of the Service.")
     var namespace: [String] = []
 
     @Option(help: "Pod at either end: name or namespace/name.", transform: Self.name)
     var pod: [NamePattern] = []
+
+    @Option(
+        name: [.customShort("l"), .long],
+        help: "Label selector of the pod at either end, such as 'app=web,tier in (a, b)'; needs apusd.",
+        transform: Self.labels)
+    var selector: [LabelFilter] = []
 
     @Option(help: "Service that was asked for: name or namespace/name.", transform: Self.name)
     var service: [NamePattern] = []
@@ -132,6 +147,7 @@ struct FlowFilterOptions: ParsableArguments {
         var filter = FlowFilter()
         filter.namespaces = namespace
         filter.pods = pod
+        filter.labels = selector
         filter.services = service
         filter.addresses = ip
         filter.ports = port
@@ -144,6 +160,10 @@ struct FlowFilterOptions: ParsableArguments {
 
     private static func name(_ text: String) throws -> NamePattern {
         try NamePattern(text) ?? fail("a name is NAME or NAMESPACE/NAME, with or without a final *")
+    }
+
+    private static func labels(_ text: String) throws -> LabelFilter {
+        try LabelFilter(text) ?? fail("a label selector is like app=web or 'tier in (front, back),!canary'")
     }
 
     private static func domain(_ text: String) throws -> DomainFilter {

@@ -11,7 +11,7 @@ extension FlowCommand {
             discussion: """
                 On a terminal the table is renewed until Ctrl-C, with --once it is printed once, over the flows that \
                 are stored. Bytes are those of connections that ended, and of those that live as far as they have been \
-                reported. -o json prints one object each time.
+                reported. Rates are means over the time that is summed up. -o json prints one object each time.
 
                 Examples:
                   apus flow top
@@ -54,9 +54,14 @@ extension FlowCommand {
             let view = TopView(by: by, window: seconds, rows: rows, options: options)
             guard once else { return try await follow(tally, view) }
             let query = FlowQuery(last: .max, filter: filter.filter)
+            let meter = FlowMeter(options.console, isQuiet: false)
             do {
-                try await options.agent.flows(query) { tally.add($0) }
-            } catch let error as AgentError where !tally.hasAny {
+                defer { _ = meter.finish() }
+                try await options.agent.flows(query) { flow in
+                    tally.add(flow)
+                    meter.count(flow)
+                }
+            } catch let error as AgentError where !tally.hasAny && query.filter.labels.isEmpty {
                 let flows = try options.datapath().flows(last: .max, query.filter)
                 options.console.note("apus: \(error); these flows are from the kernel's ring buffer")
                 for flow in flows { tally.add(flow) }
@@ -103,8 +108,8 @@ private final class SharedTally: Sendable {
         tally.withLock { $0.add(flow) }
     }
 
-    func rows(now: UInt64?) -> (rows: [(name: String, sums: FlowTally.Sums)], lost: UInt64) {
-        tally.withLock { ($0.rows(now: now), $0.lost) }
+    func rows(now: UInt64?) -> (rows: [(name: String, sums: FlowTally.Sums)], span: UInt64, lost: UInt64) {
+        tally.withLock { ($0.rows(now: now), $0.span(now: now), $0.lost) }
     }
 }
 
@@ -118,9 +123,9 @@ private struct TopView: Sendable {
     /// Shows the sums; on a terminal in the place of those before.
     func show(_ tally: SharedTally, isRenewed: Bool) throws {
         let now = window.map { _ in CommandContext.current.now() }
-        let (all, lost) = tally.rows(now: now)
+        let (all, span, lost) = tally.rows(now: now)
         let answer = TopAnswer(
-            by: by, windowSeconds: window, lostRecords: lost, total: all.count,
+            by: by, windowSeconds: window, spanNanoseconds: span, lostRecords: lost, total: all.count,
             rows: all.prefix(rows).map { TopRow($0.name, $0.sums) })
         let console = options.console
         switch options.output {
@@ -139,20 +144,28 @@ private struct TopView: Sendable {
         let hidden = answer.total > answer.rows.count ? ", \(answer.rows.count) of \(answer.total) shown" : ""
         let missing = answer.lostRecords > 0 ? ", \(answer.lostRecords) records lost" : ""
         let head = "By \(by.rawValue), \(span)\(hidden)\(missing)\n"
-        return head + (answer.rows.isEmpty ? "nothing to show\n" : Table.text(answer.rows, columns))
+        return head
+            + (answer.rows.isEmpty ? "nothing to show\n" : Table.text(answer.rows, columns(answer.spanNanoseconds)))
     }
 
-    private var columns: [Column<TopRow>] {
-        let name = Column<TopRow>(by.rawValue.uppercased()) { $0.name }
-        let denials = Column<TopRow>("DENIED", number: true) { "\($0.denials)" }
-        let audits = Column<TopRow>("AUDITED", number: true) { "\($0.audits)" }
-        if by == .reason { return [name, denials, audits] }
-        return [
-            name,
-            Column("CONNECTIONS", number: true) { "\($0.connections)" },
-            Column("SENT", number: true) { Quantity.size($0.sentBytes) },
-            Column("RECEIVED", number: true) { Quantity.size($0.receivedBytes) },
-            denials, audits,
-        ]
+    private func columns(_ span: UInt64) -> [Column<TopRow>] {
+        typealias Number = any KeyPath<TopRow, UInt64> & Sendable
+        func number(_ heading: String, _ value: Number) -> [Column<TopRow>] {
+            [
+                Column(heading, number: true) { "\($0[keyPath: value])" },
+                Column("A SECOND", number: true) { Quantity.rate($0[keyPath: value], nanoseconds: span) },
+            ]
+        }
+        func size(_ heading: String, _ value: Number) -> [Column<TopRow>] {
+            [
+                Column(heading, number: true) { Quantity.size($0[keyPath: value]) },
+                Column("A SECOND", number: true) { Quantity.speed($0[keyPath: value], nanoseconds: span) },
+            ]
+        }
+        let name = [Column<TopRow>(by.rawValue.uppercased()) { $0.name }]
+        let denials = number("DENIED", \.denials) + [Column("AUDITED", number: true) { "\($0.audits)" }]
+        if by == .reason { return name + denials }
+        return name + number("CONNECTIONS", \.connections) + size("SENT", \.sentBytes)
+            + size("RECEIVED", \.receivedBytes) + denials
     }
 }

@@ -9,15 +9,22 @@ package struct Console: Sendable {
     package let write: @Sendable (String) throws -> Void
     /// Writes one line for the person, beside the output.
     package let note: @Sendable (String) -> Void
+    /// Puts a line in the place of the one that was put there last, for a person at a terminal; an empty one takes it
+    /// away. Nil where nobody sees what stands beside the output.
+    package let renew: (@Sendable (String) -> Void)?
+    /// Whether the output is a terminal.
+    package let isTerminal: Bool
     /// Whether the output is a terminal that shows colours.
     package let usesColour: Bool
 
     package init(
-        usesColour: Bool = false, write: @escaping @Sendable (String) throws -> Void,
-        note: @escaping @Sendable (String) -> Void
+        isTerminal: Bool = false, usesColour: Bool = false, write: @escaping @Sendable (String) throws -> Void,
+        note: @escaping @Sendable (String) -> Void, renew: (@Sendable (String) -> Void)? = nil
     ) {
         self.write = write
         self.note = note
+        self.renew = renew
+        self.isTerminal = isTerminal
         self.usesColour = usesColour
     }
 
@@ -26,11 +33,14 @@ package struct Console: Sendable {
     /// - Parameter environment: `NO_COLOR` (of any value) and `TERM=dumb` switch colours off.
     package static func standard(_ environment: [String: String]) -> Console {
         let isPlain = environment["NO_COLOR"].map { !$0.isEmpty } ?? false || environment["TERM"] == "dumb"
-        return Console(usesColour: isatty(STDOUT_FILENO) == 1 && !isPlain) { text in
-            try writeAll(text, to: STDOUT_FILENO)
-        } note: { line in
-            try? writeAll(line + "\n", to: STDERR_FILENO)
-        }
+        let isTerminal = isatty(STDOUT_FILENO) == 1
+        // To the first column, and the rest of the line away (ECMA-48 EL).
+        let renew: @Sendable (String) -> Void = { try? writeAll("\r\u{1b}[K" + $0, to: STDERR_FILENO) }
+        let isSeen = isatty(STDERR_FILENO) == 1 && environment["TERM"] != "dumb"
+        return Console(
+            isTerminal: isTerminal, usesColour: isTerminal && !isPlain,
+            write: { try writeAll($0, to: STDOUT_FILENO) }, note: { try? writeAll($0 + "\n", to: STDERR_FILENO) },
+            renew: isSeen ? renew : nil)
     }
 
     /// Writes one line.

@@ -24,6 +24,18 @@ enum Quantity {
         return "\(bytes / unit).\(bytes % unit * 10 / unit) \(names.first ?? "")"
     }
 
+    /// Things a second with one decimal, `1234.5`; what came in less than a second counts as of one.
+    static func rate(_ number: UInt64, nanoseconds: UInt64) -> String {
+        let tenths = Double(number) / Double(max(nanoseconds, 1_000_000_000)) * 10_000_000_000
+        let rounded = UInt64(tenths.rounded())
+        return "\(rounded / 10).\(rounded % 10)"
+    }
+
+    /// Bytes a second, likewise, as ``size(_:)`` writes them.
+    static func speed(_ bytes: UInt64, nanoseconds: UInt64) -> String {
+        size(UInt64((Double(bytes) / Double(max(nanoseconds, 1_000_000_000)) * 1_000_000_000).rounded()))
+    }
+
     /// `1 endpoint`, `2 endpoints`.
     static func count(_ number: Int, _ noun: String) -> String { "\(number) \(noun)\(number == 1 ? "" : "s")" }
 

@@ -51,7 +51,9 @@ struct StatusText {
             (
                 "flows",
                 "\(evidence.records) seen, \(evidence.stored) stored, "
-                    + "\(evidence.lostInKernel) lost in the kernel, \(evidence.lostByFollowers) by slow followers"
+                    + "\(evidence.lostInKernel) lost in the kernel, "
+                    + (evidence.lostInAgent.map { $0 > 0 ? "\($0) in the agent, " : "" } ?? "")
+                    + "\(evidence.lostByFollowers) by slow followers"
                     + (evidence.detail.map { ", detail \($0)" } ?? "")
             ),
         ]

@@ -48,12 +48,15 @@ package struct FlowTally: Sendable {
     private var seen: [FlowTuple: FlowCounters] = [:]
     /// Records that are missing.
     package private(set) var lost: UInt64 = 0
-    /// The time of the newest flow.
+    /// The times of the newest flow and of the first.
     private var newest: UInt64 = 0
+    private var oldest = UInt64.max
+    private let window: UInt64?
 
     /// - Parameter window: nanoseconds that a flow counts; nil: for ever.
     package init(by key: TallyKey, window: UInt64?) {
         self.key = key
+        self.window = window
         part = window.map { max($0 / Self.parts, 1) }
     }
 
@@ -63,7 +66,8 @@ package struct FlowTally: Sendable {
             lost += loss.count
             return
         }
-        if flow.time > newest { newest = flow.time }
+        newest = max(newest, flow.time)
+        oldest = min(oldest, flow.time)
         let bytes = takeNew(flow)
         for (name, isSource) in names(flow) {
             var sums = Sums()
@@ -94,6 +98,12 @@ package struct FlowTally: Sendable {
             let (more, less) = (order(left.value), order(right.value))
             return more == less ? left.key < right.key : more.lexicographicallyPrecedes(less, by: >)
         }.map { (name: $0.key, sums: $0.value) }
+    }
+
+    /// Nanoseconds that the sums of ``rows(now:)`` are of.
+    package func span(now: UInt64?) -> UInt64 {
+        let end = max(now ?? newest, newest)
+        return min(end > oldest ? end - oldest : 0, window ?? .max)
     }
 
     private func order(_ sums: Sums) -> [UInt64] {

@@ -5,12 +5,15 @@ struct TopAnswer: Encodable, Sendable {
     enum CodingKeys: String, CodingKey {
         case by, rows, total
         case windowSeconds = "window_seconds"
+        case spanNanoseconds = "span_ns"
         case lostRecords = "lost_records"
     }
 
     let by: TallyKey
     /// nil: all stored flows.
     let windowSeconds: Double?
+    /// The time that the sums are of: from the first flow on, the window at most.
+    let spanNanoseconds: UInt64
     let lostRecords: UInt64
     /// How many there are, those that are not shown included.
     let total: Int

@@ -4,6 +4,7 @@ import { count, element, size, verdicts } from "/dom.js";
 const shown = 500;
 const places = {
   kernel_ring: "in the kernel's ring buffer, which was full",
+  collector: "in the agent, unreadable or without room",
   store: "in the agent's store, overwritten by newer ones before this page asked",
   follower: "on the way to this page",
 };

@@ -112,7 +112,8 @@ function tell(status) {
   document.title = `Apus on ${status.node}`;
   const { endpoints, services, policies } = status.programmed;
   const evidence = status.evidence;
-  const lost = evidence.lost_in_kernel ? `, ${evidence.lost_in_kernel} lost in the kernel` : "";
+  const places = [[evidence.lost_in_kernel, "kernel"], [evidence.lost_in_agent, "agent"]];
+  const lost = places.map(([count, place]) => count ? `, ${count} lost in the ${place}` : "").join("");
   find("summary").textContent = `${status.version}: ${count(endpoints, "pod")}, ${count(services, "service")}, `
     + `${policies} ${policies === 1 ? "policy" : "policies"}, `
     + (evidence.detail === "none" ? "nothing is told of flows (--flow-detail none)" : count(evidence.records, "record"))

@@ -41,7 +41,7 @@ import Testing
         return AgentMetrics(
             node: "node-a", controller: controller, requests: APIStatistics([.pod]),
             hub: hub.statistics,
-            evidence: EvidenceCounters.Counts(undecodable: 1, scan: scan, ports: ports, failedScans: 0),
+            evidence: EvidenceCounters.Counts(undecodable: 1, lostAnswers: 4, scan: scan, ports: ports, failedScans: 0),
             drops: [
                 DropCount(
                     reason: .policyDenied, direction: .ingress, dropped: TrafficCount(packets: 4, bytes: 400)),
@@ -62,7 +62,8 @@ import Testing
             "apus_unprogrammed_objects{kind=\"Pod\",reason=\"NoInterface\"} 1",
             "apus_unreadable_sources{reason=\"Syntax\"} 2", "apus_unreadable_sources{reason=\"Unreadable\"} 0",
             "apus_api_failures_total{kind=\"Pod\",reason=\"unreachable\"} 0",
-            "apus_flows_lost_total{place=\"decoder\"} 1", "apus_flows_lost_total{place=\"kernel_ring\"} 2",
+            "apus_flows_lost_total{place=\"decoder\"} 1", "apus_flows_lost_total{place=\"kernel_ring\"} 3",
+            "apus_flows_lost_total{place=\"answers\"} 4",
             "apus_ring_records_lost_total 2",
             "apus_drop_packets_total{reason=\"policy_denied\",direction=\"ingress\"} 4",
             "apus_fqdn_outcomes_total{outcome=\"unasked\"} 1", "apus_fqdn_evicted_total 0",
