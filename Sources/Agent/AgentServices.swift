@@ -140,10 +140,36 @@ struct APIHandler: AgentHandler {
     func ready() async throws { try await controller.ready() }
 
     func flows(_ query: FlowQuery, send: (Flow) async throws -> Void) async throws {
-        guard query.follow else {
-            for flow in hub.last(query.last, query.filter) { try await send(flow) }
-            return
+        if query.follow {
+            for await flow in hub.follow(query.filter, last: query.last) { try await send(flow) }
+        } else {
+            try await past(query, send)
         }
-        for await flow in hub.follow(query.filter, last: query.last) { try await send(flow) }
     }
+
+    /// The last flows that match, from the store in parts: it is locked for each only.
+    private func past(_ query: FlowQuery, _ send: (Flow) async throws -> Void) async throws {
+        let end = hub.end
+        var position = end
+        var missing = query.last
+        while missing > 0 {
+            let flows = hub.before(position.sequence, limit: Self.part)
+            if flows.isEmpty { break }
+            for flow in flows.reversed() where missing > 0 {
+                position.goBack(before: flow)
+                if flow.kind != .lost && query.filter.matches(flow) { missing -= 1 }
+            }
+            await Task.yield()
+        }
+        while position.sequence < end.sequence {
+            for flow in hub.since(position, limit: Self.part) {
+                position.pass(flow)
+                guard flow.sequence < end.sequence else { return }
+                if query.filter.matches(flow) { try await send(flow) }
+            }
+        }
+    }
+
+    /// How many flows are taken from the store at once.
+    private static let part = 512
 }

@@ -88,8 +88,8 @@ public final class FlowHub: Sendable {
         state.withLock { $0.store.since(sequence, filter, limit: limit) }
     }
 
-    /// The place of a reader whose next flow has this number.
-    public func position(at sequence: UInt64) -> FlowPosition { state.withLock { $0.store.position(at: sequence) } }
+    /// The place of the oldest flow that is held.
+    public var start: FlowPosition { state.withLock { $0.store.start } }
 
     /// At most `limit` of the flows that a reader has not passed, a record of loss first when some were overwritten.
     public func since(_ position: FlowPosition, limit: Int = .max) -> [Flow] {

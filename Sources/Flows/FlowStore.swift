@@ -93,12 +93,8 @@ public struct FlowStore: Sendable {
         return flows
     }
 
-    /// The place of a reader whose next flow has this number.
-    public func position(at sequence: UInt64) -> FlowPosition {
-        let end = min(max(sequence, firstSequence), nextSequence)
-        let passed = (firstSequence..<end).reduce(overwrittenEvents) { $0 + ring[slot(of: $1)].storedEvents }
-        return FlowPosition(sequence: end, events: passed)
-    }
+    /// The place of the oldest flow that is still here.
+    public var start: FlowPosition { FlowPosition(sequence: firstSequence, events: overwrittenEvents) }
 
     /// The newest `limit` of the flows before number `sequence`, oldest first.
     public func before(_ sequence: UInt64, limit: Int) -> [Flow] {
@@ -142,6 +138,15 @@ public struct FlowPosition: Sendable, Hashable, LosslessStringConvertible {
         // A place that was parsed may say anything.
         events &+= flow.storedEvents
     }
+
+    /// Goes back to before the flow that ``FlowStore/before(_:limit:)`` gave last.
+    public mutating func goBack(before flow: Flow) {
+        sequence = flow.sequence
+        events &-= flow.storedEvents
+    }
+
+    /// The events between an earlier place and this one.
+    public func events(since earlier: FlowPosition) -> UInt64 { events &- earlier.events }
 }
 
 extension Flow {

@@ -69,7 +69,7 @@ public struct LabelFilter: Sendable, Hashable, LosslessStringConvertible {
 
     private static func requirement(_ key: Substring, _ demand: Demand) -> Requirement? {
         let key = trimmed(key)
-        guard !key.isEmpty, !key.contains(where: { " ,()=!".contains($0) }) else { return nil }
+        guard !key.isEmpty, !key.contains(where: { " ,()=!<>".contains($0) }) else { return nil }
         return Requirement(key: String(key), demand: demand)
     }
 

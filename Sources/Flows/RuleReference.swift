@@ -51,7 +51,9 @@ public struct RuleReference: Sendable, Hashable, CustomStringConvertible {
 
     /// The parts, nil when the text has another form.
     public var parts: Parts? {
-        let fields = text.split(separator: "/", maxSplits: 5, omittingEmptySubsequences: false)
+        // By bytes: with a combining mark behind it a slash is another Character.
+        let fields = text.utf8.split(separator: UInt8(ascii: "/"), maxSplits: 5, omittingEmptySubsequences: false)
+            .map { Substring($0) }
         guard fields.count >= 5, !fields[0].isEmpty, !fields[2].isEmpty,
             let direction = Flow.Direction(rawValue: String(fields[3]))
         else { return nil }

@@ -24,7 +24,8 @@ package struct FieldChoice: Sendable {
         for path in paths {
             let parts = path.split(separator: ".", maxSplits: 1)
             guard let first = parts.first else { continue }
-            wanted[first, default: []].insert(parts.count == 2 ? String(parts[1]) : "")
+            // What is deeper is sent with the field that it is in.
+            wanted[first, default: []].insert(parts.count == 2 ? String(parts[1].prefix { $0 != "." }) : "")
         }
         let fields = Self.fields.filter { wanted[$0.name[...]] == nil }
         let isShown = showsVerdicts && wanted["event_type"] != nil && wanted["Summary"] != nil
@@ -39,6 +40,17 @@ package struct FieldChoice: Sendable {
             unwanted + fields.filter { !(isShown && Self.fieldsOfVerdicts.contains($0.name)) }.map(\.clear)
     }
 
+    /// The first of the paths that asks for nothing, as no flow has such a field.
+    package static func unknown(in paths: [String]) -> String? {
+        let names = Set(fields.map(\.name)).union(neverSet)
+        let inner = Set(endpointFields.map(\.name))
+        return paths.first { path in
+            let parts = path.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+            guard let first = parts.first, names.contains(first) else { return true }
+            return endpoints.contains { $0.0 == first } && parts.count > 1 && !inner.contains(parts[1])
+        }
+    }
+
     /// Takes away what was not asked for.
     package func apply(to flow: inout HubbleFlow) {
         let isVerdict = flow.eventType.type == CiliumEvent.policyVerdict.type
@@ -49,6 +61,12 @@ package struct FieldChoice: Sendable {
     private static let fieldsOfVerdicts: Set = [
         "traffic_direction", "policy_match_type", "egress_allowed_by", "ingress_allowed_by", "egress_denied_by",
         "ingress_denied_by",
+    ]
+
+    /// What Cilium's flows have besides, so that masks that were written for them go on.
+    private static let neverSet: Set = [
+        "auth_type", "cgroup_id", "debug_capture_point", "ethernet", "file", "interface", "ip_trace_id", "policy_log",
+        "proxy_port", "reply", "sock_xlate_point", "socket_cookie", "trace_context", "tunnel",
     ]
 
     private static let endpoints: [(String, any WritableKeyPath<HubbleFlow, HubbleEndpoint> & Sendable)] = [

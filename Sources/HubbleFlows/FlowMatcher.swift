@@ -51,8 +51,25 @@ package struct FlowMatcher: Sendable {
 
     /// A filter that isn't understood must not look as if everything matched it, or nothing.
     private static func refuseUnknown(_ filter: HubbleFlowFilter, _ path: String) throws {
-        guard filter.unknownFields.data.isEmpty, filter.experimental.unknownFields.data.isEmpty else {
+        let messages: [any Message] =
+            [filter, filter.experimental] + filter.eventType + filter.tcpFlags + filter.sourceWorkload
+            + filter.destinationWorkload
+        guard messages.allSatisfy({ $0.unknownFields.data.isEmpty }) else {
             throw RequestError(path, "a field that this server does not know")
+        }
+        let values: [(String, [Int], isKnown: Bool)] = [
+            ("verdict", filter.verdict.map(\.rawValue), filter.verdict.allSatisfy(HubbleVerdict.allCases.contains)),
+            (
+                "ip_version", filter.ipVersion.map(\.rawValue),
+                filter.ipVersion.allSatisfy(HubbleIPVersion.allCases.contains)
+            ),
+            (
+                "traffic_direction", filter.trafficDirection.map(\.rawValue),
+                filter.trafficDirection.allSatisfy(HubbleTrafficDirection.allCases.contains)
+            ),
+        ]
+        if let field = values.first(where: { !$0.isKnown }) {
+            throw RequestError("\(path).\(field.0)", "\(field.1) has a value that this server does not know")
         }
         let refused: [(String, isUsed: Bool)] = [
             ("http_status_code", !filter.httpStatusCode.isEmpty), ("http_method", !filter.httpMethod.isEmpty),

@@ -29,6 +29,9 @@ package struct FlowSelection: Sendable {
             ? nil
             : try FlowMatcher(
                 whitelist: whitelist, blacklist: blacklist, names: (whitelist: "allowlist", blacklist: "denylist"))
+        if let unknown = FieldChoice.unknown(in: fields) {
+            throw RequestError("fieldmask", "'\(unknown)' is no field of a flow")
+        }
         choice = FieldChoice(fields)
     }
 

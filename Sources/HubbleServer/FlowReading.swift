@@ -19,9 +19,11 @@ struct FlowReading: Sendable {
     private let since: UInt64
     private let until: UInt64
     private let hasSince: Bool
-    /// The number that the next flow had when the request came: who doesn't follow gets what was there, and who does
-    /// what comes from then on.
-    private let next: UInt64
+    /// The place of the next flow when the request came: who doesn't follow gets what was there, and who does what comes
+    /// from then on.
+    private let end: FlowPosition
+    /// The place of the oldest flow that was held then: what is gone by the time that it is looked for is a loss.
+    private let begin: FlowPosition
 
     init(_ request: HubbleGetFlowsRequest, _ hub: FlowHub, _ encoder: FlowEncoder) throws {
         self.hub = hub
@@ -32,7 +34,8 @@ struct FlowReading: Sendable {
         number = Int(clamping: request.number)
         first = request.first
         follow = request.follow
-        next = hub.nextSequence
+        begin = hub.start
+        end = hub.end
         hasSince = request.hasSince
         since = request.hasSince ? try Self.nanoseconds(request.since, "since") : 0
         until = request.hasUntil ? try Self.nanoseconds(request.until, "until") : .max
@@ -50,13 +53,14 @@ struct FlowReading: Sendable {
     /// Sends what is asked for, in order; records of loss in between are sent whatever the filters say.
     func run(_ send: (HubbleGetFlowsResponse) async throws -> Void) async throws {
         let start = try await start()
-        var position = hub.position(at: start.sequence)
+        var position = start.position
         var missing = number > 0 && !follow ? number : Int.max
         while true {
             let flows = hub.since(position, limit: Self.batch)
             for flow in flows {
+                let passed = position
                 position.pass(flow)
-                guard follow || flow.sequence < next else { return }
+                guard follow || flow.sequence < end.sequence else { return try await sendRest(flow, passed, send) }
                 if flow.kind != .lost {
                     guard flow.time <= until.addingClamped(Self.disorder) else { return }
                     guard flow.time <= until else { continue }
@@ -74,37 +78,46 @@ struct FlowReading: Sendable {
         }
     }
 
+    /// Where all of what was there is gone by now, that is told, but not what came since then and is gone as well.
+    private func sendRest(
+        _ flow: Flow, _ position: FlowPosition, _ send: (HubbleGetFlowsResponse) async throws -> Void
+    ) async throws {
+        guard let loss = flow.loss, loss.source == .store, position.sequence < end.sequence else { return }
+        let count = end.events(since: position)
+        try await send(encoder.response(.lost(count, by: .store, time: flow.time, node: flow.node)))
+    }
+
     /// Nanoseconds by which a record may come behind a later one: what the agent reads or finds itself is told when it does.
     private static let disorder: UInt64 = 10_000_000_000
 
     /// Where to begin.
     private struct Start {
-        var sequence: UInt64
+        var position: FlowPosition
         /// How many of this record's parts come before.
         var skipped = 0
 
         /// What is asked for of a record from there on. Where the first one is gone, its loss is in its place.
         func parts(of flow: Flow) -> ArraySlice<FlowPart> {
             let parts = FlowPart.parts(of: flow)
-            return flow.sequence == sequence && flow.kind != .lost ? parts.dropFirst(skipped) : parts[...]
+            return flow.sequence == position.sequence && flow.kind != .lost ? parts.dropFirst(skipped) : parts[...]
         }
     }
 
     private func start() async throws -> Start {
-        if follow && number == 0 && !hasSince { return Start(sequence: next) }
-        if first || number == 0 { return Start(sequence: hub.firstSequence) }
-        var sequence = next
+        if follow && number == 0 && !hasSince { return Start(position: end) }
+        if first || number == 0 { return Start(position: begin) }
+        var position = end
         var found = 0
         while true {
-            let flows = hub.before(sequence, limit: Self.batch)
-            guard !flows.isEmpty else { return Start(sequence: sequence) }
+            let flows = hub.before(position.sequence, limit: Self.batch)
+            guard !flows.isEmpty else { return Start(position: begin) }
             for flow in flows.reversed() {
-                if flow.time.addingClamped(Self.disorder) < since { return Start(sequence: sequence) }
-                sequence = flow.sequence
+                if flow.time.addingClamped(Self.disorder) < since { return Start(position: position) }
+                position.goBack(before: flow)
                 guard flow.kind != .lost, flow.time >= since, flow.time <= until else { continue }
                 for (index, part) in FlowPart.parts(of: flow).enumerated().reversed() where isWanted(flow, part) {
                     found += 1
-                    if found == number { return Start(sequence: sequence, skipped: index) }
+                    if found == number { return Start(position: position, skipped: index) }
                 }
             }
             try await Self.pause()

@@ -8,6 +8,8 @@ struct HealthService: HubbleHealth.SimpleServiceProtocol {
     /// server and is none of a service.
     private static let services: Set = ["", "hubble.server.Observer", "observer.Observer", "peer.Peer"]
 
+    let streams: StreamLimit
+
     private func status(_ request: HubbleHealthCheckRequest) -> HubbleHealthCheckResponse {
         HubbleHealthCheckResponse.with {
             $0.status = Self.services.contains(request.service) ? .serving : .serviceUnknown
@@ -25,7 +27,9 @@ struct HealthService: HubbleHealth.SimpleServiceProtocol {
     func watch(
         request: HubbleHealthCheckRequest, response: RPCWriter<HubbleHealthCheckResponse>, context: ServerContext
     ) async throws {
-        try await response.write(status(request))
-        try await context.cancellation.cancelled
+        try await streams.serve {
+            try await response.write(status(request))
+            try await context.cancellation.cancelled
+        }
     }
 }

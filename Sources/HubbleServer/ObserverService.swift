@@ -12,17 +12,20 @@ struct ObserverService: HubbleObserver.SimpleServiceProtocol {
     let node: HubbleNodeDescription
     let peers: HubblePeers
     let counters: HubbleCounters
+    let streams: StreamLimit
 
     func getFlows(
         request: HubbleGetFlowsRequest, response: RPCWriter<HubbleGetFlowsResponse>, context: ServerContext
     ) async throws {
         let reading = try FlowReading(request, hub, encoder)
-        counters.opened()
-        defer { counters.closed() }
-        try await untilCancelled(context) {
-            try await reading.run { record in
-                try await response.write(record)
-                counters.sent(record)
+        try await streams.serve {
+            counters.opened()
+            defer { counters.closed() }
+            try await untilCancelled(context) {
+                try await reading.run { record in
+                    try await response.write(record)
+                    counters.sent(record)
+                }
             }
         }
     }
@@ -123,13 +126,18 @@ struct ObserverService: HubbleObserver.SimpleServiceProtocol {
             event.agentEvent.agentStart.time = event.time
             try await response.write(event)
         }
-        if request.follow { try await context.cancellation.cancelled }
+        if request.follow { try await wait(context) }
+    }
+
+    /// Until the client or the server ends it.
+    private func wait(_ context: ServerContext) async throws {
+        try await streams.serve { try await context.cancellation.cancelled }
     }
 
     /// None, as of a node of Cilium's without its debug mode.
     func getDebugEvents(
         request: HubbleGetDebugEventsRequest, response: RPCWriter<HubbleGetDebugEventsResponse>, context: ServerContext
     ) async throws {
-        if request.follow { try await context.cancellation.cancelled }
+        if request.follow { try await wait(context) }
     }
 }

@@ -7,12 +7,17 @@ internal import SwiftProtobuf
 struct PeerService: HubblePeerPeer.SimpleServiceProtocol {
     let node: HubbleNodeDescription
     let peers: HubblePeers
+    let streams: StreamLimit
 
     /// This node first, then the others as they come and go: they serve where this one does, on its port. One that
     /// listens on all its addresses is told like the others, at that of its Node object.
     func notify(
         request: HubblePeerNotifyRequest, response: RPCWriter<HubblePeerChangeNotification>, context: ServerContext
     ) async throws {
+        try await streams.serve { try await tell(response, context) }
+    }
+
+    private func tell(_ response: RPCWriter<HubblePeerChangeNotification>, _ context: ServerContext) async throws {
         if !node.isEverywhere { try await response.write(notification(node.name, node.place, .peerAdded)) }
         // What is on a path of this host is nobody else's.
         guard let port = node.port else { return try await context.cancellation.cancelled }

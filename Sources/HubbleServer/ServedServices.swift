@@ -12,6 +12,7 @@ struct ServedServices: Sendable {
     let peers: HubblePeers
     let counters: HubbleCounters
     let encoder: FlowEncoder
+    let streams = StreamLimit()
 
     /// What a server says of itself.
     func description(_ place: String) -> HubbleNodeDescription {
@@ -29,8 +30,10 @@ struct ServedServices: Sendable {
             transport: HTTP2ServerTransport.Posix(
                 listeningSocketDescriptor: descriptor, transportSecurity: security, config: Self.limits),
             services: [
-                ObserverService(hub: hub, encoder: encoder, node: description, peers: peers, counters: counters),
-                PeerService(node: description, peers: peers), HealthService(),
+                ObserverService(
+                    hub: hub, encoder: encoder, node: description, peers: peers, counters: counters,
+                    streams: streams),
+                PeerService(node: description, peers: peers, streams: streams), HealthService(streams: streams),
             ])
     }
 

@@ -41,7 +41,9 @@ public struct MetricExporter<Sink: FlowSink>: Sendable {
                 return .zero
             }
             if problem.isFinal {
-                counters.dropped(record.events, .refused)
+                let taken = min(UInt64(clamping: delivery.delivered), record.events)
+                if taken > 0 { counters.delivered([ExportRecord(record.bytes, events: taken)]) }
+                counters.dropped(record.events - taken, .refused)
                 return .zero
             }
             failures += 1

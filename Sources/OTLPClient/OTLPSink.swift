@@ -53,7 +53,10 @@ public final class OTLPSink: FlowSink {
             }
         }
         switch result {
-        case .success(let answer): return answer.delivery(of: records.count, now: Int64(time(nil)))
+        case .success(let answer):
+            // What collectors count of metrics are data points.
+            let points = records.reduce(0) { $0 + Int(clamping: $1.events) }
+            return answer.delivery(of: signal == .metrics ? points : records.count, now: Int64(time(nil)))
         case .failure(let error):
             return Delivery(
                 delivered: 0, problem: DeliveryProblem(operation: "connect", text: Self.text(error)))
@@ -76,16 +79,20 @@ public final class OTLPSink: FlowSink {
         for header in endpoint.headers { message.headers.replaceOrAdd(name: header.name, value: header.value) }
         message.body = .bytes(ByteBuffer(bytes: body))
         let response = try await openClient().execute(message, timeout: TimeAmount(limit))
-        let answer = try await response.body.collect(upTo: Self.longestAnswer)
+        // The status says what became of it, however long the rest is, and whether it ever comes.
+        var body: [UInt8] = []
+        for try await part in response.body {
+            body += part.readableBytesView.prefix(Self.longestAnswer - body.count)
+            if body.count == Self.longestAnswer { break }
+        }
         return OTLPAnswer(
-            status: response.status.code, retryAfter: response.headers.first(name: "Retry-After"),
-            body: Array(answer.readableBytesView))
+            status: response.status.code, retryAfter: response.headers.first(name: "Retry-After"), body: body)
     }
 
     private func openClient() throws -> HTTPClient {
-        let tls = try endpoint.security()
-        return client.withLock { client in
+        try client.withLock { client in
             if let client { return client }
+            let tls = try endpoint.security()
             var configuration = HTTPClient.Configuration(
                 tlsConfiguration: tls, redirectConfiguration: .disallow,
                 timeout: .init(connect: TimeAmount(limit / 2), read: TimeAmount(limit)))

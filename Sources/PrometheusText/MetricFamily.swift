@@ -2,7 +2,7 @@
 public struct MetricFamily: Sendable, Equatable {
     /// What its numbers are.
     public enum Kind: String, Sendable, CaseIterable {
-        /// Only grows, until the process ends.
+        /// Only grows, until the process ends or longer.
         case counter
         case gauge
         case histogram
@@ -12,9 +12,14 @@ public struct MetricFamily: Sendable, Equatable {
     /// One sentence for people.
     public let help: String
     public let kind: Kind
+    /// Whether it counts from before this process: what the data path counts goes on without it.
+    public let outlivesProcess: Bool
     public private(set) var samples: [MetricSample]
 
-    public init(_ name: String, _ kind: Kind, _ help: String, _ samples: [MetricSample] = []) {
+    public init(
+        _ name: String, _ kind: Kind, _ help: String, _ samples: [MetricSample] = [], outlivesProcess: Bool = false
+    ) {
+        self.outlivesProcess = outlivesProcess
         self.name = name
         self.kind = kind
         self.help = help

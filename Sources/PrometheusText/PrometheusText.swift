@@ -58,12 +58,13 @@ public enum PrometheusText {
     private static func escaped(_ text: String, quotes: Bool) -> String {
         let isPlain = text.utf8.allSatisfy { $0 != UInt8(ascii: "\\") && $0 != UInt8(ascii: "\n") && $0 != 0x22 }
         if isPlain { return text }
-        return text.reduce(into: "") { result, character in
-            switch character {
+        // By scalars: with a combining mark behind it a quote is another Character, and no other quote.
+        return text.unicodeScalars.reduce(into: "") { result, scalar in
+            switch scalar {
             case "\\": result += "\\\\"
             case "\n": result += "\\n"
             case "\"" where quotes: result += "\\\""
-            default: result.append(character)
+            default: result.unicodeScalars.append(scalar)
             }
         }
     }

@@ -27,6 +27,9 @@ import Testing
             flag: "export-denylist", value: #"{} {"source_port":["http"]}"#,
             problem: "--export-denylist[1].source_port[0]: 'http' is no port from 1 to 65535"),
         Mistake(
+            flag: "export-fieldmask", value: "time,source.podname",
+            problem: "--export-fieldmask: 'source.podname' is no field of a flow"),
+        Mistake(
             flag: "export-file-max-size-mb", value: "0",
             problem: "--export-file-max-size-mb: 0 is not a number from 1 to 10000"),
         Mistake(

@@ -1,3 +1,4 @@
+import Addressing
 import FlowExport
 import Flows
 import Foundation
@@ -8,13 +9,26 @@ import Testing
 @Suite("Every way out")
 struct ConformanceTests {
     private static let front = Pod("front-1", "10.1.0.1", node: "node-a").peer
+    private static let cart = Pod("cart-7", "10.1.0.2", node: "node-b").peer
 
     /// Flows that all ways tell, numbered by their ports.
     private static func flows(_ ports: ClosedRange<Int>) -> [Flow] {
         ports.map { port in
-            flow(.opened, front, front, port: UInt16(port)) {
+            flow(.opened, front, cart, port: UInt16(port)) {
                 $0.egressRule = RuleReference("NetworkPolicy/shop/out/egress/0")
+                $0.service = FlowService(
+                    frontend: SocketAddress(ip("10.96.0.1"), 80), namespace: "shop", name: "cart", portName: "http")
+                $0.destinationNames = ["cart.example.com"]
             }
+        }
+    }
+
+    /// What arrives of them, with all the names that the way has a place for.
+    private static func arrivals(_ ports: ClosedRange<Int>, by outlet: Outlet) -> [Arrival] {
+        ports.map { port in
+            var arrival = Arrival(port: port, source: "shop/front-1", destination: "shop/cart-7", policy: "out")
+            if outlet != .policyLog { (arrival.service, arrival.name) = ("shop/cart", "cart.example.com") }
+            return arrival
         }
     }
 
@@ -29,7 +43,7 @@ struct ConformanceTests {
             hub.finish()
             await end
             let arrived = try way.arrived
-            #expect(arrived == (1...100).map { Arrival(port: $0, source: "shop/front-1") })
+            #expect(arrived == Self.arrivals(1...100, by: outlet))
         }
     }
 
@@ -90,7 +104,7 @@ struct ConformanceTests {
                 await running.value
             }
             let arrived = try way.arrived
-            #expect(arrived == (1...30).map { Arrival(port: $0, source: "shop/front-1") })
+            #expect(arrived == Self.arrivals(1...30, by: outlet))
         }
     }
 

@@ -97,7 +97,7 @@ struct HubbleFormatTests {
 
     @Test("a mask leaves the fields that it names")
     func mask() throws {
-        let choice = try FlowChoice(fields: ["verdict", "source.pod_name", "no_such_field"])
+        let choice = try FlowChoice(fields: ["verdict", "source.pod_name", "ip_trace_id"])
         #expect(
             lines(choice).first == #"{"flow":{"verdict":"FORWARDED","source":{"pod_name":"front-1"}},"#
                 + #""node_name":"node-a","time":"2026-03-01T10:31:02.123456789Z"}"#)

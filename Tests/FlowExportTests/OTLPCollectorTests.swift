@@ -82,9 +82,42 @@ struct OTLPCollectorTests {
         }
     }
 
-    private static func sink(_ url: String, headers: [String] = [], authority: String? = nil) throws -> OTLPSink {
-        OTLPSink(try OTLPEndpoint(url, headers: headers, authority: authority), .logs, limit: .patience) { records in
+    private static func sink(
+        _ url: String, _ signal: OTLPSink.Signal = .logs, headers: [String] = [], authority: String? = nil
+    ) throws -> OTLPSink {
+        OTLPSink(try OTLPEndpoint(url, headers: headers, authority: authority), signal, limit: .patience) { records in
             Array(records.map(\.bytes).joined())
+        }
+    }
+
+    @Test("the status counts, however long the rest of the answer is", arguments: [(200, 2), (400, 0)])
+    func longAnswers(_ status: Int, _ delivered: Int) async throws {
+        let page = String(repeating: "<p>", count: 100_000)
+        try await HTTPServer.run(handler: { try await $1.answer(status, page) }) { port in
+            let sink = try Self.sink("http://127.0.0.1:\(port)")
+            let delivery = await sink.deliver([ExportRecord("one".utf8), ExportRecord("two".utf8)])
+            #expect(delivery.delivered == delivered && delivery.problem?.isFinal ?? true, "\(delivery)")
+            await sink.close()
+        }
+    }
+
+    @Test("of metrics the data points count that a collector throws away")
+    func points() async throws {
+        let answer = #"{"partialSuccess":{"rejectedDataPoints":"3"}}"#
+        try await HTTPServer.run(handler: { try await $1.answer(200, answer) }) { port in
+            let sink = try Self.sink("http://127.0.0.1:\(port)", .metrics)
+            let delivery = await sink.deliver([ExportRecord("all".utf8, events: 500)])
+            #expect(delivery.delivered == 497 && delivery.problem?.isFinal == true)
+            let counters = ExportCounters(losses: [.refused, .superseded], operations: OTLPSink.operations)
+            let exporter = MetricExporter(
+                every: .seconds(3600), sink: sink, counters: counters, settings: hurriedSettings()
+            ) { ExportRecord("all".utf8, events: 500) }
+            let running = Task { await exporter.run() }
+            try await eventually("a delivery") { counters.current.events > 0 }
+            running.cancel()
+            await running.value
+            await sink.close()
+            #expect(counters.current.events == 497 && counters.current.dropped[.refused] == 3)
         }
     }
 

@@ -120,9 +120,12 @@ struct OTLPTextTests {
         for value in [0.05, 0.5, 0.6, 7] { histogram.observe(value) }
         let times = MetricFamily("times", .histogram, "Times.", [MetricSample(.histogram(histogram), [])])
         let nothing = MetricFamily("nothing", .gauge, "None.")
-        let record = Self.resource.metrics([drops, ages, times, nothing], started: 5, now: 9)
+        let older = MetricFamily("older", .counter, "Older.", [MetricSample(.count(7))], outlivesProcess: true)
+        let record = Self.resource.metrics([older, drops, ages, times, nothing], started: 5, now: 9)
         let expected =
             #"{"resourceMetrics":["# + Self.envelope + #""scopeMetrics":["# + Self.scope + #""metrics":["#
+            + #"{"name":"older","description":"Older.","sum":{"dataPoints":[{"timeUnixNano":"9","asInt":"7"}],"#
+            + #""aggregationTemporality":2,"isMonotonic":true}},"#
             + #"{"name":"drops_total","description":"Dropped.","sum":{"dataPoints":[{"attributes":"#
             + #"[{"key":"reason","value":{"stringValue":"a"}}],"startTimeUnixNano":"5","timeUnixNano":"9","#
             + #""asInt":"9223372036854775807"}],"aggregationTemporality":2,"isMonotonic":true}},"#
@@ -132,6 +135,6 @@ struct OTLPTextTests {
             + #""timeUnixNano":"9","count":"4","sum":8.15,"bucketCounts":["1","2","1"],"explicitBounds":[0.1,1.0]}],"#
             + #""aggregationTemporality":2}}]}]}]}"#
         #expect(String(decoding: record.bytes, as: UTF8.self) == expected)
-        #expect(record.events == 4)
+        #expect(record.events == 5)
     }
 }

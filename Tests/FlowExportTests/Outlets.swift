@@ -41,6 +41,11 @@ enum Outlet: String, CaseIterable, CustomStringConvertible {
 struct Arrival: Equatable {
     var port = 0
     var source = ""
+    var destination = ""
+    var policy = ""
+    /// The policy log has neither.
+    var service = ""
+    var name = ""
     var lost: UInt64?
 }
 
@@ -154,10 +159,12 @@ struct FileWay: Way {
     }
 
     static let readPolicyLog: Reader = { record in
-        let source = record["src"]
+        func pod(_ end: JSONText?) -> String {
+            "\(end?["pod_namespace"]?.string ?? "")/\(end?["pod_name"]?.string ?? "")"
+        }
         return Arrival(
-            port: record["connection"]?["dest_port"]?.integer ?? 0,
-            source: "\(source?["pod_namespace"]?.string ?? "")/\(source?["pod_name"]?.string ?? "")")
+            port: record["connection"]?["dest_port"]?.integer ?? 0, source: pod(record["src"]),
+            destination: pod(record["dest"]), policy: record["policies"]?.elements.first?["name"]?.string ?? "")
     }
 
     static let hubble: Runner = { hub, sink, counters in
@@ -169,10 +176,16 @@ struct FileWay: Way {
         if let loss = record["lost_events"] {
             return Arrival(lost: loss["num_events_lost"]?.string.flatMap { UInt64($0) })
         }
-        let source = record["flow"]?["source"]
+        let flow = record["flow"]
+        func text(_ part: JSONText?, _ name: String) -> String {
+            "\(part?["namespace"]?.string ?? "")/\(part?[name]?.string ?? "")"
+        }
         return Arrival(
-            port: record["flow"]?["l4"]?["TCP"]?["destination_port"]?.integer ?? 0,
-            source: "\(source?["namespace"]?.string ?? "")/\(source?["pod_name"]?.string ?? "")")
+            port: flow?["l4"]?["TCP"]?["destination_port"]?.integer ?? 0, source: text(flow?["source"], "pod_name"),
+            destination: text(flow?["destination"], "pod_name"),
+            policy: flow?["egress_allowed_by"]?.elements.first?["name"]?.string ?? "",
+            service: text(flow?["destination_service"], "name"),
+            name: flow?["destination_names"]?.elements.first?.string ?? "")
     }
 }
 
@@ -231,12 +244,20 @@ final class CollectorWay: Way {
     private static func arrival(_ record: JSONText) -> Arrival {
         var values: [String: String] = [:]
         for attribute in record["attributes"]?.elements ?? [] {
-            values[attribute["key"]?.string ?? ""] = attribute["value"]?.members.first?.value.string
+            let value = attribute["value"]
+            let list = value?["arrayValue"]?["values"]?.elements.first
+            values[attribute["key"]?.string ?? ""] = (list ?? value)?.members.first?.value.string
         }
+        func pair(_ namespace: String, _ name: String) -> String { "\(values[namespace] ?? "")/\(values[name] ?? "")" }
+        let rule = values["apus.egress.rule"] ?? ""
         if let lost = values["apus.lost.records"] { return Arrival(lost: UInt64(lost)) }
         return Arrival(
             port: values["destination.port"].flatMap { Int($0) } ?? 0,
-            source: "\(values["k8s.src.namespace"] ?? "")/\(values["k8s.src.name"] ?? "")")
+            source: pair("k8s.src.namespace", "k8s.src.name"),
+            destination: pair("k8s.dst.namespace", "k8s.dst.name"),
+            policy: rule.hasPrefix("NetworkPolicy shop/out ") ? "out" : rule,
+            service: pair("apus.service.namespace", "apus.service.name"),
+            name: values["apus.destination.names"] ?? "")
     }
 
     func block() { state.withLock { $0.isBlocked = true } }
@@ -316,11 +337,15 @@ final class ClientWay: Way {
             if case .lostEvents(let loss) = message.responseTypes {
                 state.arrived.append(Arrival(lost: loss.numEventsLost))
             } else {
-                let source = message.flow.source
+                let flow = message.flow
                 state.arrived.append(
                     Arrival(
-                        port: Int(message.flow.l4.tcp.destinationPort),
-                        source: "\(source.namespace)/\(source.podName)"))
+                        port: Int(flow.l4.tcp.destinationPort),
+                        source: "\(flow.source.namespace)/\(flow.source.podName)",
+                        destination: "\(flow.destination.namespace)/\(flow.destination.podName)",
+                        policy: flow.egressAllowedBy.first?.name ?? "",
+                        service: "\(flow.destinationService.namespace)/\(flow.destinationService.name)",
+                        name: flow.destinationNames.first ?? ""))
             }
         }
     }

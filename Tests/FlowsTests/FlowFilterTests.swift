@@ -76,7 +76,9 @@ import Testing
         #expect(try #require(LabelFilter(text)).matches(["app": "web"]) == matches)
     }
 
-    @Test(arguments: ["=web", "app in web", "app in ()", "a b", "app=web,", "!", "app within (a)", "(a)"])
+    @Test(arguments: [
+        "=web", "app in web", "app in ()", "a b", "app=web,", "!", "app within (a)", "(a)", "tier>3", "tier < 3",
+    ])
     func whatIsNoSelectorIsRefused(text: String) { #expect(LabelFilter(text) == nil) }
 
     @Test(arguments: cases)

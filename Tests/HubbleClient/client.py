@@ -1,9 +1,10 @@
 """A client of Hubble's services that shares nothing with Apus: gRPC and protobuf are those of Debian's Python.
 
-usage: client.py [--ca FILE [--cert FILE --key FILE] --name NAME] [--count N] STUBS TARGET SERVICE METHOD REQUEST
+usage: client.py [--ca FILE [--cert FILE --key FILE] --name NAME] [--count N] [--each] STUBS TARGET SERVICE METHOD REQUEST
 
 STUBS holds what protoc made of the definitions, REQUEST is JSON. Prints each answer as a line of JSON and ends after N
-of them, after the last one, or with status 3 and the error as a line of JSON.
+of them, after the last one, or with status 3 and the error as a line of JSON. With --each REQUEST is a list of requests
+for streams that end by themselves, and each of them makes one line: the list of its answers, or its error.
 """
 import argparse
 import importlib
@@ -33,14 +34,21 @@ def channel(options):
     return grpc.secure_channel(options.target, credentials, [("grpc.ssl_target_name_override", options.name)])
 
 
-def show(message):
-    print(json.dumps(json_format.MessageToDict(message, preserving_proto_field_name=True)), flush=True)
+def told(message):
+    return json_format.MessageToDict(message, preserving_proto_field_name=True)
+
+
+def show(value):
+    print(json.dumps(value), flush=True)
+
+
+def problem(error):
+    return {"code": error.code().name, "details": error.details()}
 
 
 def call(options, connection):
     module = importlib.import_module(MODULES[options.service])
     names = MESSAGES.get(options.method, (options.method + "Request", options.method + "Response"))
-    request = json_format.Parse(options.request, getattr(module, names[0])())
     stream = options.method in STREAMS
     make = connection.unary_stream if stream else connection.unary_unary
     ask = make(
@@ -48,11 +56,19 @@ def call(options, connection):
         request_serializer=lambda message: message.SerializeToString(),
         response_deserializer=getattr(module, names[1]).FromString,
     )
+    if options.each:
+        for text in json.loads(options.request):
+            try:
+                show([told(answer) for answer in ask(json_format.ParseDict(text, getattr(module, names[0])()), timeout=60)])
+            except grpc.RpcError as error:
+                show(problem(error))
+        return
+    request = json_format.Parse(options.request, getattr(module, names[0])())
     if not stream:
-        return show(ask(request, timeout=60))
+        return show(told(ask(request, timeout=60)))
     answers = ask(request, timeout=60)
     for number, answer in enumerate(answers, 1):
-        show(answer)
+        show(told(answer))
         if number == options.count:
             answers.cancel()
             break
@@ -63,6 +79,7 @@ def main():
     for name in ("ca", "cert", "key", "name"):
         parser.add_argument("--" + name)
     parser.add_argument("--count", type=int, default=0)
+    parser.add_argument("--each", action="store_true")
     for name in ("stubs", "target", "service", "method", "request"):
         parser.add_argument(name)
     options = parser.parse_args()
@@ -71,7 +88,7 @@ def main():
         with channel(options) as connection:
             call(options, connection)
     except grpc.RpcError as error:
-        print(json.dumps({"code": error.code().name, "details": error.details()}), flush=True)
+        show(problem(error))
         sys.exit(3)
 
 

@@ -63,6 +63,71 @@ import Testing
         #expect(try request { $0.fieldMask = Google_Protobuf_FieldMask() } == 10)
     }
 
+    /// Fields of other messages, in the order of their numbers; `-` is one that this server has no field for.
+    private static let fields: [(any Message.Type, String)] = [
+        (
+            HubbleFlowFilter.self,
+            """
+            source_ip source_pod destination_ip destination_pod verdict event_type source_fqdn destination_fqdn \
+            http_status_code source_label destination_label protocol source_port destination_port reply source_service \
+            destination_service dns_query source_identity destination_identity http_method http_path tcp_flags node_name \
+            ip_version source_workload destination_workload trace_id uuid traffic_direction http_url http_header \
+            drop_reason_desc source_ip_xlated interface node_labels source_cluster_name destination_cluster_name \
+            ip_trace_id encrypted
+            """
+        ),
+        (HubbleEndpoint.self, "ID identity namespace labels pod_name workloads cluster_name"),
+        (HubbleWorkload.self, "name kind"), (HubbleService.self, "name namespace"),
+        (HubblePolicy.self, "name namespace labels revision kind"),
+        (HubbleTCPFlags.self, "FIN SYN RST PSH ACK URG ECE CWR NS"),
+        (HubbleTCP.self, "source_port destination_port flags"), (HubbleUDP.self, "source_port destination_port"),
+        (HubbleSCTP.self, "source_port destination_port"), (HubbleICMPv4.self, "type code"),
+        (HubbleICMPv6.self, "type code"), (HubbleIP.self, "source destination ipVersion"),
+        (HubbleLayer4.self, "TCP UDP ICMPv4 ICMPv6 SCTP"), (HubbleLayer7.self, "type latency_ns"),
+        (HubbleDNS.self, "query ips ttl cnames observation_source rcode qtypes rrtypes"),
+        (HubbleCiliumEventType.self, "type sub_type"), (HubbleEventTypeFilter.self, "type match_sub_type sub_type"),
+        (HubbleLostEvent.self, "source num_events_lost cpu first last"),
+        (HubbleGetFlowsResponse.self, "flow node_status lost_events"),
+        (
+            HubbleServerStatusResponse.self,
+            """
+            num_flows max_flows seen_flows uptime_ns num_connected_nodes num_unavailable_nodes unavailable_nodes \
+            version flows_rate
+            """
+        ),
+        (HubbleNode.self, "name version address state tls uptime_ns num_flows max_flows seen_flows"),
+        (HubbleNamespace.self, "cluster namespace"), (HubblePeerChangeNotification.self, "name address type tls"),
+        (HubbleGetAgentEventsRequest.self, "number follow - - - - since until first"),
+        (HubbleGetDebugEventsRequest.self, "number follow - - - - since until first"),
+    ]
+
+    @Test func ofAllOtherMessages() throws {
+        for (message, names) in Self.fields {
+            for (index, name) in names.split(separator: " ").enumerated() where name != "-" {
+                #expect(try number(message, String(name)) == index + 1, "\(message).\(name)")
+            }
+        }
+        #expect(try number(HubbleLayer7.self, "dns") == 100)
+        #expect(try number(HubbleFlowFilter.self, "experimental") == 999)
+        for (name, wanted) in [("node_name", 1000), ("time", 1001)] {
+            #expect(try number(HubbleGetFlowsResponse.self, name) == wanted)
+            #expect(try number(HubbleGetAgentEventsResponse.self, name) == wanted)
+        }
+    }
+
+    /// The number of a field by its published name: that of any value that it takes.
+    private func number(_ message: any Message.Type, _ name: String) throws -> Int? {
+        let values = [
+            "{}", "[{}]", "true", "[true]", "1", "[1]", #""1""#, #"["1"]"#, #""1970-01-01T00:00:01Z""#,
+        ]
+        for value in values {
+            guard let filled = try? message.init(jsonString: "{\"\(name)\": \(value)}") else { continue }
+            let found = try number(filled)
+            if found > 0 { return found }
+        }
+        return nil
+    }
+
     @Test func ofWhatIsCounted() {
         #expect(HubbleVerdict.dropped.rawValue == 2 && HubbleVerdict.audit.rawValue == 4)
         #expect(HubbleTrafficDirection.ingress.rawValue == 1 && HubbleTrafficDirection.egress.rawValue == 2)

@@ -151,6 +151,9 @@ struct FlowMatcherTests {
             #"{"source_label": ["a=b=c,("]}"#,
             "whitelist[0].source_label[0]: 'a=b=c,(' is no label selector, such as app=web or tier in (front, back)"
         ),
+        (
+            #"{"verdict": ["DROPPED", 99]}"#, "whitelist[0].verdict: [2, 99] has a value that this server does not know"
+        ),
         (#"{"protocol": ["http"]}"#, "whitelist[0].protocol[0]: flows of Apus have no protocol 'http'"),
         (
             #"{"dns_query": ["("]}"#,

@@ -1,3 +1,4 @@
+import Addressing
 import Flows
 import Foundation
 import HTTPEndpoint
@@ -58,6 +59,53 @@ struct OtherClientTests {
                     "code": "INVALID_ARGUMENT",
                     "details": "whitelist[0].http_method: flows of Apus have nothing to compare with it",
                 ])
+        }
+    }
+
+    @Test("each filter has its meaning, and what can't be understood is refused")
+    func filters() async throws {
+        try await Served.run { served in
+            let client = try await HubbleClient(stubs: served.directory)
+            let cases = FlowMatcherTests.cases.filter { !$0.filter.contains("ip_version") }
+            let requests = cases.map(\.filter) + FlowMatcherTests.refused.map(\.0)
+            let lines = try await client.callEach(
+                "unix://\(served.socket)", "observer.Observer", "GetFlows",
+                requests.map { #"{"whitelist": [\#($0)]}"# })
+            try #require(lines.count == requests.count)
+            for (one, line) in zip(cases, lines) {
+                let answers = try #require(
+                    try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [[String: Any]], "\(one): \(line)")
+                #expect(answers.compactMap { Self.event($0["flow"] as? [String: Any]) } == one.flows, "\(one)")
+            }
+            for ((filter, problem), line) in zip(FlowMatcherTests.refused, lines.dropFirst(cases.count)) {
+                #expect(
+                    try json(line) as? [String: String] == ["code": "INVALID_ARGUMENT", "details": problem],
+                    "\(filter): \(line)")
+            }
+        }
+    }
+
+    /// Which of the sample's flows it is; nil of a policy's verdict on one.
+    private static func event(_ flow: [String: Any]?) -> Int? {
+        guard let flow, let id = flow["uuid"] as? String else { return nil }
+        let type = (flow["event_type"] as? [String: Any])?["type"] as? Int
+        if type == 5 && flow["verdict"] as? String != "AUDIT" { return nil }
+        return Int(id.suffix(12), radix: 16).map { $0 - 1 }
+    }
+
+    @Test("flows that come are told while it follows")
+    func following() async throws {
+        try await Served.run { served in
+            let client = try await HubbleClient(stubs: served.directory)
+            async let followed = client.call(
+                "unix://\(served.socket)", "observer.Observer", "GetFlows",
+                #"{"follow": true, "whitelist": [{"destination_port": ["7001", "7002"]}]}"#, count: 2)
+            try await eventually("it follows") { served.counters.current.streams == 1 }
+            for port in UInt16(7000)...7003 {
+                served.hub.append(Sample.flow(.closed, Sample.front, Sample.cart, port: port))
+            }
+            let lines = try await followed.lines
+            #expect(lines.count == 2 && lines[0].contains("7001") && lines[1].contains("7002"), "\(lines)")
         }
     }
 

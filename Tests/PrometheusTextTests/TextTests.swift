@@ -30,6 +30,19 @@ import Testing
                 """#)
     }
 
+    /// Names of owners are anybody's choice: with a mark behind it a quote is no Character of its own.
+    @Test(arguments: [
+        ("\"\u{301}", "\\\"\u{301}"), ("\\\u{301}", "\\\\\u{301}"), ("\r\n", "\r\\n"), ("\n\u{301}", "\\n\u{301}"),
+    ]) func whatHasMeaningIsEscapedWhateverFollows(value: String, written: String) async throws {
+        let text = PrometheusText.text([
+            MetricFamily("odd_total", .counter, "Odd.", [.init(.count(1), [.init("a", value)])])
+        ])
+        #expect(
+            text.utf8.elementsEqual(
+                "# HELP odd_total Odd.\n# TYPE odd_total counter\nodd_total{a=\"\(written)\"} 1\n".utf8))
+        #expect(try await promtoolRemarks(on: text) == [])
+    }
+
     @Test func familiesOfOneNameAreMerged() {
         func family(_ name: String, _ count: Int) -> MetricFamily {
             MetricFamily(name, .counter, "Some.", [MetricSample(.count(count), [MetricLabel("of", "\(count)")])])

@@ -39,10 +39,20 @@ public struct HubbleClient: Sendable {
     /// The command line of a call: Debian's Python has gRPC, another one on the path may not.
     public func command(
         _ target: String, _ service: String, _ method: String, _ request: String = "{}", count: Int = 0,
-        tls: TLS? = nil
+        tls: TLS? = nil, options: [String] = []
     ) -> [String] {
         ["/usr/bin/python3", "\(Self.root)/Tests/HubbleClient/client.py", "--count", "\(count)"]
-            + (tls?.options ?? []) + [stubs, target, service, method, request]
+            + options + (tls?.options ?? []) + [stubs, target, service, method, request]
+    }
+
+    /// Calls a method whose answers are a stream with each request; a line each: the list of its answers, or its error.
+    public func callEach(
+        _ target: String, _ service: String, _ method: String, _ requests: [String]
+    ) async throws(LabError) -> [String] {
+        let list = "[\(requests.joined(separator: ","))]"
+        let result = try await run(command(target, service, method, list, options: ["--each"]))
+        guard result.succeeded else { throw LabError("client.py \(method)", result.errors) }
+        return result.output.split(separator: "\n").map(String.init)
     }
 
     /// Calls a method and waits for its end, or for so many answers.

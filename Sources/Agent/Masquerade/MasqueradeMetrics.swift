@@ -35,7 +35,7 @@ extension AgentMetrics {
             MetricFamily(
                 "apus_masquerade_port_failures_total", .counter,
                 "Packets that were dropped as no port of the node was found free towards their destination.",
-                [MetricSample(.count(failed))])
+                [MetricSample(.count(failed))], outlivesProcess: true)
         ]
     }
 

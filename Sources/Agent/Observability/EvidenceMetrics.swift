@@ -59,18 +59,20 @@ extension AgentMetrics {
         return [
             MetricFamily(
                 "apus_ring_records_total", .counter, "Records that the data path put into the ring buffer.",
-                [MetricSample(.count(events.submitted))]),
+                [MetricSample(.count(events.submitted))], outlivesProcess: true),
             MetricFamily(
                 "apus_ring_records_lost_total", .counter, "Records that found no room in the ring buffer.",
-                [MetricSample(.count(events.lost))]),
+                [MetricSample(.count(events.lost))], outlivesProcess: true),
         ]
     }
 
     /// What the data path counts itself, since its maps were made.
     var packetFamilies: [MetricFamily] {
         guard let drops else { return [] }
-        var packets = MetricFamily("apus_drop_packets_total", .counter, "Packets that were dropped, by reason.")
-        var bytes = MetricFamily("apus_drop_bytes_total", .counter, "Bytes of packets that were dropped, by reason.")
+        var packets = MetricFamily(
+            "apus_drop_packets_total", .counter, "Packets that were dropped, by reason.", outlivesProcess: true)
+        var bytes = MetricFamily(
+            "apus_drop_bytes_total", .counter, "Bytes of packets that were dropped, by reason.", outlivesProcess: true)
         for drop in drops {
             let labels = [MetricLabel("reason", drop.reason.text), MetricLabel("direction", drop.direction.text)]
             packets.add(.count(drop.dropped.packets), labels)

@@ -6,8 +6,8 @@ extension AgentMetrics {
     var nameFamilies: [MetricFamily] {
         var answers = MetricFamily(
             "apus_fqdn_outcomes_total", .counter,
-            "Questions, answers and addresses of DNS in the data path where policies have names, by what became of them."
-        )
+            "Questions, answers and addresses of DNS in the data path where policies have names, by what became of them.",
+            outlivesProcess: true)
         for outcome in NameOutcome.allCases {
             if let count = names?[outcome] { answers.add(.count(count), [MetricLabel("outcome", outcome.text)]) }
         }

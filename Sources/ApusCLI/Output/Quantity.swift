@@ -27,13 +27,15 @@ enum Quantity {
     /// Things a second with one decimal, `1234.5`; what came in less than a second counts as of one.
     static func rate(_ number: UInt64, nanoseconds: UInt64) -> String {
         let tenths = Double(number) / Double(max(nanoseconds, 1_000_000_000)) * 10_000_000_000
-        let rounded = UInt64(tenths.rounded())
+        let rounded = UInt64(exactly: tenths.rounded()) ?? .max
         return "\(rounded / 10).\(rounded % 10)"
     }
 
     /// Bytes a second, likewise, as ``size(_:)`` writes them.
     static func speed(_ bytes: UInt64, nanoseconds: UInt64) -> String {
-        size(UInt64((Double(bytes) / Double(max(nanoseconds, 1_000_000_000)) * 1_000_000_000).rounded()))
+        size(
+            UInt64(exactly: (Double(bytes) / Double(max(nanoseconds, 1_000_000_000)) * 1_000_000_000).rounded()) ?? .max
+        )
     }
 
     /// `1 endpoint`, `2 endpoints`.

@@ -25,11 +25,12 @@ package struct FlowTally: Sendable {
         package init() {}
 
         fileprivate mutating func add(_ other: Sums) {
-            connections += other.connections
-            denials += other.denials
-            audits += other.audits
-            sent += other.sent
-            received += other.received
+            connections &+= other.connections
+            denials &+= other.denials
+            audits &+= other.audits
+            // What records say is no more certain than what they come from.
+            sent &+= other.sent
+            received &+= other.received
         }
     }
 
@@ -63,7 +64,7 @@ package struct FlowTally: Sendable {
     /// Takes in a flow.
     package mutating func add(_ flow: Flow) {
         if let loss = flow.loss {
-            lost += loss.count
+            lost &+= loss.count
             return
         }
         newest = max(newest, flow.time)

@@ -11,8 +11,10 @@ struct HubbleCounters: Sendable {
     private var messages: [[String]: UInt64] = [:]
     private var queries: [[String]: UInt64] = [:]
     private var responses: [[String]: UInt64] = [:]
-    /// The only place that the collector loses records in is there from the start: alerts ask for a rise.
-    private var losses: [[String]: UInt64] = [[HubbleNames.lossSource(.kernelRing)]: 0]
+    /// The places that the collector tells of are there from the start: alerts ask for a rise.
+    private var losses: [[String]: UInt64] = [
+        [HubbleNames.lossSource(.kernelRing)]: 0, [HubbleNames.lossSource(.collector)]: 0,
+    ]
     /// How many ports and types of messages are told apart: both come from packets.
     private let limit: Int
 

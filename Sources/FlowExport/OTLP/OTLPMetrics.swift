@@ -21,12 +21,12 @@ extension OTLPResource {
     private static let cumulative = 2
 
     private static func metric(_ family: MetricFamily, started: UInt64, now: UInt64) -> JSONObject {
+        // Where counts are older nobody knows since when they are: with our start they would seem to begin anew.
+        let started = family.kind == .gauge || family.outlivesProcess ? nil : started
         var data = JSONObject()
         data.add(
             "dataPoints",
-            family.samples.map { sample in
-                point(sample, started: family.kind == .gauge ? nil : started, now: now)
-            })
+            family.samples.map { point($0, started: started, now: now) })
         if family.kind != .gauge { data.add("aggregationTemporality", cumulative) }
         if family.kind == .counter { data.add("isMonotonic", raw: "true") }
         var metric = JSONObject()
