@@ -14,6 +14,8 @@ public struct CNIInstaller: Sendable {
         public var changed: [String] = []
         /// Why nothing could be written; nil where all is as it should be.
         public var obstacle: String?
+        /// Why pods may not come up although it was written.
+        public var warning: String?
     }
 
     private let settings: CNIInstallationSettings
@@ -36,6 +38,7 @@ public struct CNIInstaller: Sendable {
         switch plan {
         case .write(let bytes, let chainedTo):
             outcome.chainedTo = chainedTo
+            if chainedTo == nil { outcome.warning = missingPlugins }
             guard contents(settings.configuration) != bytes else { break }
             try makeDirectory(settings.configurationDirectory)
             // Some plugins keep credentials in theirs.
@@ -70,6 +73,17 @@ public struct CNIInstaller: Sendable {
         let isUsed = all.contains { $0.name != settings.configurationName && $0.content?.hasOurs ?? false }
         if !isUsed, try AtomicFile.remove(program) { removed.append(program) }
         return removed
+    }
+
+    /// That a complete configuration needs plugins which are not there: runtimes may look in other places, too.
+    private var missingPlugins: String? {
+        let missing = PluginList.needed.filter {
+            !FileManager.default.isExecutableFile(atPath: "\(settings.binaryDirectory)/\($0)")
+        }
+        guard !missing.isEmpty else { return nil }
+        return
+            "pods are connected by \(missing.joined(separator: " and ")), which \(settings.binaryDirectory) does not "
+            + "have: unless the container runtime finds them elsewhere, no pod comes up"
     }
 
     private var program: String { "\(settings.binaryDirectory)/\(CNIConfiguration.type)" }

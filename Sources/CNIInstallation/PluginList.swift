@@ -42,6 +42,9 @@ enum PluginList {
         return Array(text.utf8)
     }
 
+    /// The plugins of others that a list of our own needs.
+    static let needed = ["ptp", "host-local"]
+
     /// A list of our own: a link for each pod, with addresses of the node's ranges.
     static func complete(_ ranges: [CIDR], mtu: UInt32?, _ settings: CNIInstallationSettings) -> [UInt8] {
         // host-local gives one address of each set of ranges.

@@ -265,7 +265,19 @@ extension FlowFilter: Codable {
         verdicts = try container.decodeIfPresent([Flow.Verdict].self, forKey: .verdicts) ?? []
         kinds = try container.decodeIfPresent([Flow.Kind].self, forKey: .kinds) ?? []
         names = try texts(.names)
+        let wanted: [Int] = [
+            namespaces.count, pods.count, labels.count, services.count, addresses.count, ports.count, protocols.count,
+            verdicts.count, kinds.count, names.count,
+        ]
+        guard wanted.reduce(0, +) <= Self.limit else {
+            throw DecodingError.dataCorrupted(
+                DecodingError.Context(
+                    codingPath: decoder.codingPath, debugDescription: "a filter has at most \(Self.limit) values"))
+        }
     }
+
+    /// Each value is compared with every flow that is told while somebody follows.
+    private static let limit = 256
 
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)

@@ -40,6 +40,7 @@ struct InstallCNI: ParsableCommand {
             ranges: ranges, mtu: Agent.podMTU(try routing.mode(), try routing.overlay()))
         for path in outcome.changed { print("wrote \(path)") }
         if let obstacle = outcome.obstacle { throw ValidationError("\(obstacle) (--pod-cidr)") }
+        if let warning = outcome.warning { print("warning: \(warning)") }
         if outcome.changed.isEmpty { print("all is up to date") }
     }
 }

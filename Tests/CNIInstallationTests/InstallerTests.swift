@@ -126,7 +126,14 @@ import Testing
         let nothing = try node.install()
         #expect(nothing.obstacle?.contains("no podCIDRs") == true)
         #expect(node.everything == ["bin", "bin/apus-cni", "net.d", "net.d/00-loopback.conf"])
-        _ = try node.install([cidr("10.244.1.0/24"), cidr("fd00:10:244:1::/64"), cidr("10.9.0.0/24")], mtu: 1450)
+        let ranges = [cidr("10.244.1.0/24"), cidr("fd00:10:244:1::/64"), cidr("10.9.0.0/24")]
+        let made = try node.install(ranges, mtu: 1450)
+        #expect(made.obstacle == nil && made.warning?.contains("by ptp and host-local, which") == true)
+        for plugin in ["ptp", "host-local"] {
+            let path = "\(node.settings.binaryDirectory)/\(plugin)"
+            #expect(FileManager.default.createFile(atPath: path, contents: nil, attributes: [.posixPermissions: 0o755]))
+        }
+        #expect(try node.install(ranges, mtu: 1450) == CNIInstaller.Outcome())
         let text = try JSONText(node.read("00-apus.conflist").utf8)
         let ptp = try #require(text["plugins"]?.elements.first)
         #expect(text["name"]?.string == "apus" && text["cniVersion"]?.string == "1.0.0")

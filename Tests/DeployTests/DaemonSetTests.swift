@@ -1,3 +1,5 @@
+import Foundation
+import TestSupport
 import Testing
 
 /// What the agent's pods must be like.
@@ -54,6 +56,42 @@ import Testing
         #expect(volumes.first { $0["name"].text == "bpffs" }?["hostPath"]["path"].text == "/sys/fs/bpf")
         let mounted = pod["containers"][0]["volumeMounts"].list.compactMap { $0["name"].text }
         #expect(mounted.sorted() == volumes.compactMap { $0["name"].text }.sorted())
+    }
+
+    /// In the container the directory is a mount point whatever the host has there.
+    @Test func aHostWithoutABPFFileSystemGetsOneAndOnlyOne() async throws {
+        let command = try #require(try pod()["initContainers"][0]["command"].strings.last)
+        let place = "\(FileManager.default.temporaryDirectory.path)/bpffs-\(UUID().uuidString.prefix(8))"
+        try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: place) }
+        let mount = command.replacing("/sys/fs/bpf", with: place)
+        let script =
+            "mount --bind \(place) \(place) && { \(mount); } && { \(mount); } && grep -c ' \(place) ' /proc/self/mountinfo"
+        let result = try await run(["unshare", "--mount", "sh", "-c", script], within: .seconds(60))
+        // That of the container and that of the host.
+        #expect(result.succeeded && result.output == "2\n", "\(result)")
+    }
+
+    /// It finds the same files, on the same nodes, as the agents.
+    @Test func theCleanUpRunsWhereTheAgentsRan() throws {
+        let cleanup = Tree(try Deploy.object("deploy/cleanup/daemonset.yaml"))
+        let (own, agents) = (cleanup["spec"]["template"]["spec"], try pod())
+        for key in ["hostNetwork", "tolerations", "nodeSelector", "priorityClassName"] {
+            #expect(own[key].canonical == agents[key].canonical, "\(key)")
+        }
+        let (work, agent) = (own["initContainers"][0], agents["containers"][0])
+        #expect(work["image"].text == agent["image"].text && work["securityContext"]["privileged"].flag == true)
+        #expect(work["command"].strings == ["apusd", "cleanup"])
+        #expect(work["args"].strings.allSatisfy(agent["args"].strings.contains) && work["args"].list.count == 2)
+        let paths = Dictionary(
+            uniqueKeysWithValues: agent["volumeMounts"].list.map { ($0["name"].text ?? "", $0["mountPath"].text) })
+        for mount in work["volumeMounts"].list {
+            #expect(paths[mount["name"].text ?? ""] == mount["mountPath"].text)
+        }
+        for volume in own["volumes"].list {
+            let same = agents["volumes"].list.first { $0["name"].text == volume["name"].text }
+            #expect(same?["hostPath"]["path"].text == volume["hostPath"]["path"].text)
+        }
     }
 
     @Test func socketsOfAllPodsAreCovered() throws {

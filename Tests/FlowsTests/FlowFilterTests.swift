@@ -67,6 +67,17 @@ import Testing
         #expect(row.filter.matches(.lost(1, by: .store, time: 0, node: "")), "loss is never hidden")
     }
 
+    @Test func aFilterHasAtMost256Values() throws {
+        var filter = FlowFilter()
+        filter.ports = Array(1...200)
+        filter.namespaces = (0..<56).map { "n\($0)" }
+        let data = try JSONEncoder().encode(filter)
+        #expect(try JSONDecoder().decode(FlowFilter.self, from: data) == filter)
+        filter.kinds = [.opened]
+        let more = try JSONEncoder().encode(filter)
+        #expect(throws: DecodingError.self) { try JSONDecoder().decode(FlowFilter.self, from: more) }
+    }
+
     @Test(arguments: [
         ("app", true), ("!app", false), ("app=web", true), ("app==web", true), (" app = web ", true), ("app=", false),
         ("app!=web", false), ("tier!=web", true), ("app in (web, cart)", true), ("app notin (web)", false),

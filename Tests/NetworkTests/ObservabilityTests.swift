@@ -1,3 +1,4 @@
+import Addressing
 import AgentAPI
 import TestSupport
 import Testing
@@ -51,6 +52,23 @@ extension AgentLifeTests {
                 }
                 #expect(try await agent.http("127.0.0.1:10256/livez").status == 200)
                 #expect(try await agent.http("127.0.0.1:9879/healthz").status == 200)
+            }
+        }
+
+        /// As on a node where kube-proxy is still there.
+        @Test func theProxysAddressIsWaitedFor() async throws {
+            try await withLab(.oneNode(pods: [])) { lab in
+                let other = try lab.node("node-a").traffic(["tcp-echo", "--port", "10256"])
+                try await eventually("the port to be taken") {
+                    if case .answered = try await lab.node("node-a").ask(ip("127.0.0.1"), 10256) { true } else { false }
+                }
+                let agent = try await AgentProcess.started(
+                    lab, manifests: try ManifestDirectory(lab, [:]),
+                    options: ["--proxy-health-address", "127.0.0.1:10256"])
+                try await eventually("a warning") { agent.logged.contains("An address is taken, and waited for") }
+                #expect(try await agent.http("127.0.0.1:9879/healthz").status == 200)
+                _ = await other.stop()
+                try await eventually("the address") { try await agent.http("127.0.0.1:10256/healthz").status == 200 }
             }
         }
 

@@ -57,7 +57,7 @@ struct CNIKeeper: ServiceLifecycle.Service {
         var problem: String?
         do {
             let outcome = try CNIInstaller(settings).install(ranges: ranges, mtu: mtu, known: &known)
-            problem = outcome.obstacle
+            problem = outcome.obstacle ?? outcome.warning
             for path in outcome.changed {
                 log.info(
                     "The CNI configuration was brought up to date",

@@ -10,17 +10,18 @@ struct HTTPEndpoints: Sendable {
     private enum Purpose: String {
         case metrics = "metrics-address"
         case health = "health-address"
-        case proxyHealth = "proxy-health-address"
         case web = "web-address"
     }
 
     private var endpoints: [(purpose: Purpose, endpoint: HTTPEndpoint)] = []
+    /// Where kube-proxy may still be: it is waited for.
+    private let proxyHealth: ListenAddress?
 
-    /// Listens at each address that is given.
+    /// Listens at each address that is given, but for that of kube-proxy.
     init(_ addresses: AgentConfiguration.Addresses) async throws(HTTPEndpointError) {
+        proxyHealth = addresses.proxyHealth
         let wanted: [(Purpose, ListenAddress?)] = [
-            (.metrics, addresses.metrics), (.health, addresses.health), (.proxyHealth, addresses.proxyHealth),
-            (.web, addresses.web),
+            (.metrics, addresses.metrics), (.health, addresses.health), (.web, addresses.web),
         ]
         for case (let purpose, let address?) in wanted {
             do throws(HTTPEndpointError) {
@@ -45,11 +46,46 @@ struct HTTPEndpoints: Sendable {
             switch purpose {
             case .metrics: HTTPService(endpoint: endpoint, log: log) { await metrics.answer($0) }
             case .health: HTTPService(endpoint: endpoint, log: log) { health.answer($0) }
-            case .proxyHealth: HTTPService(endpoint: endpoint, log: log) { health.answerAsProxy($0) }
             case .web: HTTPService(endpoint: endpoint, log: log) { await page.answer($0) }
             }
         }
-        return listening + [HealthCheckService(health: health, log: log)]
+        let late = proxyHealth.map { address in
+            LateHTTPService(address: address, flag: "proxy-health-address", log: log) { health.answerAsProxy($0) }
+        }
+        return listening + [late].compactMap { $0 } + [HealthCheckService(health: health, log: log)]
+    }
+}
+
+/// Answers HTTP questions from when the address is free until the agent is told to stop.
+struct LateHTTPService: ServiceLifecycle.Service {
+    /// After how long an address is tried again that somebody else has.
+    private static let patience: Duration = .seconds(5)
+
+    let address: ListenAddress
+    let flag: String
+    let log: Logger
+    let handler: HTTPEndpoint.Handler
+
+    func run() async throws {
+        try await untilShutdown {
+            guard let endpoint = try await listen() else { return }
+            log.info("Listening", metadata: ["address": "\(endpoint.address)"])
+            try await endpoint.serve(handler)
+        }
+    }
+
+    private func listen() async throws -> HTTPEndpoint? {
+        var problem: String?
+        while !Task.isCancelled {
+            do throws(HTTPEndpointError) { return try await HTTPEndpoint(address, flag: flag) } catch {
+                if error.description != problem {
+                    log.warning("An address is taken, and waited for", metadata: ["problem": "\(error)"])
+                }
+                problem = error.description
+            }
+            try await Task.sleep(for: Self.patience)
+        }
+        return nil
     }
 }
 

@@ -1,12 +1,14 @@
 import BPF
 import Datapath
 import DatapathABI
+import FlowExport
 import Flows
 import PolicyGenerators
 import TestSupport
 import Testing
 
 @testable import Agent
+@testable import ApusCLI
 
 /// Bytes in the rings that are no records: as another version of the programs would write, or a broken one.
 @Suite(.serialized) struct BrokenRecordTests {
@@ -30,6 +32,32 @@ import Testing
         #expect(
             told.lost == undecodable && told.flows == UInt64(50 * lengths.count) - undecodable + 100, "seed \(seed)")
         #expect(hub.statistics.lostInCollector == undecodable && hub.statistics.lostInKernel == 0)
+        try Self.tellInEveryForm(hub.last(.max))
+    }
+
+    /// What makes sense by chance has values that nothing else has: no form may fall over them.
+    private static func tellInEveryForm(_ flows: [Flow]) throws {
+        var everything = PolicyLogChoice()
+        (everything.allow, everything.deny) = (.all, .all)
+        let all = everything
+        var formats: [any FlowFormat] = [
+            HubbleFormat(FlowChoice(), node: "node-a", version: "1.2.3", started: 0),
+            OTLPLogFormat(FlowChoice(), node: "node-a", version: "1.2.3", started: 0),
+            PolicyLogFormat(PolicyLogFormat.Limits()) { all },
+        ]
+        var output = ExportOutput()
+        for index in formats.indices {
+            for flow in flows { formats[index].take(flow, now: 0, into: &output) }
+            formats[index].finish(into: &output)
+        }
+        #expect(output.records.count >= 2 * flows.count)
+        var tally = FlowTally(by: .pod, window: nil)
+        for flow in flows {
+            tally.add(flow)
+            #expect(!FlowText().line(flow).isEmpty)
+            _ = try FlowJSON.line(flow)
+        }
+        for row in tally.rows(now: nil) { _ = TopRow(row.name, row.sums) }
     }
 }
 

@@ -35,7 +35,6 @@ import Testing
             latency: ProgrammingLatency(start: 0).histogram, endpoints: 2, attached: 1,
             handedOverInterfaces: (2, 1), frontends: 5, learned: LearnedCounts(), handedOver: HandedOverCounts(),
             unanswered: 3, uncopied: 0)
-        // Records that can't be read are among those that are told as lost.
         let hub = FlowHub(capacity: 8)
         hub.append(Flow.lost(3, by: .kernelRing, time: 1, node: "node-a"))
         return AgentMetrics(
