@@ -66,6 +66,35 @@ extension AgentLifeTests {
             }
         }
 
+        /// Sums of flows that nobody could make in a lab: as the page itself makes them.
+        @Test func aRateIsWhatCameInTheLastMinuteHoweverBusyALineIs() async throws {
+            try await withPage { _, browser in
+                try await browser.open("http://localhost:9991/#paused")
+                let sums = try await browser.evaluate(
+                    """
+                    const ends = { source: { namespace: "a", name: "b", kind: "pod", address: "10.0.0.1", port: 1 },
+                      destination: { namespace: "c", name: "d", kind: "pod", address: "10.0.0.2", port: 80 } };
+                    const at = (second, more) => ({ ...ends, ...more, verdict: "forwarded", protocol: "TCP",
+                      time: new Date(second * 1000).toISOString() });
+                    const closed = { kind: "closed", counters: { forward: { bytes: 4 }, reverse: { bytes: 3 } } };
+                    const flows = [];
+                    for (let second = 1000; second < 1120; second += 1 / 64) {
+                      flows.push(at(second, { kind: "opened" }), at(second, closed));
+                    }
+                    return (async () => {
+                      const { ServiceMap } = await import("/map.js");
+                      const map = new ServiceMap();
+                      return [[flows, 1119], [[], 1149], [[], 1178], [[], 1179]].map(([more, now]) => {
+                        map.add(more, now);
+                        return map.current().map((edge) => `${edge.flows} ${edge.bytes}`).join();
+                      });
+                    })();
+                    """)
+                #expect(
+                    sums.elements.compactMap(\.string) == [60, 30, 1, 0].map { "\($0 * 64) \($0 * 64 * 7)" }, "\(sums)")
+            }
+        }
+
         @Test func aWrongFilterAndAForeignNameAreRefusedAndTheAgentGoesOn() async throws {
             try await withShop(options: ["--web-address", "127.0.0.1:9991"]) { shop in
                 let wrong = try await shop.agent.http("127.0.0.1:9991/api/flows?port=http")
