@@ -21,18 +21,26 @@ import Testing
         return try #require(object["panels"] as? [[String: Any]])
     }
 
+    private func rules() throws -> [Tree] { Tree(try Deploy.object(Self.alerts))["groups"][0]["rules"].list }
+
     @Test func promtoolFindsNothingInTheAlerts() async throws {
         let result = try await check(try Deploy.text(Self.alerts))
         #expect(result.succeeded, "\(result.output)\(result.errors)")
     }
 
     @Test func everyAlertSaysHowGraveItIsAndWhatItMeans() throws {
-        let rules = Tree(try Deploy.object(Self.alerts))["groups"][0]["rules"].list
+        let rules = try rules()
         #expect(!rules.isEmpty && Set(rules.compactMap { $0["alert"].text }).count == rules.count)
         for rule in rules {
             #expect(["critical", "warning", "info"].contains(rule["labels"]["severity"].text ?? ""))
             #expect(rule["annotations"].keys == ["description", "summary"] && rule["for"].text != nil)
         }
+    }
+
+    @Test func thePageOfMetricsTellsOfEveryAlert() throws {
+        let rows = try Deploy.text("docs/metrics.md").split(separator: "\n").filter { $0.hasPrefix("| `Apus") }
+        let told = rows.flatMap { row in row.matches(of: /`(Apus[A-Za-z]+)`/).map { String($0.1) } }
+        #expect(told.sorted() == (try rules().compactMap { $0["alert"].text }.sorted()))
     }
 
     @Test func everyQueryOfTheDashboardParses() async throws {

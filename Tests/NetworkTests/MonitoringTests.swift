@@ -55,6 +55,15 @@ extension AgentLifeTests {
             }
         }
 
+        /// Has the slices say that their endpoints changed just now, as their controller does.
+        private func changeEndpoints(_ shop: Shop) throws {
+            let slices = try ManifestDirectory.shopFiles()["endpointslices.yaml"] ?? ""
+            let annotation = "endpoints.kubernetes.io/last-change-trigger-time: \"\(Date().formatted(.iso8601))\""
+            let changed = slices.replacing(
+                "    metadata:\n", with: "    metadata:\n      annotations: {\(annotation)}\n")
+            try shop.agent.manifests.write("endpointslices.yaml", changed)
+        }
+
         /// Prometheus itself scrapes an agent, and every panel has something to draw.
         @Test func aRealPrometheusHasDataForTheWholeDashboard() async throws {
             let queries = try Self.queries()
@@ -69,6 +78,8 @@ extension AgentLifeTests {
                 let prometheus = try await LabPrometheus(on: node, in: directory)
                 for query in queries {
                     try await eventually("data for \(query)", every: .milliseconds(500)) {
+                        // A quantile is one of what came between two scrapes.
+                        try changeEndpoints(shop)
                         guard try await prometheus.hasData(query) else { throw LabError("ask Prometheus", query) }
                         return true
                     }

@@ -6,6 +6,29 @@ const width = 210;
 const gap = { row: 88, top: 24, column: 330 };
 const limits = { edges: 400, drawn: 60, connections: 5000 };
 
+/** What came within the last minute, second by second: exact, and of one size however busy an edge is. */
+class LastMinute {
+  #seconds = Array.from({ length: lastMinute }, () => ({ second: 0, flows: 0, bytes: 0 }));
+
+  add(time, flows, bytes) {
+    const second = Math.floor(time);
+    const sum = this.#seconds[second % lastMinute];
+    // The place is that of a later minute already.
+    if (second < sum.second) return;
+    if (second > sum.second) Object.assign(sum, { second, flows: 0, bytes: 0 });
+    sum.flows += flows;
+    sum.bytes += bytes;
+  }
+
+  /** The sums of the minute that ends with the second of `now`. */
+  until(now) {
+    const since = Math.floor(now) - lastMinute;
+    const recent = this.#seconds.filter(({ second }) => second > since);
+    const sum = (field) => recent.reduce((total, second) => total + second[field], 0);
+    return { flows: sum("flows"), bytes: sum("bytes") };
+  }
+}
+
 /** What came over each edge, bounded: the edges that were quiet for longest make room. */
 export class ServiceMap {
   edges = new Map();
@@ -54,24 +77,20 @@ export class ServiceMap {
 
   #count(from, to, flow, bytes) {
     const key = JSON.stringify([from, to, flow.verdict]);
-    const edge = this.edges.get(key) ?? { from, to, verdict: flow.verdict, ports: new Set(), events: [], last: 0 };
+    const edge = this.edges.get(key)
+      ?? { from, to, verdict: flow.verdict, ports: new Set(), minute: new LastMinute(), last: 0 };
     const time = Date.parse(flow.time) / 1000;
     const isNew = flow.kind === "opened" || flow.kind === "denied" || flow.kind === "audited";
     edge.last = Math.max(edge.last, time);
-    edge.events.push({ time, flows: isNew ? flow.count ?? 1 : 0, bytes });
-    if (edge.events.length > 2000) edge.events.splice(0, 1000);
+    edge.minute.add(time, isNew ? flow.count ?? 1 : 0, bytes);
     if (flow.destination.port && edge.ports.size < 4) edge.ports.add(`${flow.destination.port}/${flow.protocol}`);
     this.edges.set(key, edge);
   }
 
   /** The edges to draw, the latest first, with what the last minute had. */
   current() {
-    const since = this.now - lastMinute;
-    return [...this.edges.values()].sort((a, b) => b.last - a.last).slice(0, limits.drawn).map((edge) => {
-      edge.events = edge.events.filter((event) => event.time >= since);
-      const sum = (field) => edge.events.reduce((total, event) => total + event[field], 0);
-      return { ...edge, flows: sum("flows"), bytes: sum("bytes") };
-    });
+    const latest = [...this.edges.values()].sort((a, b) => b.last - a.last).slice(0, limits.drawn);
+    return latest.map((edge) => ({ ...edge, ...edge.minute.until(this.now) }));
   }
 }
 

@@ -37,7 +37,10 @@ struct LabPrometheus {
         return result.output
     }
 
-    func hasData(_ query: String) async throws -> Bool { try await self.query(query).contains("=>") }
+    /// Whether a query finds a number. The rate of what did not happen and its quantiles are none: "NaN".
+    func hasData(_ query: String) async throws -> Bool {
+        try await self.query(query).split(separator: "\n").contains { $0.contains("=> ") && !$0.contains("=> NaN ") }
+    }
 
     /// What its API answers.
     func api(_ path: String) async throws -> JSONText {
