@@ -30,13 +30,13 @@ struct ClusterState: Sendable {
     private(set) var nodeIsLeaving = false
     /// This node's object; nil while there is none.
     private(set) var ownNode: Node?
-    private var known: Set<ObjectKey> = []
+    private var known = ObjectTable<Void>()
     /// Whether there is such an object.
     func contains(_ key: ObjectKey) -> Bool { known.contains(key) }
     /// The names of the Nodes there are, in order, where none has the name of this one and no pod is on it.
     var strangers: [String] {
         guard ownNode == nil, localPods.isEmpty else { return [] }
-        return known.filter { $0.kind == .node }.map(\.name).sorted()
+        return known.keys.filter { $0.kind == .node }.map(\.name).sorted()
     }
     /// The addresses of this node's interfaces, and those that Node objects name.
     private(set) var localAddresses: Set<IPAddress> = []
@@ -155,7 +155,7 @@ struct ClusterState: Sendable {
     }
 
     private mutating func note(_ object: KubernetesObject, _ outcome: inout Outcome) {
-        if known.insert(object.key).inserted { objectCounts[object.key.kind, default: 0] += 1 }
+        if known.updateValue((), forKey: object.key) == nil { objectCounts[object.key.kind, default: 0] += 1 }
         switch object {
         case .pod(let pod): noteLocal(pod, &outcome)
         case .node(let object) where object.meta.name == node:
@@ -167,7 +167,7 @@ struct ClusterState: Sendable {
     }
 
     private mutating func forget(_ key: ObjectKey, _ outcome: inout Outcome) {
-        if known.remove(key) != nil { objectCounts[key.kind, default: 1] -= 1 }
+        if known.removeValue(forKey: key) != nil { objectCounts[key.kind, default: 1] -= 1 }
         uids[key] = nil
         if key.kind == .node, key.name == node { (nodeIsLeaving, ownNode) = (true, nil) }
         guard key.kind == .pod else { return }

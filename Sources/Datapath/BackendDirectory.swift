@@ -14,7 +14,8 @@ struct BackendDirectory: Sendable {
 
     private var allocator: RangeAllocator
     private var indexes: [Key: Int] = [:]
-    private var holders: [Int: Holder] = [:]
+    /// By index, nil where that is free; few are below the highest, as the lowest free one is always the next.
+    private var holders: [Holder?] = []
 
     init(capacity: Int) {
         // A slot that was never written holds 0, which must lead nowhere.
@@ -30,15 +31,17 @@ struct BackendDirectory: Sendable {
         }
         guard let index = allocator.allocate() else { return nil }
         indexes[key] = index
-        holders[index] = Holder(key: key, references: 1)
+        set(index, Holder(key: key, references: 1))
         return index
     }
 
-    mutating func retain(_ index: Int) { holders[index]?.references += 1 }
+    mutating func retain(_ index: Int) {
+        if holders.indices.contains(index) { holders[index]?.references += 1 }
+    }
 
     /// Gives a reference back; true when it was the last and the index is free.
     mutating func release(_ index: Int) -> Bool {
-        guard let holder = holders[index] else { return false }
+        guard holders.indices.contains(index), let holder = holders[index] else { return false }
         if holder.references > 1 {
             holders[index]?.references -= 1
             return false
@@ -51,15 +54,20 @@ struct BackendDirectory: Sendable {
     mutating func adopt(_ index: Int, _ address: SocketAddress, _ ipProtocol: IPProtocol) {
         guard allocator.reserve(index..<index + 1) else { return }
         let key = Key(address: address, ipProtocol: ipProtocol)
-        holders[index] = Holder(key: key, references: 0)
+        set(index, Holder(key: key, references: 0))
         if indexes[key] == nil { indexes[key] = index }
     }
 
     /// Frees the adopted indexes that nothing leads to, and answers them in order.
     mutating func removeUnused() -> [Int] {
-        let unused = holders.filter { $0.value.references == 0 }
-        for (index, holder) in unused { drop(index, holder) }
-        return unused.keys.sorted()
+        let unused = holders.indices.filter { holders[$0]?.references == 0 }
+        for index in unused { if let holder = holders[index] { drop(index, holder) } }
+        return unused
+    }
+
+    private mutating func set(_ index: Int, _ holder: Holder) {
+        while holders.count <= index { holders.append(nil) }
+        holders[index] = holder
     }
 
     private mutating func drop(_ index: Int, _ holder: Holder) {

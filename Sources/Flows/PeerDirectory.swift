@@ -1,92 +1,5 @@
 public import Addressing
 
-/// The owner of addresses, by what it is and its name.
-public struct PeerOwner: Sendable, Hashable, Comparable {
-    public let kind: Peer.Kind
-    /// Empty for a node.
-    public let namespace: String
-    public let name: String
-
-    public init(kind: Peer.Kind, namespace: String = "", name: String) {
-        self.kind = kind
-        self.namespace = namespace
-        self.name = name
-    }
-
-    public static func < (left: PeerOwner, right: PeerOwner) -> Bool {
-        (left.kind.rawValue, left.namespace, left.name) < (right.kind.rawValue, right.namespace, right.name)
-    }
-}
-
-/// A pod as the directory knows it.
-public struct PodPeer: Sendable, Equatable {
-    public var namespace: String
-    public var name: String
-    /// Tells it from another pod of that name.
-    public var uid: String
-    public var addresses: [IPAddress]
-    public var labels: [String: String]
-    public var workload: Peer.Workload?
-    /// The node that it runs on.
-    public var node: String?
-    /// Whether its containers have ended: its addresses may already belong to another pod.
-    public var isFinished: Bool
-    /// Whether it shares the node's network: its addresses are the node's, and stay the node's here.
-    public var usesHostNetwork: Bool
-
-    public init(
-        namespace: String, name: String, uid: String = "", addresses: [IPAddress], labels: [String: String] = [:],
-        workload: Peer.Workload? = nil, node: String? = nil, isFinished: Bool = false, usesHostNetwork: Bool = false
-    ) {
-        self.namespace = namespace
-        self.name = name
-        self.uid = uid
-        self.addresses = addresses
-        self.labels = labels
-        self.workload = workload
-        self.node = node
-        self.isFinished = isFinished
-        self.usesHostNetwork = usesHostNetwork
-    }
-}
-
-/// A Service as the directory knows it.
-public struct ServicePeer: Sendable, Equatable {
-    /// A port of the Service.
-    public struct Port: Sendable, Hashable {
-        public var name: String
-        public var port: Addressing.Port
-        public var ipProtocol: IPProtocol
-        /// The port of every node's addresses that leads to it; nil: there is none.
-        public var nodePort: Addressing.Port?
-
-        public init(
-            name: String, port: Addressing.Port, ipProtocol: IPProtocol, nodePort: Addressing.Port? = nil
-        ) {
-            self.name = name
-            self.port = port
-            self.ipProtocol = ipProtocol
-            self.nodePort = nodePort
-        }
-    }
-
-    public var namespace: String
-    public var name: String
-    public var addresses: [IPAddress]
-    public var ports: [Port]
-    public var labels: [String: String]
-
-    public init(
-        namespace: String, name: String, addresses: [IPAddress], ports: [Port] = [], labels: [String: String] = [:]
-    ) {
-        self.namespace = namespace
-        self.name = name
-        self.addresses = addresses
-        self.ports = ports
-        self.labels = labels
-    }
-}
-
 /// Who has which address, and had it before, and the names that flows get from it.
 ///
 /// A flow is told when it ends, and its address may be another pod's by then. So a pod of this node is known by the number
@@ -95,7 +8,6 @@ public struct ServicePeer: Sendable, Equatable {
 public struct PeerDirectory: Sendable {
     /// An object, so that a look at one costs a reference, and all addresses of an owner share it.
     private final class Entry: Sendable {
-        let owner: PeerOwner
         let peer: Peer
         /// Lower wins where several owners have one address.
         let rank: Int
@@ -106,41 +18,64 @@ public struct PeerDirectory: Sendable {
         let since: UInt64
 
         init(
-            owner: PeerOwner, peer: Peer, rank: Int, ports: [ServicePeer.Port] = [], incarnation: Int = 0,
-            since: UInt64 = 0
+            peer: Peer, rank: Int, ports: [ServicePeer.Port] = [], incarnation: Int = 0, since: UInt64 = 0
         ) {
-            (self.owner, self.peer, self.rank) = (owner, peer, rank)
+            (self.peer, self.rank) = (peer, rank)
             (self.ports, self.incarnation, self.since) = (ports, incarnation, since)
         }
 
         func starting(at time: UInt64) -> Entry {
             if time == since { return self }
-            return Entry(owner: owner, peer: peer, rank: rank, ports: ports, incarnation: incarnation, since: time)
+            return Entry(peer: peer, rank: rank, ports: ports, incarnation: incarnation, since: time)
+        }
+
+        var owner: PeerOwner {
+            PeerOwner(kind: peer.kind, namespace: peer.namespace ?? "", name: peer.name ?? "")
         }
     }
 
     /// Who has an address: nearly always one, for whom no list is made.
-    private struct Holders: Sendable {
-        /// The one that counts.
-        var first: Entry
-        /// The others, in the order in which they would.
-        var others: [Entry] = []
+    private enum Holders: Sendable {
+        case one(Entry)
+        /// Two or more, in the order in which they count.
+        case several([Entry])
 
-        var all: [Entry] { [first] + others }
+        var all: [Entry] {
+            switch self {
+            case .one(let entry): [entry]
+            case .several(let entries): entries
+            }
+        }
+
+        /// The one that counts.
+        var first: Entry {
+            switch self {
+            case .one(let entry): entry
+            case .several(let entries): entries[0]
+            }
+        }
 
         /// The one that counts of those that had it then, or now.
         func atTime(_ time: UInt64) -> Entry {
-            if others.isEmpty || first.since <= time { return first }
-            return others.first { $0.since <= time } ?? first
+            switch self {
+            case .one(let entry): entry
+            case .several(let entries): entries.first { $0.since <= time } ?? entries[0]
+            }
         }
 
         /// Nil: nobody.
-        init?(_ entries: some Sequence<Entry>) {
-            var entries = entries.makeIterator()
-            guard let first = entries.next() else { return nil }
-            self.first = first
-            while let other = entries.next() { others.append(other) }
+        init?(_ entries: [Entry]) {
+            guard let first = entries.first else { return nil }
+            self = entries.count == 1 ? .one(first) : .several(entries)
         }
+    }
+
+    /// What owners have in common that are told apart by their names.
+    private struct Place: Hashable {
+        let kind: Peer.Kind
+        let namespace: String
+
+        init(_ owner: PeerOwner) { (kind, namespace) = (owner.kind, owner.namespace) }
     }
 
     /// A port of a node's addresses.
@@ -149,8 +84,8 @@ public struct PeerDirectory: Sendable {
         let ipProtocol: IPProtocol
     }
 
-    /// As each owner has them, who may have named one twice.
-    private var addressesOfOwner: [PeerOwner: [IPAddress]] = [:]
+    /// As each owner has them, who may have named one twice. A whole owner as key would take twice as much as a name.
+    private var addressesOfOwners: [Place: [String: [IPAddress]]] = [:]
     /// The Services behind node ports; a cluster gives no port to two.
     private var nodePorts: [NodePort: Entry] = [:]
     private var holders: [IPAddress: Holders] = [:]
@@ -170,8 +105,7 @@ public struct PeerDirectory: Sendable {
         let peer = Peer(
             address: .unspecifiedIPv6, kind: .pod, namespace: pod.namespace, name: pod.name, labels: pod.labels,
             workload: pod.workload, node: pod.node)
-        let entry = Entry(
-            owner: owner, peer: peer, rank: pod.isFinished ? Self.finished : 0, incarnation: pod.uid.hashValue)
+        let entry = Entry(peer: peer, rank: pod.isFinished ? Self.finished : 0, incarnation: pod.uid.hashValue)
         locals.update(owner, uid: pod.uid, peer)
         replace(entry, at: pod.usesHostNetwork ? [] : pod.addresses, now: now)
     }
@@ -179,16 +113,15 @@ public struct PeerDirectory: Sendable {
     /// Adds or replaces a node.
     public mutating func upsertNode(named name: String, addresses: [IPAddress], labels: [String: String] = [:]) {
         let peer = Peer(address: .unspecifiedIPv6, kind: .node, name: name, labels: labels)
-        replace(Entry(owner: PeerOwner(kind: .node, name: name), peer: peer, rank: 1), at: addresses, now: 0)
+        replace(Entry(peer: peer, rank: 1), at: addresses, now: 0)
     }
 
     /// Adds or replaces a Service.
     public mutating func upsert(_ service: ServicePeer) {
-        let owner = PeerOwner(kind: .service, namespace: service.namespace, name: service.name)
         let peer = Peer(
             address: .unspecifiedIPv6, kind: .service, namespace: service.namespace, name: service.name,
             labels: service.labels)
-        let entry = Entry(owner: owner, peer: peer, rank: 2, ports: service.ports)
+        let entry = Entry(peer: peer, rank: 2, ports: service.ports)
         replace(entry, at: service.addresses, now: 0)
         for port in service.ports {
             if let number = port.nodePort { nodePorts[NodePort(port: number, ipProtocol: port.ipProtocol)] = entry }
@@ -203,19 +136,19 @@ public struct PeerDirectory: Sendable {
 
     /// - Parameter kept: the addresses that it goes on to have.
     private mutating func remove(_ owner: PeerOwner, now: UInt64, keeping kept: [IPAddress: UInt64]) {
-        for address in addressesOfOwner.removeValue(forKey: owner) ?? [] {
+        for address in setAddresses(nil, of: owner) ?? [] {
             let present = all(at: address)
             for entry in present where entry.owner == owner {
                 removeNodePorts(of: entry)
                 if kept[address] == nil { noteEnd(of: entry, at: address, now) }
             }
-            holders[address] = Holders(present.lazy.filter { $0.owner != owner })
+            holders[address] = Holders(present.filter { $0.owner != owner })
         }
     }
 
     /// Notes the number that the data path has for a pod of this node.
     public mutating func note(_ number: UInt32, of owner: PeerOwner, uid: String) {
-        let address = addressesOfOwner[owner]?.first
+        let address = addresses(of: owner)?.first
         let incarnation = uid.hashValue
         let entry = address.flatMap { all(at: $0).first { $0.owner == owner && $0.incarnation == incarnation } }
         let unknown = Peer(address: .unspecifiedIPv6, kind: .pod, namespace: owner.namespace, name: owner.name)
@@ -234,7 +167,7 @@ public struct PeerDirectory: Sendable {
 
     /// A finished pod has ended before.
     private mutating func noteEnd(of entry: Entry, at address: IPAddress, _ now: UInt64) {
-        guard entry.owner.kind == .pod, entry.rank != Self.finished, entry.since < now else { return }
+        guard entry.peer.kind == .pod, entry.rank != Self.finished, entry.since < now else { return }
         tenures.note(FormerTenures.Tenure(peer: entry.peer, since: entry.since, until: now), of: address)
     }
 
@@ -242,7 +175,19 @@ public struct PeerDirectory: Sendable {
     private func all(at address: IPAddress) -> [Entry] { holders[address]?.all ?? [] }
 
     /// Whether the owner has an address.
-    public func knows(_ owner: PeerOwner) -> Bool { addressesOfOwner[owner] != nil }
+    public func knows(_ owner: PeerOwner) -> Bool { addresses(of: owner) != nil }
+
+    private func addresses(of owner: PeerOwner) -> [IPAddress]? { addressesOfOwners[Place(owner)]?[owner.name] }
+
+    /// Sets the addresses of an owner (nil: there is none), and returns those before.
+    @discardableResult
+    private mutating func setAddresses(_ addresses: [IPAddress]?, of owner: PeerOwner) -> [IPAddress]? {
+        let place = Place(owner)
+        let old = addressesOfOwners[place]?[owner.name]
+        addressesOfOwners[place, default: [:]][owner.name] = addresses
+        if addressesOfOwners[place]?.isEmpty == true { addressesOfOwners[place] = nil }
+        return old
+    }
 
     /// Who has the address now; a peer of kind `world` when nobody is known to have it.
     public func peer(at address: IPAddress) -> Peer {
@@ -282,16 +227,16 @@ public struct PeerDirectory: Sendable {
         func isAsked(_ port: ServicePeer.Port) -> Bool { port.port == frontend.port && port.ipProtocol == ipProtocol }
         let holders = all(at: frontend.address)
         // An address outside may be shared by Services with different ports.
-        let exact = holders.first { $0.owner.kind == .service && $0.ports.contains(where: isAsked) }
+        let exact = holders.first { $0.peer.kind == .service && $0.ports.contains(where: isAsked) }
         let byNodePort = exact == nil ? nodePorts[NodePort(port: frontend.port, ipProtocol: ipProtocol)] : nil
-        guard let entry = exact ?? byNodePort ?? holders.first(where: { $0.owner.kind == .service }) else {
+        guard let entry = exact ?? byNodePort ?? holders.first(where: { $0.peer.kind == .service }) else {
             return result
         }
         let port = entry.ports.first { port in
             byNodePort == nil ? isAsked(port) : port.nodePort == frontend.port && port.ipProtocol == ipProtocol
         }
-        result.namespace = entry.owner.namespace
-        result.name = entry.owner.name
+        result.namespace = entry.peer.namespace
+        result.name = entry.peer.name
         result.portName = port.flatMap { $0.name.isEmpty ? nil : $0.name }
         return result
     }
@@ -299,13 +244,14 @@ public struct PeerDirectory: Sendable {
     private mutating func replace(_ entry: Entry, at addresses: [IPAddress], now: UInt64) {
         let distinct = Set(addresses)
         let kept = kept(by: entry).filter { distinct.contains($0.key) }
-        remove(entry.owner, now: now, keeping: kept)
+        let owner = entry.owner
+        remove(owner, now: now, keeping: kept)
         guard !addresses.isEmpty else { return }
-        addressesOfOwner[entry.owner] = addresses
+        setAddresses(addresses, of: owner)
         for address in distinct {
             let new = entry.starting(at: kept[address] ?? start(of: entry, at: address, now))
             var present = all(at: address)
-            let place = present.firstIndex { (new.rank, $0.since, new.owner) < ($0.rank, new.since, $0.owner) }
+            let place = present.firstIndex { (new.rank, $0.since, owner) < ($0.rank, new.since, $0.owner) }
             present.insert(new, at: place ?? present.endIndex)
             holders[address] = Holders(present)
         }
@@ -314,8 +260,9 @@ public struct PeerDirectory: Sendable {
     /// Since when the same owner has its addresses, where it goes on to be what it was.
     private func kept(by entry: Entry) -> [IPAddress: UInt64] {
         var kept: [IPAddress: UInt64] = [:]
-        for address in addressesOfOwner[entry.owner] ?? [] {
-            for old in all(at: address) where old.owner == entry.owner {
+        let owner = entry.owner
+        for address in addresses(of: owner) ?? [] {
+            for old in all(at: address) where old.owner == owner {
                 if old.incarnation == entry.incarnation, old.rank == entry.rank { kept[address] = old.since }
             }
         }
@@ -325,8 +272,8 @@ public struct PeerDirectory: Sendable {
     /// Since when a new owner may have had an address: nobody tells. Where another one has ended, since then at the
     /// earliest; where one still has it, it came later than that.
     private func start(of entry: Entry, at address: IPAddress, _ now: UInt64) -> UInt64 {
-        guard entry.owner.kind == .pod else { return 0 }
-        let isHeld = all(at: address).contains { $0.owner.kind == .pod && $0.rank != Self.finished }
+        guard entry.peer.kind == .pod else { return 0 }
+        let isHeld = all(at: address).contains { $0.peer.kind == .pod && $0.rank != Self.finished }
         return isHeld ? now : tenures.lastEnd(of: address)
     }
 }

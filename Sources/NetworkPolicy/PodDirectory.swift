@@ -9,7 +9,6 @@ struct PodDirectory {
     private(set) var namespaces: [String: [String: String]] = [:]
     /// The namespaces whose pods are in audit mode.
     private(set) var auditedNamespaces: Set<String> = []
-    private var byNamespace: [String: Set<PodKey>] = [:]
     private(set) var owners: [IPAddress: PodTable.Entry] = [:]
     /// All claimants of the addresses that have more than one.
     private var contested: [IPAddress: Set<PodKey>] = [:]
@@ -18,8 +17,6 @@ struct PodDirectory {
 
     /// The pod that an address belongs to.
     func owner(of address: IPAddress) -> PolicyPod? { owners[address]?.pod }
-
-    func pods(in namespace: String) -> Set<PodKey> { byNamespace[namespace] ?? [] }
 
     /// Replaces a pod (nil removes it); returns what was kept of it before and is kept now, nil when nothing changed.
     mutating func update(_ key: PodKey, _ pod: PolicyPod?) -> (old: PolicyPod?, new: PolicyPod?)? {
@@ -31,12 +28,6 @@ struct PodDirectory {
         for address in Set(old?.addresses ?? []).subtracting(new?.addresses ?? []) { release(address, key) }
         for address in Set(new?.addresses ?? []).subtracting(old?.addresses ?? []) { claim(address, key) }
         for address in new?.addresses ?? [] where owners[address]?.pod.key == key { owners[address] = pods.entry(key) }
-        if new != nil {
-            byNamespace[key.namespace, default: []].insert(key)
-        } else {
-            byNamespace[key.namespace]?.remove(key)
-            if byNamespace[key.namespace]?.isEmpty == true { byNamespace[key.namespace] = nil }
-        }
         return (old, new)
     }
 
@@ -56,17 +47,19 @@ struct PodDirectory {
 
     /// The pods of a set, found by their namespaces.
     func members(of set: PodSet) -> [PodKey] {
-        func matching(_ keys: some Sequence<PodKey>) -> [PodKey] {
-            keys.filter { pods[$0].map { set.selector.matches($0.labels) } ?? false }
-        }
         switch set.scope {
         case .everywhere:
-            return matching(pods.keys)
+            return pods.values.filter { set.selector.matches($0.labels) }.map(\.key)
         case .named(let namespace):
-            return matching(pods(in: namespace))
+            return members(of: namespace, set.selector)
         case .matching(let selector):
-            return namespaces.filter { selector.matches($0.value) }.keys.flatMap { matching(pods(in: $0)) }
+            return namespaces.filter { selector.matches($0.value) }.keys.flatMap { members(of: $0, set.selector) }
         }
+    }
+
+    /// The pods of a namespace that a selector matches.
+    func members(of namespace: String, _ selector: CanonicalSelector) -> [PodKey] {
+        pods.pods(in: namespace).filter { selector.matches($0.labels) }.map(\.key)
     }
 
     /// Whether a pod is in a set.

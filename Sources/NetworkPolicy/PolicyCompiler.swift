@@ -182,8 +182,7 @@ extension PolicyCompiler {
         let old = directory.updateNamespace(name, labels)
         if old == labels { return }
         for set in matchers.updateNamespace(name, from: old, to: labels) {
-            dirty.pods.formUnion(
-                directory.pods(in: name).filter { directory[$0].map { set.selector.matches($0.labels) } ?? false })
+            dirty.pods.formUnion(directory.members(of: name, set.selector))
         }
         if policies.hasNamespaceSelectors {
             dirty.selections.formUnion(endpoints.keys.filter { $0.namespace == name })

@@ -7,7 +7,8 @@ struct Main: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "apus-bench", abstract: "Measures Apus next to what it replaces.",
         subcommands: [
-            Bench.self, PacketCostCommand.self, AnswerCostCommand.self, FlowCostCommand.self, ScaleServerCommand.self,
+            Bench.self, PacketCostCommand.self, AnswerCostCommand.self, FlowCostCommand.self, ScaleCommand.self,
+            ScaleServerCommand.self,
         ],
         defaultSubcommand: Bench.self)
 }

@@ -1,3 +1,4 @@
+import ArgumentParser
 import BenchSupport
 import Foundation
 import TestSupport
@@ -96,5 +97,19 @@ struct ScaleFigures {
             times.count == settings.changes
         else { throw LabError("change EndpointSlices", "\(result.output) \(result.errors)") }
         return times
+    }
+}
+
+/// The large cluster alone.
+struct ScaleCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "scale", abstract: "Measures the agent of a node in a large cluster, and nothing else.")
+
+    @Flag(help: "Take a small cluster: to see that everything works.") var quick = false
+
+    func run() async throws {
+        for figure in try await ScaleFigures(settings: quick ? .quick : .full).all() {
+            print("\(figure.name): \(figure.value) \(figure.unit)")
+        }
     }
 }

@@ -9,7 +9,7 @@ package struct ListWatch: Sendable {
     let settings: ListWatchSettings
 
     /// The version of each object that has been told.
-    var known: [ObjectKey: String] = [:]
+    var known = ObjectTable<String>()
     /// The versions of objects of which something is wrong that has been told.
     var troubled: [ObjectKey: String] = [:]
     /// The list that is being read; nil while a watch is.

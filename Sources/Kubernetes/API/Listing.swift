@@ -1,7 +1,7 @@
 /// A list that is being read.
 struct Listing: Sendable {
     /// What has been named.
-    var seen: Set<ObjectKey> = []
+    var seen = ObjectTable<Void>()
     /// What is different from what is known, to be told at the end; empty before the first list is complete, when what
     /// comes is told at once.
     var changed: [ObjectKey: KubernetesObject] = [:]
@@ -23,7 +23,7 @@ extension ListWatch {
 
     /// Takes in an object that a list names.
     mutating func list(_ received: ReceivedObject, _ batch: inout ChangeBatch) {
-        listing?.seen.insert(received.key)
+        listing?.seen[received.key] = ()
         guard isSynced, let object = received.object else { return upsert(received, &batch) }
         tellTroubles(of: received, &batch)
         // Without a version, as from a test's server, nothing can be taken to be the same.
@@ -48,8 +48,11 @@ extension ListWatch {
         isCut = true
         var batch = ChangeBatch()
         if !listing.hasUnnamed {
-            for key in known.keys where !listing.seen.contains(key) { batch.delete(key) }
-            for key in Array(known.keys) where !listing.seen.contains(key) { known[key] = nil }
+            let gone = known.keys.filter { !listing.seen.contains($0) }
+            for key in gone {
+                batch.delete(key)
+                known[key] = nil
+            }
             for key in Array(troubled.keys) where !listing.seen.contains(key) { forgive(key, &batch) }
         }
         for (key, object) in listing.changed {

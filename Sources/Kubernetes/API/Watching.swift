@@ -47,7 +47,7 @@ extension ListWatch {
 
     /// An object of a list that is gone again before the list is complete.
     private mutating func unlist(_ key: ObjectKey, _ batch: inout ChangeBatch) {
-        listing?.seen.remove(key)
+        listing?.seen[key] = nil
         listing?.changed[key] = nil
         // Before the first list is complete, what came has been told. Later, the end of the list tells what is missing.
         if !isSynced { delete(key, &batch) }
