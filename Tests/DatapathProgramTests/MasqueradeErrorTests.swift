@@ -6,23 +6,11 @@ internal import Testing
 
 @Suite("ICMP errors about what has left in the node's name")
 struct MasqueradeErrorTests {
-    private static let router = (v4: ip("198.51.100.1"), v6: ip("2001:db8:1::1"))
-
-    private func router(_ family: Family) -> IPAddress { family == .v4 ? Self.router.v4 : Self.router.v6 }
-
     /// A pod that has opened a connection, and the node's port of it.
     private func opened(_ gate: Gate) throws -> (pod: Pod, port: Port) {
         let pod = try gate.datapath.addPod()
         #expect(try gate.send(pod) == .passed)
         return (pod, try #require(try gate.port(of: pod)))
-    }
-
-    /// What an error quotes: the packet with an end exchanged, of which the checksum in layer 4 was left alone.
-    private func quoted(_ gate: Gate, _ changed: Packet, _ original: Packet) -> Packet {
-        let offset = (gate.family == .v4 ? 20 : 40) + [.tcp: 16, .udp: 6, .echo: 2][gate.talk]!
-        var bytes = changed.bytes
-        bytes.replaceSubrange(offset..<offset + 2, with: original.bytes[offset..<offset + 2])
-        return Packet.raw.payload(bytes)
     }
 
     @Test(
@@ -34,15 +22,14 @@ struct MasqueradeErrorTests {
         let left = talk.forth(on: Packet.raw.ip(from: gate.node, to: gate.world), from: port, to: Gate.port)
         let sent = talk.forth(on: Packet.raw.ip(from: pod[family], to: gate.world), from: Gate.podPort, to: Gate.port)
         for error in ICMPErrorTests.errors {
-            for limit in [1232, 28, 48] {  // 8 bytes of layer 4 are enough (RFC 792)
-                let limit = family == .v6 ? max(limit, 48) : limit
+            for limit in Reporter.limits(family) {
                 func report(_ quoted: Packet, to receiver: IPAddress) -> Packet {
-                    Packet.ethernet(from: Edge.router, to: Edge.uplink).ip(from: router(family), to: receiver)
+                    Packet.ethernet(from: Edge.router, to: Edge.uplink).ip(from: Reporter.router(family), to: receiver)
                         .icmpError(error, quoting: quoted, limit: limit)
                 }
                 #expect(try gate.datapath.run(report(left, to: gate.node), on: .fromNetwork) == .passed)
-                #expect(gate.datapath.output == report(quoted(gate, sent, left), to: pod[family]).bytes)
-                let told = pod.receives(from: router(family)).icmpError(error, quoting: sent, limit: limit)
+                #expect(gate.datapath.output == report(sent.withChecksum(of: left), to: pod[family]).bytes)
+                let told = pod.receives(from: Reporter.router(family)).icmpError(error, quoting: sent, limit: limit)
                 #expect(try gate.datapath.run(told, on: .toPod(pod)) == .passed)
             }
         }
@@ -54,7 +41,7 @@ struct MasqueradeErrorTests {
         let (pod, port) = try opened(gate)
         func report(_ source: IPAddress, _ port: Port, to receiver: IPAddress) -> Packet {
             let quoted = talk.forth(on: Packet.raw.ip(from: source, to: gate.world), from: port, to: Gate.port)
-            return Packet.ethernet(from: Edge.router, to: Edge.uplink).ip(from: router(family), to: receiver)
+            return Packet.ethernet(from: Edge.router, to: Edge.uplink).ip(from: Reporter.router(family), to: receiver)
                 .icmpError(.timeExceeded, quoting: quoted)
         }
         let third = family == .v4 ? ip("198.51.100.9") : ip("2001:db8:1::9")
@@ -93,14 +80,14 @@ struct MasqueradeErrorTests {
         #expect(
             try gate.datapath.run(
                 pod.sends(to: gate.world).icmpError(.portUnreachable, quoting: got), on: .fromPod(pod)) == .passed)
-        // A router in between, as the node is one for too large a packet, speaks for itself.
-        for (sender, visible) in [(pod[family], gate.node), (gate.node, gate.node), (router(family), router(family))] {
+        // The node is a router in between for too large a packet; of others the network may take nothing from it.
+        for sender in [pod[family], gate.node, Reporter.router(family)] {
             func report(_ quoted: Packet, from source: IPAddress) -> Packet {
                 Packet.ethernet(from: Edge.uplink, to: Edge.router).ip(from: source, to: gate.world)
                     .icmpError(.portUnreachable, quoting: quoted)
             }
             #expect(try gate.datapath.run(report(got, from: sender), on: .toNetwork) == .passed)
-            #expect(gate.datapath.output == report(quoted(gate, came, got), from: visible).bytes)
+            #expect(gate.datapath.output == report(came.withChecksum(of: got), from: gate.node).bytes)
         }
     }
 }

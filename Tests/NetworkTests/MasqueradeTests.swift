@@ -45,8 +45,8 @@ extension TrafficTests {
                 for address in world.addresses {
                     try await world.narrow(address)
                     for pod in world.pods {
-                        let known = try await pod.output(["python3", "-c", World.pathProbe, "\(address)"])
-                        #expect(known == "1300\n", "\(address)")
+                        let known = try await pod.probePath("probe", to: address, World.sightPort)
+                        #expect(known == PathProbe.smallMTU, "\(address)")
                     }
                 }
             }
@@ -223,26 +223,6 @@ private struct World {
         print("answered", answers)
         """
 
-    /// Sends what is too large for the way until the kernel knows how large it may be.
-    static let pathProbe = """
-        import socket, sys, time
-        address = sys.argv[1]
-        v6 = ":" in address
-        own = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_DGRAM)
-        level, discover, mtu = (socket.IPPROTO_IPV6, 23, 24) if v6 else (socket.IPPROTO_IP, 10, 14)
-        own.setsockopt(level, discover, 2)
-        own.connect((address, \(sightPort)))
-        for _ in range(100):
-            try:
-                own.send(bytes(1400))
-            except OSError:
-                pass
-            if own.getsockopt(level, mtu) < 1500:
-                break
-            time.sleep(0.1)
-        print(own.getsockopt(level, mtu))
-        """
-
     /// What the world sees of a host that asks from a port.
     func look(from host: LabHost, at address: IPAddress, _ ipProtocol: IPProtocol, port: Port) async throws -> Sight {
         let kind = ipProtocol == .udp ? "UDP" : "TCP"
@@ -258,7 +238,7 @@ private struct World {
     func narrow(_ address: IPAddress) async throws {
         let router = outside.namespace.dropLast(outside.name.count) + "fabric"
         let next = address.isIPv4 ? outside.ipv4 : outside.ipv6
-        let route = ["route", "change", "\(CIDR(host: address))", "via", "\(next)", "mtu", "lock", "1300"]
+        let route = ["route", "change", "\(CIDR(host: address))", "via", "\(next)", "mtu", "lock", PathProbe.smallMTU]
         try await outside.output(["ip", "-n", String(router)] + route)
     }
 

@@ -25,17 +25,6 @@ ALWAYS_INLINE const struct apus_uplink *uplink_of(const struct __sk_buff *skb)
 	return bpf_map_lookup_elem(&uplinks, &index);
 }
 
-// What stands for a port in an echo is its identifier. Of later fragments the first one has told it.
-ALWAYS_INLINE _Bool is_echo(const struct packet *packet)
-{
-	if (packet->flags & PACKET_LATER_FRAGMENT)
-		return is_icmp(packet) && (packet->source_port || packet->destination_port);
-	if (packet->protocol == IPPROTO_ICMP)
-		return packet->icmp_type == ICMP_ECHO_REQUEST || packet->icmp_type == ICMP_ECHO_REPLY;
-	return packet->protocol == IPPROTO_ICMPV6 &&
-	       (packet->icmp_type == ICMPV6_ECHO_REQUEST || packet->icmp_type == ICMPV6_ECHO_REPLY);
-}
-
 // TCP, UDP and echoes whose ports are known: the host may know others.
 ALWAYS_INLINE _Bool has_ports(struct flow *flow)
 {

@@ -81,6 +81,13 @@ ALWAYS_INLINE int turn_away(struct __sk_buff *skb, struct flow *flow, enum apus_
 	return refuse(skb, &flow->packet, flow->source.endpoint);
 }
 
+// Whether the packet is an ICMP error that passes, about a connection that may be translated at this hook.
+ALWAYS_INLINE _Bool is_about_translated(const struct flow *flow)
+{
+	return flow->packet.flags & PACKET_ICMP_ERROR && flow->found.connection &&
+	       flow->found.connection->flags & APUS_CONNECTION_TRANSLATED;
+}
+
 ALWAYS_INLINE int handle_from_pod(struct __sk_buff *skb, __u64 now)
 {
 	struct flow flow = {.now = now, .epoch = current_epoch(), .counts = 1, .direction = APUS_DIRECTION_EGRESS};
@@ -106,8 +113,11 @@ ALWAYS_INLINE int handle_from_pod(struct __sk_buff *skb, __u64 now)
 		reason = check_advertisement(skb, &flow.packet, flow.source.endpoint);
 		if (reason)
 			return drop_flow(&flow, reason, APUS_DIRECTION_EGRESS);
-		if (handle_special(skb, &flow, &result))
+		if (handle_special(skb, &flow, &result)) {
+			if (is_about_translated(&flow))
+				lead_error(skb, &flow.packet, 0, now);
 			return result;
+		}
 		find_connection_of_special(&flow);
 	}
 	if (flow.found.connection && unlikely(flow.found.connection->flags & APUS_CONNECTION_UNANSWERED) &&
@@ -165,8 +175,11 @@ ALWAYS_INLINE int handle_to_pod(struct __sk_buff *skb, __u64 now)
 	is_own = endpoint_owns(flow.destination.endpoint, &flow.packet.destination);
 	if (unlikely(!is_own) && !is_for_link(skb, &flow.packet))
 		return drop_flow(&flow, APUS_REASON_INVALID_DESTINATION, APUS_DIRECTION_INGRESS);
-	if (handle_special(skb, &flow, &result))
+	if (handle_special(skb, &flow, &result)) {
+		if (is_about_translated(&flow))
+			name_in_error(skb, &flow.packet, NULL, now);
 		return result;
+	}
 	if (unlikely(!is_own))
 		return take_from_link(&flow);
 	find_connection(&flow);

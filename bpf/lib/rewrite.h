@@ -13,6 +13,7 @@ enum {
 	IPV6_DESTINATION = ETH_HLEN + 24,
 	TCP_CHECKSUM = 16, // from the start of the layer 4 header
 	UDP_CHECKSUM = 6,
+	ICMP_HEADER = 8,
 	ICMP_CHECKSUM = 2,
 	ICMP_IDENTIFIER = 4, // of an echo: it stands for a port
 };
@@ -29,6 +30,17 @@ struct rewrite {
 ALWAYS_INLINE _Bool is_icmp(const struct packet *packet)
 {
 	return packet->protocol == IPPROTO_ICMP || packet->protocol == IPPROTO_ICMPV6;
+}
+
+// What stands for a port in an echo is its identifier. Of later fragments the first one has told it.
+ALWAYS_INLINE _Bool is_echo(const struct packet *packet)
+{
+	if (packet->flags & PACKET_LATER_FRAGMENT)
+		return is_icmp(packet) && (packet->source_port || packet->destination_port);
+	if (packet->protocol == IPPROTO_ICMP)
+		return packet->icmp_type == ICMP_ECHO_REQUEST || packet->icmp_type == ICMP_ECHO_REPLY;
+	return packet->protocol == IPPROTO_ICMPV6 &&
+	       (packet->icmp_type == ICMPV6_ECHO_REQUEST || packet->icmp_type == ICMPV6_ECHO_REPLY);
 }
 
 // Where the port of one end is, from the start of the frame.

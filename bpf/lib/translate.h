@@ -18,11 +18,6 @@ enum {
 	BACKEND_TRIES = 4,
 };
 
-ALWAYS_INLINE _Bool is_translatable(const struct packet *packet)
-{
-	return packet->protocol == IPPROTO_TCP || packet->protocol == IPPROTO_UDP;
-}
-
 // Whether the packet came in by an uplink, from a client that is no pod of this node.
 ALWAYS_INLINE _Bool is_from_outside(const struct flow *flow)
 {

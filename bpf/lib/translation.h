@@ -20,6 +20,11 @@ struct {
 	__type(value, struct apus_translation);
 } disposable_translations SEC(".maps");
 
+ALWAYS_INLINE _Bool is_translatable(const struct packet *packet)
+{
+	return packet->protocol == IPPROTO_TCP || packet->protocol == IPPROTO_UDP;
+}
+
 ALWAYS_INLINE const struct apus_translation *translation_find(const struct apus_translation_key *key)
 {
 	const struct apus_translation *found = bpf_map_lookup_elem(&translations, key);
