@@ -90,7 +90,7 @@ struct KindFollower: Sendable {
     /// Has the protocol take in what happened, tells what it says, and returns what else is to be done.
     private mutating func take(_ input: ListWatchInput) async -> [ListWatchAction] {
         var rest: [ListWatchAction] = []
-        for action in machine.handle(input, random: Double.random(in: 0..<1)) {
+        for action in machine.handle(input, now: .now, random: .random(in: 0..<1)) {
             switch action {
             case .tell(let event): await deliver(event)
             case .synced: await didSync()

@@ -1,11 +1,16 @@
 extension ListWatch {
     /// Takes in the end of a request, and says which one is next, and when.
-    mutating func end(_ ending: ListWatchEnding, random: Double) -> [ListWatchAction] {
-        let refusal = error
+    mutating func end(
+        _ ending: ListWatchEnding, now: ContinuousClock.Instant, random: Double
+    ) -> [ListWatchAction] {
+        let ending = error.map(ListWatchEnding.refused) ?? ending
         let (wasOpen, brought) = (isOpen, hasEvents)
         (error, isOpen, hasEvents) = (nil, false, false)
+        if case .refused(let refusal) = ending, refusal.code == 404, kind.isCustomResource {
+            return absent(now, random)
+        }
+        (absences, absentSince) = (0, nil)
         switch ending {
-        case _ where refusal != nil: return refused(refusal ?? APIRefusal(code: 500, message: ""), random)
         case .complete: return completed(brought, random)
         case .cut: return resume(after: brought ? .zero : pause(random))
         case .silent where !wasOpen: return problem("no answer came in time") + resume(after: pause(random))
@@ -76,7 +81,6 @@ extension ListWatch {
 extension ListWatch {
     private mutating func refused(_ refusal: APIRefusal, _ random: Double) -> [ListWatchAction] {
         switch refusal.code {
-        case 404: return absent(random)
         case 410: return expired(random)
         case 400 where streams && listing != nil, 422 where streams && listing != nil:
             streams = false
@@ -85,7 +89,6 @@ extension ListWatch {
         }
         let asked = Duration.seconds(refusal.retryAfter ?? 0) * (1 + 0.2 * random)
         let pause = max(self.pause(random), asked)
-        absences = 0
         unanswered.reset()
         let told = problem(Self.text(refusal))
         // 400 and 500 are also the answers to a version that the server can't read.
@@ -100,12 +103,18 @@ extension ListWatch {
         return relist(after: pause(random))
     }
 
-    /// The server does not have the kind. Once is not enough to drop what is known of it: a server that has just
-    /// started may not have read its definitions yet.
-    private mutating func absent(_ random: Double) -> [ListWatchAction] {
+    /// The server does not have the custom resource. Once is not enough to believe it, and what is known of it stays
+    /// until that has been said for a while: a server that has just started may not have read its definitions yet.
+    /// Other kinds are never absent: of them it is an error as any other.
+    private mutating func absent(_ now: ContinuousClock.Instant, _ random: Double) -> [ListWatchAction] {
+        unanswered.reset()
         absences += 1
-        let pause = absences == 1 ? self.pause(random) : settings.absentPause * (0.5 + 0.5 * random)
-        guard absences > 1 else { return relist(after: pause) }
+        let since = absentSince ?? now
+        absentSince = since
+        guard absences > 1, known.isEmpty || since.duration(to: now) >= settings.absenceTime else {
+            return relist(after: min(pause(random), settings.absentPause))
+        }
+        let pause = settings.absentPause * (0.5 + 0.5 * random)
         let standing = change { standing in
             standing.isConnected = true
             standing.problem = "the API server does not have this kind"

@@ -59,6 +59,9 @@ package struct ListWatchSettings: Sendable, Hashable {
     package var longestUnansweredPause: Duration = .milliseconds(700)
     /// The longest pause while the server answers with errors.
     package var longestPause: Duration = .seconds(30)
+    /// How long the server must have said that it does not have a custom resource before what is known of it is let
+    /// go: longer than a server needs to read its definitions, or a definition to be replaced.
+    package var absenceTime: Duration = .seconds(5)
     /// The pause before an absent kind is looked for again.
     package var absentPause: Duration = .seconds(10)
     /// Whether to try a streaming list first.

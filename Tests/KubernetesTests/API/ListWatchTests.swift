@@ -14,10 +14,10 @@ struct ListWatchTests {
     static let key = ObjectKey(.namespace, name: "a")
 
     /// A machine that has read a list with objects `a` and `b` at version 10, and is about to watch.
-    static func watching(streams: Bool = false) -> ListWatch {
+    static func watching(streams: Bool = false, kind: ObjectKind = .namespace) -> ListWatch {
         var settings = ListWatchSettings()
         settings.prefersStreaming = streams
-        var machine = ListWatch(kind: .namespace, settings: settings)
+        var machine = ListWatch(kind: kind, settings: settings)
         if streams {
             _ = machine.handle(.opened, random: 0)
             _ = machine.handle(
@@ -183,10 +183,12 @@ struct ListWatchTests {
         #expect(Self.words(slow.handle(.ended(.silent), random: 0)).last == "initial events after 0.05 seconds")
     }
 
-    @Test("a kind that is not there has no objects once that was said twice, and is looked for again")
+    private static let absence = ListWatchInput.ended(.refused(APIRefusal(code: 404, message: "404 page not found")))
+
+    @Test("a custom resource that is not there has no objects once that was said twice, and is looked for again")
     func absent() {
-        var machine = ListWatch(kind: .namespace)
-        let refusal = ListWatchInput.ended(.refused(APIRefusal(code: 404, message: "404 page not found")))
+        var machine = ListWatch(kind: .clusterNetworkPolicy)
+        let refusal = Self.absence
         #expect(Self.words(machine.handle(refusal, random: 0)) == ["initial events after 0.05 seconds"])
         #expect(
             Self.words(machine.handle(refusal, random: 0)) == [
@@ -196,8 +198,47 @@ struct ListWatchTests {
         _ = machine.handle(.opened, random: 0)
         let events: [WatchEvent] = [.upsert(Self.received("a", 5)), Self.bookmark(10, ends: true)]
         #expect(Self.words(machine.handle(.events(events), random: 0)) == ["+a5"])
-        #expect(Self.words(machine.handle(refusal, random: 0)) == ["initial events after 0.05 seconds"])
-        #expect(Self.words(machine.handle(refusal, random: 0)).contains("-a"))
+    }
+
+    @Test("objects of a custom resource are let go only when it has been absent for five seconds without a break")
+    func lastingAbsence() {
+        var machine = Self.watching(kind: .fqdnNetworkPolicy)
+        var now = ContinuousClock.now
+        for _ in 0..<10 {
+            #expect(Self.words(machine.handle(Self.absence, now: now, random: 0)).first?.hasPrefix("page 1") == true)
+            now += .milliseconds(400)
+        }
+        // Another answer in between: it begins anew.
+        let refusal = ListWatchInput.ended(.refused(APIRefusal(code: 503, message: "no")))
+        _ = machine.handle(refusal, now: now, random: 0)
+        for _ in 0..<2 {
+            now += .seconds(4)
+            #expect(!Self.words(machine.handle(Self.absence, now: now, random: 0)).contains("-a -b"))
+        }
+        now += .seconds(1)
+        let words = Self.words(machine.handle(Self.absence, now: now, random: 0))
+        #expect(words.contains("-a -b") && words.last == "page 1 after 5.0 seconds", "\(words)")
+    }
+
+    @Test(
+        "a server that does not know a kind of its own is refusing, and nothing is let go",
+        arguments: ObjectKind.allCases.filter { !$0.apiVersion.contains("v1alpha") })
+    func absentCoreKind(kind: ObjectKind) {
+        var machine = Self.watching(kind: kind)
+        var unsynced = ListWatch(kind: kind)
+        var now = ContinuousClock.now
+        for _ in 0..<10 {
+            for words in [
+                Self.words(machine.handle(Self.absence, now: now, random: 0)),
+                Self.words(unsynced.handle(Self.absence, now: now, random: 0)),
+            ] {
+                #expect(!words.contains { $0.hasPrefix("-") || $0 == "synced" }, "\(words)")
+            }
+            now += .seconds(60)
+        }
+        let words = Self.words(machine.handle(Self.absence, now: now, random: 1))
+        #expect(words.last == "watch 10 after 30.0 seconds", "\(words)")
+        #expect(machine.isSynced && !unsynced.isSynced)
     }
 
     @Test("a watch that is silent twice from the same version gives way to a list: the version may be a future one")
@@ -232,5 +273,12 @@ struct ListWatchTests {
         #expect(Self.words(machine.handle(.pageEnd(ListEnvelope(resourceVersion: "20")), random: 0)) == [])
         let mended = machine.handle(.events([.upsert(Self.received("a", 21))]), random: 0)
         #expect(Self.words(mended) == ["forgiven /api/v1/namespaces/a", "+a21"])
+    }
+}
+
+extension ListWatch {
+    /// Takes in what happened, at a time that does not matter.
+    mutating func handle(_ input: ListWatchInput, random: Double) -> [ListWatchAction] {
+        handle(input, now: .now, random: random)
     }
 }
