@@ -21,7 +21,7 @@ package struct APIWriter: Sendable {
         _ work: @Sendable (APIWriter) async throws -> T
     ) async throws -> T {
         let client = HTTPClient(
-            configuration: .init(try TLSConfiguration(access), settings, silence: settings.listSilence))
+            configuration: .init(try TLSConfiguration(access), settings, silence: settings.writeTime))
         let result: Result<T, any Error>
         do {
             result = .success(

@@ -12,7 +12,7 @@ struct WritingTests {
     private static var patient: APISettings {
         var settings = APISettings()
         settings.connectTimeout = .seconds(300)
-        (settings.listSilence, settings.writeTime) = (.seconds(300), .seconds(300))
+        settings.writeTime = .seconds(300)
         return settings
     }
 

@@ -33,8 +33,6 @@ package struct ListWatch: Sendable {
     /// How often the server said in a row that it does not have the kind, and when it began to.
     var absences = 0
     var absentSince: ContinuousClock.Instant?
-    /// How many watches in a row ended without one event.
-    var fruitless = 0
     /// Whether the current request is a watch whose answer has begun, and whether that has brought anything.
     var isOpen = false
     var hasEvents = false
@@ -75,6 +73,9 @@ package struct ListWatch: Sendable {
         isOpen = true
         return isConnected()
     }
+
+    /// Whether a watch goes on: nothing may come for long.
+    package var isWatching: Bool { isOpen && listing == nil }
 
     /// Whether all objects of the kind have been told once.
     package var isSynced: Bool { standing.isSynced }

@@ -12,12 +12,14 @@ extension ListWatch {
         (absences, absentSince) = (0, nil)
         switch ending {
         case .complete: return completed(brought, random)
+        case .timeUp: return timeUp(brought, random)
         case .cut: return resume(after: brought ? .zero : pause(random))
         case .silent where !wasOpen: return problem("no answer came in time") + resume(after: pause(random))
         case .silent: return silent(brought, random)
-        case .unreachable(let reason):
+        case .unreachable(let reason, let took):
+            // A try that took long was pause enough: nothing but the next one finds out that the server is back.
             let pause = unanswered.next(longest: settings.longestUnansweredPause, random: random)
-            return problem(reason) + resume(after: pause)
+            return problem(reason) + resume(after: max(.zero, pause - took))
         case .refused(let refusal): return refused(refusal, random)
         case .malformed(let reason): return problem(reason) + relist(after: pause(random))
         }
@@ -34,15 +36,21 @@ extension ListWatch {
         }
     }
 
-    /// A regular end: of a page, or of a watch whose time was up.
+    /// A regular end: of a page, or of a watch before its time, as of a server that is stopped.
     private mutating func completed(_ brought: Bool, _ random: Double) -> [ListWatchAction] {
         if let token = nextPage {
             nextPage = nil
             return [.request(.page(continuation: token, isCut: true), after: .zero)]
         }
         if listing != nil { return relist(after: pause(random)) }
-        if brought || version != watched { return resume(after: .zero) }
-        return withoutFruit(random)
+        return resume(after: brought || version != watched ? .zero : pause(random))
+    }
+
+    /// A watch whose time was up. The server sends a bookmark shortly before that, whatever else there is to say. When
+    /// not even that came, the version may be one that the server has yet to reach, as after its store was restored: it
+    /// waits for that in silence. So a list is asked for.
+    private mutating func timeUp(_ brought: Bool, _ random: Double) -> [ListWatchAction] {
+        brought || version != watched ? completed(brought, random) : relist(after: pause(random))
     }
 
     /// Nothing came for too long.
@@ -52,14 +60,7 @@ extension ListWatch {
             streams = false
             return relist(after: .zero)
         }
-        return brought ? resume(after: .zero) : withoutFruit(random)
-    }
-
-    /// A watch that brought nothing, not even a bookmark. The version may be one that the server has yet to reach, as
-    /// after its store was restored: it waits for that in silence. So the second time, a list is asked for.
-    private mutating func withoutFruit(_ random: Double) -> [ListWatchAction] {
-        fruitless += 1
-        return fruitless > 1 ? relist(after: pause(random)) : resume(after: pause(random))
+        return resume(after: brought ? .zero : pause(random))
     }
 
     /// Goes on with the watch, or begins the list anew.
@@ -71,7 +72,6 @@ extension ListWatch {
 
     /// Begins a list; what is known stays known.
     private mutating func relist(after pause: Duration) -> [ListWatchAction] {
-        fruitless = 0
         (nextPage, watched) = (nil, nil)
         listing = Listing(streams: streams)
         return [.request(listRequest, after: pause)]

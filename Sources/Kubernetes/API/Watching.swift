@@ -41,7 +41,6 @@ extension ListWatch {
 
     private mutating func progress() {
         hasEvents = true
-        fruitless = 0
         if error == nil { backoff.reset() }
     }
 

@@ -38,7 +38,7 @@ struct ListWatchSimulation {
         case 24: interrupt(.silent)
         case 25: interrupt(.refused(APIRefusal(code: [401, 403, 429, 500, 503, 504][below(6)], message: "no")))
         case 26: interrupt(.malformed("no JSON"))
-        case 27: interrupt(.complete)
+        case 27: interrupt([.complete, .timeUp][below(2)])
         case 28: restartServer()
         case 29: restartAgent()
         default: advance()
@@ -123,7 +123,7 @@ struct ListWatchSimulation {
             case .tell(.changes(let changes)): apply(changes)
             case .tell: break
             case .synced: synced += 1
-            case .abandon: return interrupt(.cut("abandoned"))
+            case .abandon: return interrupt(.complete)
             case .request(let request, let pause):
                 #expect(next == nil, "one request at a time")
                 #expect(pause <= .seconds(30))

@@ -88,7 +88,7 @@ struct ListWatchTests {
             (Self.bookmark(13), "watch 13"),
         ]
         for (event, next) in events {
-            for ending in [ListWatchEnding.complete, .cut("reset"), .silent] {
+            for ending in [ListWatchEnding.complete, .timeUp, .cut("reset"), .silent] {
                 var machine = Self.watching()
                 _ = machine.handle(.opened, random: 0)
                 _ = machine.handle(.events([event]), random: 0)
@@ -147,8 +147,13 @@ struct ListWatchTests {
     func absence() {
         var machine = Self.watching()
         let unanswered = (0..<6).map { _ in machine.handle(.ended(.unreachable("refused")), random: 1).last }
-        let pauses = [100, 200, 400, 700, 700, 700]
+        let pauses = [100, 200, 400, 500, 500, 500]
         #expect(unanswered == pauses.map { .request(.watch(from: "10"), after: .milliseconds($0)) })
+        // What it took to find out that nobody answers counts as a pause.
+        for (took, pause) in [(300, 200), (3000, 0)] {
+            let late = machine.handle(.ended(.unreachable("no answer", after: .milliseconds(took))), random: 1).last
+            #expect(late == .request(.watch(from: "10"), after: .milliseconds(pause)))
+        }
         let refused = machine.handle(.ended(.refused(APIRefusal(code: 403, message: "no"))), random: 1).last
         #expect(refused == .request(.watch(from: "10"), after: .milliseconds(100)))
     }
@@ -170,13 +175,13 @@ struct ListWatchTests {
             (.opened, .refused(APIRefusal(code: 422, message: "forbidden"))),
             (.opened, .refused(APIRefusal(code: 400, message: "unknown"))),
             (.events([.upsert(Self.received("a", 5))]), .silent),
-            (.events([.upsert(Self.received("a", 5)), Self.bookmark(9)]), .cut("abandoned")),
+            (.events([.upsert(Self.received("a", 5)), Self.bookmark(9)]), .complete),
         ]
         for (input, ending) in old {
             var machine = ListWatch(kind: .namespace)
             _ = machine.handle(.opened, random: 0)
             let actions = machine.handle(input, random: 0)
-            #expect(actions.contains(.abandon) == (ending == .cut("abandoned")))
+            #expect(actions.contains(.abandon) == (ending == .complete))
             #expect(Self.words(machine.handle(.ended(ending), random: 0)).last?.hasPrefix("page 1") == true)
         }
         var slow = ListWatch(kind: .namespace)
@@ -241,13 +246,28 @@ struct ListWatchTests {
         #expect(machine.isSynced && !unsynced.isSynced)
     }
 
-    @Test("a watch that is silent twice from the same version gives way to a list: the version may be a future one")
+    @Test("a watch whose time was up without a bookmark gives way to a list: the version may be a future one")
     func futureVersion() {
         var machine = Self.watching()
         _ = machine.handle(.opened, random: 0)
-        #expect(Self.words(machine.handle(.ended(.silent), random: 0)) == ["watch 10 after 0.05 seconds"])
-        _ = machine.handle(.opened, random: 0)
-        #expect(Self.words(machine.handle(.ended(.silent), random: 0)) == ["page 1 after 0.1 seconds"])
+        #expect(Self.words(machine.handle(.ended(.timeUp), random: 0)) == ["page 1 after 0.05 seconds"])
+    }
+
+    @Test("a watch that ends early or falls silent says nothing about its version")
+    func quietWatch() {
+        for ending in [ListWatchEnding.complete, .silent, .cut("reset")] {
+            var machine = Self.watching()
+            for pause in ["0.05", "0.1", "0.2", "0.4"] {
+                _ = machine.handle(.opened, random: 0)
+                #expect(machine.isWatching)
+                #expect(Self.words(machine.handle(.ended(ending), random: 0)) == ["watch 10 after \(pause) seconds"])
+            }
+        }
+        var streaming = ListWatch(kind: .namespace)
+        _ = streaming.handle(.opened, random: 0)
+        #expect(!streaming.isWatching)
+        _ = streaming.handle(.events([Self.bookmark(10, ends: true)]), random: 0)
+        #expect(streaming.isWatching)
     }
 
     @Test("the token of a page that is too old begins a list that is not cut into pages")
