@@ -119,6 +119,17 @@ struct WritingTests {
         }
     }
 
+    @Test("a server that asks to wait says for how long")
+    func retryAfter() async throws {
+        let answer = try RecordedAnswer(path: recording("errors/429-priority-and-fairness.http"))
+        try await HTTPServer.run(handler: { _, writer in try await answer.give(writer) }) { port in
+            try await APIWriter.with(access(port), settings: Self.patient, userAgent: "apusd/test") { writer in
+                let error = await #expect(throws: APIWriteError.self) { try await writer.create(event()) }
+                #expect(error?.code == 429 && error?.retryAfter == 1)
+            }
+        }
+    }
+
     @Test("a real server's refusal is read")
     func recordedRefusal() async throws {
         let answer = try RecordedAnswer(path: recording("errors/403-write.http"))

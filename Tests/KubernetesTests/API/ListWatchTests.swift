@@ -108,6 +108,15 @@ struct ListWatchTests {
         #expect(Self.words(end) == ["-a +c12"])
     }
 
+    @Test("a watch is read no further than to its error")
+    func error() {
+        var machine = Self.watching()
+        let refusal = APIRefusal(code: 410, message: "too old")
+        let lines: [WatchEvent] = [.upsert(Self.received("c", 11)), .error(refusal), .upsert(Self.received("d", 12))]
+        #expect(Self.words(machine.handle(.events(lines), random: 0)) == ["+c11", "abandon"])
+        #expect(Self.words(machine.handle(.ended(.complete), random: 0)) == ["page 1 after 0.05 seconds"])
+    }
+
     @Test("a list that breaks off takes nothing back")
     func brokenList() {
         var machine = Self.watching()
