@@ -6,43 +6,36 @@ internal import NIOSSL
 
 /// Requests to one API server.
 struct APIClient: Sendable {
-    /// How long a server may be late with the end of a watch that it was asked to end.
-    private static let margin: Duration = .seconds(30)
-
     private let access: ClusterAccess
     private let settings: APISettings
     private let userAgent: String
-    /// Two, because a list may be silent for less time than a watch.
-    private let lists: HTTPClient
-    private let watches: HTTPClient
+    private let client: HTTPClient
 
     /// What `work` does with a client; its connections are closed afterwards.
     static func with<T: Sendable>(
         _ access: ClusterAccess, settings: APISettings, userAgent: String,
         _ work: @Sendable (APIClient) async throws -> T
     ) async throws -> T {
-        let tls = try TLSConfiguration(access)
-        let client = APIClient(
-            access: access, settings: settings, userAgent: userAgent,
-            lists: HTTPClient(configuration: .init(tls, settings, silence: settings.listSilence)),
-            watches: HTTPClient(configuration: .init(tls, settings, silence: settings.watchSilence)))
+        let client = HTTPClient(configuration: .init(try TLSConfiguration(access), settings))
         let result: Result<T, any Error>
-        do { result = .success(try await work(client)) } catch { result = .failure(error) }
-        try await client.lists.shutdown()
-        try await client.watches.shutdown()
+        do {
+            result = .success(
+                try await work(APIClient(access: access, settings: settings, userAgent: userAgent, client: client)))
+        } catch { result = .failure(error) }
+        try await client.shutdown()
         return try result.get()
     }
 
-    /// Sends a request, and returns its answer when that begins.
-    func send(_ request: ListWatchRequest, of kind: ObjectKind) async throws -> HTTPClientResponse {
-        let seconds = Int.random(in: settings.watchTime)
-        var message = HTTPClientRequest(url: "\(access.server)\(kind.path)?\(query(request, watchSeconds: seconds))")
+    /// Sends a request, and returns its answer when that begins. How long to wait is for the caller to say: it is
+    /// cancelled by its task.
+    /// - Parameter watchTime: after how long the server shall end a watch, in whole seconds.
+    func send(
+        _ request: ListWatchRequest, of kind: ObjectKind, watchTime: Duration
+    ) async throws -> HTTPClientResponse {
+        let query = query(request, watchSeconds: watchTime.components.seconds)
+        var message = HTTPClientRequest(url: "\(access.server)\(kind.path)?\(query)")
         message.headers = try headers()
-        switch request {
-        case .page: return try await lists.execute(message, deadline: .distantFuture)
-        case .initialEvents: return try await lists.execute(message, deadline: Self.deadline(seconds))
-        case .watch: return try await watches.execute(message, deadline: Self.deadline(seconds))
-        }
+        return try await client.execute(message, deadline: .distantFuture)
     }
 
     private func headers() throws(AccessError) -> HTTPHeaders {
@@ -51,7 +44,7 @@ struct APIClient: Sendable {
         return headers
     }
 
-    private func query(_ request: ListWatchRequest, watchSeconds: Int) -> String {
+    private func query(_ request: ListWatchRequest, watchSeconds: Int64) -> String {
         let watch = "watch=true&allowWatchBookmarks=true&timeoutSeconds=\(watchSeconds)"
         switch request {
         case .page(nil, isCut: false): return "limit=0"
@@ -60,10 +53,6 @@ struct APIClient: Sendable {
         case .initialEvents: return "\(watch)&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"
         case .watch(let version): return "\(watch)&resourceVersion=\(Self.escape(version))"
         }
-    }
-
-    private static func deadline(_ seconds: Int) -> NIODeadline {
-        .now() + .seconds(Int64(seconds)) + TimeAmount(margin)
     }
 
     /// Text as a value in a query (RFC 3986 §2.3).
@@ -81,14 +70,16 @@ struct APIClient: Sendable {
 }
 
 extension HTTPClient.Configuration {
-    init(_ tls: TLSConfiguration, _ settings: APISettings, silence: Duration) {
+    init(_ tls: TLSConfiguration, _ settings: APISettings, silence: Duration? = nil) {
         self.init(
             tlsConfiguration: tls, redirectConfiguration: .disallow,
-            timeout: Timeout(connect: TimeAmount(settings.connectTimeout), read: TimeAmount(silence)))
+            timeout: Timeout(connect: TimeAmount(settings.connectTimeout), read: silence.map { TimeAmount($0) }))
         // A connection for each watch: one that is given up is closed, and none waits behind another that is dead.
         httpVersion = .http1Only
-        // By default a ninth watch would wait for one of eight others to end.
-        connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = ObjectKind.allCases.count
+        http1_1ConnectionDebugInitializer = { [keepalive = settings.keepalive] in keepalive.set(on: $0) }
+        // By default a ninth watch would wait for one of eight others to end. Twice as many, as those that are given up
+        // take a moment to close.
+        connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 2 * ObjectKind.allCases.count
         // Who asks decides when to ask again.
         connectionPool.retryConnectionEstablishment = false
     }

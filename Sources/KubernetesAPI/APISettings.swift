@@ -8,16 +8,21 @@ package struct APISettings: Sendable {
     package var protocolSettings = ListWatchSettings()
     /// How many objects a page of a list has.
     package var pageSize = 500
-    /// How long to wait for a connection. Short, so that a server that does not answer at all is asked again soon.
+    /// How long to wait for a connection, with its handshakes. Meanwhile the kernel asks again each second, so a server
+    /// that can be reached again is found as soon as with shorter tries, which one that is far away would never answer.
     package var connectTimeout: Duration = .seconds(3)
-    /// How long a list may be silent.
-    package var listSilence: Duration = .seconds(15)
+    /// How a connection is found to be dead.
+    package var keepalive = Keepalive()
+    /// How long the server may say nothing before it answers, and within a list. A streaming list that it can't begin, as
+    /// its store is away, is refused after 15 s.
+    package var silence: Duration = .seconds(20)
     /// How long writing one thing may take.
     package var writeTime: Duration = .seconds(10)
-    /// How long a watch may be silent: bookmarks come about every minute.
-    package var watchSilence: Duration = .seconds(90)
-    /// After how long the server shall end a watch; each takes a random time between.
+    /// After how many seconds the server shall end a watch; each takes a random time between. Until then a watch may be
+    /// silent: of a kind that nobody changes, the first bookmark may be the one shortly before that end.
     package var watchTime: ClosedRange<Int> = 300...600
+    /// How late that end may be before the connection is given up.
+    package var watchMargin: Duration = .seconds(30)
 
     package init() {}
 }

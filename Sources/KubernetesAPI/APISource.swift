@@ -31,8 +31,8 @@ package struct APISource: Sendable {
             try await withThrowingTaskGroup { group in
                 for kind in settings.kinds {
                     group.addTask {
-                        var follower = KindFollower(
-                            kind, client: client, settings: settings.protocolSettings, statistics: statistics,
+                        let follower = KindFollower(
+                            kind, client: client, settings: settings, statistics: statistics,
                             deliver: deliver,
                             didSync: { if await count.isLast() { await deliver(.synced) } })
                         try await follower.run()

@@ -54,7 +54,7 @@ package final class APIStatistics: Sendable {
 extension APIStatistics.Failure {
     fileprivate init?(_ ending: ListWatchEnding) {
         switch ending {
-        case .complete: return nil
+        case .complete, .timeUp: return nil
         case .unreachable: self = .unreachable
         case .refused: self = .refused
         case .cut: self = .cut

@@ -21,7 +21,7 @@ package struct APIWriter: Sendable {
         _ work: @Sendable (APIWriter) async throws -> T
     ) async throws -> T {
         let client = HTTPClient(
-            configuration: .init(try TLSConfiguration(access), settings, silence: settings.listSilence))
+            configuration: .init(try TLSConfiguration(access), settings, silence: settings.writeTime))
         let result: Result<T, any Error>
         do {
             result = .success(
@@ -67,12 +67,15 @@ package struct APIWriter: Sendable {
             let response = try await client.execute(message, timeout: TimeAmount(settings.writeTime))
             let answer = try await response.body.collect(upTo: Self.longestAnswer)
             if (200..<300).contains(response.status.code) { return }
-            refusal = APIRefusal(code: Int(response.status.code), body: Array(answer.readableBytesView))
+            refusal = APIRefusal(
+                code: Int(response.status.code), body: Array(answer.readableBytesView),
+                retryAfter: response.headers.retryAfter)
         } catch {
             throw APIWriteError(code: nil, description: TransportProblem.text(error))
         }
         throw APIWriteError(
-            code: refusal.code, description: "the API server answered \(refusal.code): \(refusal.message)")
+            code: refusal.code, description: "the API server answered \(refusal.code): \(refusal.message)",
+            retryAfter: refusal.retryAfter)
     }
 }
 
@@ -81,9 +84,12 @@ package struct APIWriteError: Error, Sendable, Hashable, CustomStringConvertible
     /// The HTTP status; nil when there was no answer.
     package let code: Int?
     package let description: String
+    /// The seconds after which the server asks to be asked again.
+    package let retryAfter: Int?
 
-    package init(code: Int?, description: String) {
+    package init(code: Int?, description: String, retryAfter: Int? = nil) {
         self.code = code
         self.description = description
+        self.retryAfter = retryAfter
     }
 }

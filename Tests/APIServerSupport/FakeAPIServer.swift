@@ -75,7 +75,8 @@ extension FakeAPIServer {
     private func watch(_ request: HTTPRequest, _ writer: HTTPWriter) async throws {
         var version = request.query["resourceVersion"].flatMap { Int($0) } ?? 0
         let cuts = await cluster.cuts
-        let signals = await cluster.signals()
+        var schedule = WatchSchedule(request)
+        let signals = await cluster.signals(at: schedule.times)
         if request.query["sendInitialEvents"] == "true" {
             guard await cluster.hasStreamingLists, request.query["resourceVersionMatch"] == "NotOlderThan" else {
                 return try await refuse(422, "Invalid", "sendInitialEvents is forbidden", writer)
@@ -96,8 +97,14 @@ extension FakeAPIServer {
                 try await writer.chunk("{\"type\":\"MODIFIED\",\"object\":{\"metad")
                 throw CutConnection()
             }
-            if await !cluster.resources.contains(request.path) { return try await writer.end() }
+            if await !cluster.resources.contains(request.path) || schedule.isOver { return try await writer.end() }
+            let current = await cluster.version
             version = try await tellChanges(request.path, version, writer)
+            // Of a version that it has yet to reach, a server says nothing.
+            guard schedule.isBookmarkDue(), version <= current else { continue }
+            version = current
+            try await writer.chunk(
+                "{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"resourceVersion\":\"\(version)\"}}}\n")
         }
     }
 
@@ -126,5 +133,33 @@ extension FakeAPIServer {
             try await writer.chunk(String(line.dropFirst(20)))
         }
         return changes.last?.version ?? version
+    }
+}
+
+/// When a watch ends, and when it is sent bookmarks if it wants them: each minute, and shortly before that end.
+private struct WatchSchedule {
+    private let start = ContinuousClock.now
+    private let end: Duration
+    private var bookmarks: [Duration] = []
+
+    init(_ request: HTTPRequest) {
+        let seconds = request.query["timeoutSeconds"].flatMap { Int($0) } ?? 1800
+        end = .seconds(seconds)
+        if request.query["allowWatchBookmarks"] == "true" {
+            let times = stride(from: 60, to: seconds - 2, by: 60) + (seconds > 2 ? [seconds - 2] : [])
+            bookmarks = times.map { .seconds($0) }
+        }
+    }
+
+    /// When something is to be done.
+    var times: [Duration] { bookmarks + [end] }
+
+    var isOver: Bool { ContinuousClock.now - start >= end }
+
+    /// Whether a bookmark is due, which then no longer is.
+    mutating func isBookmarkDue() -> Bool {
+        guard let next = bookmarks.first, ContinuousClock.now - start >= next else { return false }
+        bookmarks.removeFirst()
+        return true
     }
 }

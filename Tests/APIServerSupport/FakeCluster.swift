@@ -18,7 +18,7 @@ public actor FakeCluster {
         let json: String
     }
 
-    private(set) var version: Int
+    public private(set) var version: Int
     /// Watches from before this version are answered with 410.
     private(set) var oldest: Int
     /// The version of the last change that is forgotten: a watch that has not told it can't go on.
@@ -131,13 +131,23 @@ public actor FakeCluster {
 
     func note(_ request: HTTPRequest) { requests.append(request) }
 
-    /// Speaks up when something may have changed.
-    func signals() -> AsyncStream<Void> {
+    /// Speaks up when something may have changed, and at these times from now on, the earliest first.
+    func signals(at times: [Duration]) -> AsyncStream<Void> {
         let (stream, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         lastListener += 1
         let number = lastListener
         listeners[number] = continuation
-        continuation.onTermination = { [weak self] _ in Task { await self?.forget(number) } }
+        let start = ContinuousClock.now
+        let clock = Task {
+            for time in times {
+                try await Task.sleep(until: start + time, clock: .continuous)
+                continuation.yield()
+            }
+        }
+        continuation.onTermination = { [weak self] _ in
+            clock.cancel()
+            Task { await self?.forget(number) }
+        }
         return stream
     }
 

@@ -25,7 +25,7 @@ import Testing
                 rule["apiGroups"].strings.map { "\($0)/\(resource)" }
             }
             let verbs = rule["verbs"].strings
-            if verbs == ["get", "list", "watch"] {
+            if verbs == ["list", "watch"] {
                 read.formUnion(names)
             } else {
                 written.formUnion(names.map { "\($0) \(verbs.joined(separator: ","))" })

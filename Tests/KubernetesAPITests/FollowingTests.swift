@@ -115,20 +115,6 @@ struct FollowingTests {
         #expect(ContinuousClock.now - started >= .seconds(1), "Retry-After is waited for")
     }
 
-    @Test("a server that falls silent is left")
-    func silence() async throws {
-        let cluster = try await Self.cluster()
-        var settings = quickSettings([.namespace])
-        settings.watchSilence = .seconds(1)
-        try await Self.follow(cluster, settings) { listener in
-            try await expectSoon("the list", listener) { $0.isSynced }
-            await cluster.fail(next: [.silence, .silence])
-            await cluster.cutWatches()
-            try await cluster.put(Self.path, Self.json("d"))
-            try await expectSoon("the change", listener) { Self.names($0).contains("d1") }
-        }
-    }
-
     @Test("a server that is away changes nothing, and what it brings is told when it is back")
     func restart() async throws {
         let before = try await Self.cluster()
@@ -156,14 +142,28 @@ struct FollowingTests {
 
     @Test("a kind whose definition comes later is picked up, and one whose definition goes is empty")
     func definitions() async throws {
-        let cluster = try await Self.cluster()
-        await cluster.install(Self.path, false)
-        try await Self.follow(cluster) { listener in
+        let path = ObjectKind.networkLogging.path
+        let cluster = FakeCluster(resources: [])
+        try await cluster.put(path, #"{"kind":"NetworkLogging","metadata":{"name":"default"},"spec":{"cluster":{}}}"#)
+        try await Self.follow(cluster, quickSettings([.networkLogging])) { listener in
             try await expectSoon("the empty list", listener) { $0.isSynced && $0.objects.isEmpty }
-            await cluster.install(Self.path, true)
-            try await expectSoon("the objects", listener) { $0.objects.count == 3 }
+            await cluster.install(path, true)
+            try await expectSoon("the object", listener) { $0.objects.count == 1 }
+            await cluster.install(path, false)
+            try await expectSoon("its end", listener) { $0.objects.isEmpty }
+        }
+    }
+
+    @Test("a server that says that it does not know namespaces takes none of them back")
+    func unknownCoreKind() async throws {
+        let cluster = try await Self.cluster()
+        try await Self.follow(cluster) { listener in
+            try await expectSoon("the list", listener) { $0.isSynced }
+            let asked = await cluster.requests.count
             await cluster.install(Self.path, false)
-            try await expectSoon("their end", listener) { $0.objects.isEmpty }
+            try await eventually("ten refusals") { await cluster.requests.count >= asked + 10 }
+            #expect(listener.now.objects.count == 3 && listener.now.deleted.isEmpty)
+            #expect(listener.now.standings[.namespace]?.problem?.hasPrefix("the API server answered 404") == true)
         }
     }
 
@@ -171,11 +171,14 @@ struct FollowingTests {
     func severalKinds() async throws {
         let cluster = try await Self.cluster()
         try await HTTPServer.run(handler: FakeAPIServer(cluster).handle) { port in
-            try await following(access(port), quickSettings([.namespace, .pod, .node])) { listener in
+            try await following(access(port), quickSettings([.namespace, .clusterNetworkPolicy, .networkLogging])) {
+                listener in
                 try await expectSoon("the namespaces", listener) { $0.standings[.namespace]?.isSynced == true }
                 try await expectSoon("all", listener) { $0.isSynced }
                 #expect(
-                    [ObjectKind.namespace, .pod, .node].allSatisfy { listener.now.standings[$0]?.isSynced == true })
+                    [ObjectKind.namespace, .clusterNetworkPolicy, .networkLogging].allSatisfy {
+                        listener.now.standings[$0]?.isSynced == true
+                    })
             }
         }
     }

@@ -12,7 +12,16 @@ struct RecordedTests {
         ("namespaces", .namespace), ("nodes", .node), ("pods", .pod), ("services", .service),
         ("endpointslices", .endpointSlice), ("networkpolicies", .networkPolicy),
         ("clusternetworkpolicies", .clusterNetworkPolicy), ("fqdnnetworkpolicies", .fqdnNetworkPolicy),
+        ("networkloggings", .networkLogging),
     ]
+
+    @Test("there are recordings of every kind that is followed, and each of them is looked at")
+    func everyKind() throws {
+        #expect(Self.kinds.count == ObjectKind.allCases.count)
+        #expect(Set(Self.kinds.map(\.kind)) == Set(ObjectKind.allCases))
+        let directories = try FileManager.default.contentsOfDirectory(atPath: recording(""))
+        #expect(Set(directories) == Set(Self.kinds.map(\.directory) + ["errors"]))
+    }
 
     /// Plays recordings one after the other for the requests of one kind, and stays silent after the last.
     static func play(_ names: [String], _ kind: ObjectKind, _ body: @Sendable (Listener) async throws -> Void)

@@ -12,10 +12,10 @@ func quickSettings(_ kinds: [ObjectKind], streaming: Bool = true) -> APISettings
     settings.protocolSettings.prefersStreaming = streaming
     settings.protocolSettings.firstPause = .milliseconds(5)
     settings.protocolSettings.longestPause = .milliseconds(100)
+    settings.protocolSettings.absenceTime = .milliseconds(50)
     settings.protocolSettings.absentPause = .milliseconds(50)
     settings.connectTimeout = .seconds(600)
-    settings.listSilence = .seconds(600)
-    settings.watchSilence = .seconds(600)
+    settings.silence = .seconds(600)
     return settings
 }
 

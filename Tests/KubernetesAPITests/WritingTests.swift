@@ -12,7 +12,7 @@ struct WritingTests {
     private static var patient: APISettings {
         var settings = APISettings()
         settings.connectTimeout = .seconds(300)
-        (settings.listSilence, settings.writeTime) = (.seconds(300), .seconds(300))
+        settings.writeTime = .seconds(300)
         return settings
     }
 
@@ -116,6 +116,17 @@ struct WritingTests {
         try await APIWriter.with(nobody, settings: Self.patient, userAgent: "apusd/test") { writer in
             let error = await #expect(throws: APIWriteError.self) { try await writer.create(event()) }
             #expect(error?.code == nil && error?.description.contains("onnection refused") == true)
+        }
+    }
+
+    @Test("a server that asks to wait says for how long")
+    func retryAfter() async throws {
+        let answer = try RecordedAnswer(path: recording("errors/429-priority-and-fairness.http"))
+        try await HTTPServer.run(handler: { _, writer in try await answer.give(writer) }) { port in
+            try await APIWriter.with(access(port), settings: Self.patient, userAgent: "apusd/test") { writer in
+                let error = await #expect(throws: APIWriteError.self) { try await writer.create(event()) }
+                #expect(error?.code == 429 && error?.retryAfter == 1)
+            }
         }
     }
 

@@ -28,7 +28,7 @@ struct RecordedClusterTests {
             ("namespaces", ObjectKind.namespace), ("nodes", .node), ("pods", .pod), ("services", .service),
             ("endpointslices", .endpointSlice), ("networkpolicies", .networkPolicy),
             ("clusternetworkpolicies", .clusterNetworkPolicy),
-            ("fqdnnetworkpolicies", .fqdnNetworkPolicy),
+            ("fqdnnetworkpolicies", .fqdnNetworkPolicy), ("networkloggings", .networkLogging),
         ])
     func listsEqualYAML(resource: String, kind: ObjectKind) throws {
         let list = try Self.fixture("\(resource).json")

@@ -1,4 +1,5 @@
 import AgentAPI
+import Foundation
 import TestSupport
 import Testing
 
@@ -75,6 +76,73 @@ extension AgentLifeTests {
                 }
                 try await branch.agent.ready()
                 #expect(try await origin(branch)?.failingSince == nil)
+                #expect(try await branch.agent.apus("verify").succeeded)
+            }
+        }
+
+        /// How the server is away.
+        enum Absence: String, CaseIterable {
+            /// Its machine says so.
+            case killed
+            /// Nobody says anything.
+            case cutOff
+
+            /// How long, in seconds: without a word, long enough that the agent finds out.
+            var seconds: Int { Self.long ?? (self == .killed ? 3 : 20) }
+            /// How long the load waits for an answer, in milliseconds.
+            var patience: Int { Self.long == nil ? 60000 : 1000 }
+
+            private static let long = ProcessInfo.processInfo.environment["APUS_ABSENCE_SECONDS"].flatMap(Int.init)
+
+            func begin(_ server: LabAPIServer) async throws {
+                switch self {
+                case .killed: await server.kill()
+                case .cutOff: try await server.cutOff(true)
+                }
+            }
+
+            func end(_ server: LabAPIServer) async throws {
+                switch self {
+                case .killed: try await server.start()
+                case .cutOff: try await server.cutOff(false)
+                }
+            }
+        }
+
+        @Test(arguments: Absence.allCases)
+        func whatChangesWhileTheServerIsAwayIsInForceWhenItIsBack(absence: Absence) async throws {
+            try await withBranch { branch in
+                try await expectShop(branch, while: "the server is there")
+                let load = try branch.client.traffic(
+                    [
+                        "load", "--rate", "50", "--timeout-ms", "\(absence.patience)", "--seconds", "3600",
+                        "\(Shop.webAddresses[0])", "80",
+                    ])
+                let clock = ContinuousClock()
+                let begin = clock.now
+                try await absence.begin(branch.server)
+                try await eventually("word of the server's loss") {
+                    try await origin(branch)?.failingSince != nil
+                }
+                let noticed = clock.now - begin
+                try await clock.sleep(until: begin + .seconds(absence.seconds))
+                for name in ["policy-db.yaml", "policy-default-deny.yaml"] { try branch.server.manifests.remove(name) }
+                #expect(try await branch.intruder.ask(branch.db.ipv4, 5432, within: .milliseconds(400)) == .timedOut)
+                try await absence.end(branch.server)
+                let end = clock.now
+                try await eventually("the deletions to be in force", every: .zero) {
+                    try await branch.intruder.ask(branch.db.ipv4, 5432, within: .milliseconds(100)).isAnswered
+                }
+                let took = clock.now - end
+                let report = try LoadReport(parsing: (await load.stop()).output)
+                print("\(absence): noticed after \(noticed), in force \(took) after the end; \(report)")
+                #expect(report.failed == 0 && report.ok > 20, "\(report)")
+                // Far more than it takes, and far less than the time after which watches end by themselves.
+                #expect(took < .seconds(60))
+                try await eventually("every kind to be followed again") {
+                    try await origin(branch)?.failingSince == nil
+                }
+                try await branch.agent.ready()
                 #expect(try await branch.agent.apus("verify").succeeded)
             }
         }

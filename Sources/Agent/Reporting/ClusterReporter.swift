@@ -38,6 +38,8 @@ private struct Work {
     private var condition = ConditionKeeper()
     /// Whether the last write failed: that is told once.
     private var isFailing = false
+    /// Until when the server has asked to be left alone.
+    private var heldUntil: UInt64 = 0
 
     init(reporter: ClusterReporter, writer: APIWriter) {
         self.reporter = reporter
@@ -46,8 +48,9 @@ private struct Work {
     }
 
     mutating func round() async {
-        let found = await reporter.controller.findings()
         let now = KernelClock.realtime()
+        guard now >= heldUntil else { return }
+        let found = await reporter.controller.findings()
         await keepCondition(found, now)
         let writes = correlator.update(
             found.problems, subject: { found.subjects[$0] }, now: now, time: Self.text(now))
@@ -64,14 +67,14 @@ private struct Work {
         let wanted = NodeCondition(
             type: ConditionKeeper.type, isTrue: false, reason: "ApusIsInForce",
             message: "the data path of Apus is in force on this node", time: Self.text(now))
-        let isWritten = await succeeds(.nodeStatus) { [writer, reporter] () async throws(APIWriteError) in
+        let isWritten = await succeeds(.nodeStatus, now) { [writer, reporter] () async throws(APIWriteError) in
             try await writer.set(wanted, ofNode: reporter.node)
         }
         if isWritten { condition.noteSuccess(at: now) } else { condition.noteFailure(at: now) }
     }
 
     private mutating func perform(_ write: EventCorrelator.Write, _ now: UInt64) async {
-        let isWritten = await succeeds(.event) { [writer] () async throws(APIWriteError) in
+        let isWritten = await succeeds(.event, now) { [writer] () async throws(APIWriteError) in
             switch write {
             case .create(let event): try await writer.create(event)
             case .update(let event):
@@ -84,12 +87,15 @@ private struct Work {
         if !isWritten { correlator.failed(write, now: now) }
     }
 
-    /// Writes, counts, and says once when that begins to fail and when it works again.
+    /// Writes, counts, and says once when that begins to fail and when it works again. Once the server has asked to be
+    /// left alone, nothing more is written in that round.
     private mutating func succeeds(
-        _ subject: ReportCounters.Subject, _ body: () async throws(APIWriteError) -> Void
+        _ subject: ReportCounters.Subject, _ now: UInt64, _ body: () async throws(APIWriteError) -> Void
     ) async -> Bool {
+        if now < heldUntil { return false }
         do throws(APIWriteError) { try await body() } catch {
             reporter.counters.note(subject, succeeded: false)
+            heldUntil = now + UInt64(error.retryAfter ?? 0) * 1_000_000_000
             if !isFailing {
                 reporter.log.warning(
                     "The API server does not take what this agent reports; the data path does not need it",

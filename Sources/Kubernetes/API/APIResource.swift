@@ -7,6 +7,14 @@ extension ObjectKind {
         }
     }
 
+    /// Whether it is a custom resource, which an API server has only once somebody has installed its definition.
+    var isCustomResource: Bool {
+        switch self {
+        case .clusterNetworkPolicy, .fqdnNetworkPolicy, .networkLogging: true
+        case .namespace, .node, .service, .endpointSlice, .pod, .networkPolicy: false
+        }
+    }
+
     /// The path of all objects of the kind, in all namespaces.
     package var path: String { "\(root)/\(plural)" }
 

@@ -30,10 +30,9 @@ package struct ListWatch: Sendable {
     var streams: Bool
     /// Whether lists come in pages: not after a page's token has expired too often.
     var isCut = true
-    /// How often the server said in a row that it does not have the kind.
+    /// How often the server said in a row that it does not have the kind, and when it began to.
     var absences = 0
-    /// How many watches in a row ended without one event.
-    var fruitless = 0
+    var absentSince: ContinuousClock.Instant?
     /// Whether the current request is a watch whose answer has begun, and whether that has brought anything.
     var isOpen = false
     var hasEvents = false
@@ -58,13 +57,15 @@ package struct ListWatch: Sendable {
     }
 
     /// Takes in what happened, and says what is to be done; `random` is from 0 to 1.
-    package mutating func handle(_ input: ListWatchInput, random: Double) -> [ListWatchAction] {
+    package mutating func handle(
+        _ input: ListWatchInput, now: ContinuousClock.Instant, random: Double
+    ) -> [ListWatchAction] {
         switch input {
         case .opened: open()
         case .items(let items): take(items)
         case .pageEnd(let envelope): endPage(envelope)
         case .events(let events): isConnected() + take(events)
-        case .ended(let ending): end(ending, random: random)
+        case .ended(let ending): end(ending, now: now, random: random)
         }
     }
 
@@ -73,12 +74,14 @@ package struct ListWatch: Sendable {
         return isConnected()
     }
 
+    /// Whether a watch goes on: nothing may come for long.
+    package var isWatching: Bool { isOpen && listing == nil }
+
     /// Whether all objects of the kind have been told once.
     package var isSynced: Bool { standing.isSynced }
 
     /// Notes that the server answers.
     mutating func isConnected() -> [ListWatchAction] {
-        absences = 0
         unanswered.reset()
         return change { standing in
             standing.isConnected = true

@@ -1,18 +1,25 @@
 extension ListWatch {
     /// Takes in the end of a request, and says which one is next, and when.
-    mutating func end(_ ending: ListWatchEnding, random: Double) -> [ListWatchAction] {
-        let refusal = error
+    mutating func end(
+        _ ending: ListWatchEnding, now: ContinuousClock.Instant, random: Double
+    ) -> [ListWatchAction] {
+        let ending = error.map(ListWatchEnding.refused) ?? ending
         let (wasOpen, brought) = (isOpen, hasEvents)
         (error, isOpen, hasEvents) = (nil, false, false)
+        if case .refused(let refusal) = ending, refusal.code == 404, kind.isCustomResource {
+            return absent(now, random)
+        }
+        (absences, absentSince) = (0, nil)
         switch ending {
-        case _ where refusal != nil: return refused(refusal ?? APIRefusal(code: 500, message: ""), random)
         case .complete: return completed(brought, random)
+        case .timeUp: return timeUp(brought, random)
         case .cut: return resume(after: brought ? .zero : pause(random))
         case .silent where !wasOpen: return problem("no answer came in time") + resume(after: pause(random))
         case .silent: return silent(brought, random)
-        case .unreachable(let reason):
+        case .unreachable(let reason, let took):
+            // A try that took long was pause enough: nothing but the next one finds out that the server is back.
             let pause = unanswered.next(longest: settings.longestUnansweredPause, random: random)
-            return problem(reason) + resume(after: pause)
+            return problem(reason) + resume(after: max(.zero, pause - took))
         case .refused(let refusal): return refused(refusal, random)
         case .malformed(let reason): return problem(reason) + relist(after: pause(random))
         }
@@ -29,15 +36,21 @@ extension ListWatch {
         }
     }
 
-    /// A regular end: of a page, or of a watch whose time was up.
+    /// A regular end: of a page, or of a watch before its time, as of a server that is stopped.
     private mutating func completed(_ brought: Bool, _ random: Double) -> [ListWatchAction] {
         if let token = nextPage {
             nextPage = nil
             return [.request(.page(continuation: token, isCut: true), after: .zero)]
         }
         if listing != nil { return relist(after: pause(random)) }
-        if brought || version != watched { return resume(after: .zero) }
-        return withoutFruit(random)
+        return resume(after: brought || version != watched ? .zero : pause(random))
+    }
+
+    /// A watch whose time was up. The server sends a bookmark shortly before that, whatever else there is to say. When
+    /// not even that came, the version may be one that the server has yet to reach, as after its store was restored: it
+    /// waits for that in silence. So a list is asked for.
+    private mutating func timeUp(_ brought: Bool, _ random: Double) -> [ListWatchAction] {
+        brought || version != watched ? completed(brought, random) : relist(after: pause(random))
     }
 
     /// Nothing came for too long.
@@ -47,14 +60,7 @@ extension ListWatch {
             streams = false
             return relist(after: .zero)
         }
-        return brought ? resume(after: .zero) : withoutFruit(random)
-    }
-
-    /// A watch that brought nothing, not even a bookmark. The version may be one that the server has yet to reach, as
-    /// after its store was restored: it waits for that in silence. So the second time, a list is asked for.
-    private mutating func withoutFruit(_ random: Double) -> [ListWatchAction] {
-        fruitless += 1
-        return fruitless > 1 ? relist(after: pause(random)) : resume(after: pause(random))
+        return resume(after: brought ? .zero : pause(random))
     }
 
     /// Goes on with the watch, or begins the list anew.
@@ -66,7 +72,6 @@ extension ListWatch {
 
     /// Begins a list; what is known stays known.
     private mutating func relist(after pause: Duration) -> [ListWatchAction] {
-        fruitless = 0
         (nextPage, watched) = (nil, nil)
         listing = Listing(streams: streams)
         return [.request(listRequest, after: pause)]
@@ -76,7 +81,6 @@ extension ListWatch {
 extension ListWatch {
     private mutating func refused(_ refusal: APIRefusal, _ random: Double) -> [ListWatchAction] {
         switch refusal.code {
-        case 404: return absent(random)
         case 410: return expired(random)
         case 400 where streams && listing != nil, 422 where streams && listing != nil:
             streams = false
@@ -85,7 +89,6 @@ extension ListWatch {
         }
         let asked = Duration.seconds(refusal.retryAfter ?? 0) * (1 + 0.2 * random)
         let pause = max(self.pause(random), asked)
-        absences = 0
         unanswered.reset()
         let told = problem(Self.text(refusal))
         // 400 and 500 are also the answers to a version that the server can't read.
@@ -100,12 +103,18 @@ extension ListWatch {
         return relist(after: pause(random))
     }
 
-    /// The server does not have the kind. Once is not enough to drop what is known of it: a server that has just
-    /// started may not have read its definitions yet.
-    private mutating func absent(_ random: Double) -> [ListWatchAction] {
+    /// The server does not have the custom resource. Once is not enough to believe it, and what is known of it stays
+    /// until that has been said for a while: a server that has just started may not have read its definitions yet.
+    /// Other kinds are never absent: of them it is an error as any other.
+    private mutating func absent(_ now: ContinuousClock.Instant, _ random: Double) -> [ListWatchAction] {
+        unanswered.reset()
         absences += 1
-        let pause = absences == 1 ? self.pause(random) : settings.absentPause * (0.5 + 0.5 * random)
-        guard absences > 1 else { return relist(after: pause) }
+        let since = absentSince ?? now
+        absentSince = since
+        guard absences > 1, known.isEmpty || since.duration(to: now) >= settings.absenceTime else {
+            return relist(after: min(pause(random), settings.absentPause))
+        }
+        let pause = settings.absentPause * (0.5 + 0.5 * random)
         let standing = change { standing in
             standing.isConnected = true
             standing.problem = "the API server does not have this kind"

@@ -10,10 +10,13 @@ package enum ListWatchRequest: Sendable, Hashable {
 
 /// How a request ended.
 package enum ListWatchEnding: Sendable, Hashable {
-    /// The body has come to its regular end.
+    /// The body has come to its regular end, that of a watch before its time was up.
     case complete
-    /// There was no answer: no connection, no handshake, or a connection that closed without a word.
-    case unreachable(String)
+    /// A watch has come to its regular end when its time was up.
+    case timeUp
+    /// There was no answer: no connection, no handshake, or a connection that closed without a word; and how long it
+    /// took to find that out.
+    case unreachable(String, after: Duration = .zero)
     /// The body broke off.
     case cut(String)
     /// Nothing came for too long: the other end may be gone.
@@ -44,7 +47,7 @@ package enum ListWatchAction: Sendable, Hashable {
     case tell(SourceEvent)
     /// The kind has been told in full; comes once.
     case synced
-    /// Read no more of the current request's answer: end it as one that was cut.
+    /// Read no more of the current request's answer, as if that were its regular end.
     case abandon
     /// Send the next request after a while; comes once for each `ended`.
     case request(ListWatchRequest, after: Duration)
@@ -56,9 +59,12 @@ package struct ListWatchSettings: Sendable, Hashable {
     package var firstPause: Duration = .milliseconds(100)
     /// The longest pause while nobody answers: it is short, as asking costs the server nothing then, and what changed
     /// while it was away shall be in force within a second of its return.
-    package var longestUnansweredPause: Duration = .milliseconds(700)
+    package var longestUnansweredPause: Duration = .milliseconds(500)
     /// The longest pause while the server answers with errors.
     package var longestPause: Duration = .seconds(30)
+    /// How long the server must have said that it does not have a custom resource before what is known of it is let
+    /// go: longer than a server needs to read its definitions, or a definition to be replaced.
+    package var absenceTime: Duration = .seconds(5)
     /// The pause before an absent kind is looked for again.
     package var absentPause: Duration = .seconds(10)
     /// Whether to try a streaming list first.

@@ -4,6 +4,8 @@ extension ListWatch {
         var batch = ChangeBatch()
         var actions: [ListWatchAction] = []
         for event in events {
+            // What comes behind an error belongs to no watch.
+            if error != nil { break }
             if case .bookmark(let version, endsInitialEvents: true) = event, listing != nil {
                 actions += batch.finish() + complete(at: version)
                 batch = ChangeBatch()
@@ -14,7 +16,7 @@ extension ListWatch {
         }
         // An ordinary bookmark before the mark that ends a streaming list: the server does not know of such lists.
         let isMistaken = listing?.streams == true && !streams
-        return actions + batch.finish() + (isMistaken ? [.abandon] : [])
+        return actions + batch.finish() + (isMistaken || error != nil ? [.abandon] : [])
     }
 
     private mutating func take(_ event: WatchEvent, _ batch: inout ChangeBatch) {
@@ -41,7 +43,6 @@ extension ListWatch {
 
     private mutating func progress() {
         hasEvents = true
-        fruitless = 0
         if error == nil { backoff.reset() }
     }
 

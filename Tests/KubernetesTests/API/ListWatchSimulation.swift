@@ -12,10 +12,13 @@ struct ListWatchSimulation {
     private(set) var synced = 0
     private var request: ListWatchRequest
     private var answer: ModelServer.Answer?
+    /// The time, which goes on with each pause that is asked for.
+    private var now = ContinuousClock.now
 
     init(seed: UInt64) {
         random = RandomSource(seed: seed)
-        machine = ListWatch(kind: .namespace)
+        // What the server's word that it does not have the kind means is different for custom resources.
+        machine = ListWatch(kind: seed.isMultiple(of: 2) ? .namespace : .networkLogging)
         request = machine.firstRequest
         server.streaming = ModelServer.Streaming.allCases[below(3)]
     }
@@ -35,7 +38,7 @@ struct ListWatchSimulation {
         case 24: interrupt(.silent)
         case 25: interrupt(.refused(APIRefusal(code: [401, 403, 429, 500, 503, 504][below(6)], message: "no")))
         case 26: interrupt(.malformed("no JSON"))
-        case 27: interrupt(.complete)
+        case 27: interrupt([.complete, .timeUp][below(2)])
         case 28: restartServer()
         case 29: restartAgent()
         default: advance()
@@ -104,7 +107,7 @@ struct ListWatchSimulation {
     }
 
     private mutating func restartAgent() {
-        machine = ListWatch(kind: .namespace)
+        machine = ListWatch(kind: machine.kind)
         (request, answer, objects, synced) = (machine.firstRequest, nil, [:], 0)
     }
 
@@ -115,16 +118,17 @@ struct ListWatchSimulation {
 
     private mutating func take(_ input: ListWatchInput) {
         var next: ListWatchRequest?
-        for action in machine.handle(input, random: 0.5) {
+        for action in machine.handle(input, now: now, random: 0.5) {
             switch action {
             case .tell(.changes(let changes)): apply(changes)
             case .tell: break
             case .synced: synced += 1
-            case .abandon: return interrupt(.cut("abandoned"))
+            case .abandon: return interrupt(.complete)
             case .request(let request, let pause):
                 #expect(next == nil, "one request at a time")
                 #expect(pause <= .seconds(30))
                 next = request
+                now += pause
             }
         }
         if let next { request = next }

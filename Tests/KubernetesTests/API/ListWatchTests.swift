@@ -14,10 +14,10 @@ struct ListWatchTests {
     static let key = ObjectKey(.namespace, name: "a")
 
     /// A machine that has read a list with objects `a` and `b` at version 10, and is about to watch.
-    static func watching(streams: Bool = false) -> ListWatch {
+    static func watching(streams: Bool = false, kind: ObjectKind = .namespace) -> ListWatch {
         var settings = ListWatchSettings()
         settings.prefersStreaming = streams
-        var machine = ListWatch(kind: .namespace, settings: settings)
+        var machine = ListWatch(kind: kind, settings: settings)
         if streams {
             _ = machine.handle(.opened, random: 0)
             _ = machine.handle(
@@ -88,7 +88,7 @@ struct ListWatchTests {
             (Self.bookmark(13), "watch 13"),
         ]
         for (event, next) in events {
-            for ending in [ListWatchEnding.complete, .cut("reset"), .silent] {
+            for ending in [ListWatchEnding.complete, .timeUp, .cut("reset"), .silent] {
                 var machine = Self.watching()
                 _ = machine.handle(.opened, random: 0)
                 _ = machine.handle(.events([event]), random: 0)
@@ -106,6 +106,15 @@ struct ListWatchTests {
         #expect(Self.words(machine.handle(.items(items), random: 0)) == [])
         let end = machine.handle(.pageEnd(ListEnvelope(resourceVersion: "20")), random: 0)
         #expect(Self.words(end) == ["-a +c12"])
+    }
+
+    @Test("a watch is read no further than to its error")
+    func error() {
+        var machine = Self.watching()
+        let refusal = APIRefusal(code: 410, message: "too old")
+        let lines: [WatchEvent] = [.upsert(Self.received("c", 11)), .error(refusal), .upsert(Self.received("d", 12))]
+        #expect(Self.words(machine.handle(.events(lines), random: 0)) == ["+c11", "abandon"])
+        #expect(Self.words(machine.handle(.ended(.complete), random: 0)) == ["page 1 after 0.05 seconds"])
     }
 
     @Test("a list that breaks off takes nothing back")
@@ -147,8 +156,13 @@ struct ListWatchTests {
     func absence() {
         var machine = Self.watching()
         let unanswered = (0..<6).map { _ in machine.handle(.ended(.unreachable("refused")), random: 1).last }
-        let pauses = [100, 200, 400, 700, 700, 700]
+        let pauses = [100, 200, 400, 500, 500, 500]
         #expect(unanswered == pauses.map { .request(.watch(from: "10"), after: .milliseconds($0)) })
+        // What it took to find out that nobody answers counts as a pause.
+        for (took, pause) in [(300, 200), (3000, 0)] {
+            let late = machine.handle(.ended(.unreachable("no answer", after: .milliseconds(took))), random: 1).last
+            #expect(late == .request(.watch(from: "10"), after: .milliseconds(pause)))
+        }
         let refused = machine.handle(.ended(.refused(APIRefusal(code: 403, message: "no"))), random: 1).last
         #expect(refused == .request(.watch(from: "10"), after: .milliseconds(100)))
     }
@@ -170,43 +184,41 @@ struct ListWatchTests {
             (.opened, .refused(APIRefusal(code: 422, message: "forbidden"))),
             (.opened, .refused(APIRefusal(code: 400, message: "unknown"))),
             (.events([.upsert(Self.received("a", 5))]), .silent),
-            (.events([.upsert(Self.received("a", 5)), Self.bookmark(9)]), .cut("abandoned")),
+            (.events([.upsert(Self.received("a", 5)), Self.bookmark(9)]), .complete),
         ]
         for (input, ending) in old {
             var machine = ListWatch(kind: .namespace)
             _ = machine.handle(.opened, random: 0)
             let actions = machine.handle(input, random: 0)
-            #expect(actions.contains(.abandon) == (ending == .cut("abandoned")))
+            #expect(actions.contains(.abandon) == (ending == .complete))
             #expect(Self.words(machine.handle(.ended(ending), random: 0)).last?.hasPrefix("page 1") == true)
         }
         var slow = ListWatch(kind: .namespace)
         #expect(Self.words(slow.handle(.ended(.silent), random: 0)).last == "initial events after 0.05 seconds")
     }
 
-    @Test("a kind that is not there has no objects once that was said twice, and is looked for again")
-    func absent() {
-        var machine = ListWatch(kind: .namespace)
-        let refusal = ListWatchInput.ended(.refused(APIRefusal(code: 404, message: "404 page not found")))
-        #expect(Self.words(machine.handle(refusal, random: 0)) == ["initial events after 0.05 seconds"])
-        #expect(
-            Self.words(machine.handle(refusal, random: 0)) == [
-                "problem: the API server does not have this kind",
-                "problem: the API server does not have this kind", "synced", "initial events after 5.0 seconds",
-            ])
-        _ = machine.handle(.opened, random: 0)
-        let events: [WatchEvent] = [.upsert(Self.received("a", 5)), Self.bookmark(10, ends: true)]
-        #expect(Self.words(machine.handle(.events(events), random: 0)) == ["+a5"])
-        #expect(Self.words(machine.handle(refusal, random: 0)) == ["initial events after 0.05 seconds"])
-        #expect(Self.words(machine.handle(refusal, random: 0)).contains("-a"))
-    }
-
-    @Test("a watch that is silent twice from the same version gives way to a list: the version may be a future one")
+    @Test("a watch whose time was up without a bookmark gives way to a list: the version may be a future one")
     func futureVersion() {
         var machine = Self.watching()
         _ = machine.handle(.opened, random: 0)
-        #expect(Self.words(machine.handle(.ended(.silent), random: 0)) == ["watch 10 after 0.05 seconds"])
-        _ = machine.handle(.opened, random: 0)
-        #expect(Self.words(machine.handle(.ended(.silent), random: 0)) == ["page 1 after 0.1 seconds"])
+        #expect(Self.words(machine.handle(.ended(.timeUp), random: 0)) == ["page 1 after 0.05 seconds"])
+    }
+
+    @Test("a watch that ends early or falls silent says nothing about its version")
+    func quietWatch() {
+        for ending in [ListWatchEnding.complete, .silent, .cut("reset")] {
+            var machine = Self.watching()
+            for pause in ["0.05", "0.1", "0.2", "0.4"] {
+                _ = machine.handle(.opened, random: 0)
+                #expect(machine.isWatching)
+                #expect(Self.words(machine.handle(.ended(ending), random: 0)) == ["watch 10 after \(pause) seconds"])
+            }
+        }
+        var streaming = ListWatch(kind: .namespace)
+        _ = streaming.handle(.opened, random: 0)
+        #expect(!streaming.isWatching)
+        _ = streaming.handle(.events([Self.bookmark(10, ends: true)]), random: 0)
+        #expect(streaming.isWatching)
     }
 
     @Test("the token of a page that is too old begins a list that is not cut into pages")
@@ -232,5 +244,12 @@ struct ListWatchTests {
         #expect(Self.words(machine.handle(.pageEnd(ListEnvelope(resourceVersion: "20")), random: 0)) == [])
         let mended = machine.handle(.events([.upsert(Self.received("a", 21))]), random: 0)
         #expect(Self.words(mended) == ["forgiven /api/v1/namespaces/a", "+a21"])
+    }
+}
+
+extension ListWatch {
+    /// Takes in what happened, at a time that does not matter.
+    mutating func handle(_ input: ListWatchInput, random: Double) -> [ListWatchAction] {
+        handle(input, now: .now, random: random)
     }
 }

@@ -48,6 +48,14 @@ final class LabAPIServer: Sendable {
         return result.output
     }
 
+    /// Drops what comes for it and what it says, or no longer, as a network does that has lost the way: nobody is told.
+    func cutOff(_ isCutOff: Bool) async throws {
+        for (chain, port) in [("INPUT", "--dport"), ("OUTPUT", "--sport")] {
+            _ = try await host.output(
+                ["iptables", isCutOff ? "-A" : "-D", chain, "-p", "tcp", port, "\(Self.port)", "-j", "DROP"])
+        }
+    }
+
     /// Ends it at once, as a crash does.
     func kill() async {
         let running = process.withLock { $0 }
