@@ -145,13 +145,14 @@ public struct Agent: Sendable {
         case .manifests(let directory):
             let source = DirectorySource(directory: directory, signals: try watch(directory))
             return Source { SourceFollower(source: source, controller: $0) }
-        case .kubeconfig(let file): return follower(try ClusterAccess.kubeconfig(file))
-        case .inCluster: return follower(try ClusterAccess.inCluster { ProcessInfo.processInfo.environment[$0] })
+        case .kubeconfig(let file): return try follower(try ClusterAccess.kubeconfig(file))
+        case .inCluster: return try follower(try ClusterAccess.inCluster { ProcessInfo.processInfo.environment[$0] })
         }
     }
 
-    private func follower(_ access: ClusterAccess) -> Source {
+    private func follower(_ access: ClusterAccess) throws -> Source {
         let source = APISource(access, userAgent: AgentConfiguration.userAgent)
+        try source.validate()
         return Source(
             follow: { APIFollower(source: source, controller: $0) }, statistics: source.statistics, access: access)
     }

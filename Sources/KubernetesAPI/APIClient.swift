@@ -91,7 +91,11 @@ extension TLSConfiguration {
         switch access.authority {
         case .system: break
         case .anybody: certificateVerification = .none
-        case .certificates(let pem): trustRoots = .certificates(try NIOSSLCertificate.fromPEMBytes(pem))
+        case .certificates(let pem):
+            let certificates = try NIOSSLCertificate.fromPEMBytes(pem)
+            // With none of them nobody would be believed, and nothing would say why.
+            if certificates.isEmpty { throw AccessError("the authority has no certificate") }
+            trustRoots = .certificates(certificates)
         }
         guard let certificate = access.certificate else { return }
         certificateChain = try NIOSSLCertificate.fromPEMBytes(certificate.certificates).map { .certificate($0) }

@@ -1,4 +1,5 @@
 package import Kubernetes
+internal import NIOSSL
 
 /// A source of objects that follows an API server: lists and watches of all kinds, side by side.
 ///
@@ -21,6 +22,13 @@ package struct APISource: Sendable {
         self.settings = settings
         self.userAgent = userAgent
         statistics = APIStatistics(settings.kinds)
+    }
+
+    /// Reads the certificates and the key that the access has, so that a mistake is known before anything depends on them.
+    package func validate() throws(AccessError) {
+        do { _ = try TLSConfiguration(access) } catch {
+            throw AccessError("a certificate or the key for \(access.server) can't be read: \(error)")
+        }
     }
 
     /// Follows the server until the task is cancelled. `.synced` is told when every kind has been told in full.

@@ -57,6 +57,23 @@ struct TLSTests {
         }
     }
 
+    @Test("what is no certificate is known before a server is asked")
+    func unreadable() throws {
+        for authority in [ClusterAccess.Authority.certificates(Array("nothing".utf8)), .certificates([])] {
+            let source = APISource(
+                ClusterAccess(server: "https://127.0.0.1:1", authority: authority), userAgent: "apusd/test")
+            #expect {
+                try source.validate()
+            } throws: {
+                "\($0)".hasPrefix("a certificate or the key for https://127.0.0.1:1 can't be read: ")
+            }
+        }
+        let known = ClusterAccess(
+            server: "https://127.0.0.1:1", authority: .certificates(try Self.bytes("ca.crt")),
+            certificate: try Self.clientCertificate())
+        try APISource(known, userAgent: "apusd/test").validate()
+    }
+
     @Test("a server that the authority does not vouch for is not believed")
     func otherAuthority() async throws {
         try await Self.follow { port in

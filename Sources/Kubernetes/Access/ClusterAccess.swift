@@ -49,7 +49,7 @@ package struct AccessError: Error, Hashable, CustomStringConvertible {
     /// What is wrong and what to do, one sentence.
     package let description: String
 
-    init(_ description: String) {
+    package init(_ description: String) {
         self.description = description
     }
 }
