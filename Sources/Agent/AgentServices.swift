@@ -149,22 +149,25 @@ struct APIHandler: AgentHandler {
 
     /// The last flows that match, from the store in parts: it is locked for each only.
     private func past(_ query: FlowQuery, _ send: (Flow) async throws -> Void) async throws {
-        let end = hub.end
+        let (begin, end) = (hub.start, hub.end)
         var position = end
         var missing = query.last
         while missing > 0 {
             let flows = hub.before(position.sequence, limit: Self.part)
-            if flows.isEmpty { break }
+            if flows.isEmpty {
+                // All that was there was looked at. What of it is gone by now is told as lost.
+                position = begin
+                break
+            }
             for flow in flows.reversed() where missing > 0 {
                 position.goBack(before: flow)
                 if flow.kind != .lost && query.filter.matches(flow) { missing -= 1 }
             }
             await Task.yield()
         }
-        while position.sequence < end.sequence {
-            for flow in hub.since(position, limit: Self.part) {
+        while case let flows = hub.since(position, before: end, limit: Self.part), !flows.isEmpty {
+            for flow in flows {
                 position.pass(flow)
-                guard flow.sequence < end.sequence else { return }
                 if query.filter.matches(flow) { try await send(flow) }
             }
         }

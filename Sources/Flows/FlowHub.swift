@@ -88,6 +88,11 @@ public final class FlowHub: Sendable {
         state.withLock { $0.store.since(sequence, filter, limit: limit) }
     }
 
+    /// The same of flows before another place.
+    public func since(_ position: FlowPosition, before end: FlowPosition, limit: Int = .max) -> [Flow] {
+        state.withLock { $0.store.since(position, before: end, limit: limit) }
+    }
+
     /// The place of the oldest flow that is held.
     public var start: FlowPosition { state.withLock { $0.store.start } }
 

@@ -93,6 +93,19 @@ public struct FlowStore: Sendable {
         return flows
     }
 
+    /// The same of flows before another place, for a reader that wants what was there once: of what has been overwritten
+    /// since then only what was before that place is its loss.
+    public func since(_ position: FlowPosition, before end: FlowPosition, limit: Int = .max) -> [Flow] {
+        guard position.sequence < end.sequence else { return [] }
+        guard firstSequence >= end.sequence else {
+            return since(position, limit: limit).filter { $0.sequence < end.sequence }
+        }
+        let oldest = ring[slot(of: firstSequence)]
+        var loss = Flow.lost(end.events &- position.events, by: .store, time: oldest.time, node: oldest.node)
+        loss.sequence = end.sequence - 1
+        return [loss]
+    }
+
     /// The place of the oldest flow that is still here.
     public var start: FlowPosition { FlowPosition(sequence: firstSequence, events: overwrittenEvents) }
 
@@ -144,9 +157,6 @@ public struct FlowPosition: Sendable, Hashable, LosslessStringConvertible {
         sequence = flow.sequence
         events &-= flow.storedEvents
     }
-
-    /// The events between an earlier place and this one.
-    public func events(since earlier: FlowPosition) -> UInt64 { events &- earlier.events }
 }
 
 extension Flow {

@@ -56,11 +56,11 @@ struct FlowReading: Sendable {
         var position = start.position
         var missing = number > 0 && !follow ? number : Int.max
         while true {
-            let flows = hub.since(position, limit: Self.batch)
+            let flows =
+                follow
+                ? hub.since(position, limit: Self.batch) : hub.since(position, before: end, limit: Self.batch)
             for flow in flows {
-                let passed = position
                 position.pass(flow)
-                guard follow || flow.sequence < end.sequence else { return try await sendRest(flow, passed, send) }
                 if flow.kind != .lost {
                     guard flow.time <= until.addingClamped(Self.disorder) else { return }
                     guard flow.time <= until else { continue }
@@ -76,15 +76,6 @@ struct FlowReading: Sendable {
             if !flows.isEmpty { continue }
             guard follow, await hub.waits(for: position.sequence) else { return }
         }
-    }
-
-    /// Where all of what was there is gone by now, that is told, but not what came since then and is gone as well.
-    private func sendRest(
-        _ flow: Flow, _ position: FlowPosition, _ send: (HubbleGetFlowsResponse) async throws -> Void
-    ) async throws {
-        guard let loss = flow.loss, loss.source == .store, position.sequence < end.sequence else { return }
-        let count = end.events(since: position)
-        try await send(encoder.response(.lost(count, by: .store, time: flow.time, node: flow.node)))
     }
 
     /// Nanoseconds by which a record may come behind a later one: what the agent reads or finds itself is told when it does.

@@ -101,6 +101,19 @@ struct OTLPCollectorTests {
         }
     }
 
+    @Test("an answer that breaks off counts by its status, so that nothing is sent twice")
+    func brokenAnswers() async throws {
+        try await HTTPServer.run(handler: { _, writer in
+            try await writer.begin()
+            try await writer.chunk("{")
+            throw CutConnection()
+        }) { port in
+            let sink = try Self.sink("http://127.0.0.1:\(port)")
+            #expect(await sink.deliver([ExportRecord("one".utf8)]) == Delivery(delivered: 1))
+            await sink.close()
+        }
+    }
+
     @Test("of metrics the data points count that a collector throws away")
     func points() async throws {
         let answer = #"{"partialSuccess":{"rejectedDataPoints":"3"}}"#

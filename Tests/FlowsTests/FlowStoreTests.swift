@@ -25,6 +25,27 @@ import Testing
         if let loss = flows.first?.loss { #expect(loss.source == .store && loss.count == 3 - max(from, 1)) }
     }
 
+    @Test func whoWantsWhatWasThereOnceGetsThatOrItsLoss() {
+        var store = FlowStore(capacity: 4)
+        for _ in 0..<4 { store.append(Sample.flow()) }
+        let (start, end) = (store.start, store.end)
+        func told() -> [String] {
+            var (position, told) = (start, [String]())
+            while case let flows = store.since(position, before: end, limit: 3), !flows.isEmpty {
+                for flow in flows {
+                    position.pass(flow)
+                    told.append(flow.loss.map { "\($0.count) lost" } ?? "\(flow.sequence)")
+                }
+            }
+            return told
+        }
+        #expect(told() == ["1", "2", "3", "4"])
+        for _ in 0..<2 { store.append(Sample.flow()) }
+        #expect(told() == ["2 lost", "3", "4"])
+        for _ in 0..<20 { store.append(Sample.flow()) }
+        #expect(told() == ["4 lost"])
+    }
+
     @Test func theLastOnesAreCountedAfterTheFilter() {
         var store = FlowStore(capacity: 10)
         for kind in [Flow.Kind.opened, .denied, .opened, .closed] { store.append(Sample.flow(kind)) }
