@@ -284,6 +284,7 @@ extension AgentConfiguration {
                 learnedAddresses: mapSizes.learnedAddresses, learnedNames: mapSizes.learnedNames,
                 eventBytes: mapSizes.eventRing))
         options.sourcePorts = sourcePorts
+        options.directReturn = balancing.directReturn
         options.redirectsToPeer = redirectsToPeer
         options.keepsConnections = keepsConnections
         options.flowDetail = flowDetail

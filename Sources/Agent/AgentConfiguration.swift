@@ -30,6 +30,8 @@ public struct AgentConfiguration: Sendable {
     public var sourcePorts: ClosedRange<UInt16>
     /// How backends are chosen for clients from outside where a Service does not say it.
     public var algorithm: SelectionAlgorithm
+    /// How answers of backends elsewhere get to clients outside.
+    public var balancing: BalancingMode
     /// The places of the table of a Service that asks for one, a prime.
     public var maglevTableSize: Int
     /// Whether and where what pods send leaves in the node's name.
@@ -162,6 +164,7 @@ public struct AgentConfiguration: Sendable {
         nodePortBlocks = []
         sourcePorts = DatapathOptions.defaultSourcePorts
         algorithm = .random
+        balancing = .snat
         maglevTableSize = MaglevTable.defaultSize
         socket = Self.usualSocket
         redirectsToPeer = true

@@ -6,6 +6,7 @@ internal import LoadBalancing
 internal import NetworkPolicy
 internal import LinuxKernel
 internal import Logging
+internal import NodeRouting
 
 /// Brings the data path to what the cluster wants of this node: the one place where intent meets the kernel.
 ///
@@ -59,6 +60,8 @@ actor NodeController {
     var problemLog = ProblemLog()
     /// Whether what is wrong with objects may be something else than was logged.
     var problemsMayDiffer = false
+    /// Where the other nodes are.
+    var nodeRanges: NodeRanges
     var health = SourceHealth()
     var isSynced = false
     /// Whether the programs of this build run.
@@ -91,6 +94,7 @@ actor NodeController {
             node: configuration.node, nodePorts: NodePortAddresses(blocks: configuration.nodePortBlocks),
             algorithm: configuration.algorithm, maglevTableSize: configuration.maglevTableSize)
         names = try NameKeeping(kernel)
+        nodeRanges = NodeRanges(own: configuration.node, sendsFromRanges: configuration.routing == RoutingMode.vxlan)
         routes = try NodeRoutes(
             configuration.routing, node: configuration.node, overlay: configuration.overlay)
         var tables = DatapathTables(
@@ -147,11 +151,13 @@ actor NodeController {
         locate(outcome.changedPods)
         noteNumbers()
         if routes.apply(changes) { route() }
+        let movesNodes = nodeRanges.apply(changes)
         programming.startAnew()
         if state.localVirtualAddresses != virtualAddresses { _ = refreshUplinkAddresses() }
         // Before the first sync nothing is measured: what is read then has waited for the agent's start.
         guard isSynced else { return }
         if outcome.movesPodRanges { refreshNonMasquerade() }
+        if movesNodes { refreshNodeRanges() }
         latency.note(changes)
         program()
     }
@@ -163,6 +169,7 @@ actor NodeController {
         // The first pass writes by which uplinks clients outside are served, and what leaves in the node's name.
         prepareUplinks()
         refreshNonMasquerade()
+        refreshNodeRanges()
         // Without the node's own addresses the first pass would take back what lets the node into its pods.
         refreshLocalAddresses()
         isSynced = true

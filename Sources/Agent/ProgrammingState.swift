@@ -111,7 +111,7 @@ extension DatapathTable {
         case .policyPages, .policyPeers, .policySinglePorts, .policyPorts, .peerClasses, .peerPrefixes, .policyEpoch:
             true
         case .info, .interfaces, .endpoints, .endpointAddresses, .services, .slots, .backends, .names, .dnsResolvers,
-            .sourceRanges, .uplinks, .nonMasquerade:
+            .sourceRanges, .uplinks, .nonMasquerade, .nodeRanges:
             false
         }
     }

@@ -26,6 +26,7 @@ extension DatapathTables {
         for entry in try reader.entries(of: .sourceRanges) { services.sourceRanges.adopt(entry) }
         for entry in try reader.entries(of: .uplinks) { uplinks.adopt(entry) }
         for entry in try reader.entries(of: .nonMasquerade) { nonMasquerade.adopt(entry) }
+        for entry in try reader.entries(of: .nodeRanges) { nodeRanges.adopt(entry) }
         try adoptServices(reader)
         try adoptEndpoints(reader)
     }
@@ -80,6 +81,7 @@ extension DatapathTables {
         resolvers.removeUnclaimed(afterGrace: false)
         uplinks.removeUnclaimed()
         nonMasquerade.removeUnclaimed(afterGrace: false)
+        nodeRanges.removeUnclaimed(afterGrace: false)
         names.removeUnclaimed(afterGrace: true)
     }
 

@@ -21,6 +21,7 @@ public enum DatapathTable: String, Sendable, Hashable, CaseIterable {
     case sourceRanges = "source_ranges"
     case uplinks
     case nonMasquerade = "non_masquerade"
+    case nodeRanges = "node_ranges"
 
     /// Whether the map is an array: its key is an index and every element always exists.
     package var isArray: Bool {
@@ -35,7 +36,7 @@ public enum DatapathTable: String, Sendable, Hashable, CaseIterable {
         switch self {
         case .info, .endpoints, .slots, .backends, .interfaces, .uplinks, .policyEpoch: MemoryLayout<UInt32>.size
         case .endpointAddresses, .peerClasses: MemoryLayout<apus_address>.size
-        case .peerPrefixes, .dnsResolvers, .nonMasquerade: MemoryLayout<apus_prefix_key>.size
+        case .peerPrefixes, .dnsResolvers, .nonMasquerade, .nodeRanges: MemoryLayout<apus_prefix_key>.size
         case .policyPages: MemoryLayout<apus_policy_page_key>.size
         case .policyPeers: MemoryLayout<apus_policy_peers_key>.size
         case .policySinglePorts, .policyPorts: MemoryLayout<apus_policy_ports_key>.size
@@ -49,7 +50,8 @@ public enum DatapathTable: String, Sendable, Hashable, CaseIterable {
     package var valueSize: Int {
         switch self {
         case .info: MemoryLayout<apus_info>.size
-        case .interfaces, .endpointAddresses, .policyEpoch, .slots, .dnsResolvers, .sourceRanges, .nonMasquerade:
+        case .interfaces, .endpointAddresses, .policyEpoch, .slots, .dnsResolvers, .sourceRanges, .nonMasquerade,
+            .nodeRanges:
             MemoryLayout<UInt32>.size
         case .uplinks: MemoryLayout<apus_uplink>.size
         case .endpoints: MemoryLayout<apus_endpoint>.size
@@ -68,7 +70,7 @@ extension DatapathTable {
     /// The flag of `apusd` that says how many entries the map has room for.
     public var sizeFlag: String? {
         switch self {
-        case .info, .policyEpoch, .dnsResolvers, .sourceRanges, .uplinks, .nonMasquerade: nil
+        case .info, .policyEpoch, .dnsResolvers, .sourceRanges, .uplinks, .nonMasquerade, .nodeRanges: nil
         case .endpoints, .endpointAddresses, .interfaces: "--map-size-endpoints"
         case .peerClasses: "--map-size-peers"
         case .peerPrefixes: "--map-size-prefixes"

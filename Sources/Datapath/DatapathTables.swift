@@ -37,6 +37,8 @@ public struct DatapathTables: Sendable {
     var uplinks = UplinkTable()
     /// Where to pods' packets keep their address.
     var nonMasquerade = HashTable(.nonMasquerade)
+    /// The addresses of the other nodes and of their pods.
+    var nodeRanges = HashTable(.nodeRanges)
     /// Which of the values that the kernel holds for pointers to policies and classes counts.
     var epoch = PolicyEpoch()
     /// Policy edits that are to be applied with the next pass.
@@ -105,7 +107,13 @@ public struct DatapathTables: Sendable {
     }
 
     /// Says where to pods' packets keep their address.
-    public mutating func setNonMasquerade(_ ranges: Set<CIDR>) { nonMasquerade.want(ranges) }
+    public mutating func setNonMasquerade(_ ranges: Set<CIDR>) {
+        nonMasquerade.want(Dictionary(uniqueKeysWithValues: ranges.map { ($0, UInt32(1)) }))
+    }
+
+    /// Says where the other nodes and their pods are: who may send packets here that are wrapped for a backend, and who
+    /// unwraps them.
+    public mutating func setNodeRanges(_ ranges: [CIDR: NodeRange]) { nodeRanges.want(ranges.mapValues(\.rawValue)) }
 
     /// Applies the waiting edits to the tables. They come into force together, in however many steps they came.
     mutating func takeEdits() {
@@ -209,9 +217,9 @@ extension PolicyEdit {
 
 extension HashTable {
     /// Wants these ranges in a table of ranges, and no others but those that nobody has asked about yet.
-    fileprivate mutating func want(_ ranges: Set<CIDR>) {
-        let wanted = Set(ranges.map(\.key))
-        for key in entries.keys where !wanted.contains(key) && !unclaimed.contains(key) { remove(key) }
-        for key in wanted { put(key, Bytes(of: UInt32(1))) }
+    fileprivate mutating func want(_ ranges: [CIDR: UInt32]) {
+        let wanted = Dictionary(uniqueKeysWithValues: ranges.map { ($0.key.key, $0.value) })
+        for key in entries.keys where wanted[key] == nil && !unclaimed.contains(key) { remove(key) }
+        for (key, value) in wanted { put(key, Bytes(of: value)) }
     }
 }

@@ -183,6 +183,7 @@ extension DatapathTables {
         case .sourceRanges: services.sourceRanges.table
         case .uplinks: uplinks.table
         case .nonMasquerade: nonMasquerade
+        case .nodeRanges: nodeRanges
         case .info, .endpoints, .slots, .backends, .policyEpoch: nil
         }
     }
@@ -204,6 +205,7 @@ extension DatapathTables {
         case .sourceRanges: services.sourceRanges.table.observe(drift.key, drift.actual)
         case .uplinks: uplinks.table.observe(drift.key, drift.actual)
         case .nonMasquerade: nonMasquerade.observe(drift.key, drift.actual)
+        case .nodeRanges: nodeRanges.observe(drift.key, drift.actual)
         case .info: info.markDirty(index)
         case .policyEpoch: epoch.isMisplaced = true
         case .slots: services.slots.markDirty(index)

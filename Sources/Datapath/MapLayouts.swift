@@ -63,7 +63,7 @@ public struct MapLayouts: Sendable, Hashable {
             "policy_pages", "policy_peers", "policy_single_ports", "policy_ports", "peer_classes", "peer_prefixes",
             "dns_resolvers",
         ],
-        .services: ["services", "slots", "source_ranges", "uplinks", "non_masquerade"],
+        .services: ["services", "slots", "source_ranges", "uplinks", "non_masquerade", "node_ranges"],
         .connections: [
             "connections", "half_open", "translations", "disposable_translations", "affinities", "network_namespaces",
             "fragments", "socket_translations", "connected_sockets", "socket_records", "dns_questions", "dns_streams",

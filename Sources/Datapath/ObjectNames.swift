@@ -21,6 +21,7 @@ extension DatapathTables {
         case .dnsResolvers: return "resolver \(table.text(ofKey: key))"
         case .sourceRanges: return "source range \(table.text(ofKey: key))"
         case .nonMasquerade: return "non-masquerade range \(table.text(ofKey: key))"
+        case .nodeRanges: return "node range \(table.text(ofKey: key))"
         case .uplinks: return "uplink \(table.text(ofKey: key))"
         case .info, .policyEpoch, .interfaces, .slots, .backends, .names:
             return "\(table.rawValue) \(table.text(ofKey: key))"

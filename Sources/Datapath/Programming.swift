@@ -147,6 +147,7 @@ extension DatapathTables {
             services.sourceRanges.table.confirm(key)
         }
         for key in pass.put(nonMasquerade, nonMasquerade.pendingPuts) { nonMasquerade.confirm(key) }
+        for key in pass.put(nodeRanges, nodeRanges.pendingPuts) { nodeRanges.confirm(key) }
         let backends = services.backends
         let inUse = backends.pendingRuns { backends.load(apus_backend.self, at: $0)?.in_use != 0 }
         for run in pass.store(backends, inUse) { services.backends.confirm(run) }
@@ -248,6 +249,7 @@ extension DatapathTables {
             services.sourceRanges.table.confirm(key)
         }
         for key in pass.delete(nonMasquerade, nonMasquerade.pendingDeletes) { nonMasquerade.confirm(key) }
+        for key in pass.delete(nodeRanges, nodeRanges.pendingDeletes) { nodeRanges.confirm(key) }
         for table in PolicyTables.portTables {
             let keys = policies[keyPath: table].pendingDeletes
             for key in pass.delete(policies[keyPath: table], keys) { policies[keyPath: table].confirm(key) }

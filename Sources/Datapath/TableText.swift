@@ -15,7 +15,7 @@ extension DatapathTable {
         case .info, .endpoints, .slots, .backends, .policyEpoch: key.load(UInt32.self).map { "\($0)" }
         case .interfaces, .uplinks: key.load(UInt32.self).map { "interface \($0)" }
         case .endpointAddresses, .peerClasses: key.load(apus_address.self).map { "\($0.address)" }
-        case .peerPrefixes, .dnsResolvers, .nonMasquerade: CIDR(key: key).map { "\($0)" }
+        case .peerPrefixes, .dnsResolvers, .nonMasquerade, .nodeRanges: CIDR(key: key).map { "\($0)" }
         case .policyPages: key.load(apus_policy_page_key.self).map { "policy \(PolicyID($0.policy)) page \($0.page)" }
         case .policyPeers: key.load(apus_policy_peers_key.self).map(\.text)
         case .policySinglePorts, .policyPorts: key.load(apus_policy_ports_key.self).map(\.text)
@@ -42,6 +42,7 @@ extension DatapathTable {
         case .dnsResolvers: value.load(UInt32.self).map { ResolverTrust(rawValue: $0).text }
         case .sourceRanges: "admitted"
         case .nonMasquerade: "not masqueraded"
+        case .nodeRanges: value.load(UInt32.self).map { NodeRange(rawValue: $0).text }
         case .uplinks: value.load(apus_uplink.self).map(\.text)
         }
     }

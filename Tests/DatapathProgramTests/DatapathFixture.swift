@@ -106,7 +106,7 @@ final class DatapathFixture {
         datagram_timeout_ns: 60 * second, denial_interval_ns: 5 * second, fragment_timeout_ns: 30 * second,
         name_minimum_ns: 5 * second, name_grace_ns: 5 * second, question_timeout_ns: 30 * second, node_namespace: 0,
         wakeup_bytes: 1 << 20, redirect_peer: 1, flow_detail: FlowDetail.connections.abi, keep_connections: 0,
-        padding: 0, source_port_first: 61000,
+        direct_return: 0, source_port_first: 61000,
         source_port_count: 4536, address_share: 65_536, name_share: 131_072, padding2: 0)
     static let second: UInt64 = 1_000_000_000
 }

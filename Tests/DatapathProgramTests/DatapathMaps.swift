@@ -39,6 +39,7 @@ final class DatapathMaps {
     let sourceRanges: BPFMap
     let uplinks: BPFMap
     let nonMasquerade: BPFMap
+    let nodeRanges: BPFMap
     let podQuestions: BPFMap
     let podQuestionCounts: BPFMap
     let nameSeed: BPFMap
@@ -49,6 +50,7 @@ final class DatapathMaps {
         sourceRanges = try object.map("source_ranges")
         uplinks = try uplink.map("uplinks")
         nonMasquerade = try uplink.map("non_masquerade")
+        nodeRanges = try uplink.map("node_ranges")
         interfaces = try object.map("interfaces")
         endpoints = try object.map("endpoints")
         endpointAddresses = try object.map("endpoint_addresses")

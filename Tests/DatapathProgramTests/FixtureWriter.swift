@@ -82,7 +82,7 @@ struct FixtureWriter: MapWriter {
         case .policySinglePorts: body(datapath.maps.policySinglePorts)
         case .policyPorts: body(datapath.maps.policyPorts)
         case .info, .interfaces, .endpoints, .endpointAddresses, .services, .slots, .backends, .names, .dnsResolvers,
-            .sourceRanges, .uplinks, .nonMasquerade:
+            .sourceRanges, .uplinks, .nonMasquerade, .nodeRanges:
             BatchResult(done: count)
         }
     }

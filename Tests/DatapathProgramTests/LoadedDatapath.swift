@@ -119,6 +119,7 @@ final class LoadedDatapath: @unchecked Sendable {
         try maps.sourceRanges.clear(apus_source_range_key.self)
         try maps.uplinks.clear(UInt32.self)
         try maps.nonMasquerade.clear(apus_prefix_key.self)
+        try maps.nodeRanges.clear(apus_prefix_key.self)
         try maps.podQuestions.clear(apus_pod_question_key.self)
         try maps.podQuestionCounts.clear(UInt32.self)
         try maps.nameSeed.zero(UInt64(0))

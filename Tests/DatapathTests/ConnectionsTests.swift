@@ -53,7 +53,7 @@ private func record(_ connection: apus_connection, isHalfOpen: Bool = false, pro
                 $0.flags = UInt8(APUS_CONNECTION_TRANSLATED.rawValue)
                 $0.sides.0 = apus_connection_side(
                     packets: 3, bytes: 300, endpoint: 4, identity: 17, generation: 2, policy: 0xc0ffee, rule: 1,
-                    tcp_flags: 0x12, retransmissions: 7)
+                    tcp_flags: 0x12, flags: 0, retransmissions: 7)
             })
         #expect(
             "\(found)" == """

@@ -13,7 +13,7 @@ import Testing
         rig.tables.apply([service(1, [1, 2]), .endpoint(.upsert(endpoint(1)))])
         let expected = """
             content:
-              datapath_info 0 = ABI 13 node node-1 next identity 2
+              datapath_info 0 = ABI 14 node node-1 next identity 2
               names endpoint 1 = shop/p1/a
               names service 1 = shop/s1/http
               backends 1 = TCP 10.0.0.1:8080

@@ -6,7 +6,7 @@
 // Bumped whenever a layout or a meaning in this folder changes: pins of another version are rebuilt, not reused, but
 // for what both versions have alike.
 enum {
-	APUS_ABI_VERSION = 13,
+	APUS_ABI_VERSION = 14,
 };
 
 // Maps whose content outlives a change of the version when theirs did not change. Which map is in which group:
@@ -25,7 +25,7 @@ enum {
 enum {
 	APUS_NUMBERS_SINCE = 10,
 	APUS_POLICIES_SINCE = 10,
-	APUS_SERVICES_SINCE = 10,
+	APUS_SERVICES_SINCE = 14,
 	APUS_CONNECTIONS_SINCE = 10,
 	APUS_LEARNED_SINCE = 6,
 	// How names are hashed, which are the keys of what was learned: where that changed it is learned again by the
@@ -38,6 +38,12 @@ enum {
 	APUS_FLOW_DETAIL_NONE, // nothing at all
 	APUS_FLOW_DETAIL_CONNECTIONS, // openings and ends; denied packets in sums
 	APUS_FLOW_DETAIL_PACKETS, // each packet besides
+};
+
+// What goes to a backend elsewhere wrapped, for that one's node to answer the client itself.
+enum {
+	APUS_DIRECT_RETURN_CONNECTIONS = 1, // TCP and SCTP
+	APUS_DIRECT_RETURN_DATAGRAMS = 2,
 };
 
 struct apus_config {
@@ -55,7 +61,7 @@ struct apus_config {
 	__u8 redirect_peer; // deliver to local pods without the host's stack
 	__u8 flow_detail; // APUS_FLOW_DETAIL_…
 	__u8 keep_connections; // a new policy generation doesn't reach live connections
-	__u8 padding;
+	__u8 direct_return; // APUS_DIRECT_RETURN_…
 	__u16 source_port_first; // the node's ports for what leaves in its name, host byte order
 	__u16 source_port_count;
 	__u32 address_share; // entries of `learned_addresses` that one policy may have

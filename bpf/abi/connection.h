@@ -27,6 +27,12 @@ enum apus_connection_flag {
 	APUS_CONNECTION_TO_NODE = 128, // was opened to an address of this node
 };
 
+// Of the side that opened.
+enum apus_side_flag {
+	APUS_SIDE_WRAPPED = 1, // what it sends leaves wrapped, and the other end's node answers it
+	APUS_SIDE_UNWRAPPED = 2, // what it sends comes wrapped, by way of another node
+};
+
 // One end of a connection and what it sent.
 struct apus_connection_side {
 	__u64 packets;
@@ -36,7 +42,8 @@ struct apus_connection_side {
 	__u32 generation; // and its policy generation when the connection was last admitted; 0: it is not
 	__u32 policy; // policy that judged this side (egress of the opener, ingress of the other), 0: none
 	__u32 rule; // and the rule that decided, APUS_RULE_NONE: none did
-	__u16 tcp_flags; // every TCP flag this side has sent
+	__u8 tcp_flags; // every TCP flag this side has sent
+	__u8 flags; // enum apus_side_flag
 	__u16 retransmissions; // segments that its socket says it sent again, where that is on this node; at most 65535
 };
 

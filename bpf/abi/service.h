@@ -66,6 +66,13 @@ struct apus_uplink {
 	__u32 padding;
 };
 
+// Value of the prefix trie `node_ranges`, keyed by struct apus_prefix_key: addresses of the cluster's other nodes and
+// of their pods.
+enum apus_node_range_flag {
+	APUS_NODE_RANGE_SENDS = 1, // a node's own: what comes wrapped from there is unwrapped
+	APUS_NODE_RANGE_UNWRAPS = 2, // what goes there wrapped reaches a node that unwraps it
+};
+
 // One element of the memory-mapped array `backends`; `slots` holds indexes into it. Index 0 stays unused.
 struct apus_backend {
 	struct apus_address address;

@@ -38,6 +38,7 @@ struct flow {
 	__u8 epoch; // in force when the packet came: all that judges it is of this one
 	_Bool answers; // denied while its connection lived, on the way to the end that opened it
 	_Bool received; // on the way to a pod it came in by an interface, so it is of no process of the node
+	_Bool unwrapped; // another node has wrapped it, for a backend that it has chosen
 	_Bool cut_off; // its socket was led to what serves its Service no more: `service` is that, NULL where it is
 		       // gone
 };

@@ -94,6 +94,25 @@ ALWAYS_INLINE _Bool is_refused(const struct flow *flow, const struct apus_uplink
 	return refuses_port(flow);
 }
 
+// As find_translation, for what was unwrapped: it goes to the backend that another node has chosen, unless the client's
+// port has a connection with that one already which it did not open through this frontend.
+COLD int find_chosen(struct flow *flow)
+{
+	struct apus_translation_key key;
+	const struct apus_translation *known;
+
+	if (!flow)
+		return TRANSLATION_NONE;
+	translation_key(&flow->packet, &key);
+	known = translation_find(&key);
+	if (!known)
+		return TRANSLATION_NONE;
+	flow->frontend = key.frontend;
+	flow->frontend_port = key.frontend_port;
+	aim_at(flow, &known->backend, known->backend_port);
+	return !is_live(flow) || came_through_frontend(flow) ? TRANSLATION_KNOWN : TRANSLATION_GONE;
+}
+
 // What comes in for no pod of this node: to a Service, or an answer to what has left in the node's name. Returns
 // whether it was translated, and goes the way of its connection; otherwise it is done with, into `result`.
 ALWAYS_INLINE _Bool take_in(struct __sk_buff *skb, struct flow *flow, const struct apus_uplink *uplink, int *result)
@@ -107,7 +126,7 @@ ALWAYS_INLINE _Bool take_in(struct __sk_buff *skb, struct flow *flow, const stru
 	// Most of what the node gets is its own, and is not looked up where no Service could be asked for.
 	if (!(uplink->flags & APUS_UPLINK_SERVES) && likely(!is_source_port(flow->packet.destination_port)))
 		return 0;
-	state = find_translation(flow);
+	state = unlikely(flow->unwrapped) ? find_chosen(flow) : find_translation(flow);
 	if (state == TRANSLATION_NONE) {
 		if (unlikely(is_connection_opening(&flow->packet)))
 			forget_outside(flow);

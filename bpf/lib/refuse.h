@@ -10,9 +10,11 @@ enum {
 	ANSWER_HOPS = 64,
 	QUOTE_CHUNK = 512, // what bpf_csum_diff takes at once
 	QUOTE_CHUNKS = 3,
-	ICMP_PORT_UNREACHABLE = 3, // code of ICMP_UNREACHABLE
+	ICMP_PORT_UNREACHABLE = 3, // codes of ICMP_UNREACHABLE
+	ICMP_FRAGMENTATION_NEEDED = 4,
 	ICMPV6_UNREACHABLE = 1, // RFC 4443
 	ICMPV6_PORT_UNREACHABLE = 4,
+	ICMPV6_TOO_BIG = 2,
 	// What errors may quote: RFC 1812 wants them to be no longer than 576 bytes, RFC 4443 than the smallest MTU.
 	QUOTE_V4 = 576 - 20 - ICMP_HEADER,
 	QUOTE_V6 = 1280 - 40 - ICMP_HEADER,
@@ -165,10 +167,22 @@ GLOBAL int become_reset(struct __sk_buff *skb, const struct packet *packet)
 	return write_answer_headers(skb, packet, IPPROTO_TCP, sizeof(reset));
 }
 
-// Turns a packet into the ICMP error that quotes it: port unreachable. Negative: it could not be made.
-GLOBAL int become_unreachable(struct __sk_buff *skb, const struct packet *packet)
+// Writes what an ICMP error says. `mtu`: of the link that the packet is too long for; 0: nobody has its port.
+ALWAYS_INLINE void write_error(__be32 icmp[ICMP_HEADER / 4], _Bool v6, __u32 mtu)
 {
-	__be32 icmp[ICMP_HEADER / 4] = {};
+	if (v6)
+		icmp[0] = mtu ? bpf_htonl(ICMPV6_TOO_BIG << 24)
+			      : bpf_htonl(ICMPV6_UNREACHABLE << 24 | ICMPV6_PORT_UNREACHABLE << 16);
+	else
+		icmp[0] = bpf_htonl(ICMP_UNREACHABLE << 24 | (mtu ? ICMP_FRAGMENTATION_NEEDED : ICMP_PORT_UNREACHABLE)
+								     << 16);
+	icmp[1] = bpf_htonl(mtu);
+}
+
+// Turns a packet into the ICMP error that quotes it, as write_error has it. Negative: it could not be made.
+GLOBAL int become_error(struct __sk_buff *skb, const struct packet *packet, __u32 mtu)
+{
+	__be32 icmp[ICMP_HEADER / 4];
 	__u32 network, quoted, most;
 	__u8 protocol;
 	__s64 sum;
@@ -186,8 +200,7 @@ GLOBAL int become_unreachable(struct __sk_buff *skb, const struct packet *packet
 		return -1;
 	if (bpf_skb_adjust_room(skb, network + ICMP_HEADER, BPF_ADJ_ROOM_MAC, 0) < 0)
 		return -1;
-	icmp[0] = packet->flags & PACKET_V6 ? bpf_htonl(ICMPV6_UNREACHABLE << 24 | ICMPV6_PORT_UNREACHABLE << 16)
-					    : bpf_htonl(ICMP_UNREACHABLE << 24 | ICMP_PORT_UNREACHABLE << 16);
+	write_error(icmp, packet->flags & PACKET_V6, mtu);
 	sum = add_sum(icmp, sizeof(icmp), sum);
 	// ICMPv6 has a pseudo header in its sum, ICMP has none.
 	if (packet->flags & PACKET_V6) {
@@ -208,7 +221,7 @@ ALWAYS_INLINE int become_refusal(struct __sk_buff *skb, const struct packet *pac
 		return -1;
 	if (packet->protocol == IPPROTO_TCP)
 		return become_reset(skb, packet);
-	return packet->protocol == IPPROTO_UDP ? become_unreachable(skb, packet) : -1;
+	return packet->protocol == IPPROTO_UDP ? become_error(skb, packet, 0) : -1;
 }
 
 // Tells somebody outside that the packet is refused, by the uplink that it came in by.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "masquerade.h"
+#include "wrap.h"
 
 #include <linux/if_packet.h>
 
@@ -32,8 +33,13 @@ ALWAYS_INLINE _Bool take_to_pod(struct __sk_buff *skb, struct flow *flow, int *r
 // least its IP header was there.
 ALWAYS_INLINE int handle_from_network(struct __sk_buff *skb, __u64 now)
 {
-	struct flow flow = {
-		.now = now, .epoch = current_epoch(), .counts = 1, .direction = APUS_DIRECTION_INGRESS, .received = 1};
+	struct flow flow = {.now = now,
+			    .epoch = current_epoch(),
+			    .counts = 1,
+			    .direction = APUS_DIRECTION_INGRESS,
+			    .received = 1,
+			    // Not, but the verifier takes it for either, and so follows all that comes after once.
+			    .unwrapped = skb->ifindex >> 31};
 	int parsed = parse_packet(skb, &flow.packet);
 	const struct apus_uplink *uplink;
 	int result;
@@ -43,6 +49,13 @@ ALWAYS_INLINE int handle_from_network(struct __sk_buff *skb, __u64 now)
 		return TCX_NEXT_PROGRAM;
 	if (parsed == PARSE_PASS || address_is_zero(&flow.packet.destination))
 		return TCX_NEXT_PROGRAM;
+	if (unlikely(flow.packet.protocol == IPPROTO_GRE) && parsed == PARSE_PACKET) {
+		parsed = unwrap(skb, &flow.packet, flow.epoch);
+		if (parsed > PARSE_PASS)
+			return drop_unparsed(skb, parsed, APUS_DIRECTION_INGRESS);
+		flow.unwrapped = (__u32)parsed >> 31;
+		parsed = PARSE_PACKET;
+	}
 	flow.destination = endpoint_of_address(&flow.packet.destination);
 	if (flow.destination.endpoint) {
 		if (unlikely(parsed != PARSE_PACKET))
@@ -56,7 +69,7 @@ ALWAYS_INLINE int handle_from_network(struct __sk_buff *skb, __u64 now)
 		if (unlikely(flow.packet.flags & PACKET_ICMP_ERROR))
 			return take_in_error(skb, &flow);
 		if (!take_in(skb, &flow, uplink, &result))
-			return result;
+			return unlikely(flow.unwrapped) ? end_unwrapped(&flow, result) : result;
 	}
 	if (unlikely(track(&flow)))
 		return drop_denied(&flow);
@@ -93,8 +106,10 @@ ALWAYS_INLINE int handle_to_network(struct __sk_buff *skb, __u64 now)
 		return TCX_NEXT_PROGRAM;
 	from_outside = flow.found.connection->flags & APUS_CONNECTION_FROM_OUTSIDE;
 	if (from_outside && !is_from_opener(&flow.found))
-		return send_answer(skb, &flow);
+		return answer_client(skb, &flow);
 	if (!from_outside && !is_masqueraded(&flow, uplink))
 		return TCX_NEXT_PROGRAM;
+	if (from_outside && unlikely(returns_directly(&flow)))
+		return send_wrapped(skb, &flow, uplink);
 	return send_in_own_name(skb, &flow, uplink, from_outside ? APUS_DIRECTION_INGRESS : APUS_DIRECTION_EGRESS);
 }

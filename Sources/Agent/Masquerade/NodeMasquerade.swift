@@ -9,6 +9,9 @@ extension NodeController {
         tables.setNonMasquerade(configuration.masquerade.ranges(besides: state.podRanges.all))
     }
 
+    /// Says where the other nodes and their pods are.
+    func refreshNodeRanges() { tables.setNodeRanges(nodeRanges.all) }
+
     /// The uplinks by which pods reach the world. The device of an overlay leads to other nodes' pods alone.
     var masqueradingUplinks: Set<UInt32> {
         guard configuration.masquerade.isOn else { return [] }

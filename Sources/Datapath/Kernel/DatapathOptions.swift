@@ -22,6 +22,8 @@ public struct DatapathOptions: Sendable {
     public var nodeNamespace: UInt64
     /// The node's ports for what leaves in its name.
     public var sourcePorts: ClosedRange<UInt16>
+    /// What goes to a backend elsewhere wrapped, for that one's node to answer the client itself.
+    public var directReturn: DirectReturn
     /// Unread bytes of the event ring that wake its reader; below that it polls.
     public var wakeupBytes: UInt32
     /// What the maps say of themselves, and are compared by with those that are pinned.
@@ -39,6 +41,7 @@ public struct DatapathOptions: Sendable {
         nameGrace = 5_000_000_000
         nodeNamespace = 0
         sourcePorts = Self.defaultSourcePorts
+        directReturn = []
         wakeupBytes = UInt32(clamping: capacities.eventBytes / 4)
         layouts = .current
     }
@@ -69,6 +72,7 @@ public struct DatapathOptions: Sendable {
         constants.name_share = UInt32(clamping: capacities.learnedNamesOfPolicy)
         constants.redirect_peer = redirectsToPeer ? 1 : 0
         constants.flow_detail = flowDetail.abi
+        constants.direct_return = directReturn.rawValue
         constants.keep_connections = keepsConnections ? 1 : 0
         return constants
     }

@@ -34,6 +34,7 @@ public enum PinnedMap: String, Sendable, Hashable, CaseIterable {
     case sourceRanges = "source_ranges"
     case uplinks
     case nonMasquerade = "non_masquerade"
+    case nodeRanges = "node_ranges"
     case dnsQuestions = "dns_questions"
     case dnsCounters = "dns_counters"
     case dnsAnswers = "dns_answers"
