@@ -71,6 +71,15 @@ extension TrafficTests {
                     after: vips[0], Echo.udpPort, over: .udp, covered: covered,
                     then: SocketAddress(vips[1], Echo.udpPort))
                 #expect(name == "\(vips[1]) \(Echo.udpPort)")
+                // And two sockets, one after the other, from one port.
+                let port = ["--ports", "40124-40124"]
+                var outcomes: [AskOutcome] = []
+                for vip in [vips[0], vips[1], vips[0]] {
+                    outcomes.append(
+                        try await echo.client.ask(vip, Echo.udpPort, over: .udp, options: port, covered: covered))
+                }
+                let right = AskOutcome.answered("web-1")
+                #expect(outcomes == (covered ? [right, right, right] : [right, .refused, right]))
                 ServiceRow.sharedBackendDatagrams.seen(.udp, at: vips[0])
             }
         }

@@ -69,7 +69,7 @@ enum ServiceRow: String, CaseIterable, Sendable {
     case hairpinPerPacket = "Hairpin: a pod is refused by itself per packet"
     case sharedBackendStreams = "One backend behind two Services, from one source port: TCP is led by one or refused"
     case sharedBackendDatagrams =
-        "One backend behind two Services, from one source port: UDP goes from one to the other"
+        "One backend behind two Services, from one source port: UDP is led by one or refused"
     case addressAsEndpoint = "A Service's address as endpoint of another one: that one's pod or nobody"
 
     // Endpoints that go.

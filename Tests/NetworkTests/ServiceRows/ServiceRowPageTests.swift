@@ -44,11 +44,11 @@ import Testing
 
     private static func text(_ owners: [String: [Owner]]) -> String {
         let rows = ServiceRow.allCases.map { row in
-            let cells = ServiceVariant.all.map { row.variants.contains($0) ? "yes" : "-" }
+            let cells = ServiceVariant.columns.map { row.variants.contains($0) ? "yes" : "-" }
             let tests = (owners["\(row)"] ?? []).map { "[`\($0.name)`](../\(Self.tests)/\($0.file))" }
             return "| \(row.rawValue) | \(cells.joined(separator: " | ")) | \(tests.joined(separator: ", ")) |"
         }
-        let columns = ServiceVariant.all.map { "\($0)" }
+        let columns = ServiceVariant.columns.map { "\($0)" }
         return """
             # Tested rows of Services
 

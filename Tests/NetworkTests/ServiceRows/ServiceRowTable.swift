@@ -12,9 +12,9 @@ final class ServiceRowTable: Sendable {
         let variant: ServiceVariant
     }
 
-    /// Nothing else runs after all tests: Swift Testing has no hook for it.
+    /// Swift Testing has no hook for the end of a run. It writes to the standard error, so the table comes after it.
     private static let printsAtExit: Void = {
-        atexit { print(ServiceRowTable.shared.text) }
+        atexit { FileHandle.standardError.write(Data(ServiceRowTable.shared.text.utf8)) }
     }()
 
     /// Adds what a test has shown. A row that a test has failed in stays failed.
@@ -42,7 +42,7 @@ final class ServiceRowTable: Sendable {
         let lines = ServiceRow.allCases.map { row in
             line(
                 row.rawValue,
-                ServiceVariant.all.map { variant in
+                ServiceVariant.columns.map { variant in
                     guard row.variants.contains(variant) else { return "-" }
                     return cells[Cell(row: row, variant: variant)].map { $0 ? "ok" : "FAILED" } ?? "not run"
                 })
@@ -51,7 +51,7 @@ final class ServiceRowTable: Sendable {
         return """
 
             Services, by real sockets in this run (-: there is no such thing):
-            \(line("", ServiceVariant.all.map { "\($0)" }))
+            \(line("", ServiceVariant.columns.map { "\($0)" }))
             \(lines.joined(separator: "\n"))
             \(run) of \(ServiceRow.allCases.count) rows were run, \(Set(cells.filter { !$0.value }.keys.map(\.row)).count) failed.
 

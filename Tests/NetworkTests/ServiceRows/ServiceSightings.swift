@@ -7,10 +7,18 @@ struct ServiceVariant: Hashable, Sendable, CustomStringConvertible {
     let ipProtocol: IPProtocol
     let isIPv4: Bool
 
-    static let tcp = [true, false].map { ServiceVariant(ipProtocol: .tcp, isIPv4: $0) }
-    static let udp = [true, false].map { ServiceVariant(ipProtocol: .udp, isIPv4: $0) }
-    /// The columns of the table, in their order.
+    static let tcp = of(.tcp)
+    static let udp = of(.udp)
+    /// What a row is shown in that says nothing else.
     static let all = tcp + udp
+    /// The columns of the table, in their order: those that some row is shown in.
+    static let columns = (all + of(.sctp)).filter { variant in
+        ServiceRow.allCases.contains { $0.variants.contains(variant) }
+    }
+
+    private static func of(_ ipProtocol: IPProtocol) -> [ServiceVariant] {
+        [true, false].map { ServiceVariant(ipProtocol: ipProtocol, isIPv4: $0) }
+    }
 
     var description: String { "\(ipProtocol) v\(isIPv4 ? 4 : 6)" }
 }
