@@ -60,6 +60,7 @@ extension TrafficTests {
                             "\(Echo.tcpPort)",
                         ], covered: path.covered)
                 }
+                try await eventually("four open connections") { try Self.packets(echo, to: "web-1").count >= 4 }
                 try await lead(
                     echo, ["web-1": Self.terminating, "web-2": Self.ready], to: ["web-2"])
                 try await expectExchanges(echo)
