@@ -15,7 +15,7 @@ extension TrafficTests {
                     """)
         }
 
-        @Test func everyWayOfAClientLeadsToOnePod() async throws {
+        @Test(.shows(.affinityOfPod)) func everyWayOfAClientLeadsToOnePod() async throws {
             try await withAffinity { echo in
                 // IPv6 first, at the socket: what it sends tells whose namespace the client's is. From then on the other
                 // order of ways agrees as well.
@@ -23,7 +23,10 @@ extension TrafficTests {
                 let v4 = Array(EchoPath.all.filter { $0.family == 0 }.reversed())
                 for paths in [v6, v4] {
                     let pod = try #require(try await answering(echo, paths[0]).first)
-                    for path in paths { #expect(try await answering(echo, path) == [pod], "\(path)") }
+                    for path in paths {
+                        #expect(try await answering(echo, path) == [pod], "\(path)")
+                        ServiceRow.affinityOfPod.seen(path)
+                    }
                 }
                 let affinities = try await echo.agent.apus("map", "dump", "affinities").output
                 for address in echo.client.addresses { #expect(affinities.contains("client \(address) service")) }
@@ -32,11 +35,12 @@ extension TrafficTests {
             }
         }
 
-        @Test func aProcessOfTheNodeKeepsItsPodToo() async throws {
+        @Test(.shows(.affinityOfNode)) func aProcessOfTheNodeKeepsItsPodToo() async throws {
             try await withAffinity { echo in
                 for path in EchoPath.all where path.covered {
                     let pods = try await answering(echo, path, from: echo.agent.node)
                     #expect(pods.count == 1, "\(path): \(pods)")
+                    ServiceRow.affinityOfNode.seen(path)
                 }
             }
         }
@@ -66,6 +70,54 @@ extension TrafficTests {
                     #expect(try await answering(echo, path) == pods, "\(path)")
                 }
             }
+        }
+
+        @Test(.shows(.affinityFromOutside, .affinityTimeout))
+        func aClientOutsideKeepsItsPodForTheTimeThatTheServiceSays() async throws {
+            try await withOutside(more: Self.policy(seconds: 600)) { world in
+                var pods: [Bool: Set<String>] = [:]
+                for question in world.questions {
+                    let (address, port) = world.destination(question)
+                    let report = try await world.outside.load(
+                        address, port, over: question.ipProtocol, options: ["--count", "10"])
+                    #expect(report.failed == 0, "\(question): \(report)")
+                    pods[question.isIPv4, default: []].formUnion(report.ids.keys)
+                    ServiceRow.affinityFromOutside.seen(question)
+                }
+                #expect(pods.values.allSatisfy { $0.count == 1 }, "\(pods)")
+                try world.agent.manifests.edit("echo.yaml", "timeoutSeconds: 600", to: "timeoutSeconds: 1")
+                try await eventually("the shorter affinity") {
+                    try await world.agent.apus("service", "list").output.contains("1 s")
+                }
+                for question in world.questions where question.frontend == .nodePort {
+                    try await expectTimeout(world, question)
+                }
+            }
+        }
+
+        private static func policy(seconds: Int) -> String {
+            """
+            sessionAffinity: ClientIP
+              sessionAffinityConfig: {clientIP: {timeoutSeconds: \(seconds)}}
+            """
+        }
+
+        /// A client that goes on keeps its pod beyond the time, and one that pauses does not, sooner or later.
+        private func expectTimeout(_ world: OutsideWorld, _ question: OutsideQuestion) async throws {
+            let (address, port) = world.destination(question)
+            var kept = ""
+            try await eventually("requests without a pause of a second") {
+                let report = try await world.outside.load(
+                    address, port, over: question.ipProtocol, options: ["--rate", "20", "--count", "30"])
+                guard report.maxGap < 900 else { return false }
+                #expect(report.failed == 0 && report.ids.count == 1, "\(question): \(report)")
+                kept = report.ids.keys.first ?? ""
+                return true
+            }
+            try await eventually("another pod than \(kept)", every: .milliseconds(1200)) {
+                try await world.ask(question, within: .seconds(60)) != .answered(kept)
+            }
+            ServiceRow.affinityTimeout.seen(question)
         }
 
         private func withAffinity(_ body: (Echo) async throws -> Void) async throws {

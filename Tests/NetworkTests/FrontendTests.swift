@@ -5,24 +5,36 @@ import Testing
 extension TrafficTests {
     /// The frontends of Services besides ClusterIPs, for pods and processes of the node.
     @Suite(.serialized) struct OutsideFrontends {
-        @Test func everyFrontendLeadsPodsToAllBackends() async throws {
+        @Test(
+            .shows(
+                .loadBalancerAtSocket, .loadBalancerPerPacket, .externalIPAtSocket, .externalIPPerPacket,
+                .nodePortAtSocket,
+                .nodePortPerPacket))
+        func everyFrontendLeadsPodsToAllBackends() async throws {
             try await withExposed { echo in
                 // All that is translated at the socket first: what is translated per packet then makes way for it where
                 // both have one source port.
                 for path in EchoPath.all {
                     for frontend in ExposedFrontend.all(of: echo) {
                         try await echo.expectSpread(path, over: frontend, from: echo.client)
+                        frontend.row(path).seen(path)
                     }
                 }
             }
         }
 
-        @Test func everyFrontendLeadsProcessesOfTheNodeToAllBackends() async throws {
+        @Test(
+            .shows(
+                .clusterIPFromNode, .nodePortFromNode, .nodePortOnLoopback, .loadBalancerFromNode, .externalIPFromNode))
+        func everyFrontendLeadsProcessesOfTheNodeToAllBackends() async throws {
             try await withExposed { echo in
-                let loopback = ExposedFrontend("loopback", [ip("127.0.0.1"), ip("::1")], isNodePort: true)
-                for frontend in ExposedFrontend.all(of: echo) + [loopback] {
+                let loopback = ExposedFrontend(
+                    "loopback", [ip("127.0.0.1"), ip("::1")], [.nodePortOnLoopback], isNodePort: true)
+                let clusterIP = ExposedFrontend("ClusterIP", Echo.addresses, [.clusterIPFromNode])
+                for frontend in ExposedFrontend.all(of: echo) + [loopback, clusterIP] {
                     for path in EchoPath.all where path.covered {
                         try await echo.expectSpread(path, over: frontend, from: echo.agent.node)
+                        frontend.rows[0].seen(path)
                     }
                 }
             }
@@ -41,18 +53,19 @@ extension TrafficTests {
             }
         }
 
-        @Test func portsThatNoServiceHasAreRefused() async throws {
+        @Test(.shows(.undefinedPort)) func portsThatNoServiceHasAreRefused() async throws {
             try await withExposed { echo in
                 // An external address may be that of another host, which has ports besides.
                 let closed = ExposedFrontend.all(of: echo).filter {
                     !$0.isNodePort && $0.addresses != ExposedFrontend.externals
                 }
-                for frontend in closed + [ExposedFrontend("ClusterIP", Echo.addresses)] {
+                for frontend in closed + [ExposedFrontend("ClusterIP", Echo.addresses, [])] {
                     for path in EchoPath.all {
                         let outcome = try await echo.client.ask(
                             frontend.addresses[path.family], 9, over: path.ipProtocol, options: path.options,
                             within: path.patience, covered: path.covered)
                         #expect(outcome == path.refusal, "\(frontend), \(path)")
+                        ServiceRow.undefinedPort.seen(path)
                         guard path.covered else { continue }
                         let ofNode = try await echo.agent.node.ask(
                             frontend.addresses[path.family], 9, over: path.ipProtocol, options: path.options,
@@ -87,11 +100,27 @@ extension TrafficTests {
             }
         }
 
-        @Test func whatIsNotForThisNodeIsLeftAlone() async throws {
-            try await withExposed(options: ["--nodeport-addresses", "127.0.0.0/8"]) { echo in
+        @Test(.shows(.nodePortAddresses)) func whatIsNotForThisNodeIsLeftAlone() async throws {
+            let loopback = [ip("127.0.0.1"), ip("::1")]
+            let options = loopback.flatMap { ["--nodeport-addresses", "\(CIDR(host: $0))"] }
+            try await withExposed(options: options) { echo in
                 let list = try await echo.agent.apus("service", "list").output
-                #expect(list.contains("127.0.0.1:30080/TCP"), "\(list)")
-                #expect(!list.contains("\(echo.agent.node.ipv4):30080") && !list.contains("[::1]:30080"), "\(list)")
+                #expect(list.contains("127.0.0.1:30080/TCP") && list.contains("[::1]:30080/TCP"), "\(list)")
+                #expect(!list.contains("\(echo.agent.node.ipv4):30080"), "\(list)")
+                let node = echo.agent.node
+                try await node.serve(port: ExposedFrontend.tcpNodePort)
+                try await node.serve(port: ExposedFrontend.udpNodePort, over: .udp)
+                let own = ExposedFrontend("the node's own", node.addresses, [], isNodePort: true)
+                let ports = ExposedFrontend("loopback", loopback, [], isNodePort: true)
+                for path in EchoPath.all {
+                    try await echo.expectSpread(path, over: own, from: echo.client, to: ["node-a"])
+                    guard path.covered else { continue }
+                    for client in [node, echo.lab.host("outside")] {
+                        try await echo.expectSpread(path, over: own, from: client, to: ["node-a"])
+                    }
+                    try await echo.expectSpread(path, over: ports, from: node)
+                    ServiceRow.nodePortAddresses.seen(path)
+                }
                 #expect(!list.contains("\(ExposedFrontend.proxy)"), "a load balancer that is a client of its own")
             }
         }
@@ -109,20 +138,29 @@ private struct ExposedFrontend: CustomStringConvertible {
 
     let description: String
     let addresses: [IPAddress]
+    /// What is shown by those who reach it: a process of the node, a pod at the socket and a pod per packet.
+    let rows: [ServiceRow]
     let isNodePort: Bool
 
-    init(_ description: String, _ addresses: [IPAddress], isNodePort: Bool = false) {
+    init(_ description: String, _ addresses: [IPAddress], _ rows: [ServiceRow], isNodePort: Bool = false) {
         self.description = description
         self.addresses = addresses
+        self.rows = rows
         self.isNodePort = isNodePort
     }
 
     static func all(of echo: Echo) -> [ExposedFrontend] {
         [
-            ExposedFrontend("LoadBalancer", balancers), ExposedFrontend("externalIP", externals),
-            ExposedFrontend("NodePort", [echo.agent.node.ipv4, echo.agent.node.ipv6], isNodePort: true),
+            ExposedFrontend(
+                "LoadBalancer", balancers, [.loadBalancerFromNode, .loadBalancerAtSocket, .loadBalancerPerPacket]),
+            ExposedFrontend("externalIP", externals, [.externalIPFromNode, .externalIPAtSocket, .externalIPPerPacket]),
+            ExposedFrontend(
+                "NodePort", [echo.agent.node.ipv4, echo.agent.node.ipv6],
+                [.nodePortFromNode, .nodePortAtSocket, .nodePortPerPacket], isNodePort: true),
         ]
     }
+
+    func row(_ path: EchoPath) -> ServiceRow { rows[path.covered ? 1 : 2] }
 
     func port(of path: EchoPath) -> Port {
         switch (path.ipProtocol, isNodePort) {
@@ -136,13 +174,13 @@ private struct ExposedFrontend: CustomStringConvertible {
 
 extension Echo {
     fileprivate func expectSpread(
-        _ path: EchoPath, over frontend: ExposedFrontend, from client: LabHost
+        _ path: EchoPath, over frontend: ExposedFrontend, from client: LabHost, to servers: [String] = pods
     ) async throws {
         let report = try await client.load(
             frontend.addresses[path.family], frontend.port(of: path), over: path.ipProtocol,
             options: ["--count", "40"] + path.options, covered: path.covered)
         #expect(report.ok == 40 && report.failed == 0, "\(frontend), \(path): \(report)")
-        #expect(Set(report.ids.keys) == Set(Self.pods), "\(frontend), \(path): \(report.ids)")
+        #expect(Set(report.ids.keys) == Set(servers), "\(frontend), \(path): \(report.ids)")
     }
 }
 

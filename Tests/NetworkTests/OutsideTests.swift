@@ -9,9 +9,13 @@ import Testing
 extension TrafficTests {
     /// Services for clients outside of the node: pods of two nodes, of which one has an agent, and a host outside.
     @Suite(.serialized) struct OutsideClients {
-        @Test func everyFrontendLeadsToPodsOfAllNodes() async throws {
+        @Test(.shows(.nodePortFromOutside, .loadBalancerFromOutside, .externalIPFromOutside))
+        func everyFrontendLeadsToPodsOfAllNodes() async throws {
             try await withOutside { world in
-                for question in world.questions { try await world.expect(question, OutsideWorld.pods) }
+                for question in world.questions {
+                    try await world.expect(question, OutsideWorld.pods)
+                    question.row.seen(question)
+                }
                 let flow = try await world.agent.flow("a request to a pod of the other node") { flow in
                     flow.verdict == .forwarded && flow.tuple.source.address == world.outside.ipv4
                         && flow.tuple.destination.address == world.lab.pod("web-3").ipv4
@@ -22,10 +26,13 @@ extension TrafficTests {
             }
         }
 
-        @Test func byATableEveryFrontendLeadsToPodsOfAllNodes() async throws {
+        @Test(.shows(.maglev)) func byATableEveryFrontendLeadsToPodsOfAllNodes() async throws {
             let maglev = ["--load-balancer-algorithm", "maglev", "--maglev-table-size", "251"]
             try await withOutside(options: maglev + ["--map-size-slots", "16384"]) { world in
-                for question in world.questions { try await world.expect(question, OutsideWorld.pods) }
+                for question in world.questions {
+                    try await world.expect(question, OutsideWorld.pods)
+                    ServiceRow.maglev.seen(question)
+                }
                 let shown = try await world.agent.apus("service", "get", "default/echo").output
                 #expect(shown.contains("maglev (251 places)"), "\(shown)")
                 #expect(try await world.agent.apus("verify").succeeded)
@@ -48,21 +55,24 @@ extension TrafficTests {
             }
         }
 
-        @Test func withoutAnEndpointOfTheNodeTheyAreDroppedAndWithoutAnyRefused() async throws {
+        @Test(.shows(.externalLocalDrops, .noEndpointsFromOutside))
+        func withoutAnEndpointOfTheNodeTheyAreDroppedAndWithoutAnyRefused() async throws {
             try await withOutside(more: "externalTrafficPolicy: Local", backends: ["web-3"]) { world in
                 for question in world.questions {
                     let before = try world.agent.drops(.noLocalBackend)
                     #expect(try await world.ask(question, within: .milliseconds(500)) == .timedOut, "\(question)")
                     #expect(try world.agent.drops(.noLocalBackend) > before, "\(question)")
+                    ServiceRow.externalLocalDrops.seen(question)
                 }
                 try await world.setBackends([])
                 for question in world.questions {
                     #expect(try await world.ask(question, within: .seconds(60)) == .refused, "\(question)")
+                    ServiceRow.noEndpointsFromOutside.seen(question)
                 }
             }
         }
 
-        @Test func aLoadBalancerWithSourceRangesIsForTheirClientsOnly() async throws {
+        @Test(.shows(.sourceRanges)) func aLoadBalancerWithSourceRangesIsForTheirClientsOnly() async throws {
             let none = "loadBalancerSourceRanges: [\"198.51.100.0/24\", \"2001:db8:ffff::/64\"]"
             try await withOutside(more: none) { world in
                 for question in world.questions where question.frontend == .balancer {
@@ -85,6 +95,7 @@ extension TrafficTests {
                     for client in [world.outside, world.lab.pod("web-1"), world.agent.node] {
                         let outcome = try await world.ask(question, from: client, within: .seconds(60))
                         #expect(outcome.isAnswer, "\(question) from \(client.name): \(outcome)")
+                        ServiceRow.sourceRanges.seen(question)
                     }
                 }
                 let list = try await world.agent.apus("service", "list").output
@@ -92,11 +103,12 @@ extension TrafficTests {
             }
         }
 
-        @Test func aLoadBalancerIsToldHowManyEndpointsTheNodeHas() async throws {
+        @Test(.shows(.healthCheck)) func aLoadBalancerIsToldHowManyEndpointsTheNodeHas() async throws {
             let local = "externalTrafficPolicy: Local\n  healthCheckNodePort: 32100"
             try await withOutside(more: local) { world in
                 for node in [world.agent.node.ipv4.description, "[\(world.agent.node.ipv6)]"] {
                     try await world.expectCheck(at: node, status: 200, endpoints: 2)
+                    ServiceRow.healthCheck.seen(.tcp, isIPv4: !node.hasPrefix("["))
                 }
                 let node = world.agent.node.ipv4.description
                 try await world.setBackends(["web-2", "web-3"], more: local)
@@ -124,12 +136,13 @@ extension TrafficTests {
             }
         }
 
-        @Test func portsThatNoServiceHasAreRefused() async throws {
+        @Test(.shows(.undefinedPortFromOutside)) func portsThatNoServiceHasAreRefused() async throws {
             try await withOutside { world in
                 for ipProtocol in [IPProtocol.tcp, .udp] {
                     for address in OutsideWorld.balancers {
                         let outcome = try await world.outside.ask(address, 9, over: ipProtocol, within: .seconds(60))
                         #expect(outcome == .refused, "\(ipProtocol) \(address)")
+                        ServiceRow.undefinedPortFromOutside.seen(ipProtocol, at: address)
                     }
                     // Whoever makes a Service may give it the address of somebody else: no other port of that is his.
                     for address in OutsideWorld.externals {
@@ -140,7 +153,7 @@ extension TrafficTests {
             }
         }
 
-        @Test func datagramsFromOnePortLeaveAnEndpointThatIsGone() async throws {
+        @Test(.shows(.removedBackendFromOutside)) func datagramsFromOnePortLeaveAnEndpointThatIsGone() async throws {
             try await withOutside(backends: ["web-1"]) { world in
                 for backend in ["web-1", "web-2", "web-3"] {
                     try await world.setBackends([backend], more: "externalTrafficPolicy: Cluster")
@@ -148,6 +161,7 @@ extension TrafficTests {
                         try await eventually("\(backend) to answer from \(address)") {
                             try await world.askFromOnePort(address) == backend
                         }
+                        ServiceRow.removedBackendFromOutside.seen(.udp, at: address)
                     }
                 }
             }
@@ -177,17 +191,35 @@ extension TrafficTests {
     }
 }
 
-private enum OutsideFrontend: CaseIterable {
+enum OutsideFrontend: CaseIterable {
     case nodePort, balancer, external
 }
 
 /// One way to ask for the Service.
-private struct OutsideQuestion: CustomStringConvertible {
+struct OutsideQuestion: CustomStringConvertible {
     let frontend: OutsideFrontend
     let isIPv4: Bool
     let ipProtocol: IPProtocol
 
     var description: String { "\(frontend) by \(isIPv4 ? "IPv4" : "IPv6") and \(ipProtocol)" }
+
+    /// What is shown by a process or a pod of another node that asks so.
+    var rowFromOtherNode: ServiceRow {
+        switch frontend {
+        case .nodePort: .nodePortFromOtherNode
+        case .balancer: .loadBalancerFromOtherNode
+        case .external: .externalIPFromOtherNode
+        }
+    }
+
+    /// What is shown by a host outside that asks so.
+    var row: ServiceRow {
+        switch frontend {
+        case .nodePort: .nodePortFromOutside
+        case .balancer: .loadBalancerFromOutside
+        case .external: .externalIPFromOutside
+        }
+    }
 
     static let all = OutsideFrontend.allCases.flatMap { frontend in
         [true, false].flatMap { isIPv4 in
@@ -196,7 +228,7 @@ private struct OutsideQuestion: CustomStringConvertible {
     }
 }
 
-private struct OutsideWorld {
+struct OutsideWorld {
     let lab: Lab
     let agent: AgentProcess
 
@@ -245,13 +277,18 @@ private struct OutsideWorld {
         }
     }
 
-    private func destination(_ question: OutsideQuestion) -> (IPAddress, Port) {
+    func destination(_ question: OutsideQuestion) -> (IPAddress, Port) {
+        let isTCP = question.ipProtocol == .tcp
+        let port: Port = isTCP ? Echo.tcpPort : Echo.udpPort
+        return (address(question), question.frontend == .nodePort ? (isTCP ? 30080 : 30053) : port)
+    }
+
+    func address(_ question: OutsideQuestion) -> IPAddress {
         let index = question.isIPv4 ? 0 : 1
-        let port = question.ipProtocol == .tcp ? Echo.tcpPort : Echo.udpPort
         switch question.frontend {
-        case .nodePort: return (agent.node.addresses[index], question.ipProtocol == .tcp ? 30080 : 30053)
-        case .balancer: return (Self.balancers[index], port)
-        case .external: return (Self.externals[index], port)
+        case .nodePort: return agent.node.addresses[index]
+        case .balancer: return Self.balancers[index]
+        case .external: return Self.externals[index]
         }
     }
 
@@ -278,9 +315,9 @@ private struct OutsideWorld {
     }
 
     /// Whether exactly these pods answer.
-    func expect(_ question: OutsideQuestion, _ pods: [String]) async throws {
+    func expect(_ question: OutsideQuestion, _ pods: [String], from client: LabHost? = nil) async throws {
         let (address, port) = destination(question)
-        let report = try await outside.load(
+        let report = try await (client ?? outside).load(
             address, port, over: question.ipProtocol, options: ["--count", "40"])
         #expect(report.ok == 40 && report.failed == 0, "\(question): \(report)")
         #expect(Set(report.ids.keys) == Set(pods), "\(question): \(report.ids)")
@@ -313,7 +350,7 @@ extension AskOutcome {
 }
 
 /// Lends two nodes with the Service exposed in every way, servers behind it, and routes to it for the host outside.
-private func withOutside(
+func withOutside(
     more: String = "externalTrafficPolicy: Cluster", backends: [String] = OutsideWorld.pods, options: [String] = [],
     _ body: (OutsideWorld) async throws -> Void
 ) async throws {

@@ -17,7 +17,7 @@ extension TrafficTests {
         }
 
         /// To the pod there is one connection from a port, which is the first Service's.
-        @Test(arguments: [0, 1], [true, false])
+        @Test(.shows(.sharedBackendStreams), arguments: [0, 1], [true, false])
         func onePortReachesTheSharedPodByOneServiceOnly(family: Int, covered: Bool) async throws {
             try await withEcho { echo in
                 let vips = [Echo.addresses[family], Self.twins[family]]
@@ -50,11 +50,12 @@ extension TrafficTests {
                 }
                 let report = try LoadReport(parsing: await held.stop().output)
                 #expect(report.failed == 0 && Set(report.ids.keys) == ["web-1"], "\(report)")
+                ServiceRow.sharedBackendStreams.seen(.tcp, at: vips[0])
             }
         }
 
         /// One socket that goes from one Service to the other keeps its port.
-        @Test(arguments: [0, 1], [true, false])
+        @Test(.shows(.sharedBackendDatagrams), arguments: [0, 1], [true, false])
         func oneDatagramSocketAsksBothServices(family: Int, covered: Bool) async throws {
             try await withEcho { echo in
                 try echo.setBackends(["web-1"])
@@ -70,10 +71,20 @@ extension TrafficTests {
                     after: vips[0], Echo.udpPort, over: .udp, covered: covered,
                     then: SocketAddress(vips[1], Echo.udpPort))
                 #expect(name == "\(vips[1]) \(Echo.udpPort)")
+                // And two sockets, one after the other, from one port.
+                let port = ["--ports", "40124-40124"]
+                var outcomes: [AskOutcome] = []
+                for vip in [vips[0], vips[1], vips[0]] {
+                    outcomes.append(
+                        try await echo.client.ask(vip, Echo.udpPort, over: .udp, options: port, covered: covered))
+                }
+                let right = AskOutcome.answered("web-1")
+                #expect(outcomes == (covered ? [right, right, right] : [right, .refused, right]))
+                ServiceRow.sharedBackendDatagrams.seen(.udp, at: vips[0])
             }
         }
 
-        @Test(arguments: [0, 1], [true, false])
+        @Test(.shows(.addressAsEndpoint), arguments: [0, 1], [true, false])
         func aServiceWhoseEndpointIsAnothersAddressLeadsToThatOnesPodsOrNowhere(
             family: Int, covered: Bool
         ) async throws {
@@ -89,6 +100,7 @@ extension TrafficTests {
                         }
                     }
                     #expect(try await echo.leads(path, to: ["web-3"]), "\(path)")
+                    ServiceRow.addressAsEndpoint.seen(path)
                 }
                 #expect(try await echo.agent.apus("verify").succeeded)
             }

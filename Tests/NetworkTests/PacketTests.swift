@@ -138,10 +138,10 @@ extension TrafficTests {
                 let outside = echo.lab.outside("outside")
                 try await outside.serve(port: 8053, over: .udp)
                 for address in pod.addresses + outside.addresses {
-                    #expect(try await exchangesLarge(echo.client, address, 8053), "\(address)")
+                    #expect(try await echo.client.exchangesLarge(address, 8053), "\(address)")
                 }
                 for (vip, covered) in Echo.addresses.flatMap({ [($0, true), ($0, false)] }) {
-                    #expect(try await exchangesLarge(echo.client, vip, Echo.udpPort, covered: covered), "\(vip)")
+                    #expect(try await echo.client.exchangesLarge(vip, Echo.udpPort, covered: covered), "\(vip)")
                 }
             }
         }
@@ -157,16 +157,6 @@ extension TrafficTests {
             let command = [try BuiltProducts.path(of: "apus-traffic"), "inject", "--interface", pod.interface]
             try await pod.output(command, input: "\(frame.hexadecimal)\n\(frame.hexadecimal)\n")
             #expect(try agent.drops(reason) == before + 2, "\(source) to \(destination): \(reason)")
-        }
-
-        private func exchangesLarge(
-            _ host: LabHost, _ address: IPAddress, _ port: Port, covered: Bool = true
-        ) async throws -> Bool {
-            let command = [
-                try BuiltProducts.path(of: "apus-traffic"), "rr", "--udp", "--size", "4000", "--count", "20",
-                "--timeout-ms", "60000", "--seconds", "60", "\(address)", "\(port)",
-            ]
-            return try await host.run(command, covered: covered).succeeded
         }
 
         /// The echo lab where every pod is isolated both ways and only named ports are open.
@@ -191,6 +181,17 @@ extension TrafficTests {
 extension Echo {
     /// A Service whose only pod listens on no such port.
     static let closedAddresses = [ip("10.96.1.3"), ip("fd00:10:96::1:3")]
+}
+
+extension LabHost {
+    /// Whether datagrams that take several packets are answered by as large ones.
+    func exchangesLarge(_ address: IPAddress, _ port: Port, covered: Bool = true) async throws -> Bool {
+        let command = [
+            try BuiltProducts.path(of: "apus-traffic"), "rr", "--udp", "--size", "4000", "--count", "20",
+            "--timeout-ms", "60000", "--seconds", "60", "\(address)", "\(port)",
+        ]
+        return try await run(command, covered: covered).succeeded
+    }
 }
 
 extension Lab {

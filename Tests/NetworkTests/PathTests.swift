@@ -15,13 +15,16 @@ extension TrafficTests {
             }
         }
 
-        @Test func bothWaysOfABackendElsewhereMayBeSmaller() async throws {
+        @Test(.shows(.pathMTUFromOutside)) func bothWaysOfABackendElsewhereMayBeSmaller() async throws {
             try await withPaths(to: "web-2") { world in
                 try await world.narrowWayOut()
                 try await world.narrowWay(to: "web-2")
                 for end in world.outsideEnds {
                     try await world.expectWayBack(end, to: "web-2")
                     try await world.expectWayThere(end)
+                    for variant in [IPProtocol.udp, .tcp] {
+                        ServiceRow.pathMTUFromOutside.seen(variant, at: end.address)
+                    }
                 }
             }
         }
@@ -34,11 +37,14 @@ extension TrafficTests {
             }
         }
 
-        @Test(arguments: [true, false])
+        @Test(.shows(.pathMTUOfPod), arguments: [true, false])
         func theWayOfAPodMayBeSmaller(redirects: Bool) async throws {
             try await withPaths(to: "web-2", redirects: redirects) { world in
                 try await world.narrowWay(to: "web-2")
-                for end in world.podEnds { try await world.expectWayThere(end) }
+                for end in world.podEnds {
+                    try await world.expectWayThere(end)
+                    for variant in [IPProtocol.udp, .tcp] { ServiceRow.pathMTUOfPod.seen(variant, at: end.address) }
+                }
             }
         }
 
@@ -66,7 +72,7 @@ extension TrafficTests {
             }
         }
 
-        @Test(arguments: ["web-1", "web-2"])
+        @Test(.shows(.closedPort), arguments: ["web-1", "web-2"])
         func aClosedPortOfTheBackendRefusesDatagrams(backend: String) async throws {
             try await withPaths(to: backend) { world in
                 for end in world.outsideEnds + world.podEnds {
@@ -74,6 +80,7 @@ extension TrafficTests {
                         end.address, end.isNodePort ? 30009 : 9, over: .udp, within: .seconds(60),
                         covered: end.isCovered)
                     #expect(outcome == .refused, "\(end)")
+                    ServiceRow.closedPort.seen(.udp, at: end.address)
                 }
             }
         }

@@ -7,14 +7,18 @@ import Testing
 extension TrafficTests {
     /// ClusterIP Services, at the socket and per packet.
     @Suite(.serialized) struct ClusterIPs {
-        @Test(arguments: ["on", "off"])
+        @Test(.shows(.clusterIPAtSocket, .clusterIPPerPacket, .random), arguments: ["on", "off"])
         func everyWayReachesAllBackends(redirectPeer: String) async throws {
             try await withEcho(options: ["--redirect-peer", redirectPeer]) { echo in
-                for path in EchoPath.all { try await echo.expectSpread(path) }
+                for path in EchoPath.all {
+                    try await echo.expectSpread(path)
+                    (path.covered ? ServiceRow.clusterIPAtSocket : .clusterIPPerPacket).seen(path)
+                    ServiceRow.random.seen(path)
+                }
             }
         }
 
-        @Test(arguments: ["on", "off"])
+        @Test(.shows(.noEndpointsAtSocket, .noEndpointsPerPacket), arguments: ["on", "off"])
         func aServiceWithoutEndpointsRefuses(redirectPeer: String) async throws {
             // The answer to a packet is the data path's own: the client's policy lets nothing in.
             let policy = Manifest.policy("closed", "{podSelector: {matchLabels: {closed: \"yes\"}}, ingress: []}")
@@ -30,11 +34,17 @@ extension TrafficTests {
                     let outcome = try await echo.ask(path, Echo.emptyAddresses, within: path.patience)
                     #expect(outcome == path.refusal, "\(path)")
                     #expect((try echo.agent.drops(.noBackend) > before) == !path.covered, "\(path)")
+                    (path.covered ? ServiceRow.noEndpointsAtSocket : .noEndpointsPerPacket).seen(path)
+                    guard path.covered else { continue }
+                    let ofNode = try await echo.ask(
+                        path, Echo.emptyAddresses, from: echo.agent.node, within: path.patience)
+                    #expect(ofNode == .refused, "\(path) from the node")
                 }
             }
         }
 
-        @Test func aPodReachesItselfAtTheSocketAndIsRefusedPerPacket() async throws {
+        @Test(.shows(.hairpinAtSocket, .hairpinPerPacket))
+        func aPodReachesItselfAtTheSocketAndIsRefusedPerPacket() async throws {
             try await withEcho { echo in
                 try echo.setBackends(["web-1"])
                 let (pod, paths) = (echo.lab.pod("web-1"), EchoPath.all)
@@ -47,6 +57,7 @@ extension TrafficTests {
                         Echo.addresses[path.family], port, over: path.ipProtocol, options: path.options,
                         within: path.patience, covered: path.covered)
                     #expect(outcome == (path.covered ? .answered("web-1") : path.refusal), "\(path)")
+                    (path.covered ? ServiceRow.hairpinAtSocket : .hairpinPerPacket).seen(path)
                 }
             }
         }
@@ -91,55 +102,58 @@ extension TrafficTests {
         }
 
         /// One socket all the time, which hears of nothing: the backends that it leaves go on answering.
-        @Test(arguments: [0, 1])
-        func aConnectedDatagramSocketLeavesABackendThatServesNoMore(family: Int) async throws {
+        @Test(.shows(.removedBackendAtSocket, .removedBackendPerPacket))
+        func aConnectedDatagramSocketLeavesABackendThatServesNoMore() async throws {
             try await withEcho { echo in
-                let path = try #require(
-                    EchoPath.all.first { $0.ipProtocol == .udp && $0.family == family && $0.covered })
-                try echo.setBackends(["web-1"])
-                try await eventually("\(path)") { try await echo.leads(path, to: ["web-1"]) }
-                let held = try echo.client.traffic([
-                    "load", "--udp", "--hold", "--rate", "100", "--timeout-ms", "60000",
-                    "\(Echo.addresses[family])", "\(Echo.udpPort)",
-                ])
+                let paths = EchoPath.all.filter { $0.ipProtocol == .udp && !$0.unconnected }
+                try await echo.lead(paths, to: "web-1")
+                let held = try paths.map { try echo.hold($0, from: echo.client, rate: 100) }
                 for next in Echo.pods {
                     try echo.setBackends([next])
-                    try await eventually("answers of \(next)") { try echo.hasAnswered(next) }
+                    try await eventually("answers of \(next)") { try echo.answered(next) == [true: 2, false: 2] }
                     let opened = try await echo.agent.flow("the connection to \(next)") {
                         $0.kind == .opened && $0.destination.name == next
                     }
                     #expect(opened.source.name == "client" && opened.tuple.ipProtocol == .udp, "\(opened)")
                 }
-                let report = try LoadReport(parsing: await held.stop().output)
-                #expect(report.failed == 0 && Set(report.ids.keys) == Set(Echo.pods), "\(report)")
+                for (path, socket) in zip(paths, held) {
+                    let report = try LoadReport(parsing: await socket.stop().output)
+                    #expect(report.failed == 0 && Set(report.ids.keys) == Set(Echo.pods), "\(path): \(report)")
+                    (path.covered ? ServiceRow.removedBackendAtSocket : .removedBackendPerPacket).seen(path)
+                }
             }
         }
 
         /// Of the node's own, one that was led to an endpoint is ended, and one that went there by itself is not.
-        @Test func aConnectedDatagramSocketOfTheNodeIsEnded() async throws {
+        @Test(.shows(.removedBackendOfNode)) func aConnectedDatagramSocketOfTheNodeIsEnded() async throws {
             try await withEcho { echo in
                 let node = echo.lab.node("node-a")
-                func load(_ address: IPAddress, _ port: Port) throws -> ChildProcess {
-                    try node.traffic([
-                        "load", "--udp", "--hold", "--rate", "20", "--timeout-ms", "60000", "\(address)", "\(port)",
-                    ])
+                let paths = EchoPath.all.filter { $0.ipProtocol == .udp && $0.covered && !$0.unconnected }
+                try await echo.lead(paths, to: "web-1")
+                let led = try paths.map { try echo.hold($0, from: node, rate: 20) }
+                let direct = try paths.map {
+                    try echo.hold($0, from: node, rate: 20, at: echo.lab.pod("web-2").addresses[$0.family], 8053)
                 }
-                let path = try #require(EchoPath.all.first { $0.ipProtocol == .udp && $0.covered })
-                try echo.setBackends(["web-1"])
-                try await eventually("\(path)") { try await echo.leads(path, to: ["web-1"]) }
-                let led = try load(Echo.addresses[0], Echo.udpPort)
-                let direct = try load(echo.lab.pod("web-2").ipv4, 8053)
-                try await eventually("answers to both") {
-                    try echo.hasAnswered("web-1", ofNode: true) && echo.hasAnswered("web-2", ofNode: true)
+                let once = [true: 1, false: 1]
+                try await eventually("answers to all") {
+                    try echo.answered("web-1", ofNode: true) == once && echo.answered("web-2", ofNode: true) == once
                 }
                 try echo.setBackends(["web-3"])
-                try await eventually("answers of the other endpoint") { try echo.hasAnswered("web-3", ofNode: true) }
-                let report = try LoadReport(parsing: await led.stop().output)
-                // By whether it waits for an answer or sends at the time.
-                let errors = [["ECONNABORTED": 1], ["EDESTADDRREQ": 1]]
-                #expect(errors.contains(report.errors) && Set(report.ids.keys) == ["web-1", "web-3"], "\(report)")
-                let other = try LoadReport(parsing: await direct.stop().output)
-                #expect(other.failed == 0 && Set(other.ids.keys) == ["web-2"], "\(other)")
+                try await eventually("answers of the other endpoint") {
+                    try echo.answered("web-3", ofNode: true) == once
+                }
+                for (path, socket) in zip(paths, led) {
+                    let report = try LoadReport(parsing: await socket.stop().output)
+                    // By whether it waits for an answer or sends at the time.
+                    let errors = [["ECONNABORTED": 1], ["EDESTADDRREQ": 1]]
+                    #expect(errors.contains(report.errors), "\(path): \(report)")
+                    #expect(Set(report.ids.keys) == ["web-1", "web-3"], "\(path): \(report)")
+                    ServiceRow.removedBackendOfNode.seen(path)
+                }
+                for socket in direct {
+                    let other = try LoadReport(parsing: await socket.stop().output)
+                    #expect(other.failed == 0 && Set(other.ids.keys) == ["web-2"], "\(other)")
+                }
             }
         }
 
@@ -238,16 +252,37 @@ struct Echo {
         try agent.manifests.write("echo.yaml", Self.service(lab, backends))
     }
 
-    /// Whether a pod has answered one UDP socket, of a pod or of the node, again and again: no `leads` does so.
-    func hasAnswered(_ pod: String, ofNode: Bool = false) throws -> Bool {
-        try DatapathReader(bpffs: agent.bpffs).connections().contains {
+    /// How many UDP sockets, of pods or of the node, a pod has answered again and again, by IPv4 and not: no `leads`
+    /// does so.
+    func answered(_ pod: String, ofNode: Bool = false) throws -> [Bool: Int] {
+        let held = try DatapathReader(bpffs: agent.bpffs).connections().filter {
             $0.tuple.ipProtocol == .udp && lab.pod(pod).addresses.contains($0.tuple.destination.address)
                 && ($0.source.endpoint == nil) == ofNode && $0.destination.sent.packets >= 3
         }
+        return held.reduce(into: [:]) { $0[$1.tuple.source.address.isIPv4, default: 0] += 1 }
     }
 
-    func ask(_ path: EchoPath, _ vips: [IPAddress], within bound: Duration) async throws -> AskOutcome {
-        try await client.ask(
+    /// Waits until one pod serves all of these paths.
+    func lead(_ paths: [EchoPath], to pod: String) async throws {
+        try setBackends([pod])
+        for path in paths { try await eventually("\(path)") { try await leads(path, to: [pod]) } }
+    }
+
+    /// A UDP socket that asks the Service, or another address, until it is stopped.
+    func hold(
+        _ path: EchoPath, from host: LabHost, rate: Int, at address: IPAddress? = nil, _ port: Port = udpPort
+    ) throws -> ChildProcess {
+        try host.traffic(
+            [
+                "load", "--udp", "--hold", "--rate", "\(rate)", "--timeout-ms", "60000",
+                "\(address ?? Self.addresses[path.family])", "\(port)",
+            ], covered: path.covered)
+    }
+
+    func ask(
+        _ path: EchoPath, _ vips: [IPAddress], from host: LabHost? = nil, within bound: Duration
+    ) async throws -> AskOutcome {
+        try await (host ?? client).ask(
             vips[path.family], path.ipProtocol == .udp ? Self.udpPort : Self.tcpPort, over: path.ipProtocol,
             options: path.options, within: bound, covered: path.covered)
     }

@@ -24,11 +24,11 @@ extension TrafficTests {
             }
         }
 
-        @Test func clientsAreLedToTheEndpointsMeantForTheirZoneOrNode() async throws {
+        @Test(.shows(.zoneHints, .nodeHints)) func clientsAreLedToTheEndpointsMeantForTheirZoneOrNode() async throws {
             try await withEcho(more: ["node.yaml": Self.node(zone: "north")]) { echo in
                 let zones = ["web-1": "north", "web-2": "south", "web-3": "south"]
                 try echo.agent.manifests.write("echo.yaml", Self.service(echo.lab, "forZones", zones))
-                try await expect(echo, ["web-1"])
+                try await expect(echo, ["web-1"], .zoneHints)
                 try await expectTrace(echo)
                 try echo.agent.manifests.write("node.yaml", Self.node(zone: "south"))
                 try await expect(echo, ["web-2", "web-3"])
@@ -36,7 +36,7 @@ extension TrafficTests {
                 try await expect(echo, Echo.pods)
                 let nodes = ["web-1": "node-b", "web-2": "node-b", "web-3": "node-a"]
                 try echo.agent.manifests.write("echo.yaml", Self.service(echo.lab, "forNodes", nodes))
-                try await expect(echo, ["web-3"])
+                try await expect(echo, ["web-3"], .nodeHints)
                 #expect(try await echo.agent.apus("verify").succeeded)
             }
         }
@@ -58,10 +58,11 @@ extension TrafficTests {
             #expect(service.contains("default/echo:udp-53") && service.contains("default/web-1"), "\(service)")
         }
 
-        private func expect(_ echo: Echo, _ backends: [String]) async throws {
+        private func expect(_ echo: Echo, _ backends: [String], _ row: ServiceRow? = nil) async throws {
             for path in EchoPath.all where !path.unconnected {
                 let what = "\(path) to reach \(backends)"
                 try await eventually(what) { try await echo.leads(path, to: backends) }
+                row?.seen(path)
             }
         }
     }

@@ -56,16 +56,35 @@ static void record(struct tally *tally, int error, const char *id)
 	count_backend(tally, id);
 }
 
-/* One request on a connection of its own, or on the one that `--hold` keeps; reopened after a failure. */
-static void request(const struct options *options, int *descriptor, uint64_t sequence, struct tally *tally)
+/* When it was sent, when it was answered, and by whom or why not. The clock is that of the whole machine. */
+static void log_request(double sent, int error, const char *id)
 {
+	printf("%.6f %.6f %s\n", sent, now_seconds(), error != 0 ? errno_name(error) : id);
+}
+
+static struct options with_next_port(const struct options *options, uint64_t sequence)
+{
+	struct options own = *options;
+	if (options->next_port && options->first_port != 0)
+		own.first_port = own.last_port =
+			options->first_port + (unsigned)(sequence % (options->last_port - options->first_port + 1));
+	return own;
+}
+
+/* One request on a connection of its own, or on the one that `--hold` keeps; reopened after a failure. */
+static void request(const struct options *given, int *descriptor, uint64_t sequence, struct tally *tally)
+{
+	const struct options own = with_next_port(given, sequence), *options = &own;
 	struct answer answer = {""};
+	double sent = now_seconds();
 	if (*descriptor < 0)
 		*descriptor = open_request(options);
 	int error = *descriptor < 0 ? *descriptor : make_request(options, *descriptor, sequence, &answer);
 	if (error == -EINTR && stopped)
 		return; /* cut short by the end of the run, which says nothing about the network */
 	record(tally, -error, answer.id);
+	if (options->log)
+		log_request(sent, -error, answer.id);
 	if (*descriptor >= 0 && (error != 0 || !options->hold)) {
 		if (options->type == SOCK_STREAM)
 			close_with_reset(*descriptor);

@@ -36,6 +36,8 @@ static const struct option long_options[] = {
 	{"then", required_argument, NULL, 'A'},
 	{"pool", required_argument, NULL, 'o'},
 	{"lifetime", required_argument, NULL, 'L'},
+	{"log", no_argument, NULL, 'G'},
+	{"next-port", no_argument, NULL, 'O'},
 	{NULL, 0, NULL, 0},
 };
 
@@ -192,6 +194,12 @@ static void set_option(struct options *options, int option)
 		break;
 	case 'M':
 		options->same_name = true;
+		break;
+	case 'G':
+		options->log = true;
+		break;
+	case 'O':
+		options->next_port = true;
 		break;
 	case 'A':
 		options->next_address_length = read_address(&options->next_address, optarg);

@@ -40,6 +40,8 @@ struct options {
 	int cpu; /* -1: not pinned */
 	unsigned first_port, last_port; /* local ports of a client, 0 for the system's range */
 	bool hold, http, serial, unconnected, server_closes, json, peer_name, same_name;
+	bool log; /* `load` tells of each request */
+	bool next_port; /* each request of `load` takes the next of the local ports */
 };
 
 /* Reads `apus-traffic MODE [options] [ADDRESS PORT]` after the mode; exits with EXIT_USAGE on nonsense. */

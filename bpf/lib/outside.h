@@ -146,7 +146,7 @@ ALWAYS_INLINE _Bool take_in(struct __sk_buff *skb, struct flow *flow, const stru
 		return 1;
 	}
 	*result = drop_flow(flow, reason, APUS_DIRECTION_INGRESS);
-	if (reason == APUS_REASON_NO_BACKEND)
+	if (reason == APUS_REASON_NO_BACKEND || reason == APUS_REASON_SOURCE_PORT)
 		*result = refuse_outside(skb, &flow->packet);
 	return 0;
 }

@@ -1,0 +1,104 @@
+/// What this node does for those that ask for a Service: one row of the table that a run of the tests prints at its end.
+///
+/// A test declares the rows that it shows by the trait `shows`, and says of each exchange that it has made what it was.
+enum ServiceRow: String, CaseIterable, Sendable {
+    // Who reaches which frontend.
+    case clusterIPAtSocket = "ClusterIP: a pod, at the socket"
+    case clusterIPPerPacket = "ClusterIP: a pod, per packet"
+    case clusterIPFromNode = "ClusterIP: a process of the node"
+    case nodePortAtSocket = "NodePort: a pod, at the socket"
+    case nodePortPerPacket = "NodePort: a pod, per packet"
+    case nodePortFromNode = "NodePort: a process of the node"
+    case nodePortOnLoopback = "NodePort on the loopback: a process of the node"
+    case nodePortFromOtherNode = "NodePort: a process and a pod of another node"
+    case nodePortFromOutside = "NodePort: a host outside"
+    case loadBalancerAtSocket = "LoadBalancer: a pod, at the socket"
+    case loadBalancerPerPacket = "LoadBalancer: a pod, per packet"
+    case loadBalancerFromNode = "LoadBalancer: a process of the node"
+    case loadBalancerFromOtherNode = "LoadBalancer: a process and a pod of another node"
+    case loadBalancerFromOutside = "LoadBalancer: a host outside"
+    case externalIPAtSocket = "externalIPs: a pod, at the socket"
+    case externalIPPerPacket = "externalIPs: a pod, per packet"
+    case externalIPFromNode = "externalIPs: a process of the node"
+    case externalIPFromOtherNode = "externalIPs: a process and a pod of another node"
+    case externalIPFromOutside = "externalIPs: a host outside"
+
+    // What a Service says of itself.
+    case nodePortAddresses = "--nodeport-addresses: node ports on those of the node's addresses only"
+    case proxyMode = "ipMode Proxy: left to the load balancer"
+    case loadBalancerClass = "loadBalancerClass, and allocateLoadBalancerNodePorts false: served without node ports"
+    case sourceRanges = "loadBalancerSourceRanges: others are dropped, from outside, from pods and from the node"
+    case headless = "Headless and ExternalName: nothing is programmed, pods are reached by their own addresses"
+    case singleStack = "A Service of one family is served in that one only"
+    case otherProxy = "Label service-proxy-name: left to another proxy"
+    case headlessSlice = "Label headless of an EndpointSlice: its endpoints are not looked at"
+
+    // Which endpoints serve.
+    case externalLocalKeepsClient = "externalTrafficPolicy Local: the pod sees the client's address"
+    case externalLocalDrops = "externalTrafficPolicy Local: dropped where no endpoint of the node is"
+    case healthCheck = "healthCheckNodePort: the number of the node's endpoints, 503 for none"
+    case externalClusterTranslates =
+        "externalTrafficPolicy Cluster: a pod elsewhere sees the node, and its answer returns"
+    case internalLocal = "internalTrafficPolicy Local: endpoints of the node only"
+    case zoneHints = "Hints for zones (trafficDistribution PreferSameZone, PreferClose)"
+    case nodeHints = "Hints for nodes (trafficDistribution PreferSameNode)"
+    case notReady = "Endpoints that are not ready serve nobody"
+    case publishNotReady = "publishNotReadyAddresses: pods that are not ready serve"
+    case terminatingFallback = "Without a ready endpoint those that terminate and still serve do"
+
+    // How one is chosen.
+    case random = "random: all endpoints serve"
+    case maglev = "--load-balancer-algorithm maglev: all endpoints serve clients outside"
+    case maglevAnnotation = "Annotation maglev of a Service: a client's port has its endpoint, again and again"
+    case maglevRemoval = "Maglev, one of N endpoints removed: its flows move, and no others"
+    case affinityOfPod = "sessionAffinity: one pod for all ports and both ways of a client"
+    case affinityOfNode = "sessionAffinity: one pod for a process of the node"
+    case affinityFromOutside = "sessionAffinity: one pod for all frontends and ports of a client outside"
+    case affinityTimeout = "sessionAffinity: kept within timeoutSeconds, chosen anew after them"
+
+    // Where there is nobody to ask.
+    case noEndpointsAtSocket = "No endpoints: refused at the socket, of a pod and of the node"
+    case noEndpointsPerPacket = "No endpoints: reset or ICMP error per packet"
+    case noEndpointsFromOutside = "No endpoints: reset or ICMP error for a host outside"
+    case undefinedPort = "A port that no Service has of a Service's address: refused, at the socket and per packet"
+    case undefinedPortFromOutside =
+        "A port that no Service has of a load balancer's address: refused for a host outside"
+
+    // Connections that look alike.
+    case hairpinAtSocket = "Hairpin: a pod reaches itself at the socket"
+    case hairpinPerPacket = "Hairpin: a pod is refused by itself per packet"
+    case sharedBackendStreams = "One backend behind two Services, from one source port: TCP is led by one or refused"
+    case sharedBackendDatagrams =
+        "One backend behind two Services, from one source port: UDP is led by one or refused"
+    case addressAsEndpoint = "A Service's address as endpoint of another one: that one's pod or nobody"
+
+    // Endpoints that go.
+    case removedBackendStream = "A removed backend: its TCP connection goes on until it ends by itself"
+    case removedBackendAtSocket = "A removed backend: a pod's connected UDP socket is led on"
+    case removedBackendPerPacket = "A removed backend: UDP of a pod is led on per packet"
+    case removedBackendOfNode = "A removed backend: a connected UDP socket of the node is ended"
+    case removedBackendFromOutside = "A removed backend: UDP of a host outside is led on"
+    case terminatingKeeps = "A terminating backend keeps its connections, new ones go elsewhere"
+    case replacedUnderLoad =
+        "All backends replaced 100 times a second: no request fails, none goes to one that was gone"
+
+    // Large packets, and errors about them.
+    case closedPort = "ICMP errors: a closed port of the backend refuses at the Service"
+    case pathMTUOfPod = "Path MTU discovery through a Service: a pod"
+    case pathMTUFromOutside = "Path MTU discovery through a Service: a host outside, both ways"
+    case fragments = "Fragmented datagrams, to a ClusterIP, a node port, a load balancer and an externalIP"
+
+    // What is told of it.
+    case trace = "apus service trace, list and get, backend list: they tell who answers"
+
+    /// In what it can be shown.
+    var variants: [ServiceVariant] {
+        switch self {
+        case .healthCheck, .sharedBackendStreams, .removedBackendStream, .terminatingKeeps: ServiceVariant.tcp
+        case .removedBackendAtSocket, .removedBackendPerPacket, .removedBackendOfNode, .removedBackendFromOutside,
+            .sharedBackendDatagrams, .closedPort, .fragments:
+            ServiceVariant.udp
+        default: ServiceVariant.all
+        }
+    }
+}
