@@ -62,6 +62,7 @@ import Testing
     @Test(arguments: [
         ["rr", "--tcp"], ["rr", "--udp", "--size", "100"], ["crr", "--tcp"], ["crr", "--tcp", "--close", "server"],
         ["crr", "--udp", "--ports", "20000-20100"], ["stream", "--congestion", "cubic", "--cpu", "0"],
+        ["flood", "--udp", "--size", "64", "--ports", "20000-20100"],
     ])
     func everyRateIsMeasuredAgainstBothKindsOfServer(arguments: [String]) async throws {
         try await withLab(LabPlan(pairs: [PairPlan("left", "right", number: 1)])) { lab in
@@ -80,6 +81,9 @@ import Testing
                 let numbers = try JSONDecoder().decode([String: Double].self, from: Data(output.utf8))
                 #expect(try #require(numbers["per_second"] ?? numbers["gbit_per_second"]) > 0)
                 #expect(numbers["failed"] ?? 0 == 0)
+                guard arguments.first == "crr" else { continue }
+                let (median, slowest) = (try #require(numbers["p50_us"]), try #require(numbers["p99_us"]))
+                #expect(0 < median && median <= slowest)
             }
         }
     }

@@ -1,3 +1,4 @@
+#include "latencies.h"
 #include "measure.h"
 #include "modes.h"
 #include "protocol.h"
@@ -32,12 +33,15 @@ static int transact(const struct options *options, int descriptor)
 	return 0;
 }
 
-static int connection(const struct options *options)
+/* Opens, uses and closes a connection, and tells how long it took until the answer. */
+static int connection(const struct options *options, double *latency)
 {
+	double start = now_seconds();
 	int descriptor = connect_peer(options);
 	if (descriptor < 0)
 		return descriptor;
 	int error = transact(options, descriptor);
+	*latency = now_seconds() - start;
 	close(descriptor);
 	return error;
 }
@@ -45,14 +49,21 @@ static int connection(const struct options *options)
 int run_crr(const struct options *options)
 {
 	struct measurement measurement;
+	struct latencies latencies;
 	uint64_t count = 0, failed = 0;
+	double latency;
+	prepare_latencies(&latencies);
 	start_measuring(&measurement, options->warmup, options->seconds);
 	while (still_measuring(&measurement) && (options->count == 0 || count + failed < options->count)) {
-		if (connection(options) == 0)
-			count += measurement.counting;
-		else if (!stopped)
-			failed++;
+		if (connection(options, &latency) != 0) {
+			failed += !stopped;
+		} else if (measurement.counting) {
+			count++;
+			add_latency(&latencies, latency);
+		}
 	}
-	report_rate(options->json, "connections", count, failed, stop_measuring(&measurement));
+	sort_latencies(&latencies);
+	report_rate(options->json, "connections", count, failed, stop_measuring(&measurement), &latencies);
+	free_latencies(&latencies);
 	return failed == 0 && count > 0 ? EXIT_OK : EXIT_FAILED;
 }

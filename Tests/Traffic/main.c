@@ -24,7 +24,10 @@ static const struct mode {
 	{"herd", run_herd, true, "many connections with checked answers; [--count N] [--interval-ms N]"},
 	{"rr", run_rr, true, "request/response rate on one connection; [--udp] [--size N] [--seconds T] [--warmup T]"},
 	{"crr", run_crr, true,
-	 "connect/request/response/close rate; [--udp] [--close reset|server] [--ports LOW-HIGH]"},
+	 "connect/request/response/close rate, and how long until the response; [--udp] [--close reset|server] "
+	 "[--ports LOW-HIGH]"},
+	{"flood", run_flood, true,
+	 "datagrams of one flow, as many as leave; [--size N] [--seconds T] [--ports LOW-HIGH]"},
 	{"stream", run_stream, true, "bulk throughput to the peer; [--seconds T] [--warmup T] [--congestion NAME]"},
 	{"mesh", run_mesh, false,
 	 "serves --port N and N+1 by TCP, UDP and SCTP; asks them of others as its input says; [--interval-ms N]"},

@@ -61,12 +61,22 @@ double stop_measuring(struct measurement *measurement)
 	return measurement->counting ? measurement->end - measurement->start : 0;
 }
 
-void report_rate(bool json, const char *name, uint64_t count, uint64_t failed, double seconds)
+void report_rate(bool json, const char *name, uint64_t count, uint64_t failed, double seconds,
+		 const struct latencies *latencies)
 {
 	double rate = seconds > 0 ? (double)count / seconds : 0;
-	if (json)
-		printf("{\"%s\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"seconds\":%.6f,\"per_second\":%.1f}\n", name,
-		       count, failed, seconds, rate);
-	else
-		printf("%" PRIu64 " %s in %.3f s: %.0f/s, %" PRIu64 " failed\n", count, name, seconds, rate, failed);
+	double median = latencies ? latency_percentile(latencies, 50) : 0;
+	double slowest = latencies ? latency_percentile(latencies, 99) : 0;
+	if (json) {
+		printf("{\"%s\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"seconds\":%.6f,\"per_second\":%.1f", name, count,
+		       failed, seconds, rate);
+		if (latencies)
+			printf(",\"p50_us\":%.2f,\"p99_us\":%.2f", median, slowest);
+		printf("}\n");
+		return;
+	}
+	printf("%" PRIu64 " %s in %.3f s: %.0f/s, %" PRIu64 " failed", count, name, seconds, rate, failed);
+	if (latencies)
+		printf(", p50 %.1f us, p99 %.1f us", median, slowest);
+	printf("\n");
 }

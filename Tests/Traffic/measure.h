@@ -1,5 +1,7 @@
 #pragma once
 
+#include "latencies.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -18,5 +20,9 @@ bool still_measuring(struct measurement *measurement);
 /* Ends the run and returns the counted seconds. */
 double stop_measuring(struct measurement *measurement);
 
-/* Prints one rate, as JSON or for people. `name` is the plural of what was counted. */
-void report_rate(bool json, const char *name, uint64_t count, uint64_t failed, double seconds);
+/*
+ * Prints one rate, as JSON or for people. `name` is the plural of what was counted; latencies are sorted, or NULL where
+ * nobody took them.
+ */
+void report_rate(bool json, const char *name, uint64_t count, uint64_t failed, double seconds,
+		 const struct latencies *latencies);

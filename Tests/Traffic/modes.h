@@ -11,6 +11,7 @@ int run_hold(const struct options *options);
 int run_herd(const struct options *options);
 int run_rr(const struct options *options);
 int run_crr(const struct options *options);
+int run_flood(const struct options *options);
 int run_stream(const struct options *options);
 int run_inject(const struct options *options);
 int run_dns(const struct options *options);

@@ -2,13 +2,13 @@
  * Asks a resolver for fresh names and connects to what it answers, with nothing between answer and SYN: what a client
  * sees of a policy that learns addresses from answers.
  */
+#include "latencies.h"
 #include "modes.h"
 #include "sockets.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -20,12 +20,12 @@ enum {
 	QUESTIONS_OF_CONNECTION = 64, /* over TCP; dnsmasq ends one after 100 */
 };
 
-enum { ERRORS_MAX = 256, LATENCIES_MAX = 1 << 20 };
+enum { ERRORS_MAX = 256 };
 
 struct tally {
 	uint64_t ok, unresolved, failed, retransmitted;
 	uint64_t errors[ERRORS_MAX]; /* failures by errno */
-	double *latencies; /* seconds from question to connection, of the first ones; NULL where there is no room */
+	struct latencies latencies; /* from question to connection */
 };
 
 /* Writes a question for a name below the domain and returns its length. */
@@ -134,26 +134,12 @@ static void connect_at_once(const struct options *peer, struct tally *tally, dou
 		tally->errors[-descriptor & (ERRORS_MAX - 1)]++;
 		return;
 	}
-	if (tally->latencies != NULL && tally->ok < LATENCIES_MAX)
-		tally->latencies[tally->ok] = now_seconds() - asked;
+	add_latency(&tally->latencies, now_seconds() - asked);
 	tally->ok++;
 	if (getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &info, &length) == 0)
 		tally->retransmitted += info.tcpi_total_retrans;
 	close_with_reset(descriptor);
 	close(descriptor);
-}
-
-static int compare_latencies(const void *left, const void *right)
-{
-	double difference = *(const double *)left - *(const double *)right;
-	return (difference > 0) - (difference < 0);
-}
-
-/* The latency that so many in a hundred do not exceed, in microseconds; 0 when nothing was reached. */
-static double percentile(const struct tally *tally, unsigned percent)
-{
-	size_t count = tally->ok < LATENCIES_MAX ? tally->ok : LATENCIES_MAX;
-	return count == 0 || tally->latencies == NULL ? 0 : tally->latencies[(count - 1) * percent / 100] * 1e6;
 }
 
 static void report(const struct tally *tally)
@@ -162,7 +148,8 @@ static void report(const struct tally *tally)
 	printf("{\"ok\":%llu,\"unresolved\":%llu,\"failed\":%llu,\"retransmitted\":%llu,",
 	       (unsigned long long)tally->ok, (unsigned long long)tally->unresolved, (unsigned long long)tally->failed,
 	       (unsigned long long)tally->retransmitted);
-	printf("\"p50_us\":%.1f,\"p99_us\":%.1f,\"errors\":{", percentile(tally, 50), percentile(tally, 99));
+	printf("\"p50_us\":%.1f,\"p99_us\":%.1f,\"errors\":{", latency_percentile(&tally->latencies, 50),
+	       latency_percentile(&tally->latencies, 99));
 	for (int error = 0; error < ERRORS_MAX; error++) {
 		if (tally->errors[error] == 0)
 			continue;
@@ -183,7 +170,7 @@ static int renew(const struct options *options, int resolver, uint64_t number)
 
 int run_resolve(const struct options *options)
 {
-	struct tally tally = {.latencies = calloc(LATENCIES_MAX, sizeof(double))};
+	struct tally tally = {0};
 	uint64_t first = options->first_name < 0 ? (uint64_t)getpid() << 32 : (uint64_t)options->first_name;
 	uint64_t count = options->count != 0 ? options->count : 1;
 	struct options peer = *options;
@@ -195,6 +182,7 @@ int run_resolve(const struct options *options)
 	peer.type = SOCK_STREAM;
 	peer.port = options->target_port;
 	((struct sockaddr_in *)&peer.address)->sin_port = htons(peer.port);
+	prepare_latencies(&tally.latencies);
 	double due = now_seconds();
 	for (uint64_t number = 0; number < count && !stopped; number++) {
 		pace(options, &due);
@@ -207,10 +195,8 @@ int run_resolve(const struct options *options)
 		else
 			tally.unresolved++;
 	}
-	if (tally.latencies != NULL)
-		qsort(tally.latencies, tally.ok < LATENCIES_MAX ? tally.ok : LATENCIES_MAX, sizeof(double),
-		      compare_latencies);
+	sort_latencies(&tally.latencies);
 	report(&tally);
-	free(tally.latencies);
+	free_latencies(&tally.latencies);
 	return tally.ok == count ? EXIT_OK : EXIT_FAILED;
 }

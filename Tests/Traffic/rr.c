@@ -55,7 +55,7 @@ int run_rr(const struct options *options)
 		else if (!stopped && (++failed, options->type == SOCK_STREAM))
 			break;
 	}
-	report_rate(options->json, "transactions", count, failed, stop_measuring(&measurement));
+	report_rate(options->json, "transactions", count, failed, stop_measuring(&measurement), NULL);
 	close(descriptor);
 	return failed == 0 && count > 0 ? EXIT_OK : EXIT_FAILED;
 }

@@ -116,7 +116,7 @@ struct ApusAgent: Sendable {
     }
 
     /// Numbers without policy would be worth nothing: a port that no policy allows must not answer.
-    private static func requirePolicy(_ client: LabHost, _ server: LabHost) async throws {
+    static func requirePolicy(_ client: LabHost, _ server: LabHost) async throws {
         let listener = try await server.serve(port: forbiddenPort)
         let outcome = try await client.ask(server.ipv4, forbiddenPort, within: .milliseconds(300))
         await listener.stop()

@@ -8,7 +8,7 @@ struct Main: AsyncParsableCommand {
         commandName: "apus-bench", abstract: "Measures Apus next to what it replaces.",
         subcommands: [
             Bench.self, PacketCostCommand.self, AnswerCostCommand.self, FlowCostCommand.self, ScaleCommand.self,
-            ScaleServerCommand.self,
+            ScaleServerCommand.self, ServicesCommand.self,
         ],
         defaultSubcommand: Bench.self)
 }
@@ -47,7 +47,10 @@ struct Bench: AsyncParsableCommand {
     @Option(help: .hidden)
     var commit = "unknown"
 
-    func validate() throws {
+    func validate() throws { try Self.validate(rounds: rounds) }
+
+    /// What every comparison needs.
+    static func validate(rounds: Int?) throws {
         guard getuid() == 0 else { throw ValidationError("network namespaces need root: run it with sudo") }
         guard rounds ?? 1 > 0 else { throw ValidationError("--rounds takes a number above 0") }
         guard ProcessInfo.processInfo.activeProcessorCount > 1 else { throw ValidationError("it takes two CPUs") }
@@ -55,7 +58,7 @@ struct Bench: AsyncParsableCommand {
 
     func run() async throws {
         let report = try await measure()
-        try publish(report)
+        try Self.publish(ReportText(report: report).text, report, json: json)
         if judge, report.budgets.contains(where: { !$0.isMet }) { throw ExitCode.failure }
     }
 
@@ -101,15 +104,16 @@ struct Bench: AsyncParsableCommand {
         return PeerKind.allCases.filter(wanted.contains)
     }
 
-    private func publish(_ report: Report) throws {
-        print(ReportText(report: report).text, terminator: "")
+    /// Prints the text, and writes the report to a file where one is named.
+    static func publish(_ text: String, _ report: Report, json: String?) throws {
+        print(text, terminator: "")
         guard let json else { return }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         try encoder.encode(report).write(to: URL(fileURLWithPath: json))
     }
 
-    private static func say(_ text: String) {
+    static func say(_ text: String) {
         FileHandle.standardError.write(Data("bench: \(text)\n".utf8))
     }
 }

@@ -10,6 +10,8 @@ struct Budget: Sendable {
         case figure(String)
         /// One number as a multiple of another, by their names.
         case multiple(String, of: String)
+        /// The ratio of two peers of the comparison of Services.
+        case services(ServiceMetric, ServicePeerKind, of: ServicePeerKind)
     }
 
     enum Bound: Sendable {
@@ -55,7 +57,7 @@ struct Budget: Sendable {
                 .atLeast(0.97)),
             Budget(.figure("program \(ServiceCount.many) Services"), .below(1000)),
             Budget(.figure(FlowFigures.rate), .atLeast(1)),
-        ] + policyRules + flood + names + scale
+        ] + policyRules + flood + names + scale + services
 
     /// The rules of a policy cost a new connection little, and nothing later but for noise.
     private static let policyRules = PolicyRules.counts.dropFirst().flatMap { rules in
@@ -104,8 +106,13 @@ struct Budget: Sendable {
         case .figure(let name):
             return report.figures.filter { $0.name.hasPrefix(name) }.map { verdict("\($0.name), \($0.unit)", $0.value) }
         case .multiple(let name, let other):
-            guard let multiple = report.multiple(name, of: other) else { return [] }
-            return [verdict("\(name), as a multiple of \(other)", multiple.median)]
+            return report.multiple(name, of: other).map {
+                [verdict("\(name), as a multiple of \(other)", $0.median)]
+            } ?? []
+        case .services(let metric, let subject, let reference):
+            return report.multiple(metric.name(subject), of: metric.name(reference)).map {
+                [verdict("\(subject.name) / \(reference.name), \(metric.title)", $0.median)]
+            } ?? []
         }
     }
 

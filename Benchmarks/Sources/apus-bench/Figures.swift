@@ -26,7 +26,7 @@ struct Figures {
         }
         guard let peer = peers.first(where: { $0.kind == .apusFew }), let agent = peer.agent else { return figures }
         figures.append(try await cpuPerConnection(peer, agent))
-        figures += try programming(bpffs: agent.bpffs + "-cost") + policyChanges + maglevTables
+        figures += try Self.programming(bpffs: agent.bpffs + "-cost") + policyChanges + Self.maglevTables
         figures += try await EstablishedPackets(peer: peer, agent: agent).figures()
         figures += try await FlowFigures(node: agent.node, bpffs: agent.bpffs + "-flows", settings: settings).all()
         return try await figures + NameFigures(settings: settings).all() + ScaleFigures(settings: settings).all()
@@ -58,7 +58,7 @@ struct Figures {
         }
     }
 
-    private var maglevTables: [Report.Figure] {
+    static var maglevTables: [Report.Figure] {
         [10, 40, 200].map { count in
             Report.Figure(
                 "make a Maglev table of \(MaglevCost.size) places for \(count) endpoints",
@@ -66,7 +66,7 @@ struct Figures {
         }
     }
 
-    private func programming(bpffs: String) throws -> [Report.Figure] {
+    static func programming(bpffs: String) throws -> [Report.Figure] {
         let cost = try ProgrammingCost.measure(
             bpffs: bpffs, services: ServiceCount.many, endpoints: ServiceCount.endpoints)
         let scale = "\(ServiceCount.many) Services × \(ServiceCount.endpoints) endpoints"

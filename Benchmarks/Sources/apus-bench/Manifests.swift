@@ -15,7 +15,7 @@ struct Manifests {
             ]),
             Self.policyFile: Self.policies(rules: 1),
             "services.json": Self.list(fixture.services.map(Self.service)),
-            "endpointslices.json": Self.list(fixture.services.map { Self.endpointSlice($0, server: server) }),
+            "endpointslices.json": Self.list(fixture.services.flatMap(Self.endpointSlices)),
         ]
     }
 
@@ -59,6 +59,13 @@ struct Manifests {
         ])
     }
 
+    /// What the server may get besides, from addresses outside.
+    static func policy(from range: CIDR, to port: Port) -> String {
+        #"{"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy",\#(meta("outside")),"#
+            + #""spec":{"podSelector":{"matchLabels":{"app":"server"}},"policyTypes":["Ingress"],"#
+            + #""ingress":[{"from":[{"ipBlock":{"cidr":"\#(range)"}}],"ports":[{"port":\#(port)}]}]}}"# + "\n"
+    }
+
     /// How the fields of a direction are called.
     private struct Direction {
         var type: String
@@ -81,28 +88,38 @@ struct Manifests {
     }
 
     private static func service(_ service: ServiceFixture.Service) -> String {
-        let ports = protocols(service).map {
-            #"{"name":"\#($0.lowercased())","protocol":"\#($0)","port":\#(service.port),"targetPort":\#(service.port)}"#
+        let ports = service.ports.map {
+            #"{"name":"\#($0.name)","protocol":"\#($0.ipProtocol)","port":\#($0.port),"targetPort":\#($0.port)"#
+                + ($0.nodePort.map { #","nodePort":\#($0)}"# } ?? "}")
         }
+        let type = service.ports.contains { $0.nodePort != nil } ? "NodePort" : "ClusterIP"
         return #"{"apiVersion":"v1","kind":"Service",\#(meta(service.name)),"#
-            + #""spec":{"type":"ClusterIP","clusterIP":"\#(service.clusterIP)","clusterIPs":["\#(service.clusterIP)"],"#
+            + #""spec":{"type":"\#(type)","clusterIP":"\#(service.clusterIP)","clusterIPs":["\#(service.clusterIP)"],"#
             + #""ipFamilies":["IPv4"],"selector":{"app":"server"},"ports":[\#(ports.joined(separator: ","))]}}"#
     }
 
-    private static func endpointSlice(_ service: ServiceFixture.Service, server: IPAddress) -> String {
-        let ports = protocols(service).map {
-            #"{"name":"\#($0.lowercased())","protocol":"\#($0)","port":\#(service.port)}"#
+    /// A slice for the ports of each set of endpoints.
+    private static func endpointSlices(_ service: ServiceFixture.Service) -> [String] {
+        let sets = service.ports.reduce(into: [[IPAddress]]()) {
+            if !$0.contains($1.endpoints) { $0.append($1.endpoints) }
         }
-        let endpoints = service.endpoints.map {
-            #"{"addresses":["\#($0)"],"conditions":{"ready":true,"serving":true,"terminating":false}}"#
+        return sets.enumerated().map { number, endpoints in
+            endpointSlice(
+                "\(service.name)-\(number)", of: service.name, endpoints,
+                service.ports.filter { $0.endpoints == endpoints })
         }
-        let labels = ["kubernetes.io/service-name": service.name]
-        return #"{"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice",\#(meta(service.name, labels: labels)),"#
-            + #""addressType":"IPv4","ports":[\#(ports.joined(separator: ","))],"#
-            + #""endpoints":[\#(endpoints.joined(separator: ","))]}"#
     }
 
-    private static func protocols(_ service: ServiceFixture.Service) -> [String] {
-        service.isMeasured ? ["TCP", "UDP"] : ["TCP"]
+    private static func endpointSlice(
+        _ name: String, of service: String, _ endpoints: [IPAddress], _ ports: [ServiceFixture.Port]
+    ) -> String {
+        let ports = ports.map { #"{"name":"\#($0.name)","protocol":"\#($0.ipProtocol)","port":\#($0.port)}"# }
+        let endpoints = endpoints.map {
+            #"{"addresses":["\#($0)"],"conditions":{"ready":true,"serving":true,"terminating":false}}"#
+        }
+        let labels = ["kubernetes.io/service-name": service]
+        return #"{"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice",\#(meta(name, labels: labels)),"#
+            + #""addressType":"IPv4","ports":[\#(ports.joined(separator: ","))],"#
+            + #""endpoints":[\#(endpoints.joined(separator: ","))]}"#
     }
 }

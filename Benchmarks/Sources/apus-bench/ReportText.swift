@@ -10,20 +10,36 @@ struct ReportText {
             lines += ["", "## \(mode.title.prefix(1).uppercased())\(mode.title.dropFirst())", ""] + rates(mode)
             lines += [""] + ratios(mode)
         }
-        if !report.figures.isEmpty { lines += ["", "## More", ""] + figures }
+        return (lines + figures(report.figures) + verdicts).joined(separator: "\n") + "\n"
+    }
+
+    /// Numbers that no other table shows.
+    func figures(_ figures: [Report.Figure]) -> [String] {
+        guard !figures.isEmpty else { return [] }
+        return ["", "## More", ""] + Self.table([["figure", "value"]] + figures.map { [$0.name, Self.cell($0)] })
+    }
+
+    /// Whether the budgets were kept, and what to think of the run.
+    var verdicts: [String] {
+        var lines: [String] = []
         if !report.budgets.isEmpty { lines += ["", "## Budgets", ""] + budgets }
         if !report.repeated.isEmpty { lines += ["", "Repeated after a failure:"] + report.repeated.map { "- \($0)" } }
-        return lines.joined(separator: "\n") + "\n"
+        return lines
     }
 
     private var heading: [String] {
-        let machine = report.machine
         let peers = PeerKind.allCases.filter { peer in report.rates.contains { $0.peer == peer.rawValue } }
+        return origin + peers.map { "- `\($0.rawValue)`: \($0.explanation)" }
+    }
+
+    /// Where, when and of what the numbers are.
+    var origin: [String] {
+        let machine = report.machine
         return [
             "Apus \(machine.commit), \(machine.date), Linux \(machine.kernel), \(machine.cpus) × \(machine.cpu).",
             "The load before was \(machine.load). Medians of \(report.rounds) rounds of \(report.seconds) s, each with peers made for it; in brackets the spread.",
             "",
-        ] + peers.map { "- `\($0.rawValue)`: \($0.explanation)" }
+        ]
     }
 
     private func rates(_ mode: Mode) -> [String] {
@@ -51,10 +67,6 @@ struct ReportText {
         return Self.table([["ratio"] + titles] + rows)
     }
 
-    private var figures: [String] {
-        Self.table([["figure", "value"]] + report.figures.map { [$0.name, Self.cell($0)] })
-    }
-
     private var budgets: [String] {
         Self.table(
             [["budget", "bound", "measured", ""]]
@@ -74,15 +86,21 @@ struct ReportText {
     }
 
     private static func cell(_ ratio: Report.Ratio) -> String {
-        String(format: "%.2f (%.2f…%.2f)", ratio.median, ratio.minimum, ratio.maximum)
+        cell(median: ratio.median, ratio.minimum, ratio.maximum)
+    }
+
+    static func cell(_ ratios: Summary) -> String { cell(median: ratios.median, ratios.minimum, ratios.maximum) }
+
+    private static func cell(median: Double, _ minimum: Double, _ maximum: Double) -> String {
+        String(format: "%.2f (%.2f…%.2f)", median, minimum, maximum)
     }
 
     /// Three significant digits or more: nobody's noise is smaller.
-    private static func number(_ value: Double) -> String {
+    static func number(_ value: Double) -> String {
         String(format: value >= 100 ? "%.0f" : value >= 10 ? "%.1f" : "%.2f", value)
     }
 
-    private static func table(_ rows: [[String]]) -> [String] {
+    static func table(_ rows: [[String]]) -> [String] {
         guard let header = rows.first else { return [] }
         let widths = header.indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
         var lines = rows.map { row in

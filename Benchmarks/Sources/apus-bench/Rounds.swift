@@ -61,7 +61,7 @@ struct Rounds {
     }
 
     /// All peers, another one first each time.
-    private static func order(_ peers: [Peer], turn: Int) -> ArraySlice<Peer> {
+    static func order<Each>(_ peers: [Each], turn: Int) -> ArraySlice<Each> {
         let first = peers.isEmpty ? 0 : turn % peers.count
         return peers[first...] + peers[..<first]
     }

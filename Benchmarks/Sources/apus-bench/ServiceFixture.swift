@@ -6,10 +6,18 @@ struct ServiceFixture: Sendable {
     struct Service: Sendable {
         var name: String
         var clusterIP: IPAddress
-        var port: UInt16
+        var ports: [Port]
+        /// Whether somebody asks for it.
+        var isMeasured = false
+    }
+
+    /// A port of a Service; its endpoints listen on the same number.
+    struct Port: Sendable {
+        var name: String
+        var ipProtocol: IPProtocol
+        var port: Addressing.Port
+        var nodePort: Addressing.Port?
         var endpoints: [IPAddress]
-        /// Whether it has a UDP port as well.
-        var isMeasured: Bool
     }
 
     var services: [Service]
@@ -23,20 +31,37 @@ struct ServiceFixture: Sendable {
     ///   - count: How many Services there are.
     ///   - server: The endpoint of the measured Service.
     init(count: Int, server: IPAddress) {
+        let ports = [IPProtocol.tcp, .udp].map {
+            Port(name: Self.name($0), ipProtocol: $0, port: Destination.clusterIP.port, endpoints: [server])
+        }
+        self.init(count: count, measured: ports, nodePort: { _ in nil })
+    }
+
+    /// - Parameters:
+    ///   - count: How many Services there are.
+    ///   - measured: The ports of the one that is measured.
+    ///   - nodePort: Those of the others, by their numbers.
+    init(count: Int, measured: [Port], nodePort: (Int) -> Addressing.Port?) {
         services = (0..<count).map { number in
             number == count / 2
-                ? Service(
-                    name: "measured", clusterIP: Self.clusterIP, port: Destination.clusterIP.port, endpoints: [server],
-                    isMeasured: true) : Self.other(number)
+                ? Service(name: "measured", clusterIP: Self.clusterIP, ports: measured, isMeasured: true)
+                : Self.other(number, nodePort: nodePort(number))
         }
     }
 
     /// A Service whose endpoints are on other nodes.
-    private static func other(_ number: Int) -> Service {
+    private static func other(_ number: Int, nodePort: Addressing.Port?) -> Service {
         let first = number * ServiceCount.endpoints
+        let endpoints = (first..<first + ServiceCount.endpoints).map { IPAddress(v4: 0x0a80_0001 + UInt32($0)) }
         return Service(
-            name: "service-\(number)", clusterIP: IPAddress(v4: 0x0a60_0001 + UInt32(number)), port: 80,
-            endpoints: (first..<first + ServiceCount.endpoints).map { IPAddress(v4: 0x0a80_0001 + UInt32($0)) },
-            isMeasured: false)
+            name: "service-\(number)", clusterIP: IPAddress(v4: 0x0a60_0001 + UInt32(number)),
+            ports: [Port(name: name(.tcp), ipProtocol: .tcp, port: 80, nodePort: nodePort, endpoints: endpoints)])
     }
+
+    private static func name(_ ipProtocol: IPProtocol) -> String { "\(ipProtocol)".lowercased() }
+}
+
+extension ServiceFixture.Port {
+    /// The protocol as rules of the kernel's firewalls name it.
+    var keyword: String { "\(ipProtocol)".lowercased() }
 }

@@ -30,6 +30,12 @@ struct Settings: Sendable {
         rounds: 7, seconds: 0.5, slices: 8, warmup: 0.05, firstTouch: 2, lookups: 2_000, answers: 20_000,
         records: 200_000,
         cluster: ScaleCluster(services: 10_000, pods: 50_000, endpoints: 10), changes: 1_000, rest: 10)
+    /// Of Services alone: there are three times as many peers.
+    static let services: Settings = {
+        var settings = full
+        (settings.rounds, settings.slices, settings.firstTouch) = (5, 4, 0.5)
+        return settings
+    }()
     /// Enough to see that everything works; its numbers mean nothing.
     static let quick = Settings(
         rounds: 1, seconds: 0.2, slices: 1, warmup: 0.05, firstTouch: 0.2, lookups: 20, answers: 200, records: 70_000,
