@@ -155,10 +155,13 @@ private struct ShortcutWorld {
         #expect(result.succeeded, "\(talk): \(result.errors)")
     }
 
+    /// Waits until the shortcut is in force: an agent that has just started says that it is ready a moment before.
     func expectForwarded(_ talk: Talk) async throws {
-        let before = try counts()
-        try await expect(talk, rounds: 40)
-        #expect(try counts().forwarded >= before.forwarded + 70)
+        try await eventually("the shortcut to forward \(talk)") {
+            let before = try counts()
+            try await expect(talk, rounds: 40)
+            return try counts().forwarded >= before.forwarded + 70
+        }
     }
 
     /// The connection's packets are in its flow, whichever way they took.
