@@ -75,6 +75,8 @@ extension TrafficTests {
                 let diagnostics = try await world.agent.diagnostics()
                 #expect(diagnostics.contains { $0.object == "Uplink eth0" && $0.message.contains("somebody else's") })
                 #expect(try BPFLink.open(pinned: pin).info().programID == program)
+                let doctor = try await world.agent.apus("doctor", "--uplink", "eth0").output
+                #expect(doctor.contains("xdp pass on eth0"), "\(doctor)")
                 let talk = Talk(isIPv4: true, ipProtocol: .tcp)
                 try await world.expect(talk, rounds: 5)
                 // Once that is gone, ours comes.
