@@ -39,6 +39,8 @@ public struct AgentConfiguration: Sendable {
     /// How packets get to the pods of other nodes, and by which device where that is an overlay.
     public var routing = RoutingMode.native
     public var overlay = OverlaySettings()
+    /// Which uplinks get the shortcut at XDP.
+    public var xdp = XDPSetting.auto
     /// Where the CLI finds the agent.
     public var socket: String
     /// Whether packets go straight into local pods, without the host's stack.

@@ -227,6 +227,9 @@ struct EndpointFinder: ~Copyable {
         return sizes
     }
 
+    /// All interfaces of the node.
+    mutating func allInterfaces() throws(KernelError) -> [NetworkInterface] { try netlink.interfaces() }
+
     /// Whether the frames of an interface have Ethernet headers, which programs at uplinks read.
     mutating func hasEthernetHeader(_ index: UInt32) throws(KernelError) -> Bool {
         guard let interface = try netlink.interface(index: index) else { throw .gone(index) }
@@ -271,7 +274,7 @@ extension UplinkAddresses {
 }
 
 extension KernelError {
-    fileprivate static func gone(_ index: UInt32) -> KernelError {
+    static func gone(_ index: UInt32) -> KernelError {
         KernelError(operation: "look at interface \(index)", errno: .noDevice)
     }
 }

@@ -52,6 +52,9 @@ actor NodeController {
     var virtualAddresses: Set<IPAddress> = []
     var uplinkProblems = AttachmentProblems()
     var podProblems = AttachmentProblems()
+    /// What the attached uplinks have of XDP, and what was asked for and they don't have.
+    var xdp: [UInt32: XDPStanding] = [:]
+    var xdpProblems = AttachmentProblems()
     /// Of the programs at sockets, and of those of this build that should take over.
     var nodeProblems = AttachmentProblems()
     /// Whether an endpoint may have gone since the node's sockets were looked at.
@@ -278,6 +281,7 @@ actor NodeController {
         if keeping?.isOver(at: now, viewIsFull: !diagnostics.hidesObjects) ?? false { letGoOfStale() }
         if routes.isDue(at: now) { route() }
         if uplinkProblems.isDue(at: now) { attachUplinks() }
+        if xdpProblems.isDue(at: now) { settleShortcuts() }
         if nodeProblems.isDue(at: now) { attachEverything() } else if podProblems.isDue(at: now) { attachPods() }
         if let interval = configuration.driftInterval, programming.driftIsDue(at: now, interval: interval) { repair() }
     }
@@ -316,7 +320,7 @@ actor NodeController {
         for name in links.missing {
             log.warning("A program was not attached any more; repaired", metadata: ["link": "\(name)"])
         }
-        if !links.missing.isEmpty { attachEverything() }
+        if links.missing.isEmpty { settleShortcuts() } else { attachEverything() }
         do {
             let found = try kernel.repair(&tables)
             for item in found.prefix(20) {

@@ -12,7 +12,7 @@ extension NodeController {
         switch event {
         case .interfaceRemoved(let interface): lose(interface.index)
         case .interfaceChanged(let interface):
-            if isNews(ofUplink: interface) { attachUplinks() }
+            if isNews(ofUplink: interface) { attachUplinks() } else { refreshShortcuts(interface) }
             relocate(interfaces.filter { $0.value.index == interface.index }.map(\.key) + unlocated.keys)
         case .routeAdded(let route), .routeRemoved(let route):
             if route.isDefault { attachUplinks() }

@@ -36,6 +36,7 @@ extension NodeController {
         status.applying.lastError = programming.problems.first?.description
         status.applying.pendingRetries = programming.problems.count
         status.routing = routingStatus
+        status.xdp = xdpStatus
         status.evidence.detail = configuration.flowDetail.rawValue
         status.diagnostics = allDiagnostics()
         return status
@@ -83,7 +84,8 @@ extension NodeController {
         let judging = closed.judging.map { AgentDiagnostic(object: "\($0.policy)", message: $0.problem.message) }
         return kept + strayNode + cni + heldPeers() + diagnostics.told + policies + services + pods + strangers
             + unchecked
-            + uncovered + uncounted + routingDiagnostics + portDiagnostics + writes + overlong + judging
+            + uncovered + uncounted + routingDiagnostics + xdpDiagnostics + portDiagnostics + writes + overlong
+            + judging
     }
 
     /// That policies are to be logged of which nothing is told, and what the kernel does not take.

@@ -36,6 +36,7 @@ extension NodeController {
                 "An uplink is not attached", metadata: ["uplink": "\(name)", "problem": "\(problems[name] ?? "")"])
         }
         if refreshUplinkAddresses(), isSynced { program() }
+        if isSynced { settleShortcuts() }
     }
 
     /// Puts the programs for what leaves on the uplinks. Those of this build serve clients outside as soon as they take

@@ -133,8 +133,24 @@ public struct AgentStatus: Sendable, Equatable, Codable {
         }
     }
 
+    /// What an uplink has of XDP.
+    public struct XDP: Sendable, Equatable, Codable {
+        /// The interface's name.
+        public var uplink: String
+        /// `native` or `generic`; nil: it is without.
+        public var mode: String?
+        /// Why it is without.
+        public var reason: String?
+
+        public init(uplink: String, mode: String? = nil, reason: String? = nil) {
+            self.uplink = uplink
+            self.mode = mode
+            self.reason = reason
+        }
+    }
+
     private enum CodingKeys: String, CodingKey {
-        case version, node, started, origin, sources, programmed, applying, routing, evidence, diagnostics
+        case version, node, started, origin, sources, programmed, applying, routing, xdp, evidence, diagnostics
         case redirectMode = "redirect_mode"
     }
 
@@ -151,6 +167,8 @@ public struct AgentStatus: Sendable, Equatable, Codable {
     public var applying = Applying()
     /// nil from an agent that does not say.
     public var routing: Routing?
+    /// nil from an agent that does not say.
+    public var xdp: [XDP]?
     public var evidence = Evidence()
     public var diagnostics: [AgentDiagnostic] = []
 

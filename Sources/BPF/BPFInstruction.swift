@@ -27,12 +27,15 @@ public struct BPFInstruction: BitwiseCopyable, Sendable, Hashable {
 public enum BPFProgramKind: Sendable, Hashable {
     /// For a side of an interface.
     case classifier
+    /// For a driver, or behind it.
+    case xdp
     /// For a hook of a cgroup.
     case socket(SocketHook)
 
     fileprivate var numbers: (type: bpf_prog_type, attach: UInt32) {
         switch self {
         case .classifier: (BPF_PROG_TYPE_SCHED_CLS, 0)
+        case .xdp: (BPF_PROG_TYPE_XDP, BPF_XDP.rawValue)
         case .socket(let hook): (BPF_PROG_TYPE_CGROUP_SOCK_ADDR, hook.attachType)
         }
     }

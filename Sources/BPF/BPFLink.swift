@@ -34,10 +34,28 @@ public enum SocketHook: String, Sendable, Hashable, CaseIterable {
     }
 }
 
+/// Where in the reception of frames a program of XDP runs.
+public enum XDPMode: String, Sendable, Hashable, CaseIterable {
+    /// In the driver, before the kernel has made anything of a frame.
+    case native
+    /// Behind it, with any driver.
+    case generic
+
+    /// XDP_FLAGS_DRV_MODE and XDP_FLAGS_SKB_MODE (include/uapi/linux/if_link.h).
+    var flags: UInt32 {
+        switch self {
+        case .native: 1 << 2
+        case .generic: 1 << 1
+        }
+    }
+}
+
 /// Where a link is attached.
 public enum BPFLinkTarget: Sendable, Hashable {
     /// A side of an interface; nil when the interface is gone.
     case interface(index: UInt32?, TrafficSide)
+    /// The driver of an interface, or what stands for it; nil when the interface is gone.
+    case xdp(index: UInt32?)
     /// A hook of a cgroup; the id is 0 when the cgroup is gone.
     case cgroup(id: UInt64, SocketHook)
     /// A kind that this layer does not make.
@@ -52,10 +70,18 @@ public struct BPFLinkInfo: Sendable, Hashable {
     public let programID: UInt32
     public let target: BPFLinkTarget
 
+    /// The interface that it is on; nil where that is gone, and for what is on none.
+    public var interface: UInt32? {
+        switch target {
+        case .interface(let index, _), .xdp(let index): index
+        case .cgroup, .other: nil
+        }
+    }
+
     /// Whether the interface or cgroup is gone: the link will never run again.
     public var isDead: Bool {
         switch target {
-        case .interface(let index, _): index == nil
+        case .interface(let index, _), .xdp(let index): index == nil
         case .cgroup(let id, _): id == 0
         case .other: false
         }
@@ -71,6 +97,16 @@ public struct BPFLink: ~Copyable, Sendable {
         _ program: borrowing BPFProgram, toInterface index: UInt32, _ side: TrafficSide
     ) throws(BPFError) -> BPFLink {
         try create(program, target: Int32(bitPattern: index), side.attachType, "interface \(index) \(side)")
+    }
+
+    /// Attaches a program of XDP to an interface. Fails with `.busy` where somebody else's is there already.
+    public static func attach(
+        _ program: borrowing BPFProgram, toInterface index: UInt32, _ mode: XDPMode
+    ) throws(BPFError) -> BPFLink {
+        LibraryLog.install()
+        let result = clibbpf_link_create_xdp(program.descriptor.number, Int32(bitPattern: index), mode.flags)
+        return BPFLink(
+            descriptor: FileDescriptor(owning: try checkBPF(result, "attach to", "interface \(index) \(mode)")))
     }
 
     /// Attaches a program to a hook of a cgroup v2 directory, beside the programs that are already there.
@@ -129,6 +165,9 @@ public struct BPFLink: ~Copyable, Sendable {
             if let side = TrafficSide.allCases.first(where: { $0.attachType == tcx.attach_type }) {
                 return .interface(index: tcx.ifindex == 0 ? nil : tcx.ifindex, side)
             }
+        }
+        if info.type == BPF_LINK_TYPE_XDP.rawValue {
+            return .xdp(index: info.xdp.ifindex == 0 ? nil : info.xdp.ifindex)
         }
         if info.type == BPF_LINK_TYPE_CGROUP.rawValue,
             let hook = SocketHook.allCases.first(where: { $0.attachType == info.cgroup.attach_type })

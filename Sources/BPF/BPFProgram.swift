@@ -101,6 +101,16 @@ extension BPFProgram {
         try testRun(packet: packet.span.bytes, context: context, repeat: `repeat`)
     }
 
+    /// Runs a program of XDP on a frame that came in by the loopback interface, or by one that has such a program.
+    ///
+    /// - Parameter interface: the number of the latter in this thread's network namespace; nil: loopback.
+    public func testRun(frame: [UInt8], receivedBy interface: UInt32?) throws(BPFError) -> BPFTestRun {
+        guard let interface else { return try testRun(packet: frame) }
+        // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
+        let words = [0, UInt32(frame.count), 0, interface, 0, 0]
+        return try testRun(packet: frame, context: words.withUnsafeBytes { Array($0) })
+    }
+
     private func run(
         _ options: inout bpf_test_run_opts, _ packet: borrowing RawSpan, _ context: [UInt8],
         _ packetOut: inout [UInt8], _ contextOut: inout [UInt8]

@@ -35,6 +35,14 @@ static inline struct bpf_object *clibbpf_object_open(const void *image, size_t s
 	return bpf_object__open_mem(image, size, &options);
 }
 
+/* flags: XDP_FLAGS_… of include/uapi/linux/if_link.h. */
+static inline int clibbpf_link_create_xdp(int program, int interface, __u32 flags)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, options, .flags = flags);
+
+	return bpf_link_create(program, interface, BPF_XDP, &options);
+}
+
 static inline int clibbpf_object_get(const char *path, __u32 file_flags)
 {
 	LIBBPF_OPTS(bpf_obj_get_opts, options, .file_flags = file_flags);

@@ -118,6 +118,11 @@ int clinux_netlink_route_socket(void)
 	return RESULT(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
 }
 
+int clinux_netlink_generic_socket(void)
+{
+	return RESULT(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC));
+}
+
 int clinux_netlink_bind(int fd)
 {
 	struct sockaddr_nl address = {.nl_family = AF_NETLINK};

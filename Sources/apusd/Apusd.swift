@@ -57,6 +57,12 @@ import Logging
     var redirectPeer: Switch?
     @Option(
         help: .flag(
+            "xdp",
+            "Where established connections through uplinks skip the host's stack: auto (in drivers that can), native (in all), generic (behind all) or off.",
+            default: "auto"))
+    var xdp: XDPSetting?
+    @Option(
+        help: .flag(
             "live-connections", "What a change of policy does to open connections: judge them again, or keep them.",
             default: "revalidate"))
     var liveConnections: LiveConnections?
@@ -107,6 +113,7 @@ import Logging
         configuration.overlay = try routing.overlay()
         configuration.socket = try socket.path()
         configuration.redirectsToPeer = try Environment.value("redirect-peer", redirectPeer, default: .on) == .on
+        configuration.xdp = try Environment.value("xdp", xdp, default: .auto)
         configuration.keepsConnections =
             try Environment.value("live-connections", liveConnections, default: .revalidate) == .keep
         if Environment.text("flow-events") != nil {

@@ -1,4 +1,5 @@
 import Addressing
+public import Agent
 public import ArgumentParser
 public import Flows
 import Glibc
@@ -79,6 +80,8 @@ enum LiveConnections: String, ExpressibleByArgument, CaseIterable {
 }
 
 extension FlowDetail: ExpressibleByArgument {}
+
+extension XDPSetting: ExpressibleByArgument {}
 
 /// What is logged, from everything down to the gravest.
 enum LogLevel: String, ExpressibleByArgument, CaseIterable {

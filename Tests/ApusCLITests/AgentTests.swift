@@ -22,6 +22,7 @@ import Testing
                       policies:   1
                       delivery:   peer
                       routing:    vxlan by apus-vxlan (MTU 1450), 2 of 3 other nodes with 10 entries
+                      xdp:        eth0 native, eth1 off (it is a veth)
                       writes:     40, 0 failed, 0 to be tried again
                       flows:      9001 seen, 0 stored, 0 lost in the kernel, 0 by slow followers
                       diagnostics:

@@ -281,6 +281,9 @@ final class FakeAgent: AgentHandler {
         status.applying.edits = 40
         status.routing = AgentStatus.Routing(
             mode: "vxlan", nodes: 3, routed: 2, entries: 10, device: "apus-vxlan", mtu: 1450)
+        status.xdp = [
+            AgentStatus.XDP(uplink: "eth0", mode: "native"), AgentStatus.XDP(uplink: "eth1", reason: "it is a veth"),
+        ]
         status.evidence.records = 9001
         status.diagnostics = [
             AgentDiagnostic(object: "Service shop/cart", location: "a.yaml, document 2", message: "port is missing")

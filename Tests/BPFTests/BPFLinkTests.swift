@@ -51,6 +51,37 @@ import Testing
         #expect(error?.errno == .noLink)
     }
 
+    @Test(
+        "A link of XDP is made, pinned, adopted, updated and detached, and nobody else's is replaced",
+        arguments: XDPMode.allCases)
+    func xdpLink(_ mode: XDPMode) throws {
+        let (namespace, pins) = (try VethNamespace(), try PinDirectory())
+        let index = try Self.nearIndex(in: namespace)
+        let path = pins.path + "/link"
+        let first = try BPFProgram.load(.xdp, instructions: BPFInstruction.returning(2), name: "pass")
+        try inNamespace(namespace.path) { () throws(BPFError) in
+            let program = try BPFProgram.load(.xdp, instructions: BPFInstruction.returning(1), name: "drop")
+            try BPFLink.attach(program, toInterface: index, mode).pin(at: path)
+            do throws(BPFError) {
+                _ = try BPFLink.attach(first, toInterface: index, mode)
+                Issue.record("a second program was attached")
+            } catch {
+                #expect(error.errno == .busy)
+            }
+        }
+        let link = try BPFLink.open(pinned: path)
+        #expect(try link.info().target == .xdp(index: index))
+        #expect(try link.info().programID != first.info().id)
+        try link.update(to: first)
+        #expect(try link.info().programID == first.info().id)
+        var netlink = try Netlink(inNamespaceAt: namespace.path)
+        let program = try #require(try netlink.interface(index: index)?.xdp)
+        #expect(try program.id == first.info().id && program.isGeneric == (mode == .generic))
+        try namespace.removeVeth()
+        #expect(try link.info().isDead)
+        try unpin(path)
+    }
+
     @Test("A link without a pin ends with its handle")
     func unpinned() throws {
         let namespace = try VethNamespace()

@@ -1,4 +1,5 @@
 internal import Addressing
+internal import BPF
 internal import DatapathABI
 internal import TestSupport
 internal import Testing
@@ -38,6 +39,27 @@ struct CostTests {
         tell("established through a Service, \(family), single runs", total / 5000)
         let reply = client.receives(from: family.outside).tcp(from: 8080, to: 40000, flags: [.syn, .ack])
         #expect(try datapath.run(reply, on: .toPod(client)) == .passed)
+    }
+
+    @Test("A client outside with a backend elsewhere, by the shortcut and by the programs of the usual way")
+    func shortcut() throws {
+        let namespace = try RoutedNamespace(separate: false)
+        try namespace.run {
+            for family in Family.allCases {
+                let shortcut = try Shortcut(family, .tcp, in: namespace)
+                let request = shortcut.request()
+                let forwarded = shortcut.edge.leaving(
+                    from: shortcut.edge.client, Edge.clientPort, to: shortcut.edge.remote, 8080)
+                var (short, usual): (UInt64, UInt64) = (0, 0)
+                for _ in 0..<5000 {
+                    short += UInt64(try shortcut.datapath.loaded.shortcut.testRun(packet: request.bytes).duration)
+                    usual += UInt64(try shortcut.datapath.nanoseconds(request, on: .fromNetwork, repeat: 1))
+                    usual += UInt64(try shortcut.datapath.nanoseconds(forwarded, on: .toNetwork, repeat: 1))
+                }
+                tell("to a backend elsewhere by the shortcut, \(family), single runs", short / 5000)
+                tell("… by the usual way, without the stack, \(family), single runs", usual / 5000)
+            }
+        }
     }
 
     @Test("New connections, without and with a policy, and denied ones", arguments: Family.allCases)

@@ -45,8 +45,12 @@ final class DatapathMaps {
     let nameSeed: BPFMap
     let learnedShares: BPFMap
     let ringShares: BPFMap
+    let xdpLinks: BPFMap
+    let xdpCounters: BPFMap
 
-    init(_ object: borrowing BPFObject, uplink: borrowing BPFObject) throws {
+    init(_ object: borrowing BPFObject, uplink: borrowing BPFObject, xdp: borrowing BPFObject) throws {
+        xdpLinks = try xdp.map("xdp_links")
+        xdpCounters = try xdp.map("xdp_counters")
         sourceRanges = try object.map("source_ranges")
         uplinks = try uplink.map("uplinks")
         nonMasquerade = try uplink.map("non_masquerade")

@@ -5,7 +5,7 @@ internal import Testing
 
 @Suite("The objects")
 struct LoadTests {
-    static let images: [BPFObjectImage] = [.pod, .uplink, .socket, .names, .retransmission, .ending]
+    static let images: [BPFObjectImage] = [.pod, .uplink, .socket, .names, .retransmission, .ending, .xdp]
 
     @Test("Every program passes the verifier, with redirection on and off", arguments: [0, 1] as [UInt8])
     func load(redirect: UInt8) throws {

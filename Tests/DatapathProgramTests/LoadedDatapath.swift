@@ -10,6 +10,7 @@ final class LoadedDatapath: @unchecked Sendable {
     let toPod: BPFProgram
     let fromNetwork: BPFProgram
     let toNetwork: BPFProgram
+    let shortcut: BPFProgram
     /// What the agent runs.
     let learnNames: BPFProgram
     let letGoOfNames: BPFProgram
@@ -47,12 +48,21 @@ final class LoadedDatapath: @unchecked Sendable {
         try pod.load()
         var uplink = try Self.open(.uplink, config, kind.sizes)
         var names = try Self.open(.names, config, kind.sizes)
+        var xdp = try Self.open(.xdp, config, kind.sizes)
         for name in pod.mapNames where !name.contains(".") {
             if uplink.mapNames.contains(name) { try uplink.reuse(pod.map(name), asMap: name) }
             if names.mapNames.contains(name) { try names.reuse(pod.map(name), asMap: name) }
         }
         try uplink.load()
-        maps = try DatapathMaps(pod, uplink: uplink)
+        for name in xdp.mapNames where !name.contains(".") {
+            if pod.mapNames.contains(name) {
+                try xdp.reuse(pod.map(name), asMap: name)
+            } else if uplink.mapNames.contains(name) {
+                try xdp.reuse(uplink.map(name), asMap: name)
+            }
+        }
+        try xdp.load()
+        maps = try DatapathMaps(pod, uplink: uplink, xdp: xdp)
         try names.load()
         learnNames = try names.program("learn_names")
         letGoOfNames = try names.program("let_go_of_names")
@@ -60,6 +70,7 @@ final class LoadedDatapath: @unchecked Sendable {
         toPod = try pod.program("to_pod")
         fromNetwork = try uplink.program("from_network")
         toNetwork = try uplink.program("to_network")
+        shortcut = try xdp.program("shortcut")
         ring = try RingBuffer(maps.events)
         answers = try RingBuffer(maps.dnsMessages)
         toldAnswers = try RingBuffer(maps.dnsAnswers)
@@ -118,6 +129,8 @@ final class LoadedDatapath: @unchecked Sendable {
         try maps.dnsStreams.clear(apus_connection_key.self)
         try maps.sourceRanges.clear(apus_source_range_key.self)
         try maps.uplinks.clear(UInt32.self)
+        try maps.xdpLinks.clear(UInt32.self)
+        try maps.xdpCounters.zeroPerCPU()
         try maps.nonMasquerade.clear(apus_prefix_key.self)
         try maps.nodeRanges.clear(apus_prefix_key.self)
         try maps.podQuestions.clear(apus_pod_question_key.self)
@@ -147,5 +160,12 @@ extension BPFMap {
         for key in 0..<UInt32(shape.maxEntries) {
             try withUnsafeBytes(of: key) { try update($0.bytes, zeros.span.bytes) }
         }
+    }
+}
+
+extension LoadedDatapath {
+    /// Puts the shortcut on an interface, which can then be said to have received the frame of a test run.
+    func attachShortcut(to interface: UInt32) throws -> BPFLink {
+        try BPFLink.attach(shortcut, toInterface: interface, .native)
     }
 }

@@ -167,3 +167,24 @@ import Testing
         #expect(error?.description.contains("/run/netns/apus-none") == true)
     }
 }
+
+@Suite struct XDPFeatureTests {
+    @Test("A driver says what it can do with XDP, a veth by what its other end is ready for")
+    func features() throws {
+        let lab = try TwoNamespaces()
+        try lab.run("link set host0 up")
+        let index = try Self.index(in: lab)
+        #expect(try Self.features(of: index, in: lab).isSuperset(of: [.basic, .redirect]))
+        #expect(try !Self.features(of: index, in: lab).contains(.transmit))
+        #expect(try Self.features(of: 1, in: lab).isEmpty, "the loopback has none")
+    }
+
+    private static func index(in lab: TwoNamespaces) throws -> UInt32 {
+        var netlink = try Netlink(inNamespaceAt: lab.nearPath)
+        return try #require(try netlink.interface(named: "host0")).index
+    }
+
+    private static func features(of index: UInt32, in lab: TwoNamespaces) throws -> XDPFeatures {
+        try NetworkNamespace.run(at: lab.nearPath) { () throws(KernelError) in try XDPFeatures.of(interface: index) }
+    }
+}

@@ -13,3 +13,4 @@
 #include "name.h"
 #include "policy.h"
 #include "service.h"
+#include "xdp.h"

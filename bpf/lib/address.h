@@ -4,7 +4,8 @@
 #include "common.h"
 
 enum {
-	ADDRESS_FAMILY_IPV6 = 10, // AF_INET6; <sys/socket.h> would pull in the C library
+	ADDRESS_FAMILY_IPV4 = 2, // AF_INET and AF_INET6; <sys/socket.h> would pull in the C library
+	ADDRESS_FAMILY_IPV6 = 10,
 };
 
 ALWAYS_INLINE struct apus_address address_from_v4(__be32 bits)

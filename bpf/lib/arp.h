@@ -1,8 +1,8 @@
 // What pods say about whose address is where, to the neighbours on their link; and what the link brings to others.
 #pragma once
 
-#include "endpoint.h"
 #include "parse.h"
+#include "sender.h"
 
 enum {
 	ARP_LENGTH = 28, // for Ethernet and IPv4 (RFC 826)

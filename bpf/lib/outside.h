@@ -9,21 +9,7 @@
 #include "refuse.h"
 #include "source_port.h"
 #include "translate.h"
-
-// Keyed by the index of the interface.
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 256);
-	__type(key, __u32);
-	__type(value, struct apus_uplink);
-} uplinks SEC(".maps");
-
-ALWAYS_INLINE const struct apus_uplink *uplink_of(const struct __sk_buff *skb)
-{
-	__u32 index = skb->ifindex;
-
-	return bpf_map_lookup_elem(&uplinks, &index);
-}
+#include "uplinks.h"
 
 // TCP, UDP and echoes whose ports are known: the host may know others.
 ALWAYS_INLINE _Bool has_ports(struct flow *flow)
@@ -149,12 +135,6 @@ ALWAYS_INLINE _Bool take_in(struct __sk_buff *skb, struct flow *flow, const stru
 	if (reason == APUS_REASON_NO_BACKEND || reason == APUS_REASON_SOURCE_PORT)
 		*result = refuse_outside(skb, &flow->packet);
 	return 0;
-}
-
-ALWAYS_INLINE const struct apus_address *address_of_uplink(const struct apus_uplink *uplink,
-							   const struct packet *packet)
-{
-	return packet->flags & PACKET_V6 ? &uplink->v6 : &uplink->v4;
 }
 
 // Not inlined, as `rewrite` would crowd the stack.

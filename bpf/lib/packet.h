@@ -91,26 +91,6 @@ struct packet {
 	__u8 chunk; // type of the first one of SCTP; 0, which is data: there is none, or the protocol has none
 };
 
-// Read anew each time: where the compiler keeps the number of an earlier look, the verifier takes it for no pointer.
-ALWAYS_INLINE const void *frame_end(const struct __sk_buff *skb)
-{
-	return (const void *)(long)*(const volatile __u32 *)&skb->data_end;
-}
-
-// A header at a constant offset, read where it lies; NULL when the frame is shorter. Headers lie in the linear part
-// almost always. What comes to lie elsewhere by it are the bytes of `skb->data`: earlier pointers are stale.
-ALWAYS_INLINE const void *header_at(struct __sk_buff *skb, __u32 offset, __u32 size)
-{
-	const void *start = (const void *)(long)skb->data;
-
-	if (likely(start + offset + size <= frame_end(skb)))
-		return start + offset;
-	if (bpf_skb_pull_data(skb, offset + size) < 0)
-		return NULL;
-	start = (const void *)(long)skb->data;
-	return start + offset + size <= frame_end(skb) ? start + offset : NULL;
-}
-
 // Whether the protocol tells its openings from what follows them.
 ALWAYS_INLINE _Bool tells_openings(__u8 protocol)
 {
@@ -127,6 +107,11 @@ ALWAYS_INLINE _Bool is_connection_opening(const struct packet *packet)
 ALWAYS_INLINE _Bool is_reset(const struct packet *packet)
 {
 	return packet->tcp_flags & TCP_RST || packet->chunk == SCTP_ABORT;
+}
+
+ALWAYS_INLINE _Bool is_icmp(const struct packet *packet)
+{
+	return packet->protocol == IPPROTO_ICMP || packet->protocol == IPPROTO_ICMPV6;
 }
 
 // Whether an ICMP message answers one of the other end. 0, an echo's answer, is also what is known of the type of a

@@ -10,7 +10,7 @@ enum {
 };
 
 // `packet->end` is the end of the frame, or of the packet that quotes this one.
-ALWAYS_INLINE int parse_ipv4(struct __sk_buff *skb, struct packet *packet, const struct iphdr *header, __u32 offset,
+ALWAYS_INLINE int parse_ipv4(frame_t *frame, struct packet *packet, const struct iphdr *header, __u32 offset,
 			     _Bool quoted)
 {
 	__u16 total, fragment;
@@ -22,10 +22,10 @@ ALWAYS_INLINE int parse_ipv4(struct __sk_buff *skb, struct packet *packet, const
 	packet->destination = address_from_v4(header->daddr);
 	total = bpf_ntohs(header->tot_len);
 	// A zero total is legal only for segments over 64 KiB that the kernel itself builds (BIG TCP).
-	if (!quoted && !(total == 0 && skb->gso_size)) {
+	if (!quoted && !(total == 0 && frame_is_merged(frame))) {
 		if (total < header->ihl * 4)
 			return PARSE_DROP(APUS_REASON_MALFORMED);
-		if (offset + total > skb->len)
+		if (offset + total > frame_length(frame))
 			return PARSE_DROP(APUS_REASON_TRUNCATED);
 		packet->end = offset + total;
 	}
@@ -38,7 +38,7 @@ ALWAYS_INLINE int parse_ipv4(struct __sk_buff *skb, struct packet *packet, const
 		if (fragment & IPV4_OFFSET_MASK)
 			packet->flags |= PACKET_LATER_FRAGMENT;
 	}
-	return quoted ? parse_l4(skb, packet, 1) : parse_usual_l4(skb, packet, ETH_HLEN + sizeof(*header));
+	return quoted ? parse_l4(frame, packet, 1) : parse_usual_l4(frame, packet, ETH_HLEN + sizeof(*header));
 }
 
 ALWAYS_INLINE _Bool is_ipv6_extension(__u8 next)
@@ -48,11 +48,11 @@ ALWAYS_INLINE _Bool is_ipv6_extension(__u8 next)
 }
 
 // One extension header: moves `offset` behind it and sets `next`.
-ALWAYS_INLINE int skip_ipv6_extension(struct __sk_buff *skb, struct packet *packet, __u32 *offset, __u8 *next)
+ALWAYS_INLINE int skip_ipv6_extension(frame_t *frame, struct packet *packet, __u32 *offset, __u8 *next)
 {
 	__u8 header[8]; // the shortest extension header
 
-	if (bpf_skb_load_bytes(skb, *offset, header, sizeof(header)) < 0)
+	if (frame_load(frame, *offset, header, sizeof(header)) < 0)
 		return PARSE_DROP(APUS_REASON_TRUNCATED);
 	if (*next == IPPROTO_FRAGMENT) {
 		__u16 fragment = bpf_ntohs(*(__be16 *)&header[2]);
@@ -74,7 +74,7 @@ ALWAYS_INLINE int skip_ipv6_extension(struct __sk_buff *skb, struct packet *pack
 }
 
 // Extension headers are rare; a function of its own keeps their loop out of the hot path.
-COLD int parse_ipv6_extensions(struct __sk_buff *skb, struct packet *packet)
+COLD int parse_ipv6_extensions(frame_t *frame, struct packet *packet)
 {
 	__u32 offset;
 	__u8 next;
@@ -88,7 +88,7 @@ COLD int parse_ipv6_extensions(struct __sk_buff *skb, struct packet *packet)
 
 		if (packet->flags & PACKET_LATER_FRAGMENT)
 			break;
-		result = skip_ipv6_extension(skb, packet, &offset, &next);
+		result = skip_ipv6_extension(frame, packet, &offset, &next);
 		if (result)
 			return result;
 	}
@@ -99,7 +99,7 @@ COLD int parse_ipv6_extensions(struct __sk_buff *skb, struct packet *packet)
 	return PARSE_PACKET;
 }
 
-ALWAYS_INLINE int parse_ipv6(struct __sk_buff *skb, struct packet *packet, const struct ipv6hdr *header, __u32 offset,
+ALWAYS_INLINE int parse_ipv6(frame_t *frame, struct packet *packet, const struct ipv6hdr *header, __u32 offset,
 			     _Bool quoted)
 {
 	__u32 payload;
@@ -110,8 +110,8 @@ ALWAYS_INLINE int parse_ipv6(struct __sk_buff *skb, struct packet *packet, const
 	packet->destination = address_from_v6(header->daddr.in6_u.u6_addr32);
 	payload = bpf_ntohs(header->payload_len);
 	// A zero length is legal only for segments over 64 KiB that the kernel itself builds (BIG TCP).
-	if (!quoted && !(payload == 0 && skb->gso_size)) {
-		if (offset + sizeof(*header) + payload > skb->len)
+	if (!quoted && !(payload == 0 && frame_is_merged(frame))) {
+		if (offset + sizeof(*header) + payload > frame_length(frame))
 			return PARSE_DROP(APUS_REASON_TRUNCATED);
 		packet->end = offset + sizeof(*header) + payload;
 	}
@@ -122,22 +122,22 @@ ALWAYS_INLINE int parse_ipv6(struct __sk_buff *skb, struct packet *packet, const
 	packet->protocol = header->nexthdr;
 	packet->l4_offset = offset + sizeof(*header);
 	if (unlikely(is_ipv6_extension(header->nexthdr))) {
-		int result = parse_ipv6_extensions(skb, packet);
+		int result = parse_ipv6_extensions(frame, packet);
 
 		if (result)
 			return result;
 	}
-	return quoted ? parse_l4(skb, packet, 1) : parse_usual_l4(skb, packet, ETH_HLEN + sizeof(*header));
+	return quoted ? parse_l4(frame, packet, 1) : parse_usual_l4(frame, packet, ETH_HLEN + sizeof(*header));
 }
 
 // Frames of a VLAN other than 0 belong to whoever made that VLAN. VLAN 0 only carries a priority: the kernel delivers
 // it as if it were untagged, so it is judged as such, but only where the tag is the outermost header.
-ALWAYS_INLINE int parse_link(struct __sk_buff *skb)
+ALWAYS_INLINE int parse_link(frame_t *frame)
 {
-	if (unlikely(skb->vlan_present)) {
-		if (skb->vlan_tci & 0x0fff)
+	if (unlikely(frame_was_tagged(frame))) {
+		if (frame_tag(frame) & 0x0fff)
 			return PARSE_PASS;
-		if (skb->protocol == bpf_htons(ETH_P_8021Q) || skb->protocol == bpf_htons(ETH_P_8021AD))
+		if (frame_protocol(frame) == bpf_htons(ETH_P_8021Q) || frame_protocol(frame) == bpf_htons(ETH_P_8021AD))
 			return PARSE_DROP(APUS_REASON_UNSUPPORTED);
 	}
 	return PARSE_PACKET;
@@ -145,17 +145,17 @@ ALWAYS_INLINE int parse_link(struct __sk_buff *skb)
 
 // A tag that is still in the frame, as only the host's stack can send it; a driver or the kernel takes it out of what
 // is received. Priority tags are not looked behind.
-ALWAYS_INLINE int parse_inline_tag(struct __sk_buff *skb)
+ALWAYS_INLINE int parse_inline_tag(frame_t *frame)
 {
 	__be16 tag;
 
-	if (bpf_skb_load_bytes(skb, ETH_HLEN, &tag, sizeof(tag)) < 0)
+	if (frame_load(frame, ETH_HLEN, &tag, sizeof(tag)) < 0)
 		return PARSE_DROP(APUS_REASON_TRUNCATED);
 	return tag & bpf_htons(0x0fff) ? PARSE_PASS : PARSE_DROP(APUS_REASON_UNSUPPORTED);
 }
 
 // Parses the packet that an ICMP error quotes at `offset`. `quoted` is all zero before, but for `end`.
-ALWAYS_INLINE int parse_quoted(struct __sk_buff *skb, struct packet *quoted, __u32 offset, _Bool v6)
+ALWAYS_INLINE int parse_quoted(frame_t *frame, struct packet *quoted, __u32 offset, _Bool v6)
 {
 	union {
 		struct iphdr v4;
@@ -163,32 +163,32 @@ ALWAYS_INLINE int parse_quoted(struct __sk_buff *skb, struct packet *quoted, __u
 	} header;
 	__u32 size = v6 ? sizeof(header.v6) : sizeof(header.v4);
 
-	if (offset + size > quoted->end || bpf_skb_load_bytes(skb, offset, &header, size) < 0)
+	if (offset + size > quoted->end || frame_load(frame, offset, &header, size) < 0)
 		return PARSE_DROP(APUS_REASON_TRUNCATED);
-	return v6 ? parse_ipv6(skb, quoted, &header.v6, offset, 1) : parse_ipv4(skb, quoted, &header.v4, offset, 1);
+	return v6 ? parse_ipv6(frame, quoted, &header.v6, offset, 1) : parse_ipv4(frame, quoted, &header.v4, offset, 1);
 }
 
 // Parses a whole frame. `packet` is all zero before.
-ALWAYS_INLINE int parse_packet(struct __sk_buff *skb, struct packet *packet)
+ALWAYS_INLINE int parse_packet(frame_t *frame, struct packet *packet)
 {
-	int result = parse_link(skb);
+	int result = parse_link(frame);
 	const void *header;
 
 	if (result)
 		return result;
-	packet->length = packet->end = skb->len;
-	switch (skb->protocol) {
+	packet->length = packet->end = frame_length(frame);
+	switch (frame_protocol(frame)) {
 	case bpf_htons(ETH_P_IP):
-		header = header_at(skb, ETH_HLEN, sizeof(struct iphdr));
-		return header ? parse_ipv4(skb, packet, header, ETH_HLEN, 0) : PARSE_DROP(APUS_REASON_TRUNCATED);
+		header = header_at(frame, ETH_HLEN, sizeof(struct iphdr));
+		return header ? parse_ipv4(frame, packet, header, ETH_HLEN, 0) : PARSE_DROP(APUS_REASON_TRUNCATED);
 	case bpf_htons(ETH_P_IPV6):
-		header = header_at(skb, ETH_HLEN, sizeof(struct ipv6hdr));
-		return header ? parse_ipv6(skb, packet, header, ETH_HLEN, 0) : PARSE_DROP(APUS_REASON_TRUNCATED);
+		header = header_at(frame, ETH_HLEN, sizeof(struct ipv6hdr));
+		return header ? parse_ipv6(frame, packet, header, ETH_HLEN, 0) : PARSE_DROP(APUS_REASON_TRUNCATED);
 	case bpf_htons(ETH_P_ARP):
 		return PARSE_PASS;
 	case bpf_htons(ETH_P_8021Q):
 	case bpf_htons(ETH_P_8021AD):
-		return parse_inline_tag(skb);
+		return parse_inline_tag(frame);
 	}
 	return PARSE_DROP(APUS_REASON_UNSUPPORTED);
 }

@@ -46,20 +46,20 @@ ALWAYS_INLINE int parse_tcp_start(const struct tcp_start *header, struct packet 
 	return PARSE_PACKET;
 }
 
-ALWAYS_INLINE int parse_tcp(struct __sk_buff *skb, struct packet *packet)
+ALWAYS_INLINE int parse_tcp(frame_t *frame, struct packet *packet)
 {
 	struct tcp_start header;
 
-	if (!holds_l4(packet, TCP_HEADER) || bpf_skb_load_bytes(skb, packet->l4_offset, &header, 14) < 0)
+	if (!holds_l4(packet, TCP_HEADER) || frame_load(frame, packet->l4_offset, &header, 14) < 0)
 		return PARSE_DROP(APUS_REASON_TRUNCATED);
 	return parse_tcp_start(&header, packet);
 }
 
-ALWAYS_INLINE int parse_ports(struct __sk_buff *skb, struct packet *packet, __u32 header)
+ALWAYS_INLINE int parse_ports(frame_t *frame, struct packet *packet, __u32 header)
 {
 	__be16 ports[2];
 
-	if (!holds_l4(packet, header) || bpf_skb_load_bytes(skb, packet->l4_offset, ports, sizeof(ports)) < 0)
+	if (!holds_l4(packet, header) || frame_load(frame, packet->l4_offset, ports, sizeof(ports)) < 0)
 		return PARSE_DROP(APUS_REASON_TRUNCATED);
 	packet->source_port = ports[0];
 	packet->destination_port = ports[1];
@@ -67,24 +67,24 @@ ALWAYS_INLINE int parse_ports(struct __sk_buff *skb, struct packet *packet, __u3
 }
 
 // A first fragment has the first chunk, too. Who sends less than a chunk has said nothing of the association.
-ALWAYS_INLINE int parse_sctp(struct __sk_buff *skb, struct packet *packet)
+ALWAYS_INLINE int parse_sctp(frame_t *frame, struct packet *packet)
 {
-	int result = parse_ports(skb, packet, SCTP_HEADER);
+	int result = parse_ports(frame, packet, SCTP_HEADER);
 
 	if (result || !holds_l4(packet, SCTP_HEADER + sizeof(packet->chunk)))
 		return result;
-	if (bpf_skb_load_bytes(skb, packet->l4_offset + SCTP_HEADER, &packet->chunk, sizeof(packet->chunk)) < 0)
+	if (frame_load(frame, packet->l4_offset + SCTP_HEADER, &packet->chunk, sizeof(packet->chunk)) < 0)
 		return PARSE_DROP(APUS_REASON_TRUNCATED);
 	return PARSE_PACKET;
 }
 
 // An echo's identifier stands for the port of the end that asks, so that request and reply share a key, and requests
 // the other way have another one.
-ALWAYS_INLINE int parse_icmp(struct __sk_buff *skb, struct packet *packet)
+ALWAYS_INLINE int parse_icmp(frame_t *frame, struct packet *packet)
 {
 	__u8 header[8];
 
-	if (!holds_l4(packet, sizeof(header)) || bpf_skb_load_bytes(skb, packet->l4_offset, header, sizeof(header)) < 0)
+	if (!holds_l4(packet, sizeof(header)) || frame_load(frame, packet->l4_offset, header, sizeof(header)) < 0)
 		return PARSE_DROP(APUS_REASON_TRUNCATED);
 	packet->icmp_type = header[0];
 	packet->icmp_code = header[1];
@@ -116,12 +116,12 @@ ALWAYS_INLINE _Bool stays_on_link(const struct packet *packet)
 
 // What a message of neighbour or listener discovery is: a flag, or 0 for what is judged like any other packet. It is
 // never fragmented (RFC 6980).
-GLOBAL int discovery_flag(struct __sk_buff *skb, const struct packet *packet)
+GLOBAL int discovery_flag(frame_t *frame, const struct packet *packet)
 {
 	__u8 hop_limit;
 
 	if (!packet || packet->flags & PACKET_FRAGMENT ||
-	    bpf_skb_load_bytes(skb, ETH_HLEN + __builtin_offsetof(struct ipv6hdr, hop_limit), &hop_limit, 1) < 0)
+	    frame_load(frame, ETH_HLEN + __builtin_offsetof(struct ipv6hdr, hop_limit), &hop_limit, 1) < 0)
 		return 0;
 	switch (packet->icmp_type) {
 	case ICMPV6_NEIGHBOUR_SOLICITATION:
@@ -144,13 +144,13 @@ GLOBAL int discovery_flag(struct __sk_buff *skb, const struct packet *packet)
 	return 0;
 }
 
-ALWAYS_INLINE int parse_icmpv6(struct __sk_buff *skb, struct packet *packet)
+ALWAYS_INLINE int parse_icmpv6(frame_t *frame, struct packet *packet)
 {
 	__u8 header[8];
 
 	// MLD and some error messages are exactly 8 bytes or longer; nothing shorter is legal (RFC 4443 §2.1, RFC 4861
 	// §4).
-	if (!holds_l4(packet, sizeof(header)) || bpf_skb_load_bytes(skb, packet->l4_offset, header, sizeof(header)) < 0)
+	if (!holds_l4(packet, sizeof(header)) || frame_load(frame, packet->l4_offset, header, sizeof(header)) < 0)
 		return PARSE_DROP(APUS_REASON_TRUNCATED);
 	packet->icmp_type = header[0];
 	packet->icmp_code = header[1];
@@ -161,13 +161,13 @@ ALWAYS_INLINE int parse_icmpv6(struct __sk_buff *skb, struct packet *packet)
 	else if (header[0] >= ICMPV6_DEST_UNREACH && header[0] <= ICMPV6_PARAMPROB)
 		packet->flags |= PACKET_ICMP_ERROR;
 	else if (header[0] >= ICMPV6_LISTENER_QUERY && header[0] <= ICMPV6_LISTENER_REPORT_2)
-		packet->flags |= discovery_flag(skb, packet);
+		packet->flags |= discovery_flag(frame, packet);
 	return PARSE_PACKET;
 }
 
 // `quoted`: the packet inside an ICMP error, of which only the beginning is there. RFC 792 quotes no more than 8 bytes
 // of layer 4: enough for the ports, not for a whole TCP header.
-ALWAYS_INLINE int parse_l4(struct __sk_buff *skb, struct packet *packet, _Bool quoted)
+ALWAYS_INLINE int parse_l4(frame_t *frame, struct packet *packet, _Bool quoted)
 {
 	if (packet->l4_offset > packet->end)
 		return PARSE_DROP(APUS_REASON_TRUNCATED);
@@ -175,27 +175,27 @@ ALWAYS_INLINE int parse_l4(struct __sk_buff *skb, struct packet *packet, _Bool q
 		return PARSE_PACKET;
 	switch (packet->protocol) {
 	case IPPROTO_TCP:
-		return quoted ? parse_ports(skb, packet, L4_HEADER_READ) : parse_tcp(skb, packet);
+		return quoted ? parse_ports(frame, packet, L4_HEADER_READ) : parse_tcp(frame, packet);
 	case IPPROTO_UDP:
-		return parse_ports(skb, packet, UDP_HEADER);
+		return parse_ports(frame, packet, UDP_HEADER);
 	case IPPROTO_SCTP:
-		return quoted ? parse_ports(skb, packet, L4_HEADER_READ) : parse_sctp(skb, packet);
+		return quoted ? parse_ports(frame, packet, L4_HEADER_READ) : parse_sctp(frame, packet);
 	case IPPROTO_ICMP:
-		return packet->flags & PACKET_V6 ? PARSE_PACKET : parse_icmp(skb, packet);
+		return packet->flags & PACKET_V6 ? PARSE_PACKET : parse_icmp(frame, packet);
 	case IPPROTO_ICMPV6:
-		return packet->flags & PACKET_V6 ? parse_icmpv6(skb, packet) : PARSE_PACKET;
+		return packet->flags & PACKET_V6 ? parse_icmpv6(frame, packet) : PARSE_PACKET;
 	}
 	return PARSE_PACKET;
 }
 
 // As parse_l4, for what follows a header of the usual length: TCP's is read where it lies then.
-ALWAYS_INLINE int parse_usual_l4(struct __sk_buff *skb, struct packet *packet, __u32 offset)
+ALWAYS_INLINE int parse_usual_l4(frame_t *frame, struct packet *packet, __u32 offset)
 {
 	const struct tcp_start *header;
 
 	if (unlikely(packet->protocol != IPPROTO_TCP || packet->l4_offset != offset ||
 		     packet->flags & PACKET_FRAGMENT || !holds_l4(packet, TCP_HEADER)))
-		return parse_l4(skb, packet, 0);
-	header = header_at(skb, offset, sizeof(*header));
+		return parse_l4(frame, packet, 0);
+	header = header_at(frame, offset, sizeof(*header));
 	return header ? parse_tcp_start(header, packet) : PARSE_DROP(APUS_REASON_TRUNCATED);
 }

@@ -4,6 +4,7 @@
 #include "epoch.h"
 #include "learned.h"
 #include "packet.h"
+#include "verdict.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -45,13 +46,6 @@ struct {
 	__type(value, struct apus_policy_bits);
 } policy_ports SEC(".maps");
 
-// What judging came to. `reason` is APUS_REASON_NONE for allowed.
-struct verdict {
-	__u32 reason;
-	__u32 policy;
-	__u32 rule;
-};
-
 struct peer {
 	__u32 class_id;
 	__u32 flags; // enum apus_peer_flag
@@ -81,21 +75,6 @@ ALWAYS_INLINE _Bool is_address_of_node(const struct apus_address *address, __u8 
 	return exact && (exact->epochs[epoch & (APUS_EPOCHS - 1)].flags &
 			 (APUS_PEER_LOCAL_NODE | APUS_PEER_ELSEWHERE)) == APUS_PEER_LOCAL_NODE;
 }
-
-// What is asked of a policy, and how far judging has come through its tiers. They are in rule order, so a page never
-// leads back to an earlier tier.
-struct judgement {
-	struct verdict verdict; // verdict.policy: the policy that is asked
-	__u32 class_id; // of the peer
-	__u16 port; // network byte order
-	__u8 protocol;
-	__u8 decided;
-	__u8 passed; // an Admin rule said pass: no later Admin rule counts
-	__u8 enforces; // what is in audit mode counts as if it were not
-	__u8 policy_flags; // enum apus_policy_flag, of the policy
-	__u8 learned; // `learned_peer` of this CPU holds what the names of the peer admit
-	__u32 audited; // allowed: the rule that would have denied without audit mode, APUS_RULE_NONE: none
-};
 
 ALWAYS_INLINE const struct apus_policy_page *page_of(const struct judgement *judgement, __u32 page)
 {

@@ -1,6 +1,7 @@
 // Changing addresses, ports, hardware addresses and hop counts of a packet, checksums included.
 #pragma once
 
+#include "checksum.h"
 #include "endpoint.h"
 
 enum {
@@ -26,11 +27,6 @@ struct rewrite {
 	__u16 to_port;
 	_Bool destination;
 };
-
-ALWAYS_INLINE _Bool is_icmp(const struct packet *packet)
-{
-	return packet->protocol == IPPROTO_ICMP || packet->protocol == IPPROTO_ICMPV6;
-}
 
 // What stands for a port in an echo is its identifier. Of later fragments the first one has told it.
 ALWAYS_INLINE _Bool is_echo(const struct packet *packet)
@@ -140,14 +136,11 @@ ALWAYS_INLINE int deliver(struct __sk_buff *skb, const struct packet *packet, co
 			return TCX_NEXT_PROGRAM;
 	} else {
 		__be16 *checksum = (__be16 *)&head.network[10];
-		__u32 sum;
 
 		if (head.network[8] <= 1)
 			return TCX_NEXT_PROGRAM;
 		head.network[8]--;
-		// RFC 1624: the field falls by 0x0100, so its complement's sum rises by as much.
-		sum = *checksum + bpf_htons(0x0100);
-		*checksum = sum + (sum >= 0xffff);
+		*checksum = checksum_after_hop(*checksum);
 	}
 	__builtin_memcpy(head.destination, endpoint->mac, 6);
 	__builtin_memcpy(head.source, endpoint->host_mac, 6);

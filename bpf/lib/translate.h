@@ -3,89 +3,12 @@
 
 #include "affinity.h"
 #include "flow.h"
-#include "service.h"
+#include "known_translation.h"
 #include "source_range.h"
-
-enum translation_state {
-	TRANSLATION_NONE, // the packet is not to a Service
-	TRANSLATION_KNOWN, // it continues a connection to one
-	TRANSLATION_FRESH, // it opens one to flow->service
-	TRANSLATION_GONE, // a pod's that continues none, and its Service is gone
-	TRANSLATION_ANSWER, // it answers one whose opener the node has sent in its own name
-};
 
 enum {
 	BACKEND_TRIES = 4,
 };
-
-// Whether the packet came in by an uplink, from a client that is no pod of this node.
-ALWAYS_INLINE _Bool is_from_outside(const struct flow *flow)
-{
-	return flow->direction == APUS_DIRECTION_INGRESS;
-}
-
-ALWAYS_INLINE void translation_key(const struct packet *packet, struct apus_translation_key *key)
-{
-	__builtin_memset(key, 0, sizeof(*key));
-	key->client = packet->source;
-	key->frontend = packet->destination;
-	key->client_port = packet->source_port;
-	key->frontend_port = packet->destination_port;
-	key->protocol = packet->protocol;
-}
-
-// Points the parsed packet at a backend and finds the connection that it would belong to there.
-ALWAYS_INLINE void aim_at(struct flow *flow, const struct apus_address *backend, __u16 port)
-{
-	flow->packet.destination = *backend;
-	flow->packet.destination_port = port;
-	flow->found = connection_find(&flow->packet, &flow->key);
-}
-
-ALWAYS_INLINE _Bool is_live(const struct flow *flow)
-{
-	return flow->found.connection && !(flow->found.connection->flags & APUS_CONNECTION_CLOSED) &&
-	       !connection_is_expired(flow->found.connection, flow->key.protocol, flow->now);
-}
-
-// Whether the found connection was opened through the packet's frontend. The client's port may have gone to a
-// connection of its own to the backend, or to one through another frontend: neither is this packet's.
-ALWAYS_INLINE _Bool came_through_frontend(const struct flow *flow)
-{
-	const struct apus_connection *connection = flow->found.connection;
-
-	return connection->flags & APUS_CONNECTION_TRANSLATED && connection->frontend_port == flow->frontend_port &&
-	       address_equal(&connection->frontend, &flow->frontend);
-}
-
-// Whether the packet goes on with the found connection.
-ALWAYS_INLINE _Bool is_own(const struct flow *flow)
-{
-	return flow->found.connection && came_through_frontend(flow) && continues(flow);
-}
-
-// Whether the opener of the found connection has the node's port that the packet came to.
-ALWAYS_INLINE _Bool has_port_of_packet(const struct flow *flow)
-{
-	return flow->found.connection && flow->found.connection->source_port == flow->frontend_port;
-}
-
-// Whether the packet answers the found connection, in which the other end has met the node instead of the opener.
-ALWAYS_INLINE _Bool is_answer_to_node(const struct flow *flow)
-{
-	return is_from_outside(flow) && has_port_of_packet(flow) && !is_from_opener(&flow->found) && continues(flow);
-}
-
-// Whether the found connection lives on although the Service is gone that it was opened through. That of TCP does, as
-// kube-proxy has it, once it was answered: a SYN alone does not end it, but goes where the connection is, whose answer
-// its client resets if it knows nothing of it any more (RFC 5961, section 4). A datagram belongs to nothing but what
-// its address stands for now.
-ALWAYS_INLINE _Bool outlives_service(const struct flow *flow)
-{
-	return flow->packet.protocol == IPPROTO_TCP &&
-	       (!is_connection_opening(&flow->packet) ||
-		!(flow->found.connection->flags & (APUS_CONNECTION_UNANSWERED | APUS_CONNECTION_CLOSED)));
-}
 
 // The ports of somebody outside lead nowhere any more: whoever has the address now gets the packet as it is. One that
 // only looks like an opening takes nobody's port away who has a live connection.
@@ -100,32 +23,14 @@ ALWAYS_INLINE enum translation_state forget_translation(struct flow *flow, const
 	return TRANSLATION_NONE;
 }
 
-// Whether the packet is a datagram that was led to what is no Service's backend any more. It can go to another one:
-// nothing tells it from the first of a client.
-ALWAYS_INLINE _Bool is_cut_off(const struct flow *flow, const struct apus_translation *known)
-{
-	const struct apus_backend *backend;
-
-	if (flow->packet.protocol != IPPROTO_UDP || !known->backend_index)
-		return 0;
-	backend = backend_at(known->backend_index);
-	return !backend || backend->protocol != IPPROTO_UDP || backend->port != known->backend_port ||
-	       !address_equal(&backend->address, &known->backend);
-}
-
 // Whether the packet goes on to the backend that its ports were translated to before.
 ALWAYS_INLINE enum translation_state follow_known(struct flow *flow, const struct apus_translation_key *key,
 						  const struct apus_translation *known)
 {
-	flow->frontend = key->frontend;
-	flow->frontend_port = key->frontend_port;
-	aim_at(flow, &known->backend, known->backend_port);
-	// A closed one has stragglers: they go where the connection was, not to another backend.
-	if (is_own(flow) && !is_cut_off(flow, known) &&
-	    (flow->service || !is_from_outside(flow) || outlives_service(flow)))
-		return TRANSLATION_KNOWN;
-	if (is_answer_to_node(flow))
-		return TRANSLATION_ANSWER;
+	enum translation_state state = continue_known(flow, key, known);
+
+	if (state != TRANSLATION_NONE)
+		return state;
 	if (!flow->service)
 		return is_from_outside(flow) ? forget_translation(flow, key) : TRANSLATION_GONE;
 	// Its entry was evicted: another backend knows nothing of it.
@@ -134,14 +39,6 @@ ALWAYS_INLINE enum translation_state follow_known(struct flow *flow, const struc
 	// What is recorded next must not be hidden by it.
 	bpf_map_delete_elem(&translations, key);
 	return TRANSLATION_FRESH;
-}
-
-// Whether the packet's sender can't use the frontend: another namespace's loopback is its own, and ClusterIPs are for
-// those inside.
-ALWAYS_INLINE _Bool is_not_for_sender(const struct flow *flow, const struct apus_service *service)
-{
-	return service->flags & APUS_SERVICE_NODE_ONLY ||
-	       (is_from_outside(flow) && service->kind == APUS_SERVICE_CLUSTER_IP);
 }
 
 // Whether the packet belongs to a translated connection, whose backend it is pointed at then, or should open one.
@@ -155,8 +52,7 @@ COLD int find_translation(struct flow *flow)
 	translation_key(&flow->packet, &key);
 	if (likely(!flow->cut_off))
 		flow->service = service_find(&key.frontend, key.frontend_port, key.protocol);
-	if (flow->service && is_not_for_sender(flow, flow->service))
-		flow->service = NULL;
+	leave_others_service(flow);
 	if (unlikely(flow->cut_off) && !flow->service) {
 		flow->frontend = key.frontend;
 		flow->frontend_port = key.frontend_port;

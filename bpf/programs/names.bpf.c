@@ -1,4 +1,6 @@
 // Entry points that are attached nowhere: the agent runs them to change what is learned (BPF_PROG_TEST_RUN).
+#include "../lib/frame_tc.h"
+
 #include "../lib/learn_lesson.h"
 
 SEC("tc")

@@ -1,4 +1,6 @@
 // Entry points at a pod's host-side interface.
+#include "../lib/frame_tc.h"
+
 #include "../lib/info.h"
 #include "../lib/pod.h"
 

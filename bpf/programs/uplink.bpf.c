@@ -1,4 +1,6 @@
 // Entry points at an uplink.
+#include "../lib/frame_tc.h"
+
 #include "../lib/uplink.h"
 
 // tcx ingress: what comes from the network.

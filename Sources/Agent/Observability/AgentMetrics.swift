@@ -18,10 +18,13 @@ struct AgentMetrics: Sendable {
     var events: EventCounters?
     /// nil where the maps can't be read.
     var names: [NameOutcome: UInt64]?
+    /// nil where the maps can't be read.
+    var shortcuts: ShortcutCounts?
 
     var families: [MetricFamily] {
         agentFamilies + mapFamilies + objectFamilies + programmingFamilies + requestFamilies + evidenceFamilies
             + packetFamilies + nameFamilies + controller.routing.families + masqueradeFamilies
+            + shortcutFamilies
     }
 
     private var agentFamilies: [MetricFamily] {

@@ -29,7 +29,7 @@ struct MetricsSource: Sendable {
         let (drops, events) = packetCounters()
         let metrics = AgentMetrics(
             node: configuration.node, controller: await controller.report(), requests: requests, hub: hub.statistics,
-            evidence: evidence.counts, drops: drops, events: events, names: nameOutcomes())
+            evidence: evidence.counts, drops: drops, events: events, names: nameOutcomes(), shortcuts: shortcutCounts())
         return metrics.families + hubble.families + exports.families + (reports?.families ?? [])
             + counters.families(directory)
     }
@@ -37,6 +37,11 @@ struct MetricsSource: Sendable {
     private func nameOutcomes() -> [NameOutcome: UInt64]? {
         guard let reader = try? reader() else { return nil }
         return try? reader.nameOutcomes()
+    }
+
+    private func shortcutCounts() -> ShortcutCounts? {
+        guard let reader = try? reader() else { return nil }
+        return try? reader.shortcutCounts()
     }
 
     /// What the data path counts. Without maps, as before the first sync of a first start, there is nothing to tell.

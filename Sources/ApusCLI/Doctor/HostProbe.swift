@@ -101,7 +101,7 @@ private enum ForeignPrograms {
     ) -> [NodeFacts.ForeignProgram] {
         let ours = ownPrograms(directory)
         return links.filter { uplinks.contains($0.name) }.flatMap { link in
-            TrafficSide.allCases.flatMap { tcx(link, $0, ours) } + classifiers(link)
+            TrafficSide.allCases.flatMap { tcx(link, $0, ours) } + classifiers(link) + xdp(link, ours)
         }
     }
 
@@ -123,6 +123,17 @@ private enum ForeignPrograms {
             return NodeFacts.ForeignProgram(
                 interface: link.name, side: side, kind: "tcx", name: name.isEmpty ? "program \(number)" : name)
         }
+    }
+
+    /// Where somebody else's is, there is no room for ours.
+    private static func xdp(_ link: NetworkInterface, _ ours: Set<UInt32>) -> [NodeFacts.ForeignProgram] {
+        guard let program = link.xdp, !ours.contains(program.id) else { return [] }
+        let name = (try? BPFProgram.open(id: program.id).info().name) ?? ""
+        return [
+            NodeFacts.ForeignProgram(
+                interface: link.name, side: .ingress, kind: "xdp",
+                name: name.isEmpty ? "program \(program.id)" : name)
+        ]
     }
 
     private static func classifiers(_ link: NetworkInterface) -> [NodeFacts.ForeignProgram] {

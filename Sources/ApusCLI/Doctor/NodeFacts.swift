@@ -19,7 +19,7 @@ package struct NodeFacts: Sendable {
     package struct ForeignProgram: Sendable, Hashable {
         package var interface: String
         package var side: TrafficSide
-        /// `tcx` or `tc`.
+        /// `tcx`, `tc` or `xdp`.
         package var kind: String
         package var name: String
 

@@ -43,7 +43,7 @@ struct StatusText {
                     + Quantity.count(programmed.backends, "backend")
             ),
             ("policies", "\(programmed.policies)"), ("delivery", status.redirectMode),
-            ("routing", status.routing.map(routing) ?? "unknown"),
+            ("routing", status.routing.map(routing) ?? "unknown"), ("xdp", status.xdp.map(xdp) ?? "unknown"),
             (
                 "writes",
                 "\(applying.edits), \(applying.errors) failed, \(applying.pendingRetries) to be tried again" + writes
@@ -71,6 +71,11 @@ struct StatusText {
         let device = routing.device.map { " by \($0)" + (routing.mtu.map { " (MTU \($0))" } ?? "") } ?? ""
         let nodes = "\(routing.routed) of \(Quantity.count(routing.nodes, "other node"))"
         return "\(routing.mode)\(device), \(nodes) with \(routing.entries) entries"
+    }
+
+    private static func xdp(_ uplinks: [AgentStatus.XDP]) -> String {
+        let texts = uplinks.map { "\($0.uplink) \($0.mode ?? "off" + ($0.reason.map { " (\($0))" } ?? ""))" }
+        return texts.isEmpty ? "no uplink" : texts.joined(separator: ", ")
     }
 
     private static func source(_ source: AgentStatus.Source) -> String {

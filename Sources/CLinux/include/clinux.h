@@ -33,6 +33,7 @@ int clinux_inotify_watch(int fd, const char *path, uint32_t mask);
 
 /* Sockets */
 int clinux_netlink_route_socket(void);
+int clinux_netlink_generic_socket(void);
 int clinux_netlink_bind(int fd);
 int clinux_netlink_join(int fd, int group);
 int clinux_set_receive_buffer(int fd, int bytes);

@@ -14,10 +14,11 @@ struct Programs: ~Copyable {
     private let retransmission: BPFObject?
     /// nil: the kernel does not take it.
     private let ending: BPFObject?
+    private let xdp: BPFObject?
 
     init(
         pod: consuming BPFObject, uplink: consuming BPFObject, socket: consuming BPFObject, names: consuming BPFObject,
-        retransmission: consuming BPFObject?, ending: consuming BPFObject?
+        retransmission: consuming BPFObject?, ending: consuming BPFObject?, xdp: consuming BPFObject?
     ) throws(BPFError) {
         let teacher = try NameTeacher(names)
         let fromPod = try pod.program("from_pod")
@@ -32,6 +33,7 @@ struct Programs: ~Copyable {
         self.socket = socket
         self.retransmission = retransmission
         self.ending = ending
+        self.xdp = xdp
     }
 
     func program(for hook: SocketHook) throws(BPFError) -> BPFProgram { try socket.program("socket_\(hook)") }
@@ -49,6 +51,24 @@ struct Programs: ~Copyable {
         switch ending {
         case .some(let object): try object.program("end_cut_off_sockets").iterate()
         case .none: 0
+        }
+    }
+
+    /// Attaches the shortcut to an uplink; nil where the kernel has none.
+    func attachShortcut(toInterface index: UInt32, _ mode: XDPMode) throws(BPFError) -> BPFLink? {
+        switch xdp {
+        case .some(let object): try BPFLink.attach(object.program("shortcut"), toInterface: index, mode)
+        case .none: nil
+        }
+    }
+
+    /// Gives a link the shortcut of this build; false where the kernel has none.
+    func update(shortcut link: borrowing BPFLink) throws(BPFError) -> Bool {
+        switch xdp {
+        case .some(let object):
+            try link.update(to: try object.program("shortcut"))
+            return true
+        case .none: return false
         }
     }
 
@@ -76,6 +96,7 @@ enum Attachment: Hashable, CustomStringConvertible {
     case toPod(UInt32)
     case fromNetwork(UInt32)
     case toNetwork(UInt32)
+    case shortcut(UInt32, XDPMode)
     case socket(SocketHook)
     case retransmitted(Tracepoint)
 
@@ -86,7 +107,12 @@ enum Attachment: Hashable, CustomStringConvertible {
             guard let index = UInt32(parts[1]), parts[2] == "from" || parts[2] == "to" else { return nil }
             self = parts[2] == "from" ? .fromPod(index) : .toPod(index)
         case ("uplink", 3):
-            guard let index = UInt32(parts[1]), parts[2] == "from" || parts[2] == "to" else { return nil }
+            guard let index = UInt32(parts[1]) else { return nil }
+            if let mode = XDPMode(rawValue: parts[2]) {
+                self = .shortcut(index, mode)
+                return
+            }
+            guard parts[2] == "from" || parts[2] == "to" else { return nil }
             self = parts[2] == "from" ? .fromNetwork(index) : .toNetwork(index)
         case ("socket", 2):
             guard let hook = SocketHook(rawValue: parts[1]) else { return nil }
@@ -104,6 +130,7 @@ enum Attachment: Hashable, CustomStringConvertible {
         case .toPod(let index): "pod-\(index)-to"
         case .fromNetwork(let index): "uplink-\(index)-from"
         case .toNetwork(let index): "uplink-\(index)-to"
+        case .shortcut(let index, let mode): "uplink-\(index)-\(mode.rawValue)"
         case .socket(let hook): "socket-\(hook.rawValue)"
         case .retransmitted(let tracepoint): "retransmitted-\(tracepoint.rawValue)"
         }
@@ -112,7 +139,9 @@ enum Attachment: Hashable, CustomStringConvertible {
     /// The interface, nil for what has none.
     var interface: UInt32? {
         switch self {
-        case .fromPod(let index), .toPod(let index), .fromNetwork(let index), .toNetwork(let index): index
+        case .fromPod(let index), .toPod(let index), .fromNetwork(let index), .toNetwork(let index),
+            .shortcut(let index, _):
+            index
         case .socket, .retransmitted: nil
         }
     }
@@ -195,7 +224,7 @@ extension DatapathKernel {
             switch attachment {
             case .fromPod, .toPod:
                 if liveLink(attachment) == nil { _ = try? detach(attachment) }
-            case .fromNetwork(let index), .toNetwork(let index):
+            case .fromNetwork(let index), .toNetwork(let index), .shortcut(let index, _):
                 if !uplinks.contains(index) { _ = try? detach(attachment) }
             case .socket, .retransmitted: break
             }
@@ -214,26 +243,25 @@ extension DatapathKernel {
     public func checkLinks(pods: Set<UInt32>, uplinks: Set<UInt32>) -> (count: Int, missing: [String]) {
         let wanted =
             pods.flatMap { [Attachment.fromPod($0), .toPod($0)] }
-            + uplinks.flatMap { [Attachment.fromNetwork($0), .toNetwork($0)] }
+            + uplinks.flatMap { [Attachment.fromNetwork($0), .toNetwork($0)] } + shortcuts(on: uplinks)
             + SocketHook.allCases.map(Attachment.socket)
             + (programs.countsRetransmissions ? Tracepoint.allCases : []).map(Attachment.retransmitted)
         let missing = wanted.filter { attachment in
             guard let info = liveLink(attachment) else { return true }
             guard let index = attachment.interface else { return false }
-            if case .interface(index, _) = info.target { return false }
-            return true
+            return info.interface != index
         }
         attached.subtract(missing)
         return (wanted.count, missing.map(\.description).sorted())
     }
 
-    private var attachments: Set<Attachment> {
+    var attachments: Set<Attachment> {
         Set(pins.names(in: pins.links).compactMap { Attachment($0) })
     }
 
     private func attach(_ attachment: Attachment) throws {
         guard let index = attachment.interface, !attached.contains(attachment) else { return }
-        if let info = liveLink(attachment), case .interface(index, _) = info.target {
+        if liveLink(attachment)?.interface == index {
             attached.insert(attachment)
             return
         }
@@ -252,7 +280,7 @@ extension DatapathKernel {
     }
 
     /// What the kernel says of a pinned link; nil where there is none or it will never run again.
-    private func liveLink(_ attachment: Attachment) -> BPFLinkInfo? {
+    func liveLink(_ attachment: Attachment) -> BPFLinkInfo? {
         guard let link = try? BPFLink.open(pinned: pins.link(attachment.description)), let info = try? link.info(),
             !info.isDead
         else { return nil }
@@ -260,7 +288,7 @@ extension DatapathKernel {
     }
 
     /// Ends a link: its pin is the last handle to it.
-    private func detach(_ attachment: Attachment) throws(BPFError) {
+    func detach(_ attachment: Attachment) throws(BPFError) {
         attached.remove(attachment)
         try unpin(pins.link(attachment.description))
     }
@@ -288,6 +316,7 @@ extension DatapathKernel {
         case .fromNetwork: try link.update(to: programs.fromNetwork)
         case .toNetwork: try link.update(to: programs.toNetwork)
         case .socket(let hook): try link.update(to: try programs.program(for: hook))
+        case .shortcut: if try !programs.update(shortcut: link) { try detach(attachment) }
         case .retransmitted: break
         }
     }

@@ -37,6 +37,8 @@ public final class DatapathKernel {
     public let tracingError: String?
     /// Why connected datagram sockets of the node are not ended when their backend serves no more; nil: they are.
     public let endingError: String?
+    /// Why no uplink can have the shortcut at XDP; nil: the kernel takes it.
+    public let shortcutError: String?
     /// The links that this object made or found alive; the controller forgets those whose interface goes.
     var attached: Set<Attachment> = []
     private let barrier: ProgramBarrier
@@ -63,21 +65,22 @@ public final class DatapathKernel {
         pins = PinDirectory(root: options.bpffs)
         try pins.prepare()
         pins.discardNextMaps()
-        let images = [BPFObjectImage.pod, .uplink, .socket, .names, .retransmission, .ending]
+        let images = [BPFObjectImage.pod, .uplink, .socket, .names, .retransmission, .ending, .xdp]
         let pinned = try PinnedShapes(pins, images: images, options: options)
         var loader = DatapathLoader(options: options, pins: pins, reusing: pinned.reusable)
         let pod = try loader.load(images[0])
         let uplink = try loader.load(images[1])
         let socket = try loader.load(images[2])
         let names = try loader.load(images[3])
-        var (tracing, ending): (String?, String?)
+        var (tracing, ending, shortcut): (String?, String?, String?)
         let retransmission =
             options.flowDetail == .none ? nil : Self.loadIfTaken(images[4], with: &loader, &tracing)
         let endingObject = Self.loadIfTaken(images[5], with: &loader, &ending)
-        (tracingError, endingError) = (tracing, ending)
+        let xdp = Self.loadIfTaken(images[6], with: &loader, &shortcut)
+        (tracingError, endingError, shortcutError) = (tracing, ending, shortcut)
         programs = try Programs(
             pod: pod, uplink: uplink, socket: socket, names: names, retransmission: retransmission,
-            ending: endingObject)
+            ending: endingObject, xdp: xdp)
         maps = loader.maps
         isBeside = !pinned.isComplete
         replacesForeign = pinned.isForeign

@@ -34,4 +34,28 @@ extension DatapathReader {
                 audited: try sum(.APUS_EVENTS_AUDITED))
         }
     }
+
+    /// What became of the frames that the shortcut at XDP has seen.
+    public func shortcutCounts() throws(DatapathReadError) -> ShortcutCounts {
+        let map = try open(.xdpCounters)
+        return try reading(.xdpCounters) { () throws(BPFError) in
+            func sum(_ counter: apus_xdp_counter) throws(BPFError) -> UInt64 {
+                try map.lookupSum(UInt32(counter.rawValue), as: UInt64.self) ?? 0
+            }
+            return ShortcutCounts(forwarded: try sum(.APUS_XDP_FORWARDED), passed: try sum(.APUS_XDP_PASSED))
+        }
+    }
+}
+
+/// Frames that the shortcut at XDP has seen.
+public struct ShortcutCounts: Sendable, Hashable {
+    /// Forwarded by it.
+    public var forwarded: UInt64
+    /// Left to the kernel as they came.
+    public var passed: UInt64
+
+    public init(forwarded: UInt64, passed: UInt64) {
+        self.forwarded = forwarded
+        self.passed = passed
+    }
 }

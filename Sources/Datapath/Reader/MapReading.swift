@@ -33,6 +33,12 @@ extension DatapathReader {
         case .dnsAnswers: return try answerRows()
         case .drops: return try dropRows()
         case .eventCounters: return try counterRows()
+        case .xdpCounters:
+            let counts = try shortcutCounts()
+            return [
+                MapRow(key: "forwarded", value: "\(counts.forwarded)"),
+                MapRow(key: "passed", value: "\(counts.passed)"),
+            ]
         case .dnsCounters:
             return try nameOutcomes().sorted { $0.key.rawValue < $1.key.rawValue }.map {
                 MapRow(key: $0.key.text, value: "\($0.value)")

@@ -20,6 +20,7 @@ extension PinnedMap {
             case .denials: denialRow(entry)
             case .learnedAddresses: learnedAddressRow(entry)
             case .learnedNames: learnedNameRow(entry)
+            case .xdpLinks: shortcutRow(entry)
             default: nil
             }
         return row ?? MapRow(key: hexadecimal(entry.key), value: hexadecimal(entry.value))
@@ -29,6 +30,15 @@ extension PinnedMap {
         let (key, value) = (entry.key, entry.value)
         let record = try? ConnectionRecord(key: key.span.bytes, value: value.span.bytes, isHalfOpen: isHalfOpen)
         return record.map { MapRow(key: "\($0.tuple)", value: $0.attributes) }
+    }
+
+    private func shortcutRow(_ entry: TableEntry) -> MapRow? {
+        guard let index = entry.key.load(UInt32.self), let link = entry.value.load(apus_xdp_link.self),
+            let address = withUnsafeBytes(of: link.mac, { MACAddress(bytes: $0) })
+        else { return nil }
+        let flags = [(APUS_XDP_BOUNCES, " returns"), (APUS_XDP_TRANSMITS, " transmits")]
+        let text = flags.filter { UInt32(link.flags) & $0.0.rawValue != 0 }.map(\.1).joined()
+        return MapRow(key: "interface \(index)", value: "address \(address)\(text)")
     }
 
     private func translationRow(_ entry: TableEntry) -> MapRow? {

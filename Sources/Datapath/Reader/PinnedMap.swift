@@ -29,6 +29,8 @@ public enum PinnedMap: String, Sendable, Hashable, CaseIterable {
     case events
     case eventCounters = "event_counters"
     case drops
+    case xdpLinks = "xdp_links"
+    case xdpCounters = "xdp_counters"
     case domainAutomaton = "domain_automaton"
     case dnsResolvers = "dns_resolvers"
     case sourceRanges = "source_ranges"

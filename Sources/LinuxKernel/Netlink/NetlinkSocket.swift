@@ -1,7 +1,7 @@
 internal import CLinux
 internal import Glibc
 
-/// A route netlink socket that asks one question at a time.
+/// A netlink socket that asks one question at a time.
 struct NetlinkSocket: ~Copyable, Sendable {
     let descriptor: FileDescriptor
     private var sequence: UInt32 = 0
@@ -11,7 +11,16 @@ struct NetlinkSocket: ~Copyable, Sendable {
     private static let patience: Int32 = 5
 
     init(namespace: String? = nil) throws(KernelError) {
-        let descriptor = try Self.open(namespace: namespace)
+        try self.init(descriptor: try Self.open(namespace: namespace))
+    }
+
+    /// A socket for families that have no protocol of their own (genetlink).
+    static func generic() throws(KernelError) -> NetlinkSocket {
+        let number = try check(clinux_netlink_generic_socket(), "open generic netlink socket")
+        return try NetlinkSocket(descriptor: FileDescriptor(owning: number))
+    }
+
+    private init(descriptor: consuming FileDescriptor) throws(KernelError) {
         try check(clinux_netlink_bind(descriptor.number), "bind netlink socket")
         try check(clinux_set_receive_timeout(descriptor.number, Self.patience), "set netlink timeout")
         self.descriptor = descriptor

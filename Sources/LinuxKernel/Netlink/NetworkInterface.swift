@@ -23,11 +23,27 @@ public struct NetworkInterface: Sendable, Hashable {
     public var alias: String?
     /// What a VXLAN device is set to; nil for other kinds.
     public var vxlan: VXLANSettings?
+    /// The program of XDP on it, of whoever attached it; nil without one.
+    public var xdp: XDPProgram?
+
+    /// A program of XDP.
+    public struct XDPProgram: Sendable, Hashable {
+        /// The kernel's number of the program.
+        public var id: UInt32
+        /// Whether it runs behind the driver, not in it.
+        public var isGeneric: Bool
+
+        public init(id: UInt32, isGeneric: Bool) {
+            self.id = id
+            self.isGeneric = isGeneric
+        }
+    }
 
     public init(
         index: UInt32, name: String, address: MACAddress? = nil, kind: String? = nil, isUp: Bool = true,
         isLoopback: Bool = false, mtu: UInt32 = 1500, masterIndex: UInt32? = nil, peerIndex: UInt32? = nil,
-        peerNamespace: Int32? = nil, alias: String? = nil, vxlan: VXLANSettings? = nil
+        peerNamespace: Int32? = nil, alias: String? = nil, vxlan: VXLANSettings? = nil,
+        xdp: XDPProgram? = nil
     ) {
         self.index = index
         self.name = name
@@ -41,6 +57,7 @@ public struct NetworkInterface: Sendable, Hashable {
         self.peerNamespace = peerNamespace
         self.alias = alias
         self.vxlan = vxlan
+        self.xdp = xdp
     }
 }
 
@@ -54,9 +71,12 @@ enum LinkAttribute {
     static let info: UInt16 = 18
     static let alias: UInt16 = 20
     static let linkNamespace: UInt16 = 37
+    static let xdp: UInt16 = 43
     static let targetNamespace: UInt16 = 46
     static let infoKind: UInt16 = 1
     static let infoData: UInt16 = 2
+    static let xdpAttached: UInt16 = 2
+    static let xdpProgram: UInt16 = 4
 }
 
 extension NetworkInterface {
@@ -83,6 +103,19 @@ extension NetworkInterface {
             mtu: attributes.number(LinkAttribute.mtu) ?? 0, masterIndex: attributes.number(LinkAttribute.master),
             peerIndex: attributes.number(LinkAttribute.link),
             peerNamespace: attributes.number(LinkAttribute.linkNamespace), alias: attributes.text(LinkAttribute.alias),
-            vxlan: info.flatMap { VXLANSettings($0) })
+            vxlan: info.flatMap { VXLANSettings($0) },
+            xdp: attributes.bytes(LinkAttribute.xdp).flatMap { XDPProgram(NetlinkAttributes($0)) })
+    }
+}
+
+extension NetworkInterface.XDPProgram {
+    /// XDP_ATTACHED_SKB of include/uapi/linux/if_link.h.
+    private static let generic: UInt8 = 2
+
+    fileprivate init?(_ attributes: NetlinkAttributes) {
+        guard let attached = attributes.number(LinkAttribute.xdpAttached, as: UInt8.self), attached != 0,
+            let id = attributes.number(LinkAttribute.xdpProgram, as: UInt32.self)
+        else { return nil }
+        self.init(id: id, isGeneric: attached == Self.generic)
     }
 }
