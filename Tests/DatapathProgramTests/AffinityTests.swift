@@ -34,6 +34,9 @@ struct AffinityTests {
             SocketAddress(family.virtual, 443), to: Self.backends(family, 9, port: 8443), affinity: Self.service)
         try datapath.addService(
             SocketAddress(family.virtual, 53), .udp, to: Self.backends(family, 9, port: 5353), affinity: Self.service)
+        try datapath.addService(
+            SocketAddress(family.virtual, 38412), .sctp, to: Self.backends(family, 9, port: 38412),
+            affinity: Self.service)
         var chosen: Set<IPAddress> = []
         for _ in 0..<20 {
             let client = try datapath.addPod()
@@ -45,6 +48,8 @@ struct AffinityTests {
                 #expect(secure == SocketAddress(first.address, 8443))
                 let datagram = try Self.choice(datapath, client, family, from: source, to: 53, over: .udp)
                 #expect(datagram == SocketAddress(first.address, 5353))
+                let association = try Self.choice(datapath, client, family, from: source, to: 38412, over: .sctp)
+                #expect(association == SocketAddress(first.address, 38412))
             }
         }
         #expect(chosen.count > 3, "different clients get different backends")

@@ -14,6 +14,20 @@ enum Chunk: UInt8 {
     case cookie = 10
     case cookieAnswer = 11
     case shutdownComplete = 14
+
+    /// What says of an association what the flags say of a connection.
+    init(_ flags: TCPFlags) {
+        switch flags {
+        case .syn: self = .opening
+        case [.syn, .ack]: self = .openingAnswer
+        case .rst, [.rst, .ack]: self = .abort
+        case .fin, [.fin, .ack]: self = .shutdown
+        default: self = .data
+        }
+    }
+
+    /// One that is long enough for each kind.
+    var bytes: [UInt8] { [rawValue, 0, 0, 20] + [UInt8](repeating: 1, count: 16) }
 }
 
 /// The packets of two pods that associate by one port at both ends, as peers of Diameter do.
@@ -28,7 +42,7 @@ private struct Association {
     func packet(from sender: Pod, _ chunk: Chunk) -> Packet {
         let receiver = sender == client ? server : client
         return sender.sends(to: receiver[family]).sctp(from: Self.port, to: Self.port)
-            .payload([chunk.rawValue, 0, 0, 20] + [UInt8](repeating: 1, count: 16))
+            .payload(chunk.bytes)
     }
 
     @discardableResult

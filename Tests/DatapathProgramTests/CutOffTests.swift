@@ -20,7 +20,7 @@ struct CutOffTests {
     }
 
     @Test(
-        "The next datagram from outside goes to one that does, and TCP stays", arguments: Family.allCases,
+        "The next datagram from outside goes to one that does, and connections stay", arguments: Family.allCases,
         Transport.allCases)
     func outside(_ family: Family, _ transport: Transport) throws {
         let edge = try Edge(family, transport)

@@ -19,8 +19,8 @@ struct HostileQuoteTests {
             bytes[index] = value
             return bytes
         }
-        // SCTP, with its checksum over all that this would change.
-        let sctp = changed(family == .v4 ? 9 : 6, 132)
+        // DCCP, which has ports that are nobody's here.
+        let dccp = changed(family == .v4 ? 9 : 6, 33)
         var reversed = whole.bytes
         reversed.replaceSubrange(
             addresses,
@@ -30,7 +30,7 @@ struct HostileQuoteTests {
             ("nothing", []), ("an address", Array(whole.bytes.prefix(header - 4))),
             ("a header", Array(whole.bytes.prefix(header))), ("half the ports", Array(whole.bytes.prefix(header + 3))),
             ("seven bytes", Array(whole.bytes.prefix(header + 7))), ("another family", other.bytes),
-            ("no version", changed(0, 0x05)), ("SCTP", sctp), ("no protocol", changed(family == .v4 ? 9 : 6, 59)),
+            ("no version", changed(0, 0x05)), ("DCCP", dccp), ("no protocol", changed(family == .v4 ? 9 : 6, 59)),
             ("the way back", reversed), ("garbage", [UInt8](repeating: 0xff, count: 80)),
             ("a later fragment", whole.fragments(of: 64)[1].bytes),
         ]

@@ -5,13 +5,25 @@ internal import TestSupport
 
 /// What has a port, or something that stands for one.
 enum Talk: CaseIterable, Sendable {
-    case tcp, udp, echo
+    case tcp, udp, sctp, echo
+
+    init(_ transport: Transport) {
+        switch transport {
+        case .tcp: self = .tcp
+        case .udp: self = .udp
+        case .sctp: self = .sctp
+        }
+    }
+
+    /// Whether a packet says that nothing follows.
+    var hasEnd: Bool { self == .tcp || self == .sctp }
 
     /// What the end that opened sends.
     func forth(on packet: Packet, from source: Port, to destination: Port, _ flags: TCPFlags = .syn) -> Packet {
         switch self {
         case .tcp: packet.tcp(from: source, to: destination, flags: flags).payload("text")
         case .udp: packet.udp(from: source, to: destination).payload("text")
+        case .sctp: Transport.sctp.header(on: packet, from: source, to: destination, flags).payload("text")
         case .echo: packet.echo(identifier: source).payload("text")
         }
     }
@@ -21,6 +33,7 @@ enum Talk: CaseIterable, Sendable {
         switch self {
         case .tcp: packet.tcp(from: source, to: destination, flags: flags).payload("text")
         case .udp: packet.udp(from: source, to: destination).payload("text")
+        case .sctp: Transport.sctp.header(on: packet, from: source, to: destination, flags).payload("text")
         case .echo: packet.echo(reply: true, identifier: destination).payload("text")
         }
     }

@@ -28,7 +28,7 @@ struct MasqueradeRandomTests {
             let connection = Connection(
                 pod: Int.random(in: 0..<3, using: &random), port: .random(in: 40000..<40010, using: &random),
                 world: worlds[Int.random(in: 0..<2, using: &random)])
-            let ends = kind.talk == .tcp && ports[connection] != nil && Int.random(in: 0..<3, using: &random) == 0
+            let ends = kind.talk.hasEnd && ports[connection] != nil && Int.random(in: 0..<3, using: &random) == 0
             let flags: TCPFlags = ends ? .rst : ports[connection] == nil ? .syn : .ack
             let pod = gate.datapath.pods[connection.pod]
             guard try gate.send(pod, connection.port, to: connection.world, flags) == .passed else {
@@ -43,7 +43,7 @@ struct MasqueradeRandomTests {
             #expect(sharing.allSatisfy { $0 == connection }, "\(connection) and \(sharing)")
             if !ends { try expectAnswer(gate, connection, port) }
         }
-        #expect(!ports.isEmpty && (kind.talk == .tcp || failures > 0))
+        #expect(!ports.isEmpty && (kind.talk.hasEnd || failures > 0))
     }
 
     private func expectAnswer(_ gate: Gate, _ connection: Connection, _ port: Port) throws {

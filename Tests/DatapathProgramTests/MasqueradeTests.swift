@@ -174,10 +174,11 @@ struct MasqueradeTests {
         #expect(try gate.port(of: pod) == port)
     }
 
-    @Test("A port that a process of the node has is given to nobody", arguments: Family.allCases, Transport.allCases)
+    @Test(
+        "A port that a process of the node has is given to nobody", arguments: Family.allCases, [Transport.tcp, .udp])
     func processFirst(_ family: Family, _ transport: Transport) throws {
         let socket = try NodeSocket(transport)
-        let gate = try Gate(family, transport == .tcp ? .tcp : .udp) {
+        let gate = try Gate(family, Talk(transport)) {
             $0.source_port_first = socket.port
             $0.source_port_count = 1
         }
@@ -211,9 +212,9 @@ struct MasqueradeTests {
         #expect(try gate.datapath.connectionCount() == 0)
     }
 
-    @Test("What looks like an opening ends nothing", arguments: Family.allCases)
-    func spoofedOpening(_ family: Family) throws {
-        let gate = try Gate(family)
+    @Test("What looks like an opening ends nothing", arguments: Family.allCases, [Talk.tcp, .sctp])
+    func spoofedOpening(_ family: Family, _ talk: Talk) throws {
+        let gate = try Gate(family, talk)
         let pod = try gate.datapath.addPod()
         #expect(try gate.send(pod) == .passed)
         let port = try #require(try gate.port(of: pod))

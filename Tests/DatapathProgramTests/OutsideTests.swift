@@ -89,8 +89,9 @@ struct OutsideTests {
             family == .v4
             ? frame.ipv4(from: edge.node, to: edge.client, doNotFragment: true)
             : frame.ipv6(from: edge.node, to: edge.client)
-        let quoted = Packet.raw.ip(from: edge.client, to: edge.node)
-            .udp(from: Edge.clientPort, to: 30081).payload("text")
+        let quoted = transport.header(
+            on: Packet.raw.ip(from: edge.client, to: edge.node), from: Edge.clientPort, to: 30081
+        ).payload("text")
         let refusal =
             transport == .tcp
             ? answer.tcp(

@@ -119,7 +119,7 @@ struct PodErrorTests {
         "Where the pod also leaves in the node's name, both names are exchanged, one at each hook",
         arguments: Family.allCases, Transport.allCases)
     func masqueraded(_ family: Family, _ transport: Transport) throws {
-        let gate = try Gate(family, transport == .tcp ? .tcp : .udp)
+        let gate = try Gate(family, Talk(transport))
         let (datapath, router) = (gate.datapath, Reporter.router(family))
         let pod = try datapath.addPod()
         let talk = try PodTalk(datapath, family, transport, from: pod, to: gate.world)

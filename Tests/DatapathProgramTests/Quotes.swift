@@ -12,9 +12,11 @@ extension Packet {
         switch changed[isIPv4 ? 9 : 6] {
         case 6: place = header + 16
         case 17: place = header + 6
+        case 132: place = header + 8
         default: place = header + 2
         }
-        changed.replaceSubrange(place..<place + 2, with: other.bytes[place..<place + 2])
+        let size = place == header + 8 ? 4 : 2
+        changed.replaceSubrange(place..<place + size, with: other.bytes[place..<place + size])
         return Packet.raw.payload(changed)
     }
 }

@@ -44,7 +44,7 @@ struct RefusalTests {
     func otherPorts(_ family: Family) throws {
         let (datapath, client) = try Self.datapath(.tcp)
         try datapath.refuseRest(of: family.virtual)
-        let packets = [Transport.tcp, .udp].map { transport in
+        let packets = Transport.allCases.map { transport in
             transport.header(on: client.sends(to: family.virtual), from: 40000, to: 81, .syn).payload("text")
         }
         for packet in packets {
@@ -52,7 +52,7 @@ struct RefusalTests {
             #expect(datapath.outputView?.source == family.virtual)
         }
         let dropped = DropKey(reason: .noBackend, direction: .APUS_DIRECTION_EGRESS)
-        #expect(try datapath.drops()[dropped]?.packets == 2)
+        #expect(try datapath.drops()[dropped]?.packets == 3)
         #expect(datapath.events().allSatisfy { $0.destinationEnd == SocketAddress(family.virtual, 81) })
         #expect(try datapath.connectionCount() == 0)
         let elsewhere = client.sends(to: family.outside).tcp(from: 40000, to: 81, flags: .syn)
@@ -78,13 +78,15 @@ struct RefusalTests {
         }
     }
 
-    @Test("A datagram is answered by an error that quotes it", arguments: Family.allCases)
-    func unreachable(_ family: Family) throws {
-        let (datapath, client) = try Self.datapath(.udp)
+    @Test(
+        "A datagram is answered by an error that quotes it, an association too", arguments: Family.allCases,
+        [Transport.udp, .sctp])
+    func unreachable(_ family: Family, _ transport: Transport) throws {
+        let (datapath, client) = try Self.datapath(transport)
         // Lengths that are no multiples of a word, and around those at which the sum takes another part.
         for length in [0, 1, 2, 3, 4, 7, 18, 64, 483, 484, 485, 500, 519, 520, 521, 700, 1000, 1183, 1184, 1185, 1400] {
             let payload = (0..<length).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ 3) }
-            let sent = { (start: Packet) in start.udp(from: 40000, to: 80).payload(payload) }
+            let sent = { (start: Packet) in transport.header(on: start, from: 40000, to: 80).payload(payload) }
             #expect(try datapath.run(sent(client.sends(to: family.virtual)), on: .fromPod(client)) == .delivered)
             let error = Self.answer(family, to: client).icmpError(
                 .portUnreachable, quoting: sent(Self.quoted(family, from: client)), limit: family == .v4 ? 548 : 1232)
@@ -121,9 +123,11 @@ struct RefusalTests {
 
     @Test("What needs no answer gets none", arguments: Family.allCases)
     func unanswered(_ family: Family) throws {
-        let (datapath, client) = try Self.datapath(.tcp)
-        let reset = client.sends(to: family.virtual).tcp(from: 40000, to: 80, flags: .rst)
-        #expect(try datapath.run(reset, on: .fromPod(client)) == .dropped(leaving: .noBackend))
+        for transport in Transport.connected {
+            let (datapath, client) = try Self.datapath(transport)
+            let reset = transport.header(on: client.sends(to: family.virtual), from: 40000, to: 80, .rst)
+            #expect(try datapath.run(reset, on: .fromPod(client)) == .dropped(leaving: .noBackend))
+        }
         let (other, sender) = try Self.datapath(.udp)
         let datagram = sender.sends(to: family.virtual).udp(from: 40000, to: 80).payload(
             [UInt8](repeating: 1, count: 80))

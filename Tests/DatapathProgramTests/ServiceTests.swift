@@ -6,13 +6,29 @@ internal import Testing
 
 /// A transport protocol that Services translate, and packets of it.
 enum Transport: CaseIterable, Sendable {
-    case tcp, udp
+    case tcp, udp, sctp
 
-    var number: IPProtocol { self == .tcp ? .tcp : .udp }
+    /// Those that open connections.
+    static let connected = [Transport.tcp, .sctp]
 
-    func header(on packet: Packet, from source: Port, to destination: Port, _ flags: TCPFlags = .syn) -> Packet {
-        self == .tcp
-            ? packet.tcp(from: source, to: destination, flags: flags) : packet.udp(from: source, to: destination)
+    var number: IPProtocol {
+        switch self {
+        case .tcp: .tcp
+        case .udp: .udp
+        case .sctp: .sctp
+        }
+    }
+
+    /// A header, in SCTP with a chunk that stands for the flags.
+    func header(
+        on packet: Packet, from source: Port, to destination: Port, _ flags: TCPFlags = .syn,
+        checksum: ChecksumChoice = .right
+    ) -> Packet {
+        switch self {
+        case .tcp: packet.tcp(from: source, to: destination, flags: flags, checksum: checksum)
+        case .udp: packet.udp(from: source, to: destination, checksum: checksum)
+        case .sctp: packet.sctp(from: source, to: destination, chunk: Chunk(flags).bytes, checksum: checksum)
+        }
     }
 }
 
@@ -154,10 +170,7 @@ struct ServiceTests {
             #expect(try datapath.verdict(request.bytes, on: .fromPod(client)) == Verdict.redirect)
             try #require(datapath.outputView?.transportChecksumIsRight == true, "\(payload)")
         }
-        let wrong =
-            transport == .tcp
-            ? client.sends(to: family.virtual).tcp(from: 40000, to: 80, flags: .syn, checksum: .wrong)
-            : client.sends(to: family.virtual).udp(from: 40000, to: 80, checksum: .wrong)
+        let wrong = transport.header(on: client.sends(to: family.virtual), from: 40000, to: 80, checksum: .wrong)
         #expect(try datapath.run(wrong, on: .fromPod(client)) == .delivered)
         #expect(datapath.outputView?.transportChecksumIsRight == false)
     }

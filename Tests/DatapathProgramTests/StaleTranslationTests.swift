@@ -45,32 +45,34 @@ struct StaleTranslationTests {
         }
     }
 
-    @Test("A connection goes on", arguments: Family.allCases)
-    func goesOn(_ family: Family) throws {
-        let world = try World(family)
+    @Test("A connection goes on", arguments: Family.allCases, Transport.connected)
+    func goesOn(_ family: Family, _ transport: Transport) throws {
+        let world = try World(family, transport)
         for flags in [TCPFlags.ack, [.ack, .fin]] { #expect(try world.arrive(flags) == .delivered) }
     }
 
-    @Test("… and when it is over its ports are the node's", arguments: Family.allCases)
-    func over(_ family: Family) throws {
-        let world = try World(family)
+    @Test("… and when it is over its ports are the node's", arguments: Family.allCases, Transport.connected)
+    func over(_ family: Family, _ transport: Transport) throws {
+        let world = try World(family, transport)
         #expect(try world.arrive(.rst) == .delivered)
         for flags in [TCPFlags.syn, .ack, .ack] { #expect(try world.reachesNode(flags), "\(flags)") }
         #expect(try world.translationCount == 0)
     }
 
-    @Test("A client that knows nothing of it resets it, and meets the node then", arguments: Family.allCases)
-    func opensAnew(_ family: Family) throws {
-        let world = try World(family)
+    @Test(
+        "A client that knows nothing of it resets it, and meets the node then", arguments: Family.allCases,
+        Transport.connected)
+    func opensAnew(_ family: Family, _ transport: Transport) throws {
+        let world = try World(family, transport)
         #expect(try world.arrive(.syn) == .delivered, "the pod says what it expects instead")
         #expect(try world.arrive(.ack) == .delivered, "a forged SYN has ended nothing")
         #expect(try world.arrive(.rst) == .delivered)
         for flags in [TCPFlags.syn, .ack] { #expect(try world.reachesNode(flags), "\(flags)") }
     }
 
-    @Test("What nobody has answered does not open any more", arguments: Family.allCases)
-    func unanswered(_ family: Family) throws {
-        let world = try World(family, isAnswered: false)
+    @Test("What nobody has answered does not open any more", arguments: Family.allCases, Transport.connected)
+    func unanswered(_ family: Family, _ transport: Transport) throws {
+        let world = try World(family, transport, isAnswered: false)
         for flags in [TCPFlags.syn, .ack] { #expect(try world.reachesNode(flags), "\(flags)") }
         #expect(try world.translationCount == 0)
     }

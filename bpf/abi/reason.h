@@ -15,7 +15,7 @@ enum APUS_CLOSED_ENUM apus_reason {
 	APUS_REASON_TRUNCATED, // shorter than its headers say
 	APUS_REASON_MALFORMED, // header fields that contradict each other
 	APUS_REASON_UNSUPPORTED, // a link-layer protocol that is neither IP nor ARP
-	APUS_REASON_FRAGMENT, // a fragment whose first one was not seen
+	APUS_REASON_FRAGMENT, // its first one was not seen, or it is of SCTP and its port would have to change
 	APUS_REASON_POLICY_ISOLATED, // no rule allows it and a policy isolates the pod
 	APUS_REASON_POLICY_DENIED, // a rule denies it
 	APUS_REASON_POLICY_MISSING, // the endpoint's policy is not in the maps

@@ -96,13 +96,14 @@ COLD int report_replaced(struct flow *flow)
 	return 0;
 }
 
-// Gives an answer of a backend the frontend as its source again. Not inlined, as `rewrite` would crowd the stack.
+// Gives an answer of a backend the frontend as its source again. Returns APUS_REASON_NONE, or why it could not be
+// changed. Not inlined, as `rewrite` would crowd the stack.
 COLD int reverse_translate(struct __sk_buff *skb, const struct flow *flow)
 {
 	struct rewrite rewrite = {};
 
 	if (!flow)
-		return -1;
+		return APUS_REASON_MALFORMED;
 	rewrite.from = flow->packet.source;
 	rewrite.from_port = flow->packet.source_port;
 	rewrite.to = flow->frontend;

@@ -71,27 +71,29 @@ ALWAYS_INLINE _Bool is_answer_to_node(const struct flow *flow)
 	return is_from_outside(flow) && has_port_of_packet(flow) && !is_from_opener(&flow->found) && continues(flow);
 }
 
-// Whether the found connection lives on although the Service is gone that it was opened through. That of TCP does, as
-// kube-proxy has it, once it was answered: a SYN alone does not end it, but goes where the connection is, whose answer
-// its client resets if it knows nothing of it any more (RFC 5961, section 4). A datagram belongs to nothing but what
-// its address stands for now.
+// Whether the found connection lives on although the Service is gone that it was opened through. That of TCP or SCTP
+// does, as kube-proxy has it, once it was answered: a SYN alone does not end it, but goes where the connection is,
+// whose answer its client resets if it knows nothing of it any more (RFC 5961, section 4); an INIT takes an association
+// up again that its client has lost (RFC 9260, section 5.2.4.1). A datagram belongs to nothing but what its address
+// stands for now.
 ALWAYS_INLINE _Bool outlives_service(const struct flow *flow)
 {
-	return flow->packet.protocol == IPPROTO_TCP &&
+	return tells_openings(flow->packet.protocol) &&
 	       (!is_connection_opening(&flow->packet) ||
 		!(flow->found.connection->flags & (APUS_CONNECTION_UNANSWERED | APUS_CONNECTION_CLOSED)));
 }
 
-// Whether the packet is a datagram that was led to what is no Service's backend any more. It can go to another one:
-// nothing tells it from the first of a client.
+// Whether the packet was led to what is no Service's backend any more, and can go to another one: a datagram, which
+// nothing tells from the first of a client, or an INIT, as peers of SCTP mostly have a port that does not change.
 ALWAYS_INLINE _Bool is_cut_off(const struct flow *flow, const struct apus_translation *known)
 {
 	const struct apus_backend *backend;
 
-	if (flow->packet.protocol != IPPROTO_UDP || !known->backend_index)
+	if (!known->backend_index ||
+	    !(flow->packet.protocol == IPPROTO_UDP || (flow->packet.chunk == SCTP_INIT && flow->service)))
 		return 0;
 	backend = backend_at(known->backend_index);
-	return !backend || backend->protocol != IPPROTO_UDP || backend->port != known->backend_port ||
+	return !backend || backend->protocol != flow->packet.protocol || backend->port != known->backend_port ||
 	       !address_equal(&backend->address, &known->backend);
 }
 

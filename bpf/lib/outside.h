@@ -11,7 +11,7 @@
 #include "translate.h"
 #include "uplinks.h"
 
-// TCP, UDP and echoes whose ports are known: the host may know others.
+// TCP, UDP, SCTP and echoes whose ports are known: the host may know others.
 ALWAYS_INLINE _Bool has_ports(struct flow *flow)
 {
 	if (unlikely(flow->packet.flags & PACKET_FRAGMENT) && resolve_fragment(&flow->packet, flow->now))
@@ -124,7 +124,7 @@ ALWAYS_INLINE _Bool take_in(struct __sk_buff *skb, struct flow *flow, const stru
 		return 0;
 	}
 	if (state == TRANSLATION_ANSWER && flow->found.connection &&
-	    flow->found.connection->flags & APUS_CONNECTION_UNANSWERED && !(flow->packet.tcp_flags & TCP_RST))
+	    flow->found.connection->flags & APUS_CONNECTION_UNANSWERED && !is_reset(&flow->packet))
 		source_port_answered(flow);
 	reason = state == TRANSLATION_NONE ? APUS_REASON_NO_BACKEND : translate_found(skb, flow, state);
 	if (likely(!reason)) {
@@ -137,14 +137,14 @@ ALWAYS_INLINE _Bool take_in(struct __sk_buff *skb, struct flow *flow, const stru
 	return 0;
 }
 
-// Not inlined, as `rewrite` would crowd the stack.
+// Returns APUS_REASON_NONE, or why it could not be changed. Not inlined, as `rewrite` would crowd the stack.
 COLD int rewrite_source(struct __sk_buff *skb, const struct packet *packet, const struct apus_address *address,
 			__u32 port)
 {
 	struct rewrite rewrite = {};
 
 	if (!packet || !address)
-		return -1;
+		return APUS_REASON_MALFORMED;
 	rewrite.from = packet->source;
 	rewrite.from_port = packet->source_port;
 	rewrite.to = *address;
@@ -166,7 +166,7 @@ ALWAYS_INLINE enum apus_reason take_own_name(struct __sk_buff *skb, struct flow 
 		return APUS_REASON_PORTS_EXHAUSTED;
 	if (flow->found.connection->source_port != port)
 		flow->found.connection->source_port = port;
-	return rewrite_source(skb, &flow->packet, address, port) < 0 ? APUS_REASON_MALFORMED : APUS_REASON_NONE;
+	return rewrite_source(skb, &flow->packet, address, port);
 }
 
 // The opener's packet leaves, and the other end has to answer to this node: that of a client outside whose backend is
@@ -187,13 +187,14 @@ ALWAYS_INLINE int send_in_own_name(struct __sk_buff *skb, struct flow *flow, con
 // same ports may have gone on without the Service, and only the client's packets tell.
 ALWAYS_INLINE int send_answer(struct __sk_buff *skb, struct flow *flow)
 {
+	enum apus_reason reason;
+
 	flow->frontend = flow->found.connection->frontend;
 	flow->frontend_port = flow->found.connection->frontend_port;
 	if (flow->packet.protocol == IPPROTO_UDP)
 		flow->now = flow->found.connection->last_seen_ns;
 	if (skb->sk)
 		follow_connection(flow);
-	if (reverse_translate(skb, flow) < 0)
-		return drop_flow(flow, APUS_REASON_MALFORMED, APUS_DIRECTION_INGRESS);
-	return TCX_NEXT_PROGRAM;
+	reason = reverse_translate(skb, flow);
+	return unlikely(reason) ? drop_flow(flow, reason, APUS_DIRECTION_INGRESS) : TCX_NEXT_PROGRAM;
 }

@@ -88,6 +88,8 @@ ALWAYS_INLINE _Bool is_dns(const struct flow *flow)
 // To a pod of this node without the host's stack where that is possible; the stack is the way for everything else.
 ALWAYS_INLINE int forward_to_pod(struct __sk_buff *skb, struct flow *flow)
 {
+	enum apus_reason reason;
+
 	if (!can_redirect(flow->destination.endpoint) || flow->destination.slot == flow->source.slot)
 		return TCX_NEXT_PROGRAM;
 	if (unlikely(flow->reverse) && ends_here(skb, &flow->packet))
@@ -95,7 +97,7 @@ ALWAYS_INLINE int forward_to_pod(struct __sk_buff *skb, struct flow *flow)
 	// Before the translation, which changes what a checksum is taken over.
 	if (unlikely(is_dns(flow)))
 		learn_answer(skb, &flow->packet, flow->now);
-	if (unlikely(flow->reverse) && reverse_translate(skb, flow) < 0)
-		return drop_flow(flow, APUS_REASON_MALFORMED, APUS_DIRECTION_INGRESS);
+	if (unlikely(flow->reverse) && (reason = reverse_translate(skb, flow)))
+		return drop_flow(flow, reason, APUS_DIRECTION_INGRESS);
 	return deliver(skb, &flow->packet, flow->destination.endpoint);
 }

@@ -162,6 +162,7 @@ ALWAYS_INLINE int handle_to_pod(struct __sk_buff *skb, __u64 now)
 			    .direction = APUS_DIRECTION_INGRESS,
 			    .received = skb->ingress_ifindex != 0};
 	int parsed = parse_packet(skb, &flow.packet);
+	enum apus_reason reason;
 	_Bool is_own;
 	int result;
 
@@ -191,7 +192,7 @@ ALWAYS_INLINE int handle_to_pod(struct __sk_buff *skb, __u64 now)
 		return drop_denied(&flow);
 	if (unlikely(is_dns(&flow)))
 		learn_answer(skb, &flow.packet, flow.now);
-	if (unlikely(flow.reverse) && reverse_translate(skb, &flow) < 0)
-		return drop_flow(&flow, APUS_REASON_MALFORMED, APUS_DIRECTION_INGRESS);
+	if (unlikely(flow.reverse) && (reason = reverse_translate(skb, &flow)))
+		return drop_flow(&flow, reason, APUS_DIRECTION_INGRESS);
 	return TCX_NEXT_PROGRAM;
 }

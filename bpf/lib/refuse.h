@@ -143,8 +143,7 @@ GLOBAL int become_reset(struct __sk_buff *skb, const struct packet *packet)
 	struct tcphdr header, reset = {};
 	__u32 network, length;
 
-	if (!packet || packet->tcp_flags & TCP_RST ||
-	    bpf_skb_load_bytes(skb, packet->l4_offset, &header, sizeof(header)) < 0)
+	if (!packet || bpf_skb_load_bytes(skb, packet->l4_offset, &header, sizeof(header)) < 0)
 		return -1;
 	network = packet->flags & PACKET_V6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
 	reset.source = header.dest;
@@ -215,13 +214,14 @@ GLOBAL int become_error(struct __sk_buff *skb, const struct packet *packet, __u3
 }
 
 // Turns a packet into the answer that it is refused by. Negative: it gets none, as a reset or a part of a datagram.
-ALWAYS_INLINE int become_refusal(struct __sk_buff *skb, const struct packet *packet)
+// Associations are refused as kube-proxy does it, by an error.
+GLOBAL int become_refusal(struct __sk_buff *skb, const struct packet *packet)
 {
-	if (packet->flags & PACKET_FRAGMENT)
+	if (!packet || packet->flags & PACKET_FRAGMENT || is_reset(packet))
 		return -1;
 	if (packet->protocol == IPPROTO_TCP)
 		return become_reset(skb, packet);
-	return packet->protocol == IPPROTO_UDP ? become_error(skb, packet, 0) : -1;
+	return packet->protocol == IPPROTO_UDP || packet->protocol == IPPROTO_SCTP ? become_error(skb, packet, 0) : -1;
 }
 
 // Tells somebody outside that the packet is refused, by the uplink that it came in by.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "checksum.h"
+#include "crc32c.h"
 #include "endpoint.h"
 
 enum {
@@ -14,6 +15,7 @@ enum {
 	IPV6_DESTINATION = ETH_HLEN + 24,
 	TCP_CHECKSUM = 16, // from the start of the layer 4 header
 	UDP_CHECKSUM = 6,
+	SCTP_CHECKSUM = 8,
 	ICMP_HEADER = 8,
 	ICMP_CHECKSUM = 2,
 	ICMP_IDENTIFIER = 4, // of an echo: it stands for a port
@@ -43,6 +45,51 @@ ALWAYS_INLINE _Bool is_echo(const struct packet *packet)
 ALWAYS_INLINE __u32 port_offset(const struct packet *packet, _Bool destination)
 {
 	return packet->l4_offset + (is_icmp(packet) ? ICMP_IDENTIFIER : destination ? 2 : 0);
+}
+
+// Bytes as a number whose lowest ones come first, as a CRC32c takes them, from one in network byte order.
+ALWAYS_INLINE __u32 low_first(__be32 number)
+{
+	return __builtin_bswap32(bpf_ntohl(number));
+}
+
+// The checksum of SCTP covers the ports and everything behind them, but no addresses. 0 stays: the kernel fills it in
+// where the packet leaves the node, or the ends do without one (RFC 9653). One packet in four billion has it as its
+// checksum, and comes out with a wrong one, which loses it.
+ALWAYS_INLINE enum apus_reason rewrite_sctp_checksum(struct __sk_buff *skb, const struct packet *packet,
+						     const struct rewrite *rewrite)
+{
+	__u32 offset = packet->l4_offset + SCTP_CHECKSUM;
+	__u32 from_port = packet->end - packet->l4_offset - (rewrite->destination ? 2 : 0);
+	__u16 difference = __builtin_bswap16(bpf_ntohs(rewrite->from_port ^ rewrite->to_port));
+	__be32 checksum;
+
+	if (bpf_skb_load_bytes(skb, offset, &checksum, sizeof(checksum)) < 0)
+		return APUS_REASON_MALFORMED;
+	if (!checksum)
+		return APUS_REASON_NONE;
+	// How long the whole packet is, a part of it does not tell.
+	if (packet->flags & PACKET_FRAGMENT)
+		return APUS_REASON_FRAGMENT;
+	checksum ^= low_first(crc32c_change(difference, from_port));
+	return bpf_skb_store_bytes(skb, offset, &checksum, sizeof(checksum), BPF_F_RECOMPUTE_CSUM) < 0
+		       ? APUS_REASON_MALFORMED
+		       : APUS_REASON_NONE;
+}
+
+// Nothing in the packet makes up for these changes in the sum that a network card took over it (CHECKSUM_COMPLETE).
+ALWAYS_INLINE enum apus_reason rewrite_sctp_port(struct __sk_buff *skb, const struct packet *packet,
+						 const struct rewrite *rewrite)
+{
+	enum apus_reason reason;
+
+	if (rewrite->from_port == rewrite->to_port)
+		return APUS_REASON_NONE;
+	reason = rewrite_sctp_checksum(skb, packet, rewrite);
+	if (!reason && bpf_skb_store_bytes(skb, port_offset(packet, rewrite->destination), &rewrite->to_port, 2,
+					   BPF_F_RECOMPUTE_CSUM) < 0)
+		return APUS_REASON_MALFORMED;
+	return reason;
 }
 
 ALWAYS_INLINE int rewrite_ports(struct __sk_buff *skb, const struct packet *packet, const struct rewrite *rewrite,
@@ -85,19 +132,21 @@ ALWAYS_INLINE __s64 rewrite_v6(struct __sk_buff *skb, const struct rewrite *rewr
 	return bpf_csum_diff((__be32 *)&from, sizeof(from), (__be32 *)&to, sizeof(to), 0);
 }
 
-// Rewrites one end of a packet of TCP, UDP or an echo. Negative when the packet could not be changed.
+// Rewrites one end of a packet of TCP, UDP, SCTP or an echo. Returns APUS_REASON_NONE, or why it could not be changed.
 GLOBAL int rewrite_packet(struct __sk_buff *skb, const struct packet *packet, const struct rewrite *rewrite)
 {
 	__s64 difference;
 
 	if (!packet || !rewrite)
-		return -1;
+		return APUS_REASON_MALFORMED;
 	difference = packet->flags & PACKET_V6 ? rewrite_v6(skb, rewrite) : rewrite_v4(skb, rewrite);
 	if (difference < 0)
-		return -1;
+		return APUS_REASON_MALFORMED;
 	if (packet->flags & PACKET_LATER_FRAGMENT)
-		return 0;
-	return rewrite_ports(skb, packet, rewrite, difference);
+		return APUS_REASON_NONE;
+	if (packet->protocol == IPPROTO_SCTP)
+		return rewrite_sctp_port(skb, packet, rewrite);
+	return rewrite_ports(skb, packet, rewrite, difference) < 0 ? APUS_REASON_MALFORMED : APUS_REASON_NONE;
 }
 
 // Whether the packet's hop count ends here, so that the stack has to answer.

@@ -33,7 +33,8 @@ GLOBAL int source_port_is_taken(const struct apus_translation_key *key, const st
 	       !(connection->flags & APUS_CONNECTION_CLOSED) && !connection_is_expired(connection, key->protocol, now);
 }
 
-// Whether a socket of the node gets what comes to the port from the other end. Those of pings can't be asked for.
+// Whether a socket of the node gets what comes to the port from the other end. Those of pings and of SCTP can't be
+// asked for.
 GLOBAL int is_port_of_socket(struct __sk_buff *skb, const struct apus_translation_key *key)
 {
 	struct bpf_sock_tuple tuple = {};

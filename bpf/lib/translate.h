@@ -34,7 +34,7 @@ ALWAYS_INLINE enum translation_state follow_known(struct flow *flow, const struc
 	if (!flow->service)
 		return is_from_outside(flow) ? forget_translation(flow, key) : TRANSLATION_GONE;
 	// Its entry was evicted: another backend knows nothing of it.
-	if (!flow->found.connection && flow->packet.protocol == IPPROTO_TCP && !is_connection_opening(&flow->packet))
+	if (!flow->found.connection && tells_openings(flow->packet.protocol) && !is_connection_opening(&flow->packet))
 		return TRANSLATION_KNOWN;
 	// What is recorded next must not be hidden by it.
 	bpf_map_delete_elem(&translations, key);
@@ -171,7 +171,7 @@ COLD int follow_translation(struct __sk_buff *skb, struct flow *flow)
 	rewrite.from_port = flow->frontend_port;
 	rewrite.to = flow->packet.destination;
 	rewrite.to_port = flow->packet.destination_port;
-	return rewrite_packet(skb, &flow->packet, &rewrite) < 0 ? APUS_REASON_MALFORMED : APUS_REASON_NONE;
+	return rewrite_packet(skb, &flow->packet, &rewrite);
 }
 
 // As open_translation, for a client that keeps its backend.

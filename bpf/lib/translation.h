@@ -22,7 +22,7 @@ struct {
 
 ALWAYS_INLINE _Bool is_translatable(const struct packet *packet)
 {
-	return packet->protocol == IPPROTO_TCP || packet->protocol == IPPROTO_UDP;
+	return packet->protocol == IPPROTO_TCP || packet->protocol == IPPROTO_UDP || packet->protocol == IPPROTO_SCTP;
 }
 
 ALWAYS_INLINE const struct apus_translation *translation_find(const struct apus_translation_key *key)

@@ -76,13 +76,19 @@ ALWAYS_INLINE int handle_from_network(struct __sk_buff *skb, __u64 now)
 	return forward_to_pod(skb, &flow);
 }
 
+// What the stack sends for packets that are nobody's: it resets, and answers the end of an association by one (RFC
+// 9260, section 8.4).
+ALWAYS_INLINE _Bool is_in_nobodys_name(const struct packet *packet)
+{
+	return is_reset(packet) || packet->chunk == SCTP_SHUTDOWN_COMPLETE;
+}
+
 // Whether what leaves is the node's own and nothing else: most of it is found out by its address.
 ALWAYS_INLINE _Bool is_own_of_node(struct __sk_buff *skb, const struct packet *packet, const struct apus_uplink *uplink)
 {
 	if (likely(!address_equal(&packet->source, address_of_uplink(uplink, packet))))
 		return 0;
-	// The stack resets in nobody's name.
-	if (unlikely(is_source_port(packet->source_port)) && skb->sk && !(packet->tcp_flags & TCP_RST))
+	if (unlikely(is_source_port(packet->source_port)) && skb->sk && !is_in_nobodys_name(packet))
 		source_port_give_back(packet);
 	return !(uplink->flags & APUS_UPLINK_SERVES);
 }

@@ -179,22 +179,23 @@ COLD int follow_alone(struct flow *flow)
 	return 0;
 }
 
-// Gives the client's packet the destination that it came with. Not inlined, as `rewrite` would crowd the stack.
+// Gives the client's packet the destination that it came with. Returns APUS_REASON_NONE, or why it can't. Not inlined,
+// as `rewrite` would crowd the stack.
 COLD int aim_at_frontend(struct __sk_buff *skb, struct flow *flow)
 {
 	struct rewrite rewrite = {.destination = 1};
+	enum apus_reason reason;
 
 	if (!flow || !flow->found.connection)
-		return -1;
+		return APUS_REASON_MALFORMED;
 	rewrite.from = flow->packet.destination;
 	rewrite.from_port = flow->packet.destination_port;
 	rewrite.to = flow->found.connection->frontend;
 	rewrite.to_port = flow->found.connection->frontend_port;
-	if (rewrite_packet(skb, &flow->packet, &rewrite) < 0)
-		return -1;
+	reason = rewrite_packet(skb, &flow->packet, &rewrite);
 	flow->packet.destination = rewrite.to;
 	flow->packet.destination_port = rewrite.to_port;
-	return 0;
+	return reason;
 }
 
 ALWAYS_INLINE int wrap_in_ipv4(struct __sk_buff *skb, const struct apus_address *source,
@@ -289,7 +290,7 @@ ALWAYS_INLINE _Bool may_be_fragmented(struct __sk_buff *skb, const struct packet
 // packet came in by.
 ALWAYS_INLINE int turn_back_too_big(struct __sk_buff *skb, struct flow *flow, __u32 mtu)
 {
-	if (aim_at_frontend(skb, flow) < 0 || become_error(skb, &flow->packet, mtu) < 0)
+	if (aim_at_frontend(skb, flow) || become_error(skb, &flow->packet, mtu) < 0)
 		return drop_flow(flow, APUS_REASON_MALFORMED, APUS_DIRECTION_INGRESS);
 	return bpf_redirect_neigh(skb->ingress_ifindex, NULL, 0, 0);
 }
@@ -309,7 +310,7 @@ ALWAYS_INLINE int send_wrapped(struct __sk_buff *skb, struct flow *flow, const s
 	if (unlikely(mtu))
 		return turn_back_too_big(skb, flow, mtu);
 	follow_alone(flow);
-	if (aim_at_frontend(skb, flow) < 0 || wrap(skb, &flow->packet, source, &backend, port) < 0)
+	if (aim_at_frontend(skb, flow) || wrap(skb, &flow->packet, source, &backend, port) < 0)
 		return drop_flow(flow, APUS_REASON_MALFORMED, APUS_DIRECTION_INGRESS);
 	return TCX_NEXT_PROGRAM;
 }

@@ -80,7 +80,7 @@ public enum DropReason: UInt8, Sendable, Hashable, CaseIterable {
         case .truncated: "The packet is shorter than its headers say."
         case .malformed: "The packet's header fields contradict each other."
         case .unsupported: "The link-layer protocol is neither IP nor ARP."
-        case .fragment: "The fragment's first one was not seen."
+        case .fragment: "The fragment's first one was not seen, or it is of SCTP and its port would have to change."
         case .policyIsolated: "A policy isolates the pod and no rule allows the connection."
         case .policyDenied: "A policy rule denies the connection."
         case .policyMissing: "The endpoint's policy is not in the maps, so nothing is allowed."

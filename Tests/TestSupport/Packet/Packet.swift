@@ -152,10 +152,13 @@ extension Packet {
     }
 
     /// An SCTP common header; the chunks are the payload.
-    public func sctp(from source: Port, to destination: Port, tag: UInt32 = 0, checksum: ChecksumChoice = .right)
-        -> Packet
-    {
-        adding(.sctp(SCTPHeader(source: source, destination: destination, tag: tag, checksum: checksum)))
+    ///
+    /// - Parameter chunk: One that comes before the payload.
+    public func sctp(
+        from source: Port, to destination: Port, tag: UInt32 = 0, chunk: [UInt8] = [],
+        checksum: ChecksumChoice = .right
+    ) -> Packet {
+        adding(.sctp(SCTPHeader(source: source, destination: destination, tag: tag, chunk: chunk, checksum: checksum)))
     }
 
     /// An ICMP or ICMPv6 message, by the address family; `rest` is the second word of its header.

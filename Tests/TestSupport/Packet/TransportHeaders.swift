@@ -49,6 +49,7 @@ struct SCTPHeader: Sendable {
     var source: Port
     var destination: Port
     var tag: UInt32
+    var chunk: [UInt8]
     var checksum: ChecksumChoice
 
     func encode(_ payload: [UInt8]) -> [UInt8] {
@@ -56,7 +57,7 @@ struct SCTPHeader: Sendable {
         bytes.append(big: source)
         bytes.append(big: destination)
         bytes.append(big: tag)
-        bytes += [0, 0, 0, 0] + payload
+        bytes += [0, 0, 0, 0] + chunk + payload
         let right = Checksum.crc32c(bytes)
         let value =
             switch checksum {
