@@ -2,7 +2,7 @@ internal import Addressing
 internal import Datapath
 internal import Kubernetes
 
-/// The addresses of the other nodes and of their pods: between nodes packets may go wrapped.
+/// The addresses of the nodes, and of the other nodes' pods: between nodes packets may go wrapped.
 struct NodeRanges: Sendable {
     private let own: String
     /// Whether nodes send from the first address of each of their ranges of pods, as by an overlay.
@@ -17,10 +17,13 @@ struct NodeRanges: Sendable {
     /// All of them, and what each is.
     var all: [CIDR: NodeRange] {
         var ranges: [CIDR: NodeRange] = [:]
-        for node in nodes.values {
-            for range in node.podCIDRs { ranges[range, default: []].formUnion(.unwraps) }
+        for (name, node) in nodes {
+            let isOwn = name == own
+            if !isOwn { for range in node.podCIDRs { ranges[range, default: []].formUnion(.unwraps) } }
             let senders = node.addresses.map(\.address) + (sendsFromRanges ? node.podCIDRs.map(\.address) : [])
-            for address in senders { ranges[CIDR(host: address), default: []].formUnion([.sends, .unwraps]) }
+            for address in senders {
+                ranges[CIDR(host: address), default: []].formUnion(isOwn ? .own : [.sends, .unwraps])
+            }
         }
         return ranges
     }
@@ -32,7 +35,7 @@ struct NodeRanges: Sendable {
 
     private mutating func apply(_ change: ObjectChange) -> Bool {
         switch change {
-        case .upsert(.node(let node)) where node.meta.name != own:
+        case .upsert(.node(let node)):
             let old = nodes.updateValue(node, forKey: node.meta.name)
             return old?.addresses != node.addresses || old?.podCIDRs != node.podCIDRs
         case .delete(let key) where key.kind == .node: return nodes.removeValue(forKey: key.name) != nil

@@ -11,9 +11,13 @@ public struct NodeRange: OptionSet, Sendable, Hashable {
     /// What goes there wrapped reaches a node that unwraps it.
     public static let unwraps = NodeRange(rawValue: UInt32(APUS_NODE_RANGE_UNWRAPS.rawValue))
 
+    /// This node's own, from which others unwrap.
+    public static let own = NodeRange(rawValue: UInt32(APUS_NODE_RANGE_OWN.rawValue))
+
     /// `wraps, unwraps`, for people.
     var text: String {
-        let words = [(Self.sends, "wraps"), (.unwraps, "unwraps")].filter { contains($0.0) }.map(\.1)
+        let words = [(Self.sends, "wraps"), (.unwraps, "unwraps"), (.own, "this node")].filter { contains($0.0) }.map(
+            \.1)
         return words.isEmpty ? "nothing" : words.joined(separator: ", ")
     }
 }

@@ -13,6 +13,7 @@ struct DirectReturnTests {
         let edge = try Edge(family, transport) { $0.direct_return = mode }
         try edge.expose([edge.remote])
         try edge.datapath.addNodeRange(CIDR(host: edge.remote), [APUS_NODE_RANGE_UNWRAPS])
+        try edge.datapath.addNodeRange(CIDR(host: edge.node), [APUS_NODE_RANGE_OWN])
         return edge
     }
 
@@ -52,6 +53,37 @@ struct DirectReturnTests {
         #expect(found.isInHalfOpenMap)
     }
 
+    @Test("Forged segments of connections that nobody has opened are answered by nobody either")
+    func forgedSegments() throws {
+        let edge = try Self.edge(.v4)
+        for count in 1...8 {
+            _ = try Self.sendOn(edge, .ack)
+            let found = try #require(
+                try edge.datapath.connection(
+                    of: edge.leaving(from: edge.client, Edge.clientPort, to: edge.remote, 8080)))
+            #expect(found.isInHalfOpenMap == (count < 8), "a client that goes on for so long has a connection")
+        }
+    }
+
+    @Test("The parts of a fragmented datagram all go in this node's name")
+    func fragments() throws {
+        let edge = try Self.edge(.v4, .udp)
+        _ = try Self.sendOn(edge, [])
+        let parts = Packet.ethernet(from: Edge.uplink, to: Edge.router)
+        let first = parts.ipv4(
+            from: edge.client, to: edge.remote, identification: 7, fragment: Fragment(offset: 0, more: true)
+        ).udp(from: Edge.clientPort, to: 8080).payload([UInt8](repeating: 1, count: 64))
+        let last = parts.ipv4(
+            from: edge.client, to: edge.remote, identification: 7, fragment: Fragment(offset: 72, more: false),
+            ipProtocol: .udp
+        ).payload([UInt8](repeating: 2, count: 8))
+        for part in [first, last] {
+            #expect(try edge.datapath.run(part, on: .toNetwork) == .passed)
+            let view = try #require(edge.datapath.outputView)
+            #expect(view.source == edge.node && view.destination == edge.remote)
+        }
+    }
+
     @Test("A connection ends when the client ends it", arguments: Family.allCases)
     func ends(_ family: Family) throws {
         let edge = try Self.edge(family)
@@ -74,6 +106,10 @@ struct DirectReturnTests {
         let unknown = try Edge(family) { $0.direct_return = Self.all }
         try unknown.expose([unknown.remote])
         try Self.expectOwnName(unknown, unknown.client, "to a backend on no node that unwraps")
+        let nameless = try Edge(family) { $0.direct_return = Self.all }
+        try nameless.expose([nameless.remote])
+        try nameless.datapath.addNodeRange(CIDR(host: nameless.remote), [APUS_NODE_RANGE_UNWRAPS])
+        try Self.expectOwnName(nameless, nameless.client, "from an address that the Node does not have")
         let inside = try Self.edge(family)
         try Self.expectOwnName(inside, inside.remote.neighbour, "of a client inside the cluster")
     }
@@ -150,6 +186,19 @@ struct DirectReturnTests {
         #expect(try far.edge.datapath.run(wrapped, on: .fromNetwork) == .dropped(entering: .unsupported))
     }
 
+    @Test("A node speaks for Services and its own ports alone", arguments: Family.allCases)
+    func strangersFrontend(_ family: Family) throws {
+        let far = try Far(family)
+        let server = try far.edge.datapath.addPod()
+        let inner = far.edge.arriving(
+            from: far.edge.client, Edge.clientPort, to: far.frontend.neighbour, Edge.nodePort, .syn)
+        let frame = Wrapping(from: far.frontend, to: server[family], port: 8080).around(inner)
+        #expect(
+            try far.edge.datapath.run(frame, on: .fromNetwork) == .dropped(entering: .invalidDestination))
+        try far.edge.expose([far.edge.remote], at: far.frontend.neighbour)
+        #expect(try far.edge.datapath.run(frame, on: .fromNetwork) == .delivered)
+    }
+
     @Test("Nobody comes as a pod or as the node itself", arguments: Family.allCases)
     func spoofed(_ family: Family) throws {
         let far = try Far(family)
@@ -164,7 +213,9 @@ struct DirectReturnTests {
         let server = try far.edge.datapath.addPod()
         let direct = far.edge.arriving(from: far.edge.client, Edge.clientPort, to: server[family], 8080, .syn)
         #expect(try far.edge.datapath.run(direct, on: .fromNetwork) == .delivered)
-        #expect(try far.edge.datapath.run(far.wrapped(.syn, to: server[family]), on: .fromNetwork) == .delivered)
+        #expect(
+            try far.edge.datapath.run(far.wrapped(.syn, to: server[family]), on: .fromNetwork) == .passed,
+            "the stack knows the way to the client, and the node that has wrapped is none")
         let refusal = try #require(far.edge.datapath.outputView)
         #expect(refusal.source == far.frontend && refusal.destination == far.edge.client)
         #expect(

@@ -7,6 +7,11 @@ internal import Synchronization
 internal import TestSupport
 internal import Testing
 
+extension Transport {
+    /// Those that the shortcut forwards.
+    static let forwarded = [Transport.tcp, .udp]
+}
+
 /// A node's namespace with routes: to clients by `up`, an uplink, and to pods of other nodes by `across`, another one,
 /// or by `up`, too.
 final class RoutedNamespace: Sendable {

@@ -24,7 +24,7 @@ struct Place: Sendable, CustomTestStringConvertible {
 struct ShortcutTests {
     @Test(
         "What is forwarded is what the usual way makes of it, byte by byte",
-        arguments: Family.allCases.flatMap { family in Transport.allCases.map { (family, $0) } }, Place.all)
+        arguments: Family.allCases.flatMap { family in Transport.forwarded.map { (family, $0) } }, Place.all)
     func forwards(_ kind: (family: Family, transport: Transport), _ place: Place) throws {
         let namespace = try RoutedNamespace(separate: place.isSeparate)
         try namespace.run {
@@ -57,7 +57,7 @@ struct ShortcutTests {
         #expect(PacketView(run.frame)?.headerChecksumIsRight != false)
     }
 
-    @Test("By the interface that it came by a frame is returned", arguments: Family.allCases, Transport.allCases)
+    @Test("By the interface that it came by a frame is returned", arguments: Family.allCases, Transport.forwarded)
     func returns(_ family: Family, _ transport: Transport) throws {
         let namespace = try RoutedNamespace(separate: false)
         try namespace.run {
@@ -163,12 +163,12 @@ extension Shortcut {
 /// Why a packet can't take the shortcut.
 struct Doubt: Sendable, CustomTestStringConvertible {
     let testDescription: String
-    var transports = Transport.allCases
+    var transports = Transport.forwarded
     /// Changes what is known, and gives the frame that must pass; nil: there is none of the kind.
     let frame: @Sendable (Shortcut, Way) throws -> [UInt8]?
 
     init(
-        _ name: String, _ transports: [Transport] = Transport.allCases,
+        _ name: String, _ transports: [Transport] = Transport.forwarded,
         _ frame: @escaping @Sendable (Shortcut, Way) throws -> [UInt8]?
     ) {
         (testDescription, self.transports, self.frame) = (name, transports, frame)
@@ -176,7 +176,7 @@ struct Doubt: Sendable, CustomTestStringConvertible {
 
     /// The usual frame, once something is known otherwise.
     static func known(
-        _ name: String, _ transports: [Transport] = Transport.allCases,
+        _ name: String, _ transports: [Transport] = Transport.forwarded,
         _ change: @escaping @Sendable (Shortcut) throws -> Void
     ) -> Doubt {
         Doubt(name, transports) { shortcut, way in

@@ -7,17 +7,21 @@ import Testing
 extension TrafficTests {
     /// Direct server return: three nodes, and a client outside that asks one without a backend.
     @Suite(.serialized) struct DirectReturn {
-        @Test(arguments: ["native", "vxlan"])
+        @Test(.shows(.directReturn, .directReturnInOverlay), arguments: ["native", "vxlan"])
         func theBackendsNodeAnswersTheClient(_ routing: String) async throws {
             try await withDirectReturn(routing, "dsr") { world in
                 for question in DirectReturnWorld.questions { try await world.expect(question) }
-                for question in DirectReturnWorld.questions { try await world.expectDirect(question) }
+                for question in DirectReturnWorld.questions {
+                    try await world.expectDirect(question)
+                    let row = routing == "native" ? ServiceRow.directReturn : .directReturnInOverlay
+                    row.seen(question.ipProtocol, isIPv4: question.isIPv4)
+                }
                 try await world.expectBulk()
                 try await world.nodes.expectVerified()
             }
         }
 
-        @Test func aHybridAnswersDatagramsByWayOfTheNodeThatWasAsked() async throws {
+        @Test(.shows(.hybridReturn)) func aHybridAnswersDatagramsByWayOfTheNodeThatWasAsked() async throws {
             try await withDirectReturn("native", "hybrid") { world in
                 for question in DirectReturnWorld.questions { try await world.expect(question) }
                 for question in DirectReturnWorld.questions {
@@ -26,29 +30,32 @@ extension TrafficTests {
                     } else {
                         try await world.expectByOwnName(question)
                     }
+                    ServiceRow.hybridReturn.seen(question.ipProtocol, isIPv4: question.isIPv4)
                 }
             }
         }
 
         /// Other nodes' pods and processes of the backend's own node ask, too.
-        @Test func clientsInsideTheClusterAreServed() async throws {
+        @Test(.shows(.directReturnInside)) func clientsInsideTheClusterAreServed() async throws {
             try await withDirectReturn("native", "dsr") { world in
                 for client in [world.lab.node("node-c"), world.lab.pod("web-c"), world.lab.pod("web-b")] {
                     for question in DirectReturnWorld.questions {
                         let outcome = try await client.ask(
                             world.address(question), question.port, over: question.ipProtocol, within: .seconds(10))
                         #expect(outcome == .answered("open"), "\(question) from \(client.name): \(outcome)")
+                        ServiceRow.directReturnInside.seen(question.ipProtocol, isIPv4: question.isIPv4)
                     }
                 }
             }
         }
 
-        @Test func aClientLearnsHowLargeItsPacketsMayBe() async throws {
+        @Test(.shows(.directReturnMTU)) func aClientLearnsHowLargeItsPacketsMayBe() async throws {
             try await withDirectReturn("native", "dsr") { world in
                 for question in DirectReturnWorld.questions where question.ipProtocol == .udp {
                     let largest = question.isIPv4 ? 1500 - 28 : 1500 - 48
                     let learned = try await world.largestPacket(question)
                     #expect(learned == "\(largest)", "\(question)")
+                    ServiceRow.directReturnMTU.seen(question.ipProtocol, isIPv4: question.isIPv4)
                     // What may be fragmented goes by way of the node that was asked.
                     guard question.isIPv4 else { continue }
                     let answered = try await world.sendsWithoutLimit(question)

@@ -11,7 +11,7 @@ import Testing
 extension TrafficTests {
     /// Established connections of a client outside to a backend of another node, past the host's stack of a node.
     @Suite(.serialized) struct Shortcuts {
-        @Test(arguments: ["native", "generic"])
+        @Test(.shows(.shortcutNative, .shortcutGeneric), arguments: ["native", "generic"])
         func anEstablishedConnectionGoesPastTheStack(_ mode: String) async throws {
             try await withShortcut(mode) { world in
                 #expect(try await world.agent.apus("status").output.contains("eth0 \(mode)"))
@@ -21,6 +21,8 @@ extension TrafficTests {
                     let after = try world.counts()
                     // All but the first and last ones, in both directions.
                     #expect(after.forwarded >= before.forwarded + 70, "\(talk): \(before) to \(after)")
+                    let row = mode == "native" ? ServiceRow.shortcutNative : .shortcutGeneric
+                    row.seen(talk.ipProtocol, isIPv4: talk.isIPv4)
                 }
                 let counted = try await world.agent.metric("apus_xdp_packets_total", ["result": "forwarded"])
                 #expect(try counted ?? 0 >= 280 && (counted ?? 0) <= Double(world.counts().forwarded))

@@ -13,6 +13,9 @@ static const struct mode {
 	{"tcp-echo", run_tcp_echo, false,
 	 "server; --port N [--listen ADDR] [--id NAME] [--serial] [--congestion NAME]"},
 	{"udp-echo", run_udp_echo, false, "server; --port N [--listen ADDR] [--id NAME] [--serial]"},
+	{"sctp-echo", run_sctp_echo, false, "server; --port N [--id NAME]; by an SCTP stack of its own, as root"},
+	{"sctp-ask", run_sctp_ask, true,
+	 "one association with messages of many sizes, whose echoes are compared; prints who answered"},
 	{"ask", run_ask, true,
 	 "one request, prints who answered; [--udp [--unconnected]] [--http] "
 	 "[--peer-name [--count N] [--then ADDRESS --target-port N]]: what the socket calls its peer, after N more "

@@ -5,6 +5,8 @@
 /* Each mode runs until it is done or told to stop and returns an exit code. */
 int run_tcp_echo(const struct options *options);
 int run_udp_echo(const struct options *options);
+int run_sctp_echo(const struct options *options);
+int run_sctp_ask(const struct options *options);
 int run_ask(const struct options *options);
 int run_load(const struct options *options);
 int run_hold(const struct options *options);

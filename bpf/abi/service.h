@@ -66,11 +66,12 @@ struct apus_uplink {
 	__u32 padding;
 };
 
-// Value of the prefix trie `node_ranges`, keyed by struct apus_prefix_key: addresses of the cluster's other nodes and
-// of their pods.
+// Value of the prefix trie `node_ranges`, keyed by struct apus_prefix_key: addresses of the cluster's nodes, and of the
+// other nodes' pods.
 enum apus_node_range_flag {
 	APUS_NODE_RANGE_SENDS = 1, // a node's own: what comes wrapped from there is unwrapped
 	APUS_NODE_RANGE_UNWRAPS = 2, // what goes there wrapped reaches a node that unwraps it
+	APUS_NODE_RANGE_OWN = 4, // this node's own, from which others unwrap
 };
 
 // One element of the memory-mapped array `backends`; `slots` holds indexes into it. Index 0 stays unused.

@@ -83,6 +83,14 @@ ALWAYS_INLINE _Bool outlives_service(const struct flow *flow)
 		!(flow->found.connection->flags & (APUS_CONNECTION_UNANSWERED | APUS_CONNECTION_CLOSED)));
 }
 
+// Whether nobody here sees the answers of the found connection's other end, and so not its resets either.
+ALWAYS_INLINE _Bool is_wrapped(const struct flow *flow)
+{
+	const struct apus_connection *connection = flow->found.connection;
+
+	return connection && (connection->sides[0].flags | connection->sides[1].flags) & APUS_SIDE_WRAPPED;
+}
+
 // Whether the packet was led to what is no Service's backend any more, and can go to another one: a datagram, which
 // nothing tells from the first of a client, or an INIT, as peers of SCTP mostly have a port that does not change.
 ALWAYS_INLINE _Bool is_cut_off(const struct flow *flow, const struct apus_translation *known)
@@ -90,7 +98,8 @@ ALWAYS_INLINE _Bool is_cut_off(const struct flow *flow, const struct apus_transl
 	const struct apus_backend *backend;
 
 	if (!known->backend_index ||
-	    !(flow->packet.protocol == IPPROTO_UDP || (flow->packet.chunk == SCTP_INIT && flow->service)))
+	    !(flow->packet.protocol == IPPROTO_UDP || (flow->service && is_connection_opening(&flow->packet) &&
+						       (flow->packet.chunk == SCTP_INIT || is_wrapped(flow)))))
 		return 0;
 	backend = backend_at(known->backend_index);
 	return !backend || backend->protocol != flow->packet.protocol || backend->port != known->backend_port ||

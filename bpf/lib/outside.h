@@ -99,6 +99,15 @@ COLD int find_chosen(struct flow *flow)
 	return !is_live(flow) || came_through_frontend(flow) ? TRANSLATION_KNOWN : TRANSLATION_GONE;
 }
 
+// Refuses a client's packet. What was unwrapped is that no more, once it is the answer.
+ALWAYS_INLINE int refuse_client(struct __sk_buff *skb, struct flow *flow)
+{
+	if (likely(!flow->unwrapped))
+		return refuse_outside(skb, &flow->packet);
+	flow->unwrapped = 0;
+	return refuse_by_stack(skb, &flow->packet);
+}
+
 // What comes in for no pod of this node: to a Service, or an answer to what has left in the node's name. Returns
 // whether it was translated, and goes the way of its connection; otherwise it is done with, into `result`.
 ALWAYS_INLINE _Bool take_in(struct __sk_buff *skb, struct flow *flow, const struct apus_uplink *uplink, int *result)
@@ -133,7 +142,7 @@ ALWAYS_INLINE _Bool take_in(struct __sk_buff *skb, struct flow *flow, const stru
 	}
 	*result = drop_flow(flow, reason, APUS_DIRECTION_INGRESS);
 	if (reason == APUS_REASON_NO_BACKEND || reason == APUS_REASON_SOURCE_PORT)
-		*result = refuse_outside(skb, &flow->packet);
+		*result = refuse_client(skb, flow);
 	return 0;
 }
 

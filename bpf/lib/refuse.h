@@ -230,6 +230,12 @@ ALWAYS_INLINE int refuse_outside(struct __sk_buff *skb, const struct packet *pac
 	return become_refusal(skb, packet) < 0 ? TCX_DROP_PACKET : bpf_redirect(skb->ifindex, 0);
 }
 
+// Tells somebody outside whose packet came by way of another node, which must not get the answer: the stack routes it.
+ALWAYS_INLINE int refuse_by_stack(struct __sk_buff *skb, const struct packet *packet)
+{
+	return become_refusal(skb, packet) < 0 ? TCX_DROP_PACKET : TCX_NEXT_PROGRAM;
+}
+
 // Tells a pod that its packet is refused; what gets no answer is dropped.
 ALWAYS_INLINE int refuse(struct __sk_buff *skb, const struct packet *packet, const struct apus_endpoint *endpoint)
 {

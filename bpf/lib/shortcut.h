@@ -83,6 +83,8 @@ ALWAYS_INLINE _Bool is_established(const struct flow *flow, int state)
 
 	if (!connection || (connection->flags & (is | is_not)) != is || has_ended(connection))
 		return 0;
+	if ((connection->sides[0].flags | connection->sides[1].flags) & APUS_SIDE_WRAPPED)
+		return 0;
 	if (!connection->source_port || connection->sides[0].endpoint || connection->sides[1].endpoint)
 		return 0;
 	return is_from_opener(&flow->found) == (state == TRANSLATION_KNOWN);

@@ -46,15 +46,20 @@ COLD int translation_answered(const struct apus_connection_key *connection_key,
 	return 0;
 }
 
-// The connection has ended.
+// The connection has ended. What has been led elsewhere since stays so, as above.
 COLD int translation_ended(const struct apus_connection_key *connection_key, const struct apus_connection *connection)
 {
 	struct apus_translation_key key;
 	struct apus_translation translation;
+	const struct apus_translation *known;
 
 	if (!connection_key || !connection)
 		return 0;
 	translation_of(connection_key, connection, &key, &translation);
+	known = bpf_map_lookup_elem(&translations, &key);
+	if (!known || known->backend_port != translation.backend_port ||
+	    !address_equal(&known->backend, &translation.backend))
+		return 0;
 	if (!bpf_map_delete_elem(&translations, &key))
 		bpf_map_update_elem(&disposable_translations, &key, &translation, BPF_ANY);
 	return 0;

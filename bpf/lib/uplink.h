@@ -67,7 +67,8 @@ ALWAYS_INLINE int handle_from_network(struct __sk_buff *skb, __u64 now)
 		if (!uplink)
 			return TCX_NEXT_PROGRAM;
 		if (unlikely(flow.packet.flags & PACKET_ICMP_ERROR))
-			return take_in_error(skb, &flow);
+			return unlikely(flow.unwrapped) ? end_unwrapped(&flow, TCX_NEXT_PROGRAM)
+							: take_in_error(skb, &flow);
 		if (!take_in(skb, &flow, uplink, &result))
 			return unlikely(flow.unwrapped) ? end_unwrapped(&flow, result) : result;
 	}
@@ -115,7 +116,7 @@ ALWAYS_INLINE int handle_to_network(struct __sk_buff *skb, __u64 now)
 		return answer_client(skb, &flow);
 	if (!from_outside && !is_masqueraded(&flow, uplink))
 		return TCX_NEXT_PROGRAM;
-	if (from_outside && unlikely(returns_directly(&flow)))
+	if (from_outside && unlikely(returns_directly(&flow, address_of_uplink(uplink, &flow.packet))))
 		return send_wrapped(skb, &flow, uplink);
 	return send_in_own_name(skb, &flow, uplink, from_outside ? APUS_DIRECTION_INGRESS : APUS_DIRECTION_EGRESS);
 }

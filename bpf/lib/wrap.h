@@ -28,6 +28,7 @@ enum {
 	WRAP_V6 = sizeof(struct ipv6hdr) + sizeof(struct wrap_header),
 	WRAP_HAS_KEY = 0x2000, // the only flag: version 0, no checksum, no sequence number
 	WRAP_HOPS = 64,
+	UNSEEN_OPENING_PACKETS = 8,
 	IPV4_DO_NOT_FRAGMENT = 0x4000,
 	DSCP = 0xfc, // of a traffic class; the rest tells of congestion, which an unwrapped packet would not keep
 };
@@ -91,6 +92,10 @@ ALWAYS_INLINE int record_choice(const struct packet *packet, const struct apus_a
 	if (!is_translatable(packet) || packet->flags & PACKET_LATER_FRAGMENT)
 		return UNWRAPPED;
 	translation_key(packet, &key);
+	// A node speaks for Services and for its own node ports, and for nobody else.
+	if (!service_find(&key.frontend, key.frontend_port, key.protocol) &&
+	    !(node_range_flags(&key.frontend) & APUS_NODE_RANGE_SENDS))
+		return PARSE_DROP(APUS_REASON_INVALID_DESTINATION);
 	known = translation_find(&key);
 	if (known && known->backend_port == port && address_equal(&known->backend, backend))
 		return UNWRAPPED;
@@ -135,13 +140,14 @@ COLD int end_unwrapped(struct flow *flow, int result)
 }
 
 // Whether the client's packet to a backend elsewhere goes there wrapped. That is decided when the connection opens.
-// Those inside the cluster are answered by way of this node in any case: they may be on the backend's own.
-COLD int returns_directly(struct flow *flow)
+// Those inside the cluster are answered by way of this node in any case: they may be on the backend's own. And other
+// nodes unwrap only what comes from an address that this one's Node has.
+COLD int returns_directly(struct flow *flow, const struct apus_address *own)
 {
 	const struct apus_connection *connection;
 	__u8 wanted;
 
-	if (!flow || !flow->found.connection)
+	if (!flow || !own || !flow->found.connection)
 		return 0;
 	connection = flow->found.connection;
 	if (connection_side(flow->found.connection, connection->opener)->flags & APUS_SIDE_WRAPPED)
@@ -151,7 +157,26 @@ COLD int returns_directly(struct flow *flow)
 	    !(connection->flags & APUS_CONNECTION_UNANSWERED))
 		return 0;
 	return node_range_flags(&flow->packet.destination) & APUS_NODE_RANGE_UNWRAPS &&
-	       !node_range_flags(&flow->packet.source);
+	       !node_range_flags(&flow->packet.source) && node_range_flags(own) & APUS_NODE_RANGE_OWN;
+}
+
+// Whether the client has gone on as only one does that was answered. Any packet may be forged: one alone says nothing,
+// and of TCP whose opening was not seen a few don't either.
+ALWAYS_INLINE _Bool goes_on(const struct packet *packet, const struct apus_connection_side *side)
+{
+	if (is_connection_opening(packet) || is_reset(packet))
+		return 0;
+	if (packet->protocol == IPPROTO_TCP && !(side->tcp_flags & TCP_SYN))
+		return side->packets >= UNSEEN_OPENING_PACKETS;
+	return side->packets >= 2;
+}
+
+// Keeps a connection that the client has ended, from its last packet on, for as long as one that nobody has answered:
+// the other end may still have much to say, and the client acknowledges that.
+ALWAYS_INLINE void keep_half_closed(struct apus_connection *connection, __u64 now)
+{
+	if (!(connection->flags & APUS_CONNECTION_RESET) && config.half_open_timeout_ns > config.closing_timeout_ns)
+		connection_seen(connection, now + config.half_open_timeout_ns - config.closing_timeout_ns);
 }
 
 // No answer comes by here. So what tells of one is that the client goes on, and of the end that the client ends.
@@ -169,10 +194,10 @@ COLD int follow_alone(struct flow *flow)
 		connection->flags |= APUS_CONNECTION_CLOSED;
 		report_connection(&flow->key, connection, bpf_ktime_get_ns(), APUS_ENDING_FINISHED);
 		translation_ended(&flow->key, connection);
-		return 0;
 	}
-	if (!(connection->flags & APUS_CONNECTION_UNANSWERED) || is_connection_opening(&flow->packet) ||
-	    is_reset(&flow->packet) || (!tells_openings(flow->packet.protocol) && side->packets < 2))
+	if (connection->flags & APUS_CONNECTION_CLOSED)
+		keep_half_closed(connection, flow->now);
+	if (!(connection->flags & APUS_CONNECTION_UNANSWERED) || !goes_on(&flow->packet, side))
 		return 0;
 	translation_answered(&flow->key, connection);
 	connection_answered(&flow->key, &flow->found);
@@ -252,6 +277,9 @@ GLOBAL int wrap(struct __sk_buff *skb, const struct packet *packet, const struct
 	v6 = packet->flags & PACKET_V6;
 	added = wrap_length(packet);
 	length = packet->end - ETH_HLEN + added;
+	// Each segment gets a length of its own when they are cut.
+	if (length > 0xffff && skb->gso_size)
+		length = 0xffff;
 	if (length > 0xffff)
 		return -1;
 	flags |= v6 ? BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 : BPF_F_ADJ_ROOM_ENCAP_L3_IPV4;
@@ -295,22 +323,28 @@ ALWAYS_INLINE int turn_back_too_big(struct __sk_buff *skb, struct flow *flow, __
 	return bpf_redirect_neigh(skb->ingress_ifindex, NULL, 0, 0);
 }
 
-// The client's packet leaves for the backend's node. What is too long for it and may be cut goes in this node's name.
+// The client's packet leaves for the backend's node. A datagram that is too long for it and may be cut goes in this
+// node's name, and so do the parts of one that is cut already, all of them: the other node could not tell whose each
+// is.
 ALWAYS_INLINE int send_wrapped(struct __sk_buff *skb, struct flow *flow, const struct apus_uplink *uplink)
 {
 	const struct apus_address *source = address_of_uplink(uplink, &flow->packet);
 	struct apus_address backend = flow->packet.destination;
 	__u16 port = flow->packet.destination_port;
 	__u32 mtu = largest_wrapped(skb, &flow->packet);
+	enum apus_reason reason;
 
 	if (unlikely(address_is_zero(source)))
 		return drop_flow(flow, APUS_REASON_NO_SOURCE, APUS_DIRECTION_INGRESS);
-	if (unlikely(mtu) && may_be_fragmented(skb, &flow->packet))
+	if (unlikely(mtu || flow->packet.flags & PACKET_FRAGMENT) && !tells_openings(flow->packet.protocol) &&
+	    may_be_fragmented(skb, &flow->packet))
 		return send_in_own_name(skb, flow, uplink, APUS_DIRECTION_INGRESS);
 	if (unlikely(mtu))
 		return turn_back_too_big(skb, flow, mtu);
+	reason = aim_at_frontend(skb, flow);
+	// Its entry may move to another map, and is not read after this.
 	follow_alone(flow);
-	if (aim_at_frontend(skb, flow) || wrap(skb, &flow->packet, source, &backend, port) < 0)
+	if (reason || wrap(skb, &flow->packet, source, &backend, port) < 0)
 		return drop_flow(flow, APUS_REASON_MALFORMED, APUS_DIRECTION_INGRESS);
 	return TCX_NEXT_PROGRAM;
 }

@@ -88,6 +88,20 @@ enum ServiceRow: String, CaseIterable, Sendable {
     case pathMTUFromOutside = "Path MTU discovery through a Service: a host outside, both ways"
     case fragments = "Fragmented datagrams, to a ClusterIP, a node port, a load balancer and an externalIP"
 
+    // Ways past the node that was asked, and past its stack.
+    case directReturn = "--load-balancer-mode dsr: the backend's node answers, and the pod sees the client"
+    case directReturnInOverlay = "--load-balancer-mode dsr with --routing vxlan: the same"
+    case hybridReturn = "--load-balancer-mode hybrid: TCP as dsr, UDP by way of the node that was asked"
+    case directReturnInside = "--load-balancer-mode dsr: clients inside the cluster are served"
+    case directReturnMTU = "--load-balancer-mode dsr: a client learns how large its datagrams may be"
+    case shortcutNative = "--xdp native: established connections of a host outside go past the stack"
+    case shortcutGeneric = "--xdp generic: the same"
+
+    // Associations, of a stack that the processes bring with them: the kernel may have none.
+    case associationPerPacket = "SCTP, ClusterIP: a pod, per packet"
+    case associationFromOutside = "SCTP, NodePort: a host outside, endpoints near and elsewhere"
+    case associationRefused = "SCTP, no endpoints: an ICMP error per packet"
+
     // What is told of it.
     case trace = "apus service trace, list and get, backend list: they tell who answers"
 
@@ -96,8 +110,9 @@ enum ServiceRow: String, CaseIterable, Sendable {
         switch self {
         case .healthCheck, .sharedBackendStreams, .removedBackendStream, .terminatingKeeps: ServiceVariant.tcp
         case .removedBackendAtSocket, .removedBackendPerPacket, .removedBackendOfNode, .removedBackendFromOutside,
-            .sharedBackendDatagrams, .closedPort, .fragments:
+            .sharedBackendDatagrams, .closedPort, .fragments, .directReturnMTU:
             ServiceVariant.udp
+        case .associationPerPacket, .associationFromOutside, .associationRefused: ServiceVariant.sctp
         default: ServiceVariant.all
         }
     }

@@ -9,6 +9,7 @@ struct ServiceVariant: Hashable, Sendable, CustomStringConvertible {
 
     static let tcp = of(.tcp)
     static let udp = of(.udp)
+    static let sctp = of(.sctp)
     /// What a row is shown in that says nothing else.
     static let all = tcp + udp
     /// The columns of the table, in their order: those that some row is shown in.

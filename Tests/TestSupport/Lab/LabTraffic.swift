@@ -53,7 +53,7 @@ extension LabHost {
     public func serve(
         port: Port, over ipProtocol: IPProtocol = .tcp, id: String? = nil, options: [String] = [], covered: Bool = true
     ) async throws -> ChildProcess {
-        let mode = ipProtocol == .udp ? "udp-echo" : "tcp-echo"
+        let mode = ipProtocol == .udp ? "udp-echo" : ipProtocol == .sctp ? "sctp-echo" : "tcp-echo"
         let server = try traffic([mode, "--port", "\(port)", "--id", id ?? name] + options, covered: covered)
         try await eventually("\(mode) on \(name)") {
             if let result = server.result { throw LabError("serve on \(name)", result.errors) }
@@ -70,9 +70,8 @@ extension LabHost {
         within bound: Duration = .seconds(60), covered: Bool = true
     ) async throws(LabError) -> AskOutcome {
         let milliseconds = Int(bound / .milliseconds(1))
-        let command =
-            ["ask", ipProtocol == .udp ? "--udp" : "--tcp", "--timeout-ms", "\(milliseconds)"] + options
-            + ["\(address)", "\(port)"]
+        let mode = ipProtocol == .sctp ? ["sctp-ask"] : ["ask", ipProtocol == .udp ? "--udp" : "--tcp"]
+        let command = mode + ["--timeout-ms", "\(milliseconds)"] + options + ["\(address)", "\(port)"]
         let result = try await run(
             [BuiltProducts.path(of: "apus-traffic")] + command, within: bound + .patience, covered: covered)
         switch result.status {
