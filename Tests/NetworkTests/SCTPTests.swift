@@ -45,19 +45,6 @@ extension TrafficTests {
             }
         }
 
-        @Test func theWorldIsReachedInTheNodesName() async throws {
-            try await withAssociations { world in
-                for address in AssociationWorld.internet {
-                    try await world.outside.serve(
-                        port: AssociationWorld.port, over: .sctp, id: "world", options: ["--listen", "\(address)"])
-                    let answer = try await world.client.ask(address, AssociationWorld.port, over: .sctp)
-                    #expect(answer == .answered("world"), "\(address)")
-                    let list = try await world.agent.apus("connection", "list", "-o", "json").output
-                    #expect(list.contains("\"masqueraded_port\""), "\(list)")
-                }
-            }
-        }
-
         @Test(.shows(.associationRefused)) func withoutEndpointsItIsRefused() async throws {
             try await withAssociations(backends: []) { world in
                 let before = try world.agent.drops(.noBackend)
@@ -82,8 +69,6 @@ private struct AssociationWorld {
     static let nodePort: Port = 30412
     static let services = [ip("10.96.0.30"), ip("fd00:10:96::30")]
     static let servers = ["near", "far"]
-    /// Addresses that no range of private networks has.
-    static let internet = [ip("1.2.3.4"), ip("2a01:203::4")]
 
     var client: LabHost { lab.pod("client") }
     var outside: LabHost { lab.host("outside") }
@@ -124,7 +109,7 @@ private func withAssociations(
         nodes: [
             NodePlan("node-a", number: 1, pods: ["client", "near"]), NodePlan("node-b", number: 2, pods: ["far"]),
         ],
-        outside: [HostPlan("outside", number: 1, moreAddresses: AssociationWorld.internet)])
+        outside: [HostPlan("outside", number: 1)])
     try await withLab(plan) { lab in
         let files = [
             "pods.yaml": Manifest.file(["client", "near"].map { Manifest.pod(lab.pod($0)) }),

@@ -50,7 +50,7 @@ enum ServiceRow: String, CaseIterable, Sendable {
     case random = "random: all endpoints serve"
     case maglev = "--load-balancer-algorithm maglev: all endpoints serve clients outside"
     case maglevAnnotation = "Annotation maglev of a Service: a client's port has its endpoint, again and again"
-    case maglevRemoval = "Maglev, one of N endpoints removed: its flows move, and no others"
+    case maglevRemoval = "Maglev, one of N endpoints removed: its flows move, and few others"
     case affinityOfPod = "sessionAffinity: one pod for all ports and both ways of a client"
     case affinityOfNode = "sessionAffinity: one pod for a process of the node"
     case affinityFromOutside = "sessionAffinity: one pod for all frontends and ports of a client outside"
