@@ -61,7 +61,7 @@ extension Transport {
             (self == .tcp
             ? network.tcp(
                 from: source.port, to: destination.port, flags: flags, options: [2, 4, 5, 0xb4, 4, 2, 1, 1])
-            : network.udp(from: source.port, to: destination.port)).payload("odd")
+            : self.header(on: network, from: source.port, to: destination.port, flags)).payload("odd")
     }
 }
 
@@ -168,7 +168,7 @@ struct OptionTests {
             header.family == .v4
             ? frame.ipv4(from: frontend.address, to: client.address, doNotFragment: true)
             : frame.ipv6(from: frontend.address, to: client.address)
-        guard transport == .udp else {
+        guard transport != .tcp else {
             return answer.tcp(
                 from: frontend.port, to: client.port, flags: [.rst, .ack], sequence: 0,
                 acknowledgement: 1 + 1 + UInt32("odd".utf8.count), window: 0)
