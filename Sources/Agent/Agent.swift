@@ -286,6 +286,7 @@ extension AgentConfiguration {
         options.sourcePorts = sourcePorts
         options.directReturn = balancing.directReturn
         options.redirectsToPeer = redirectsToPeer
+        options.redirectsToUplink = redirectsToUplink
         options.keepsConnections = keepsConnections
         options.flowDetail = flowDetail
         options.denialInterval = denialInterval.nanoseconds

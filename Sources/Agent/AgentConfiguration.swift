@@ -45,6 +45,8 @@ public struct AgentConfiguration: Sendable {
     public var socket: String
     /// Whether packets go straight into local pods, without the host's stack.
     public var redirectsToPeer: Bool
+    /// Whether what clients outside and backends elsewhere send each other is forwarded without the host's stack.
+    public var redirectsToUplink: Bool
     /// Whether live connections stay as they were admitted when policies change.
     public var keepsConnections: Bool
     /// What the data path tells of flows.
@@ -170,6 +172,7 @@ public struct AgentConfiguration: Sendable {
         maglevTableSize = MaglevTable.defaultSize
         socket = Self.usualSocket
         redirectsToPeer = true
+        redirectsToUplink = true
         keepsConnections = false
         flowDetail = .connections
         flowCapacity = 65_536

@@ -240,7 +240,10 @@ struct EndpointFinder: ~Copyable {
     mutating func uplinkAddresses(
         _ uplinks: Set<UInt32>, besides virtual: Set<IPAddress>
     ) throws(KernelError) -> [UInt32: UplinkAddresses] {
-        UplinkAddresses.choose(for: uplinks, from: try netlink.addresses(), besides: virtual)
+        let least = UplinkAddresses.leastMTU(of: try netlink.routes(), by: uplinks)
+        return UplinkAddresses.choose(for: uplinks, from: try netlink.addresses(), besides: virtual).mapValues {
+            UplinkAddresses(v4: $0.v4, v6: $0.v6, routeMTU: least)
+        }
     }
 
     /// The node's own addresses, those of loopback included.
@@ -250,6 +253,13 @@ struct EndpointFinder: ~Copyable {
 }
 
 extension UplinkAddresses {
+    /// The least that routes of IPv4 by any of these uplinks say that they take: to a route of several hops any of them
+    /// may be the one. `bpf_fib_lookup` does not heed that, other than the stack; that of IPv6 no router does.
+    static func leastMTU(of routes: [Route], by uplinks: Set<UInt32>) -> UInt32? {
+        routes.filter { $0.destination.address.isIPv4 && $0.interfaceIndex.map(uplinks.contains) ?? true }
+            .compactMap(\.mtu).min()
+    }
+
     /// What a node sends from by each of these uplinks: its first global address of a family, that of another uplink
     /// where it has none. One that may turn out to be another host's is left out, and one that Services have, which may
     /// move to another node, comes last.

@@ -15,7 +15,11 @@ extension NodeController {
             if isNews(ofUplink: interface) { attachUplinks() } else { refreshShortcuts(interface) }
             relocate(interfaces.filter { $0.value.index == interface.index }.map(\.key) + unlocated.keys)
         case .routeAdded(let route), .routeRemoved(let route):
-            if route.isDefault { attachUplinks() }
+            if route.isDefault {
+                attachUplinks()
+            } else if route.mtu != nil, refreshUplinkAddresses(), isSynced {
+                program()
+            }
             relocate(
                 state.localPods.values.filter { $0.addresses.contains(where: route.destination.contains) }.map(\.key))
         case .addressAdded, .addressRemoved: refreshLocalAddresses()

@@ -57,7 +57,9 @@ extension NodeController {
         do {
             virtualAddresses = state.localVirtualAddresses
             let addresses = try finder.uplinkAddresses(servedUplinks, besides: virtualAddresses)
-            guard tables.setUplinks(addresses, masquerading: masqueradingUplinks) else { return false }
+            // By others nothing is translated, as they have no programs.
+            let withPrograms = addresses.filter { (try? finder.hasEthernetHeader($0.key)) ?? false }
+            guard tables.setUplinks(withPrograms, masquerading: masqueradingUplinks) else { return false }
             tables.apply(state.setSourceAddresses(Set(addresses.values.flatMap { [$0.v4, $0.v6] }.compactMap { $0 })))
             return true
         } catch {

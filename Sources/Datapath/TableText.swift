@@ -190,12 +190,13 @@ extension apus_service {
 }
 
 extension apus_uplink {
-    /// `sends from 10.0.0.1 and fd00::1, serves Services, masquerades`.
+    /// `sends from 10.0.0.1 and fd00::1, serves Services, masquerades, a route takes 1400 bytes`.
     fileprivate var text: String {
         let addresses = [v4.address, v6.address].filter { !$0.isUnspecified }.map(\.description)
         let from = addresses.isEmpty ? "has no address" : "sends from \(addresses.joined(separator: " and "))"
         let words = [(APUS_UPLINK_SERVES, "serves Services"), (APUS_UPLINK_MASQUERADES, "masquerades")]
-        return ([from] + words.filter { has($0.0) }.map(\.1)).joined(separator: ", ")
+        let routes = route_mtu == 0 ? [] : ["a route takes \(route_mtu) bytes"]
+        return ([from] + words.filter { has($0.0) }.map(\.1) + routes).joined(separator: ", ")
     }
 }
 

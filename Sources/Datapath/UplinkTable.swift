@@ -1,15 +1,18 @@
 public import Addressing
 internal import DatapathABI
 
-/// What connections come from that the node sends out of an uplink in its own name.
+/// What connections come from that the node sends out of an uplink in its own name, and how large their packets may be.
 public struct UplinkAddresses: Sendable, Hashable {
     /// Nil: it has none of the family, and such connections are dropped.
     public var v4: IPAddress?
     public var v6: IPAddress?
+    /// The least that a route of IPv4 by the uplink says that it takes, in bytes; nil: none says so.
+    public var routeMTU: UInt32?
 
-    public init(v4: IPAddress? = nil, v6: IPAddress? = nil) {
+    public init(v4: IPAddress? = nil, v6: IPAddress? = nil, routeMTU: UInt32? = nil) {
         self.v4 = v4
         self.v6 = v6
+        self.routeMTU = routeMTU
     }
 }
 
@@ -62,7 +65,7 @@ extension apus_uplink {
         self.init(
             v4: addresses.v4.map { apus_address($0) } ?? apus_address(),
             v6: addresses.v6.map { apus_address($0) } ?? apus_address(),
-            flags: flags.reduce(0) { $1.1 ? $0 | UInt32($1.0.rawValue) : $0 }, padding: 0)
+            flags: flags.reduce(0) { $1.1 ? $0 | UInt32($1.0.rawValue) : $0 }, route_mtu: addresses.routeMTU ?? 0)
     }
 
     func has(_ flag: apus_uplink_flag) -> Bool { flags & UInt32(flag.rawValue) != 0 }

@@ -57,6 +57,12 @@ import Logging
     var redirectPeer: Switch?
     @Option(
         help: .flag(
+            "redirect-uplink",
+            "Forward what clients outside and backends elsewhere send each other without the host's stack.",
+            default: "on"))
+    var redirectUplink: Switch?
+    @Option(
+        help: .flag(
             "xdp",
             "Where established connections through uplinks skip the host's stack: auto (in drivers that can), native (in all), generic (behind all) or off.",
             default: "auto"))
@@ -113,6 +119,7 @@ import Logging
         configuration.overlay = try routing.overlay()
         configuration.socket = try socket.path()
         configuration.redirectsToPeer = try Environment.value("redirect-peer", redirectPeer, default: .on) == .on
+        configuration.redirectsToUplink = try Environment.value("redirect-uplink", redirectUplink, default: .on) == .on
         configuration.xdp = try Environment.value("xdp", xdp, default: .auto)
         configuration.keepsConnections =
             try Environment.value("live-connections", liveConnections, default: .revalidate) == .keep

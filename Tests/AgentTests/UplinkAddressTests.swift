@@ -42,4 +42,19 @@ struct UplinkAddressTests {
         #expect(Self.chosen(addresses, besides: ["10.0.0.9", "10.0.0.1"])?.v4 == IPAddress("10.0.0.2"))
         #expect(Self.chosen(addresses, besides: ["10.0.0.9", "10.0.0.1", "10.0.0.2"])?.v4 == IPAddress("10.0.0.9"))
     }
+
+    @Test("What a route of IPv4 takes is heeded, the least of those that lead out by them")
+    func routes() {
+        func route(_ destination: String, by interface: UInt32?, mtu: UInt32?) -> Route {
+            Route(destination: CIDR(destination)!, interfaceIndex: interface, mtu: mtu)
+        }
+        let routes = [
+            route("0.0.0.0/0", by: 2, mtu: nil), route("10.1.0.0/16", by: 3, mtu: 1400),
+            route("10.2.0.0/16", by: nil, mtu: 1450), route("10.3.0.0/16", by: 9, mtu: 600),
+            route("2001:db8::/64", by: 2, mtu: 1280),
+        ]
+        #expect(UplinkAddresses.leastMTU(of: routes, by: [2, 3]) == 1400)
+        #expect(UplinkAddresses.leastMTU(of: routes, by: [2]) == 1450)
+        #expect(UplinkAddresses.leastMTU(of: [routes[0], routes[4]], by: [2, 3]) == nil)
+    }
 }

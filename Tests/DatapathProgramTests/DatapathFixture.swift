@@ -107,7 +107,8 @@ final class DatapathFixture {
         name_minimum_ns: 5 * second, name_grace_ns: 5 * second, question_timeout_ns: 30 * second, node_namespace: 0,
         wakeup_bytes: 1 << 20, redirect_peer: 1, flow_detail: FlowDetail.connections.abi, keep_connections: 0,
         direct_return: 0, source_port_first: 61000,
-        source_port_count: 4536, address_share: 65_536, name_share: 131_072, padding2: 0)
+        source_port_count: 4536, address_share: 65_536, name_share: 131_072,
+        redirect_uplink: 0, padding: (0, 0, 0))
     static let second: UInt64 = 1_000_000_000
 }
 
@@ -135,8 +136,12 @@ extension DatapathFixture {
     func run(_ packet: Packet, on hook: Hook) throws -> Fate { try run(packet.bytes, on: hook) }
 
     /// Puts a frame through a hook, and finds the reason of a drop in the drop counters.
-    func run(_ frame: [UInt8], on hook: Hook) throws -> Fate {
+    ///
+    /// - Parameter gsoSize: Of a packet that the kernel has merged, bytes of payload that each was of; 0: it has not.
+    func run(_ frame: [UInt8], on hook: Hook, gsoSize: UInt32 = 0) throws -> Fate {
         let before = try drops()
+        if gsoSize != 0 { context = Self.merged(size: gsoSize) }
+        defer { if gsoSize != 0 { context = [] } }
         let verdict = try verdict(frame, on: hook)
         guard verdict == Verdict.drop else { return Fate(verdict) }
         let after = try drops()
@@ -164,7 +169,7 @@ extension DatapathFixture {
     /// - Parameter isReceived: Whether what a pod gets came in by another interface.
     func verdict(_ frame: [UInt8], on hook: Hook, isReceived: Bool = false) throws -> UInt32 {
         if isReceived { context = Self.received }
-        defer { context = [] }
+        defer { if isReceived { context = [] } }
         guard case .fromNetwork = hook else {
             let run = try testRun(frame, on: hook)
             output = run.packet
@@ -189,7 +194,7 @@ extension DatapathFixture {
             try letInterfaceBe(pod.slot)
             return try loaded.toPod.testRun(packet: frame, context: context, repeat: count)
         case .fromNetwork, .overheard:
-            return try loaded.fromNetwork.testRun(packet: frame, repeat: count)
+            return try loaded.fromNetwork.testRun(packet: frame, context: context, repeat: count)
         case .toNetwork:
             return try loaded.toNetwork.testRun(packet: frame, repeat: count)
         }
@@ -199,14 +204,19 @@ extension DatapathFixture {
     ///
     /// - Parameter size: of each of them but the last one, in bytes without headers.
     func runMerged(_ packet: Packet, toPod pod: Pod, size: Int, count: Int) throws -> Fate {
-        // Of struct __sk_buff: its size, and where gso_segs and gso_size are.
+        try letInterfaceBe(pod.slot)
+        let context = Self.merged(size: UInt32(size), count: UInt32(count))
+        return Fate(try loaded.toPod.testRun(packet: packet.bytes, context: context).returnValue)
+    }
+
+    /// The `struct __sk_buff` of what was merged: its size, and where gso_segs and gso_size are.
+    private static func merged(size: UInt32, count: UInt32 = 2) -> [UInt8] {
         var context = [UInt8](repeating: 0, count: 192)
         context.withUnsafeMutableBytes {
-            $0.storeBytes(of: UInt32(count), toByteOffset: 164, as: UInt32.self)
-            $0.storeBytes(of: UInt32(size), toByteOffset: 176, as: UInt32.self)
+            $0.storeBytes(of: count, toByteOffset: 164, as: UInt32.self)
+            $0.storeBytes(of: size, toByteOffset: 176, as: UInt32.self)
         }
-        try letInterfaceBe(pod.slot)
-        return Fate(try loaded.toPod.testRun(packet: packet.bytes, context: context).returnValue)
+        return context
     }
 
     private func letInterfaceBe(_ slot: UInt32) throws {

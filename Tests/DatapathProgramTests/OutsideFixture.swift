@@ -80,11 +80,12 @@ struct Edge {
 extension DatapathFixture {
     /// Lets the interface that packets of a test run have be an uplink; as a rule, one that Services are served by.
     func addUplink(
-        v4: IPAddress? = nil, v6: IPAddress? = nil, _ flags: [apus_uplink_flag] = [APUS_UPLINK_SERVES]
+        v4: IPAddress? = nil, v6: IPAddress? = nil, _ flags: [apus_uplink_flag] = [APUS_UPLINK_SERVES],
+        routeMTU: UInt32 = 0
     ) throws {
         let value = apus_uplink(
             v4: v4.map { apus_address($0) } ?? .none, v6: v6.map { apus_address($0) } ?? .none,
-            flags: flags.reduce(0) { $0 | $1.rawValue }, padding: 0)
+            flags: flags.reduce(0) { $0 | $1.rawValue }, route_mtu: routeMTU)
         try maps.uplinks.update(UInt32(1), value)
     }
 }

@@ -283,7 +283,7 @@ struct RandomPacketTests {
         let pod = try datapath.addPod(ingress: scene.policy.id, egress: scene.policy.id)
         // The interface of every test run, so that the uplink's programs look at what comes and goes there.
         try datapath.maps.uplinks.update(
-            UInt32(1), apus_uplink(v4: .none, v6: .none, flags: APUS_UPLINK_SERVES.rawValue, padding: 0))
+            UInt32(1), apus_uplink(v4: .none, v6: .none, flags: APUS_UPLINK_SERVES.rawValue, route_mtu: 0))
         var judge = Judge(pod: pod, scene: scene)
         let addresses = pod.addresses + [Family.v4.outside, Family.v6.outside, ip("10.244.1.77"), ip("fd00::77")]
         // Frames of its own for each scene.

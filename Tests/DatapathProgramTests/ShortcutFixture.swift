@@ -187,7 +187,7 @@ struct Shortcut {
 
 extension DatapathFixture {
     /// Lets another interface be the same uplink as loopback.
-    fileprivate func copyUplink(to index: UInt32) throws {
+    func copyUplink(to index: UInt32) throws {
         let uplink = try #require(try maps.uplinks.lookup(UInt32(1), as: apus_uplink.self))
         try maps.uplinks.update(index, uplink)
     }

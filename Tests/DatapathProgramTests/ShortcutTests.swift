@@ -297,7 +297,7 @@ extension Shortcut {
 
 extension [UInt8] {
     /// The IPv4 frame with an option that does nothing.
-    fileprivate func withOption() -> [UInt8] {
+    func withOption() -> [UInt8] {
         var copy = self[..<34] + [1, 1, 1, 0] + self[34...]
         copy[14] = 0x46
         let length = copy.count - 14
@@ -309,7 +309,7 @@ extension [UInt8] {
     }
 
     /// The IPv6 frame with options for its destination that do nothing.
-    fileprivate func withExtension() -> [UInt8] {
+    func withExtension() -> [UInt8] {
         var copy = self[..<54] + [self[20], 0, 1, 4, 0, 0, 0, 0] + self[54...]
         copy[20] = 60
         let length = copy.count - 54

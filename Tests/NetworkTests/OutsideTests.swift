@@ -184,7 +184,7 @@ extension TrafficTests {
         }
 
         @Test func withoutRedirectionTheStackCarriesThem() async throws {
-            try await withOutside(options: ["--redirect-peer", "off"]) { world in
+            try await withOutside(options: ["--redirect-peer", "off", "--redirect-uplink", "off"]) { world in
                 for question in world.questions { try await world.expect(question, OutsideWorld.pods) }
             }
         }

@@ -66,7 +66,8 @@ struct apus_config {
 	__u16 source_port_count;
 	__u32 address_share; // entries of `learned_addresses` that one policy may have
 	__u32 name_share; // and names in them
-	__u32 padding2;
+	__u8 redirect_uplink; // forward what clients outside and backends elsewhere send without the host's stack
+	__u8 padding[3];
 };
 
 _Static_assert(sizeof(struct apus_config) == 104, "config layout");

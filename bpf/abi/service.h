@@ -63,7 +63,7 @@ struct apus_uplink {
 	struct apus_address v4; // zero: it has none
 	struct apus_address v6;
 	__u32 flags; // enum apus_uplink_flag
-	__u32 padding;
+	__u32 route_mtu; // the least that a route of IPv4 by it says that it takes, bytes; 0: none says so
 };
 
 // Value of the prefix trie `node_ranges`, keyed by struct apus_prefix_key: addresses of the cluster's nodes, and of the

@@ -10,6 +10,12 @@ struct audit {
 	__u32 rule; // APUS_RULE_NONE: nothing
 };
 
+// What its frame is, other than the packet.
+enum frame_flag {
+	FRAME_UNWRAPPED = 1, // another node had wrapped it, for a backend that it has chosen
+	FRAME_AIMED = 2, // it has the destination still that it came with
+};
+
 struct flow {
 	struct packet packet;
 	struct apus_connection_key key;
@@ -33,7 +39,7 @@ struct flow {
 	__u8 epoch; // in force when the packet came: all that judges it is of this one
 	_Bool answers; // denied while its connection lived, on the way to the end that opened it
 	_Bool received; // on the way to a pod it came in by an interface, so it is of no process of the node
-	_Bool unwrapped; // another node has wrapped it, for a backend that it has chosen
+	__u8 frame; // enum frame_flag
 	_Bool cut_off; // its socket was led to what serves its Service no more: `service` is that, NULL where it is
 		       // gone
 };
@@ -60,11 +66,17 @@ ALWAYS_INLINE void leave_connection(struct flow *flow)
 	flow->found.connection = NULL;
 }
 
+// Leaves the connection that was found, if the packet doesn't continue it.
+ALWAYS_INLINE void settle_connection(struct flow *flow)
+{
+	if (flow->found.connection && unlikely(!continues(flow)))
+		leave_connection(flow);
+}
+
 // Finds the packet's connection, unless the packet doesn't continue it.
 ALWAYS_INLINE void find_connection(struct flow *flow)
 {
 	flow->ended = NULL;
 	flow->found = connection_find(&flow->packet, &flow->key);
-	if (flow->found.connection && unlikely(!continues(flow)))
-		leave_connection(flow);
+	settle_connection(flow);
 }

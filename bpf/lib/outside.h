@@ -7,6 +7,7 @@
 
 #include "path.h"
 #include "refuse.h"
+#include "route.h"
 #include "source_port.h"
 #include "translate.h"
 #include "uplinks.h"
@@ -102,14 +103,33 @@ COLD int find_chosen(struct flow *flow)
 // Refuses a client's packet. What was unwrapped is that no more, once it is the answer.
 ALWAYS_INLINE int refuse_client(struct __sk_buff *skb, struct flow *flow)
 {
-	if (likely(!flow->unwrapped))
+	if (likely(!(flow->frame & FRAME_UNWRAPPED)))
 		return refuse_outside(skb, &flow->packet);
-	flow->unwrapped = 0;
+	flow->frame &= ~FRAME_UNWRAPPED;
 	return refuse_by_stack(skb, &flow->packet);
 }
 
+// Whether the packet may be one that leaves again without the stack.
+ALWAYS_INLINE _Bool may_go_onward(const struct flow *flow)
+{
+	return config.redirect_uplink && !flow->destination.endpoint && is_plain(&flow->packet) &&
+	       (flow->packet.protocol == IPPROTO_TCP || flow->packet.protocol == IPPROTO_UDP);
+}
+
+// Gives the frame the destination that the packet was aimed at. What may go onward gets both ends at once, when it
+// does. Returns APUS_REASON_NONE, or why it could not be changed.
+COLD int lead_to_destination(struct __sk_buff *skb, struct flow *flow)
+{
+	if (!flow)
+		return APUS_REASON_MALFORMED;
+	if (!may_go_onward(flow))
+		return rewrite_destination(skb, flow);
+	flow->frame |= FRAME_AIMED;
+	return APUS_REASON_NONE;
+}
+
 // What comes in for no pod of this node: to a Service, or an answer to what has left in the node's name. Returns
-// whether it was translated, and goes the way of its connection; otherwise it is done with, into `result`.
+// whether it goes the way of its connection; otherwise it is done with, into `result`.
 ALWAYS_INLINE _Bool take_in(struct __sk_buff *skb, struct flow *flow, const struct apus_uplink *uplink, int *result)
 {
 	enum apus_reason reason;
@@ -121,7 +141,7 @@ ALWAYS_INLINE _Bool take_in(struct __sk_buff *skb, struct flow *flow, const stru
 	// Most of what the node gets is its own, and is not looked up where no Service could be asked for.
 	if (!(uplink->flags & APUS_UPLINK_SERVES) && likely(!is_source_port(flow->packet.destination_port)))
 		return 0;
-	state = unlikely(flow->unwrapped) ? find_chosen(flow) : find_translation(flow);
+	state = unlikely(flow->frame & FRAME_UNWRAPPED) ? find_chosen(flow) : find_translation(flow);
 	if (state == TRANSLATION_NONE) {
 		if (unlikely(is_connection_opening(&flow->packet)))
 			forget_outside(flow);
@@ -135,10 +155,12 @@ ALWAYS_INLINE _Bool take_in(struct __sk_buff *skb, struct flow *flow, const stru
 	if (state == TRANSLATION_ANSWER && flow->found.connection &&
 	    flow->found.connection->flags & APUS_CONNECTION_UNANSWERED && !is_reset(&flow->packet))
 		source_port_answered(flow);
-	reason = state == TRANSLATION_NONE ? APUS_REASON_NO_BACKEND : translate_found(skb, flow, state);
+	reason = state == TRANSLATION_NONE ? APUS_REASON_NO_BACKEND : translate_found(skb, flow, state, 1);
 	if (likely(!reason)) {
 		flow->destination = endpoint_of_address(&flow->packet.destination);
-		return 1;
+		reason = lead_to_destination(skb, flow);
+		if (likely(!reason))
+			return 1;
 	}
 	*result = drop_flow(flow, reason, APUS_DIRECTION_INGRESS);
 	if (reason == APUS_REASON_NO_BACKEND || reason == APUS_REASON_SOURCE_PORT)
@@ -161,21 +183,29 @@ COLD int rewrite_source(struct __sk_buff *skb, const struct packet *packet, cons
 	return rewrite_packet(skb, packet, &rewrite);
 }
 
-// Gives the opener's packet an address and port of the node as its source. Returns APUS_REASON_NONE, or why it can't
-// go.
-ALWAYS_INLINE enum apus_reason take_own_name(struct __sk_buff *skb, struct flow *flow, const struct apus_uplink *uplink)
+// The port that the opener's packet leaves by in the node's name, which its connection remembers. Returns
+// APUS_REASON_NONE, or why it can't go.
+ALWAYS_INLINE enum apus_reason find_own_port(struct __sk_buff *skb, struct flow *flow,
+					     const struct apus_address *address, __u16 *port)
 {
-	const struct apus_address *address = address_of_uplink(uplink, &flow->packet);
-	int port;
+	int found;
 
 	if (address_is_zero(address))
 		return APUS_REASON_NO_SOURCE;
-	port = source_port(skb, &flow->packet, address, flow->found.connection->source_port, flow->now);
-	if (!port)
+	found = source_port(skb, &flow->packet, address, flow->found.connection->source_port, flow->now);
+	if (!found)
 		return APUS_REASON_PORTS_EXHAUSTED;
-	if (flow->found.connection->source_port != port)
-		flow->found.connection->source_port = port;
-	return rewrite_source(skb, &flow->packet, address, port);
+	*port = found;
+	if (flow->found.connection->source_port != *port)
+		flow->found.connection->source_port = *port;
+	return APUS_REASON_NONE;
+}
+
+// The opener's packet can't leave in the node's name.
+ALWAYS_INLINE int drop_nameless(struct flow *flow, enum apus_reason reason, enum apus_direction direction)
+{
+	flow->source = endpoint_of_slot(&connection_side(flow->found.connection, flow->found.from_high)->endpoint);
+	return drop_flow(flow, reason, direction);
 }
 
 // The opener's packet leaves, and the other end has to answer to this node: that of a client outside whose backend is
@@ -183,12 +213,13 @@ ALWAYS_INLINE enum apus_reason take_own_name(struct __sk_buff *skb, struct flow 
 ALWAYS_INLINE int send_in_own_name(struct __sk_buff *skb, struct flow *flow, const struct apus_uplink *uplink,
 				   enum apus_direction direction)
 {
-	enum apus_reason reason = take_own_name(skb, flow, uplink);
+	const struct apus_address *address = address_of_uplink(uplink, &flow->packet);
+	__u16 port = 0;
+	enum apus_reason reason = find_own_port(skb, flow, address, &port);
 
 	if (likely(!reason))
-		return TCX_NEXT_PROGRAM;
-	flow->source = endpoint_of_slot(&connection_side(flow->found.connection, flow->found.from_high)->endpoint);
-	return drop_flow(flow, reason, direction);
+		reason = rewrite_source(skb, &flow->packet, address, port);
+	return likely(!reason) ? TCX_NEXT_PROGRAM : drop_nameless(flow, reason, direction);
 }
 
 // An answer leaves for the client: it comes from the Service again. One of a process of this node, which no program has

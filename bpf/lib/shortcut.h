@@ -48,7 +48,7 @@ ALWAYS_INLINE _Bool is_for_link(frame_t *frame, const struct apus_xdp_link *link
 // Whether the packet may be one of an established connection that needs nothing but to be forwarded.
 ALWAYS_INLINE _Bool is_usual(const struct packet *packet, const struct apus_uplink *uplink)
 {
-	if (packet->flags & PACKET_FRAGMENT || packet->l4_offset != (packet->flags & PACKET_V6 ? IPV6_L4 : IPV4_L4))
+	if (!is_plain(packet))
 		return 0;
 	if (packet->protocol == IPPROTO_TCP ? packet->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)
 					    : packet->protocol != IPPROTO_UDP)
@@ -94,30 +94,8 @@ ALWAYS_INLINE _Bool is_established(const struct flow *flow, int state)
 COLD int find_hop(frame_t *frame, const struct packet *packet, struct way *way)
 {
 	struct bpf_fib_lookup route = {};
-	const void *header;
 
-	if (!packet || !way)
-		return 1;
-	route.ifindex = frame_interface(frame);
-	route.l4_protocol = packet->protocol;
-	route.sport = packet->source_port;
-	route.dport = packet->destination_port;
-	route.tot_len = packet->end - ETH_HLEN;
-	header = header_at(frame, ETH_HLEN, sizeof(struct iphdr));
-	if (!header)
-		return 1;
-	if (packet->flags & PACKET_V6) {
-		route.family = ADDRESS_FAMILY_IPV6;
-		route.flowinfo = *(const __be32 *)header & bpf_htonl(0x0fffffff);
-		__builtin_memcpy(route.ipv6_src, &packet->source, sizeof(route.ipv6_src));
-		__builtin_memcpy(route.ipv6_dst, &packet->destination, sizeof(route.ipv6_dst));
-	} else {
-		route.family = ADDRESS_FAMILY_IPV4;
-		route.tos = ((const struct iphdr *)header)->tos;
-		route.ipv4_src = address_v4_bits(&packet->source);
-		route.ipv4_dst = address_v4_bits(&packet->destination);
-	}
-	if (bpf_fib_lookup(frame, &route, sizeof(route), 0) != BPF_FIB_LKUP_RET_SUCCESS)
+	if (!packet || !way || ask_route(frame, packet, packet->end - ETH_HLEN, 0, &route))
 		return 1;
 	way->interface = route.ifindex;
 	__builtin_memcpy(way->source_mac, route.smac, ETH_ALEN);

@@ -195,7 +195,7 @@ COLD int open_connection(struct flow *flow)
 	source->packets = 1;
 	source->bytes = flow->packet.length;
 	source->tcp_flags = flow->packet.tcp_flags;
-	source->flags = flow->unwrapped * APUS_SIDE_UNWRAPPED;
+	source->flags = (flow->frame & FRAME_UNWRAPPED) * APUS_SIDE_UNWRAPPED;
 	if (connection_record(&flow->key, connection, flow->ended) < 0) {
 		flow->judgement.verdict =
 			(struct verdict){.reason = APUS_REASON_CONNECTION_FAILED, .rule = APUS_RULE_NONE};

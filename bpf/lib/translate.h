@@ -156,22 +156,45 @@ COLD int open_translation(struct flow *flow, __u32 preferred)
 	return translation_record(&key, &fresh) < 0 ? APUS_REASON_CONNECTION_FAILED : APUS_REASON_NONE;
 }
 
-// Finds the connection of a packet that was pointed at a backend, and rewrites the packet.
-COLD int follow_translation(struct __sk_buff *skb, struct flow *flow)
+// Rewrites a packet that was pointed at a backend.
+ALWAYS_INLINE enum apus_reason rewrite_destination(struct __sk_buff *skb, const struct flow *flow)
 {
 	struct rewrite rewrite = {.destination = 1};
 
+	rewrite.from = flow->frontend;
+	rewrite.from_port = flow->frontend_port;
+	rewrite.to = flow->packet.destination;
+	rewrite.to_port = flow->packet.destination_port;
+	return rewrite_packet(skb, &flow->packet, &rewrite);
+}
+
+// Finds the connection of a packet that was pointed at a backend, and rewrites the packet.
+COLD int follow_translation(struct __sk_buff *skb, struct flow *flow)
+{
 	if (!flow)
 		return APUS_REASON_MALFORMED;
 	flow->connection_flags = APUS_CONNECTION_TRANSLATED;
 	if (is_from_outside(flow))
 		flow->connection_flags |= APUS_CONNECTION_FROM_OUTSIDE;
 	find_connection(flow);
-	rewrite.from = flow->frontend;
-	rewrite.from_port = flow->frontend_port;
-	rewrite.to = flow->packet.destination;
-	rewrite.to_port = flow->packet.destination_port;
-	return rewrite_packet(skb, &flow->packet, &rewrite);
+	return rewrite_destination(skb, flow);
+}
+
+// As follow_translation, with the connection that was found with the backend, and without rewriting. It serves clients
+// outside alone: for the other ones, that there are none of, the verifier follows all that comes after with what it
+// knows of neither.
+COLD int follow_found(struct flow *flow)
+{
+	if (!flow)
+		return APUS_REASON_MALFORMED;
+	flow->connection_flags = APUS_CONNECTION_TRANSLATED;
+	if (is_from_outside(flow))
+		flow->connection_flags |= APUS_CONNECTION_FROM_OUTSIDE;
+	else
+		flow->found = connection_find(&flow->packet, &flow->key);
+	flow->ended = NULL;
+	settle_connection(flow);
+	return APUS_REASON_NONE;
 }
 
 // As open_translation, for a client that keeps its backend.
@@ -203,7 +226,11 @@ ALWAYS_INLINE enum apus_reason check_client(const struct flow *flow)
 
 // Translates a packet to a Service, as find_translation has found it, and finds its connection to the backend. Returns
 // APUS_REASON_NONE, or why the packet can't go on.
-ALWAYS_INLINE enum apus_reason translate_found(struct __sk_buff *skb, struct flow *flow, int state)
+//
+// `aims`: the connection is the one that was found with the backend, and the caller rewrites the packet. Where the
+// sender is a pod it is looked for anew: knowing the first one the verifier would follow all that comes after half as
+// long again.
+ALWAYS_INLINE enum apus_reason translate_found(struct __sk_buff *skb, struct flow *flow, int state, _Bool aims)
 {
 	enum apus_reason reason = APUS_REASON_NONE;
 
@@ -218,7 +245,7 @@ ALWAYS_INLINE enum apus_reason translate_found(struct __sk_buff *skb, struct flo
 		flow->packet.destination_port = flow->frontend_port;
 		return reason;
 	}
-	return follow_translation(skb, flow);
+	return aims ? follow_found(flow) : follow_translation(skb, flow);
 }
 
 // Translates a packet if it is to a Service; flow->connection_flags says whether it was. Anything else stays as it is,
@@ -229,5 +256,5 @@ ALWAYS_INLINE enum apus_reason translate_packet(struct __sk_buff *skb, struct fl
 
 	if (state == TRANSLATION_NONE)
 		return refuses_port(flow) ? APUS_REASON_NO_BACKEND : APUS_REASON_NONE;
-	return translate_found(skb, flow, state);
+	return translate_found(skb, flow, state, 0);
 }

@@ -2,9 +2,7 @@
 #pragma once
 
 #include "masquerade.h"
-#include "wrap.h"
-
-#include <linux/if_packet.h>
+#include "onward.h"
 
 // What comes in for a pod. Returns whether it goes the way of its connection; otherwise it is done with, into `result`.
 ALWAYS_INLINE _Bool take_to_pod(struct __sk_buff *skb, struct flow *flow, int *result)
@@ -38,8 +36,8 @@ ALWAYS_INLINE int handle_from_network(struct __sk_buff *skb, __u64 now)
 			    .counts = 1,
 			    .direction = APUS_DIRECTION_INGRESS,
 			    .received = 1,
-			    // Not, but the verifier takes it for either, and so follows all that comes after once.
-			    .unwrapped = skb->ifindex >> 31};
+			    // None, but the verifier takes it for any, and so follows all that comes after once.
+			    .frame = skb->ifindex >> 30};
 	int parsed = parse_packet(skb, &flow.packet);
 	const struct apus_uplink *uplink;
 	int result;
@@ -53,7 +51,7 @@ ALWAYS_INLINE int handle_from_network(struct __sk_buff *skb, __u64 now)
 		parsed = unwrap(skb, &flow.packet, flow.epoch);
 		if (parsed > PARSE_PASS)
 			return drop_unparsed(skb, parsed, APUS_DIRECTION_INGRESS);
-		flow.unwrapped = (__u32)parsed >> 31;
+		flow.frame = (__u32)parsed >> 31;
 		parsed = PARSE_PACKET;
 	}
 	flow.destination = endpoint_of_address(&flow.packet.destination);
@@ -67,13 +65,15 @@ ALWAYS_INLINE int handle_from_network(struct __sk_buff *skb, __u64 now)
 		if (!uplink)
 			return TCX_NEXT_PROGRAM;
 		if (unlikely(flow.packet.flags & PACKET_ICMP_ERROR))
-			return unlikely(flow.unwrapped) ? end_unwrapped(&flow, TCX_NEXT_PROGRAM)
-							: take_in_error(skb, &flow);
+			return unlikely(flow.frame & FRAME_UNWRAPPED) ? end_unwrapped(&flow, TCX_NEXT_PROGRAM)
+								      : take_in_error(skb, &flow);
 		if (!take_in(skb, &flow, uplink, &result))
-			return unlikely(flow.unwrapped) ? end_unwrapped(&flow, result) : result;
+			return unlikely(flow.frame & FRAME_UNWRAPPED) ? end_unwrapped(&flow, result) : result;
 	}
 	if (unlikely(track(&flow)))
 		return drop_denied(&flow);
+	if (config.redirect_uplink && flow.frame & FRAME_AIMED)
+		return forward_onward(skb, &flow);
 	return forward_to_pod(skb, &flow);
 }
 
@@ -99,7 +99,7 @@ ALWAYS_INLINE _Bool is_own_of_node(struct __sk_buff *skb, const struct packet *p
 ALWAYS_INLINE int handle_to_network(struct __sk_buff *skb, __u64 now)
 {
 	struct flow flow = {.now = now, .epoch = current_epoch(), .counts = 1, .direction = APUS_DIRECTION_INGRESS};
-	const struct apus_uplink *uplink = uplink_of(skb);
+	const struct apus_uplink *uplink = went_onward(skb) ? NULL : uplink_of(skb);
 	_Bool from_outside;
 
 	if (!uplink || parse_packet(skb, &flow.packet) != PARSE_PACKET)

@@ -1,8 +1,7 @@
 // How a packet leaves that the stack does not see: its new ends, the hop that it goes to, and what a router changes.
 #pragma once
 
-#include "checksum.h"
-#include "parse_l4.h"
+#include "route.h"
 
 struct way {
 	struct apus_address source;
@@ -15,8 +14,6 @@ struct way {
 };
 
 enum {
-	IPV4_L4 = ETH_HLEN + sizeof(struct iphdr), // where layer 4 is without options
-	IPV6_L4 = ETH_HLEN + sizeof(struct ipv6hdr), // and without extension headers
 	TCP_CHECKSUM_PORT = 8, // where checksums are, counted in ports from the start of layer 4
 	UDP_CHECKSUM_PORT = 3,
 	V4_PAIR = 2 * sizeof(__be32), // both addresses, as they are in the header
@@ -62,13 +59,6 @@ ALWAYS_INLINE void change_link(__u8 *start, const struct way *way)
 	__builtin_memcpy(link->h_source, way->source_mac, ETH_ALEN);
 }
 
-// Whether a router may forward the packet: its hop count does not end here, and its header is whole.
-ALWAYS_INLINE _Bool is_forwardable(struct iphdr *header)
-{
-	return header->ttl > 1 &&
-	       checksum_fold((__u32)bpf_csum_diff(NULL, 0, (__be32 *)header, sizeof(*header), 0)) == 0xffff;
-}
-
 ALWAYS_INLINE _Bool change_v4(frame_t *frame, const struct packet *packet, const struct way *way, _Bool tcp)
 {
 	__be32 ends[2] = {address_v4_bits(&way->source), address_v4_bits(&way->destination)};
@@ -83,7 +73,7 @@ ALWAYS_INLINE _Bool change_v4(frame_t *frame, const struct packet *packet, const
 	ports = (__be16 *)(start + IPV4_L4);
 	checksum = ports + (tcp ? TCP_CHECKSUM_PORT : UDP_CHECKSUM_PORT);
 	difference = bpf_csum_diff(NULL, 0, &header->saddr, V4_PAIR, 0);
-	if (!is_forwardable(header) || is_checksum_partial(packet, difference, *checksum))
+	if (header->ttl <= 1 || !is_header_whole(header) || is_checksum_partial(packet, difference, *checksum))
 		return 0;
 	difference = bpf_csum_diff(&header->saddr, V4_PAIR, ends, V4_PAIR, 0);
 	header->saddr = ends[0];

@@ -62,13 +62,11 @@ import Testing
 }
 
 @Suite struct ServicePeerKinds {
-    @Test func leaveXDPOutWhereTheAgentHasNone() {
-        let with = ServicePeers.kinds(ServiceSubject.allCases, sizes: [1, 10], knowsXDP: true).map(\.name)
-        #expect(with.suffix(2) == ["apus-xdp-generic-10", "apus-xdp-native-10"])
-        let without = ServicePeers.kinds(ServiceSubject.allCases, sizes: [1, 10], knowsXDP: false).map(\.name)
+    @Test func areMeasuredWithTheNumbersThatTheyAreAbout() {
         #expect(
-            without == [
+            ServicePeers.kinds(ServiceSubject.allCases, sizes: [1, 10]).map(\.name) == [
                 "direct", "kernel", "iptables-1", "iptables-10", "nftables-1", "nftables-10", "apus-1", "apus-10",
+                "apus-stack-10", "apus-xdp-generic-10", "apus-xdp-native-10",
             ])
     }
 }

@@ -9,6 +9,8 @@ public struct DatapathOptions: Sendable {
     public var timeouts: DatapathTimeouts
     /// Whether packets go straight into local pods, without the host's stack.
     public var redirectsToPeer: Bool
+    /// Whether what clients outside and backends elsewhere send each other is forwarded without the host's stack.
+    public var redirectsToUplink: Bool
     /// Whether live connections stay as they were admitted when policies change.
     public var keepsConnections: Bool
     /// What is reported of flows.
@@ -34,6 +36,7 @@ public struct DatapathOptions: Sendable {
         self.capacities = capacities
         timeouts = DatapathTimeouts()
         redirectsToPeer = true
+        redirectsToUplink = true
         keepsConnections = false
         flowDetail = .connections
         denialInterval = 5_000_000_000
@@ -71,6 +74,7 @@ public struct DatapathOptions: Sendable {
         constants.address_share = UInt32(clamping: capacities.learnedAddressesOfPolicy)
         constants.name_share = UInt32(clamping: capacities.learnedNamesOfPolicy)
         constants.redirect_peer = redirectsToPeer ? 1 : 0
+        constants.redirect_uplink = redirectsToUplink ? 1 : 0
         constants.flow_detail = flowDetail.abi
         constants.direct_return = directReturn.rawValue
         constants.keep_connections = keepsConnections ? 1 : 0

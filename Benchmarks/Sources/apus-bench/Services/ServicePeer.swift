@@ -15,9 +15,7 @@ struct ServicePeer: Sendable {
     private static let podElsewhere = ip("10.244.2.10")
 
     /// Makes its servers and gives its node the Services; the lab stays the caller's to tear down.
-    ///
-    /// - Parameter knowsXDP: Whether `apusd` has the flag `--xdp`.
-    init(_ kind: ServicePeerKind, in lab: Lab, knowsXDP: Bool) async throws {
+    init(_ kind: ServicePeerKind, in lab: Lab) async throws {
         self.kind = kind
         self.lab = lab
         try await Self.route(kind.subject, lab)
@@ -26,7 +24,7 @@ struct ServicePeer: Sendable {
             servers.append(try await Self.serve(path, .tcp, lab, ["--congestion", Measurement.congestionControl]))
         }
         sink = try await Self.serve(.nodePortElsewhere, .udp, lab, [])
-        agent = try await Self.program(kind, lab, knowsXDP: knowsXDP)
+        agent = try await Self.program(kind, lab)
         try await Mode.pinned.confine(servers: servers + [sink], agent)
         for path in ServicePath.allCases { try await requireAnswer(path) }
     }
@@ -86,14 +84,14 @@ struct ServicePeer: Sendable {
 }
 
 extension ServicePeer {
-    private static func program(_ kind: ServicePeerKind, _ lab: Lab, knowsXDP: Bool) async throws -> ApusAgent? {
+    private static func program(_ kind: ServicePeerKind, _ lab: Lab) async throws -> ApusAgent? {
         let fixture = fixture(kind, lab)
         let node = lab.node(node)
         switch kind.subject {
         case .direct, .kernel: return nil
         case .iptables: try await load(["iptables-restore"], KubeProxyRules(fixture).text, kind, node)
         case .nftables: try await load(["nft", "-f", "-"], NFTablesRules(fixture, node: node.ipv4).text, kind, node)
-        case .apus, .apusGeneric, .apusNative: return try await agent(kind, lab, fixture, knowsXDP: knowsXDP)
+        case .apus, .apusStack, .apusGeneric, .apusNative: return try await agent(kind, lab, fixture)
         }
         return nil
     }
@@ -106,7 +104,7 @@ extension ServicePeer {
     }
 
     private static func agent(
-        _ kind: ServicePeerKind, _ lab: Lab, _ fixture: ServiceFixture, knowsXDP: Bool
+        _ kind: ServicePeerKind, _ lab: Lab, _ fixture: ServiceFixture
     ) async throws -> ApusAgent {
         let (node, client, server) = (lab.node(node), lab.pod("client"), lab.pod("server"))
         var files = Manifests(
@@ -114,8 +112,7 @@ extension ServicePeer {
         ).files
         files["outside.json"] = Manifests.policy(
             from: CIDR(host: lab.host("outside").ipv4), to: ServicePath.nodePort.port)
-        var options = ["--flow-detail", "connections"]
-        if knowsXDP, let mode = kind.subject.xdp { options += ["--xdp", mode] }
+        let options = ["--flow-detail", "connections"] + kind.subject.options
         let agent = try await ApusAgent(kind.name, in: lab, node: node, manifests: files, options: options) {
             let outcome = try await client.ask(
                 ServiceFixture.clusterIP, ServicePath.clusterIP.port, within: .seconds(1))

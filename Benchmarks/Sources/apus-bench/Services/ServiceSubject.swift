@@ -12,6 +12,8 @@ enum ServiceSubject: String, Sendable, CaseIterable {
     case nftables
     /// Apus, with policy and flow events, packet by packet at the uplink's tcx hooks.
     case apus
+    /// … with what only crosses the node sent through the host's stack.
+    case apusStack = "apus-stack"
     /// Apus with its XDP program in generic mode, after the kernel has made a socket buffer.
     case apusGeneric = "apus-xdp-generic"
     /// … in native mode, in the driver.
@@ -24,29 +26,31 @@ enum ServiceSubject: String, Sendable, CaseIterable {
         case .iptables: "kube-proxy's iptables rules"
         case .nftables: "kube-proxy's nftables rules"
         case .apus: "Apus with policy and flow events, at tc"
+        case .apusStack: "as apus, but what crosses the node goes through its stack"
         case .apusGeneric: "as apus, with generic XDP"
         case .apusNative: "as apus, with native XDP"
         }
     }
 
-    var isApus: Bool { xdp != nil }
+    var isApus: Bool { !options.isEmpty }
     var hasServices: Bool { self != .direct && self != .kernel }
-    /// What its agent is told by `--xdp`, where that knows it; nil where there is no agent.
-    var xdp: String? {
+    /// What its agent is told; empty where there is none.
+    var options: [String] {
         switch self {
-        case .direct, .kernel, .iptables, .nftables: nil
-        case .apus: "off"
-        case .apusGeneric: "generic"
-        case .apusNative: "native"
+        case .direct, .kernel, .iptables, .nftables: []
+        case .apus: ["--xdp", "off"]
+        case .apusStack: ["--xdp", "off", "--redirect-uplink", "off"]
+        case .apusGeneric: ["--xdp", "generic"]
+        case .apusNative: ["--xdp", "native"]
         }
     }
 
-    /// What is measured of it. XDP is about what leaves by the interface that it came in by.
+    /// What is measured of it. XDP and the stack are about what leaves by the interface that it came in by.
     var metrics: [ServiceMetric] {
         switch self {
         case .direct: [.forwarding]
         case .kernel, .iptables, .nftables, .apus: ServiceMetric.all
-        case .apusGeneric, .apusNative:
+        case .apusStack, .apusGeneric, .apusNative:
             [.connections(.nodePortElsewhere), .latency(.nodePortElsewhere), .forwarding, .nodeForwarding]
         }
     }
@@ -56,7 +60,7 @@ enum ServiceSubject: String, Sendable, CaseIterable {
         switch self {
         case .direct, .kernel: [0]
         case .iptables, .nftables, .apus: wanted
-        case .apusGeneric, .apusNative: [ServiceCount.few]
+        case .apusStack, .apusGeneric, .apusNative: [ServiceCount.few]
         }
     }
 }

@@ -37,22 +37,20 @@ struct ServicesCommand: AsyncParsableCommand {
     func run() async throws {
         var settings = quick ? Settings.quick : Settings.services
         settings.rounds = rounds ?? settings.rounds
-        let knowsXDP = try await ServicePeers.agentKnowsXDP()
-        if !knowsXDP { Bench.say("apusd has no --xdp: what it does at tc is measured, and XDP is left out") }
-        let report = try await measure(settings, knowsXDP: knowsXDP)
+        let report = try await measure(settings)
         try Bench.publish(ServiceReportText(report: report).text, report, json: json)
         if judge, report.budgets.contains(where: { !$0.isMet }) { throw ExitCode.failure }
     }
 
-    private func measure(_ settings: Settings, knowsXDP: Bool) async throws -> Report {
+    private func measure(_ settings: Settings) async throws -> Report {
         let machine = Machine.current(commit: commit)
         // Many Services take a debug build long to read.
         let sizes = quick ? ServicePeerKind.sizes.filter { $0 <= ServiceCount.few } : ServicePeerKind.sizes
-        let kinds = ServicePeers.kinds(subjects.values, sizes: sizes, knowsXDP: knowsXDP)
+        let kinds = ServicePeers.kinds(subjects.values, sizes: sizes)
         var rounds = ServiceRounds(settings: settings, progress: Bench.say)
         var figures: [Report.Figure] = []
         for number in 0..<settings.rounds {
-            try await withPeers(kinds, knowsXDP: knowsXDP) { peers in
+            try await withPeers(kinds) { peers in
                 try await rounds.run(number, peers)
                 if number + 1 == settings.rounds { figures = try programming(peers) }
             }
@@ -72,13 +70,13 @@ struct ServicesCommand: AsyncParsableCommand {
 
     /// Makes all peers, and takes them away again whatever happens.
     private func withPeers(
-        _ kinds: [ServicePeerKind], knowsXDP: Bool, _ body: ([ServicePeer]) async throws -> Void
+        _ kinds: [ServicePeerKind], _ body: ([ServicePeer]) async throws -> Void
     ) async throws {
         var setup = ServicePeers()
         do {
             for kind in kinds {
                 Bench.say("setting up \(kind.name)")
-                try await setup.add(kind, knowsXDP: knowsXDP)
+                try await setup.add(kind)
             }
             try await body(setup.peers)
             await setup.tearDown()
