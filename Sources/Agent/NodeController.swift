@@ -254,7 +254,10 @@ actor NodeController {
         for problem in programming.news(in: report) {
             log.error("Something could not be programmed", metadata: ["problem": "\(problem)"])
         }
-        if !kernel.isBeside { attachPods() }
+        if kernel.isBeside { return }
+        attachPods()
+        // What their processes send next is to go to one that serves.
+        if report.hasCutOff, isSynced { endCutOffSockets() }
     }
 
     /// Lets flows be named by the numbers of pods.

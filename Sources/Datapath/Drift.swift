@@ -51,7 +51,7 @@ extension DatapathTables {
             case .info, .policyEpoch: (table, 1)
             case .endpoints: (table, endpoints.records.count)
             case .slots: (table, services.usedSlots.reduce(0) { $0 + $1.count })
-            case .backends: (table, services.backends.count)
+            case .backends: (table, services.backends.entries.count)
             default: (table, hashTable(table)?.entries.count ?? 0)
             }
         }
@@ -139,7 +139,7 @@ extension DatapathTables {
         switch table {
         case .info: elements(info) { _ in true }
         case .policyEpoch: WantedElements(count: 1) { _ in ArraySlice(Bytes(of: UInt32(epoch.current))) }
-        case .backends: elements(services.backends) { _ in true }
+        case .backends: elements(services.backends.entries) { _ in true }
         case .slots:
             slotElements()
         default:
@@ -209,7 +209,7 @@ extension DatapathTables {
         case .info: info.markDirty(index)
         case .policyEpoch: epoch.isMisplaced = true
         case .slots: services.slots.markDirty(index)
-        case .backends: services.backends.markDirty(index)
+        case .backends: services.backends.entries.markDirty(index)
         case .endpoints: endpoints.observe(index, drift.actual?.load(apus_endpoint.self) ?? apus_endpoint(), epoch)
         }
     }

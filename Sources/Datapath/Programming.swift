@@ -22,6 +22,7 @@ extension DatapathTables {
         writer = pass.writer
         var report = ProgrammingReport()
         report.written = pass.written
+        report.hasCutOff = pass.hasCutOff
         report.problems = problems(pass.misses.map { ($0.table, $0.key, $0.error) })
         report.problems += exhausted + closed + domains.problems
         report.nextDeadline =
@@ -148,10 +149,15 @@ extension DatapathTables {
         }
         for key in pass.put(nonMasquerade, nonMasquerade.pendingPuts) { nonMasquerade.confirm(key) }
         for key in pass.put(nodeRanges, nodeRanges.pendingPuts) { nodeRanges.confirm(key) }
-        let backends = services.backends
-        let inUse = backends.pendingRuns { backends.load(apus_backend.self, at: $0)?.in_use != 0 }
-        for run in pass.store(backends, inUse) { services.backends.confirm(run) }
+        storeBackends(.serving, &pass)
         for run in pass.store(services.slots, services.slots.pendingRuns()) { services.slots.confirm(run) }
+    }
+
+    private mutating func storeBackends<Writer>(_ state: BackendState, _ pass: inout ProgrammingPass<Writer>) {
+        for run in pass.store(services.backends.entries, services.backends.pending(state)) {
+            services.backends.entries.confirm(run)
+            if state != .serving { pass.noteBackendsGone() }
+        }
     }
 
     /// Writes contents of policies. One that is in force already (a repair) has its connections judged again.
@@ -226,6 +232,8 @@ extension DatapathTables {
             endpoints.addresses.confirm(key)
         }
         for key in pass.delete(services.services, services.services.pendingDeletes) { services.confirm(key) }
+        // As nothing leads there any more, what was led there before leaves with its next packet.
+        storeBackends(.gone, &pass)
         for key in pass.delete(resolvers, resolvers.pendingDeletes) { resolvers.confirm(key) }
         for key in pass.delete(uplinks.table, uplinks.table.pendingDeletes) { uplinks.table.confirm(key) }
     }
@@ -256,9 +264,7 @@ extension DatapathTables {
         }
         for key in pass.delete(policies.peers, policies.peers.pendingDeletes) { policies.peers.confirm(key) }
         for key in pass.delete(policies.pages, policies.pages.pendingDeletes) { policies.pages.confirm(key) }
-        let backends = services.backends
-        let freed = backends.pendingRuns { backends.load(apus_backend.self, at: $0)?.in_use == 0 }
-        for run in pass.store(backends, freed) { services.backends.confirm(run) }
+        storeBackends(.free, &pass)
         for key in pass.delete(names, names.pendingDeletes) { names.confirm(key) }
     }
 }

@@ -18,6 +18,8 @@ package enum ProgrammingPhase: String, Sendable, CaseIterable {
 public struct ProgrammingReport: Sendable, Hashable {
     /// Entries and elements written.
     public internal(set) var written = 0
+    /// Whether a backend serves no more that did before.
+    public internal(set) var hasCutOff = false
     /// What failed, and what waits for it; all of it is tried again with the next pass.
     public internal(set) var problems: [DatapathProblem] = []
     /// When content may be removed at the earliest: the time of another pass, in monotonic nanoseconds.
@@ -45,6 +47,8 @@ struct ProgrammingPass<Writer: MapWriter> {
 
     var writer: Writer
     private(set) var written = 0
+    /// Whether the kernel was told of a backend that serves no more.
+    private(set) var hasCutOff = false
     private(set) var misses: [Miss] = []
 
     init(writer: Writer) { self.writer = writer }
@@ -105,6 +109,8 @@ struct ProgrammingPass<Writer: MapWriter> {
         written += 1
         return true
     }
+
+    mutating func noteBackendsGone() { hasCutOff = true }
 
     /// Notes a write that failed.
     mutating func miss(_ table: DatapathTable, _ key: Bytes, _ error: MapError) {

@@ -51,11 +51,15 @@ extension apus_service_kind {
 }
 
 extension apus_backend {
-    init(_ address: SocketAddress, _ ipProtocol: IPProtocol) {
+    init(_ key: BackendKey, isGone: Bool = false) {
         self.init(
-            address: apus_address(address.address), port: address.port.bigEndian, protocol: ipProtocol.rawValue,
-            padding: 0, in_use: 1)
+            address: apus_address(key.address.address), port: key.address.port.bigEndian,
+            protocol: key.ipProtocol.rawValue, flags: isGone ? UInt8(APUS_BACKEND_GONE.rawValue) : 0,
+            in_use: key.owner)
     }
+
+    /// Whether it serves no more.
+    var isGone: Bool { flags & UInt8(APUS_BACKEND_GONE.rawValue) != 0 }
 
     var socketAddress: SocketAddress { SocketAddress(address.address, port.bigEndian) }
 }

@@ -2,20 +2,6 @@ internal import Addressing
 internal import DatapathABI
 internal import LoadBalancing
 
-/// The slots of a frontend: for clients inside, and for those outside. Where both get the same it is one range.
-struct SlotRanges: Sendable, Equatable {
-    var inside: Range<Int> = 0..<0
-    var outside: Range<Int> = 0..<0
-    /// How many slots at the end of those for clients outside are the table of places instead of one for each backend.
-    var tableSize = 0
-
-    /// The slots of the backends for clients outside, each once and in order.
-    var outsideBackends: Range<Int> { outside.lowerBound..<outside.upperBound - tableSize }
-
-    /// The ranges that hold anything, each once.
-    var all: [Range<Int>] { (inside == outside ? [inside] : [inside, outside]).filter { !$0.isEmpty } }
-}
-
 /// Frontends, the ranges of slots that they lead to, and the backends that those name.
 struct ServiceTables: Sendable {
     /// A frontend that is programmed.
@@ -24,11 +10,13 @@ struct ServiceTables: Sendable {
         var ranges: SlotRanges
         /// Nil for one that was found in the kernel and not asked for yet.
         var program: ServiceProgram?
+        /// Indexes of backends that get nothing new and keep what was led to them.
+        var held: [Int] = []
     }
 
     var services = HashTable(.services)
     var slots: ArrayTable
-    var backends: ArrayTable
+    var backends: BackendDirectory
     var sourceRanges = SourceRangeTable()
     /// Whether there is, or was, a frontend for clients outside.
     private(set) var isExposed = false
@@ -37,18 +25,16 @@ struct ServiceTables: Sendable {
 
     private var programmed: [Frontend: Programmed] = [:]
     private var ranges: RangeAllocator
-    private var directory: BackendDirectory
     private var ids: ServiceDirectory
-    /// Ranges that the kernel's entry of a frontend may still lead to.
-    private var superseded: [Bytes: [Range<Int>]] = [:]
-    /// Ranges to which nothing leads, since the given time at the latest.
-    private var leaving: [(range: Range<Int>, deadline: UInt64?)] = []
+    /// What the kernel's entry of a frontend may still lead to.
+    private var superseded: [Bytes: FormerLead] = [:]
+    /// That to which nothing leads, since the given time at the latest.
+    private var leaving: [(former: FormerLead, deadline: UInt64?)] = []
 
     init(capacities: TableCapacities) {
         slots = ArrayTable(.slots, capacity: capacities.slots)
-        backends = ArrayTable(.backends, capacity: capacities.backends)
+        backends = BackendDirectory(capacity: capacities.backends)
         ranges = RangeAllocator(0..<capacities.slots)
-        directory = BackendDirectory(capacity: capacities.backends)
         ids = ServiceDirectory(capacity: capacities.names)
     }
 
@@ -68,9 +54,13 @@ struct ServiceTables: Sendable {
         let (ranges, placed) = placeOrKeep(program, fresh, at: frontend, old)
         isExposed = isExposed || program.kind != .clusterIP
         sourceRanges.acquire(program.sourceRanges, of: fresh.sourceRanges)
-        programmed[frontend] = Programmed(ids: fresh, ranges: ranges, program: placed)
+        programmed[frontend] = Programmed(
+            ids: fresh, ranges: ranges, program: placed, held: hold(placed, at: frontend))
         let value = apus_service(ranges, fresh, program, at: frontend)
-        change(frontend, to: Bytes(of: value), leaving: (old?.ranges.all ?? []).filter { !ranges.all.contains($0) })
+        change(
+            frontend, to: Bytes(of: value),
+            leaving: FormerLead(
+                ranges: (old?.ranges.all ?? []).filter { !ranges.all.contains($0) }, held: old?.held ?? []))
         if let old { release(old, names: &names) }
     }
 
@@ -101,16 +91,23 @@ struct ServiceTables: Sendable {
         ids.release(old.ids, names: &names)
     }
 
+    /// Keeps what was led to backends that get nothing new: to one without an index nothing was.
+    private mutating func hold(_ program: ServiceProgram, at frontend: Frontend) -> [Int] {
+        if program.kept.isEmpty { return [] }
+        let owner = program.backendOwner(frontend.ipProtocol)
+        return program.kept.compactMap { backends.hold(BackendKey($0.address, frontend.ipProtocol, owner: owner)) }
+    }
+
     private mutating func remove(_ frontend: Frontend, names: inout HashTable) {
         waiting[frontend] = nil
         guard let old = programmed.removeValue(forKey: frontend) else { return }
-        change(frontend, to: nil, leaving: old.ranges.all)
+        change(frontend, to: nil, leaving: FormerLead(ranges: old.ranges.all, held: old.held))
         release(old, names: &names)
     }
 
-    private mutating func change(_ frontend: Frontend, to value: Bytes?, leaving ranges: [Range<Int>]) {
+    private mutating func change(_ frontend: Frontend, to value: Bytes?, leaving former: FormerLead) {
         let key = frontend.key
-        if !ranges.isEmpty { superseded[key, default: []] += ranges }
+        if !former.isEmpty { superseded[key, default: FormerLead()].add(former) }
         if let value { services.put(key, value) } else { services.remove(key) }
         if !services.isDirty(key) { confirm(key) }
     }
@@ -120,11 +117,13 @@ struct ServiceTables: Sendable {
         _ program: ServiceProgram, at frontend: Frontend, reusing old: Programmed?
     ) -> Result<SlotRanges, DatapathProblem.Full> {
         let inside: Range<Int>
+        let owner = program.backendOwner(frontend.ipProtocol)
+        let old = old.flatMap { isOf(owner, $0.ranges) ? $0 : nil }
         let isKept = old.map { backends(of: $0, \.inside, \.backends, at: frontend) == program.backends } ?? false
         if let old, isKept {
             inside = old.ranges.inside
         } else {
-            switch place(program.backends, frontend.ipProtocol) {
+            switch place(program.backends, frontend.ipProtocol, owner) {
             case .success(let placed): inside = placed
             case .failure(let full): return .failure(full)
             }
@@ -139,11 +138,21 @@ struct ServiceTables: Sendable {
         {
             return .success(SlotRanges(inside: inside, outside: old.ranges.outside, tableSize: size))
         }
-        return place(program.outside, frontend.ipProtocol, tableSize: size).map {
+        return place(program.outside, frontend.ipProtocol, owner, tableSize: size).map {
             SlotRanges(inside: inside, outside: $0, tableSize: size)
         }.mapError {
-            if !isKept { free(inside) }
+            if !isKept {
+                leave(inside)
+                free(inside)
+            }
             return $0
+        }
+    }
+
+    /// Whether these slots lead to entries of an owner: the frontend may have been another Service's.
+    private func isOf(_ owner: UInt32, _ ranges: SlotRanges) -> Bool {
+        [ranges.inside, ranges.outsideBackends].joined().allSatisfy { slot in
+            slots.load(UInt32.self, at: slot).map { backends.serves(owner, at: Int($0)) } ?? false
         }
     }
 
@@ -154,41 +163,45 @@ struct ServiceTables: Sendable {
         frontend.program?[keyPath: wanted] ?? resolve(frontend.ranges[keyPath: range], of: key)
     }
 
-    /// Gives a range back to which nothing leads.
+    /// Nothing leads to a range any more.
+    private mutating func leave(_ range: Range<Int>) {
+        for slot in range { index(ofSlot: slot).map { backends.leave($0) } }
+    }
+
+    /// Gives a range back that was left.
     private mutating func free(_ range: Range<Int>) {
-        for slot in range { releaseBackend(ofSlot: slot) }
+        for slot in range { index(ofSlot: slot).map { backends.release($0) } }
         ranges.release(range)
     }
 
+    private func index(ofSlot slot: Int) -> Int? { slots.load(UInt32.self, at: slot).map(Int.init) }
+
     /// Writes fresh slots for the backends, and behind them for their table.
     private mutating func place(
-        _ wanted: [Backend], _ ipProtocol: IPProtocol, tableSize: Int = 0
+        _ wanted: [Backend], _ ipProtocol: IPProtocol, _ owner: UInt32, tableSize: Int = 0
     ) -> Result<Range<Int>, DatapathProblem.Full> {
         guard let range = ranges.allocate(wanted.count + tableSize) else {
             return .failure(.init(reason: .slotsExhausted))
         }
         var indexes: [Int] = []
         for (slot, backend) in zip(range, wanted) {
-            guard let index = directory.acquire(backend.address, ipProtocol) else {
-                for taken in range.lowerBound..<slot { releaseBackend(ofSlot: taken) }
+            guard let index = backends.acquire(BackendKey(backend.address, ipProtocol, owner: owner)) else {
+                for index in indexes {
+                    backends.leave(index)
+                    backends.release(index)
+                }
                 ranges.release(range)
                 return .failure(.init(reason: .backendsExhausted))
             }
-            backends.set(index, apus_backend(backend.address, ipProtocol))
             slots.set(slot, UInt32(index))
             indexes.append(index)
         }
         guard tableSize > 0 else { return .success(range) }
         for (slot, place) in zip(range.dropFirst(wanted.count), MaglevTable(wanted, size: tableSize).places) {
-            directory.retain(indexes[place])
+            backends.retain(indexes[place])
             slots.set(slot, UInt32(indexes[place]))
         }
         return .success(range)
-    }
-
-    private mutating func releaseBackend(ofSlot slot: Int) {
-        guard let index = slots.load(UInt32.self, at: slot).map(Int.init) else { return }
-        if directory.release(index) { backends.set(index, apus_backend()) }
     }
 
     /// Tries again to place what found no room.
@@ -204,19 +217,22 @@ struct ServiceTables: Sendable {
     /// written hold nothing up: without them their clients are kept out, and with the former value others would come in.
     func isReady(_ value: Bytes) -> Bool {
         guard let service = value.load(apus_service.self) else { return true }
-        guard slots.hasDirty || backends.hasDirty else { return true }
+        guard slots.hasDirty || backends.entries.hasDirty else { return true }
         return service.ranges.all.joined().allSatisfy { slot in
-            !slots.isDirty(slot) && slots.load(UInt32.self, at: slot).map { !backends.isDirty(Int($0)) } ?? false
+            !slots.isDirty(slot) && index(ofSlot: slot).map { !backends.entries.isDirty($0) } ?? false
         }
     }
 
-    /// The kernel's entry of the frontend is as wanted: its former ranges are on their way out.
+    /// The kernel's entry of the frontend is as wanted: what it led to is on its way out.
     mutating func confirm(_ key: Bytes) {
         services.confirm(key)
-        for range in superseded.removeValue(forKey: key) ?? [] { leaving.append((range, nil)) }
+        guard let former = superseded.removeValue(forKey: key) else { return }
+        for range in former.ranges { leave(range) }
+        for index in former.held { backends.leave(index) }
+        leaving.append((former, nil))
     }
 
-    /// Frees the ranges whose time has come and starts the time of the others.
+    /// Frees that whose time has come and starts the time of the others.
     mutating func expireLeaving(now: UInt64, grace: UInt64, names: inout HashTable) {
         for position in leaving.indices where leaving[position].deadline == nil {
             leaving[position].deadline = now + grace
@@ -224,18 +240,22 @@ struct ServiceTables: Sendable {
         let due = leaving.filter { $0.deadline.map { $0 <= now } ?? false }
         guard !due.isEmpty else { return }
         leaving.removeAll { $0.deadline.map { $0 <= now } ?? false }
-        for (range, _) in due { free(range) }
+        for (former, _) in due {
+            for range in former.ranges { free(range) }
+            for index in former.held { backends.release(index) }
+        }
         retryWaiting(names: &names)
     }
 
     var nextDeadline: UInt64? { leaving.compactMap(\.deadline).min() }
 
-    /// Ranges on their way out.
+    /// Frontends of which something is on its way out.
     var leavingCount: Int { leaving.count + superseded.count }
 
     /// The slots that are in use, wanted or on their way out.
     var usedSlots: [Range<Int>] {
-        programmed.values.flatMap(\.ranges.all) + leaving.map(\.range) + superseded.values.joined()
+        programmed.values.flatMap(\.ranges.all) + leaving.flatMap(\.former.ranges)
+            + superseded.values.flatMap(\.ranges)
     }
 
     /// Slots that nothing leads to may hold anything, but what they hold decides whether a later value must be written:
@@ -253,7 +273,7 @@ struct ServiceTables: Sendable {
         var result: [Backend] = []
         for slot in range {
             guard let index = slots.load(UInt32.self, at: slot),
-                let backend = backends.load(apus_backend.self, at: Int(index)), backend.in_use != 0,
+                let backend = backends.entries.load(apus_backend.self, at: Int(index)), backend.in_use != 0,
                 backend.protocol == frontend.ipProtocol.rawValue
             else { return nil }
             result.append(Backend(address: backend.socketAddress))
@@ -267,10 +287,6 @@ struct ServiceTables: Sendable {
     mutating func adopt(slots: Bytes, backends: Bytes) {
         self.slots.adopt(slots)
         self.backends.adopt(backends)
-        for index in 0..<self.backends.count {
-            guard let backend = self.backends.load(apus_backend.self, at: index), backend.in_use != 0 else { continue }
-            directory.adopt(index, backend.socketAddress, IPProtocol(rawValue: backend.protocol))
-        }
     }
 
     mutating func adopt(serviceID id: UInt32, _ name: String) { ids.adopt(id, name) }
@@ -294,7 +310,7 @@ struct ServiceTables: Sendable {
     /// Takes over a range of slots; an empty one where it is impossible.
     private mutating func take(_ range: Range<Int>, of frontend: Frontend) -> Range<Int> {
         guard !range.isEmpty, resolve(range, of: frontend) != nil, ranges.reserve(range) else { return 0..<0 }
-        for slot in range { directory.retain(Int(slots.load(UInt32.self, at: slot) ?? 0)) }
+        for slot in range { index(ofSlot: slot).map { backends.retain($0) } }
         return range
     }
 
@@ -307,21 +323,8 @@ struct ServiceTables: Sendable {
         }
         services.removeUnclaimed(afterGrace: false)
         sourceRanges.table.removeUnclaimed(afterGrace: true)
-        for index in directory.removeUnused() { backends.set(index, apus_backend()) }
+        backends.removeUnused()
         ids.removeUnused(names: &names)
-    }
-}
-
-extension apus_service {
-    /// The ranges as the value has them, possible or not.
-    var ranges: SlotRanges {
-        func range(_ first: UInt32, _ count: UInt32) -> Range<Int> { Int(first)..<Int(first) + Int(count) }
-        // A table without a backend is no table.
-        let table = outside_slot_count == 0 ? 0 : UInt32(table_size)
-        return SlotRanges(
-            inside: range(first_slot, slot_count),
-            outside: range(outside_first_slot, outside_slot_count.addingReportingOverflow(table).partialValue),
-            tableSize: Int(table))
     }
 }
 
@@ -329,7 +332,7 @@ extension ServiceProgram {
     /// The same Service with other backends.
     fileprivate func with(backends: [Backend], outside: [Backend]) -> ServiceProgram {
         ServiceProgram(
-            service: service, portName: portName, kind: kind, backends: backends, outside: outside,
+            service: service, portName: portName, kind: kind, backends: backends, outside: outside, kept: kept,
             sourceRanges: sourceRanges, admitsNode: admitsNode, affinitySeconds: affinitySeconds,
             maglevTableSize: maglevTableSize)
     }

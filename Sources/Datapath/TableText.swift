@@ -202,7 +202,11 @@ extension apus_uplink {
 
 extension apus_backend {
     fileprivate var text: String {
-        in_use == 0 ? "free" : "\(IPProtocol(rawValue: self.protocol)) \(socketAddress)"
+        if in_use == 0 { return "free" }
+        let key = BackendKey(self)
+        return "\(key.ipProtocol) \(key.address)"
+            + (key.isOfAll ? "" : " of Service port \(String(key.owner, radix: 16))")
+            + (isGone ? ", serves no more" : "")
     }
 }
 

@@ -57,6 +57,16 @@ struct BackendSelection {
         return Self.sortedUnique(candidates.filter { rule.exclusion(of: $0.endpoint) == nil }.map(\.backend))
     }
 
+    /// The endpoints besides those that get what is new, which have not ceased to serve, sorted and unique. Neither
+    /// policies nor hints count, nor that one is going away.
+    func kept(besides chosen: @autoclosure () -> Set<Backend>) -> [Backend] {
+        let rule = rule
+        let others = candidates.filter { $0.endpoint.isServing && rule.exclusion(of: $0.endpoint) != nil }
+        guard !others.isEmpty else { return [] }
+        let chosen = chosen()
+        return Self.sortedUnique(others.map(\.backend).filter { !chosen.contains($0) })
+    }
+
     private static func sortedUnique(_ backends: [Backend]) -> [Backend] {
         var result: [Backend] = []
         result.reserveCapacity(backends.count)

@@ -69,8 +69,10 @@ public struct EndpointSliceDefinition: Sendable, Equatable {
 
         /// Whether new connections go to it; an absent condition counts as ready.
         public var isReady: Bool { ready ?? true }
-        /// Whether it still serves while it shuts down; an absent `serving` counts as serving.
-        public var isServingTerminating: Bool { (serving ?? true) && (terminating ?? false) }
+        /// Whether what was led to it stays, also where nothing new is; an absent `serving` counts as serving.
+        public var isServing: Bool { serving ?? true }
+        /// Whether it still serves while it shuts down.
+        public var isServingTerminating: Bool { isServing && (terminating ?? false) }
     }
 
     public var name: SliceName

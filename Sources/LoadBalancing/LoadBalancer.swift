@@ -257,14 +257,16 @@ public struct LoadBalancer: Sendable {
         of service: ServiceDefinition, for frontend: Frontend, _ purpose: WantedFrontends.Purpose
     ) -> ServiceProgram {
         let ranges = sourceRanges(of: service, for: frontend, purpose)
-        let inside = selection(of: service, for: frontend, purpose, of: .inside).backends
+        let selection = selection(of: service, for: frontend, purpose, of: .inside)
+        let inside = selection.backends
         let outside =
             purpose.kind == .clusterIP
             ? []
             : staysOnNode(service, purpose, .outside)
-                ? selection(of: service, for: frontend, purpose, of: .outside).backends : inside
+                ? self.selection(of: service, for: frontend, purpose, of: .outside).backends : inside
         return ServiceProgram(
             service: service.name, portName: purpose.portName, kind: purpose.kind, backends: inside, outside: outside,
+            kept: frontend.ipProtocol == .udp ? selection.kept(besides: Set(inside).union(outside)) : [],
             sourceRanges: ranges,
             admitsNode: ranges.isEmpty || nodeSources.contains { address in ranges.contains { $0.contains(address) } },
             affinitySeconds: service.affinitySeconds,

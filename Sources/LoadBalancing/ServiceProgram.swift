@@ -57,6 +57,8 @@ public struct ServiceProgram: Sendable, Equatable {
     /// Those for clients from outside of the node; empty for a ClusterIP, which is not for them, and where traffic
     /// stays on nodes with an endpoint and this is none.
     public let outside: [Backend]
+    /// Of UDP, the endpoints that still serve and get nothing new here, sorted and unique: what goes to them stays.
+    public let kept: [Backend]
     /// The clients that may connect; empty: all may.
     public let sourceRanges: Set<CIDR>
     /// Whether the node's own processes are among them.
@@ -68,7 +70,7 @@ public struct ServiceProgram: Sendable, Equatable {
 
     public init(
         service: ServiceName, portName: String, kind: FrontendKind = .clusterIP, backends: [Backend],
-        outside: [Backend] = [], sourceRanges: Set<CIDR> = [], admitsNode: Bool = true,
+        outside: [Backend] = [], kept: [Backend] = [], sourceRanges: Set<CIDR> = [], admitsNode: Bool = true,
         affinitySeconds: UInt32? = nil, maglevTableSize: Int? = nil
     ) {
         self.service = service
@@ -76,6 +78,7 @@ public struct ServiceProgram: Sendable, Equatable {
         self.kind = kind
         self.backends = backends
         self.outside = outside
+        self.kept = kept
         self.sourceRanges = sourceRanges
         self.admitsNode = admitsNode
         self.affinitySeconds = affinitySeconds

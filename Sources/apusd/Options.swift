@@ -108,7 +108,9 @@ struct MapSizeOptions: ParsableArguments {
         help: .flag("map-size-services", "Frontends: addresses and ports of Services.", default: Self.defaults.services)
     )
     var mapSizeServices: Int?
-    @Option(help: .flag("map-size-backends", "Different backends.", default: Self.defaults.backends))
+    @Option(
+        help: .flag(
+            "map-size-backends", "Different backends, of UDP for each Service port.", default: Self.defaults.backends))
     var mapSizeBackends: Int?
     @Option(
         help: .flag(

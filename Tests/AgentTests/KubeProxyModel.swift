@@ -9,6 +9,8 @@ struct KubeProxyModel {
         /// There are endpoints, but none on this node, where traffic stays on the node.
         case dropped
         case oneOf(Set<SocketAddress>)
+
+        var addresses: Set<SocketAddress> { if case .oneOf(let addresses) = self { addresses } else { [] } }
     }
 
     /// What clients get at one destination.
@@ -17,6 +19,10 @@ struct KubeProxyModel {
         var inside: Answer
         /// Those elsewhere, whose packets come to this node; nil: they are not served.
         var outside: Answer?
+        /// Of UDP, where nothing new goes and what goes there stays: kube-proxy takes a flow's entry away from the
+        /// kernel's table once its endpoint does not serve the Service port, whatever policies, hints and the endpoint's
+        /// end say of new ones.
+        var kept: Set<SocketAddress>
         /// The blocks of those who may connect; nil: all may.
         var ranges: Set<CIDR>?
 
@@ -53,8 +59,12 @@ struct KubeProxyModel {
                         let destination = Destination(address: address, port: number, ipProtocol: port.ipProtocol)
                         guard offers[destination] == nil else { continue }
                         let all = candidates(service, port, isIPv4: address.isIPv4)
+                        let (inside, outside) = (inside(all, kind, service), outside(all, kind, service))
+                        let serving = all.filter { $0.endpoint.conditions.serving != false }.map(\.address)
+                        let chosen = inside.addresses.union(outside?.addresses ?? [])
                         offers[destination] = Offer(
-                            inside: inside(all, kind, service), outside: outside(all, kind, service),
+                            inside: inside, outside: outside,
+                            kept: port.ipProtocol == .udp ? Set(serving).subtracting(chosen) : [],
                             ranges: kind == .balancer ? ranges(address, service) : nil)
                     }
                 }

@@ -40,6 +40,7 @@ struct ServiceModelTests {
         )
         #expect(compared.kinds.count == FrontendKind.allCases.count)
         #expect(compared.apart > 0 && compared.dropped > 0 && compared.limited > 0 && compared.shutOut > 0)
+        #expect(compared.kept > 0)
     }
 }
 
@@ -54,6 +55,8 @@ private struct Comparison {
     var dropped = 0
     var limited = 0
     var shutOut = 0
+    /// Those of UDP that keep what goes to endpoints that get nothing new.
+    var kept = 0
     var kinds: [FrontendKind: Int] = [:]
 }
 
@@ -150,6 +153,7 @@ private struct RandomCluster {
             let program = try #require(programs[Frontend(destination)], "\(failure): \(destination)")
             try #require(program.inside == offer.inside, "\(failure): \(destination)")
             try #require(program.fromOutside == offer.outside, "\(failure): \(destination) from outside")
+            try #require(Set(program.kept.map(\.address)) == offer.kept, "\(failure): kept of \(destination)")
             for client in Self.clients {
                 try #require(program.admits(client) == offer.admits(client), "\(failure): \(client) to \(destination)")
             }
@@ -175,6 +179,7 @@ extension Comparison {
         if offer.inside == .refused { refused += 1 }
         if let outside = offer.outside, outside != offer.inside { apart += 1 }
         if offer.outside == .dropped { dropped += 1 }
+        if !offer.kept.isEmpty { kept += 1 }
         if offer.ranges != nil { limited += 1 }
         if !program.admitsNode { shutOut += 1 }
         kinds[program.kind, default: 0] += 1

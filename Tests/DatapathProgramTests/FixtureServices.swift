@@ -41,7 +41,7 @@ extension DatapathFixture {
         for (offset, end) in backends.enumerated() {
             let index = first + UInt32(offset)
             let backend = apus_backend(
-                address: apus_address(end.address), port: end.port.bigEndian, protocol: ipProtocol.rawValue, padding: 0,
+                address: apus_address(end.address), port: end.port.bigEndian, protocol: ipProtocol.rawValue, flags: 0,
                 in_use: 1)
             try maps.backends.update(index, backend)
             try maps.slots.update(index, index)

@@ -173,7 +173,7 @@ private final class DatagramTalk {
             index,
             apus_backend(
                 address: apus_address(backend.address), port: backend.port.bigEndian,
-                protocol: IPProtocol.udp.rawValue, padding: 0, in_use: 1))
+                protocol: IPProtocol.udp.rawValue, flags: 0, in_use: 1))
     }
 
     private func index(_ position: Int) -> UInt32 { service.backends.lowerBound + UInt32(position) }

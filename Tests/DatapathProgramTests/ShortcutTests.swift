@@ -266,6 +266,14 @@ struct Doubt: Sendable, CustomTestStringConvertible {
             for index in shortcut.service.backends { try shortcut.datapath.maps.backends.update(index, backend) }
             return way == .request ? try shortcut.frame(way) : nil
         },
+        Doubt("a datagram whose backend is marked as one that serves no more", [.udp]) { shortcut, way in
+            for index in shortcut.service.backends {
+                var backend = try #require(try shortcut.datapath.maps.backends.lookup(index, as: apus_backend.self))
+                backend.flags = UInt8(APUS_BACKEND_GONE.rawValue)
+                try shortcut.datapath.maps.backends.update(index, backend)
+            }
+            return way == .request ? try shortcut.frame(way) : nil
+        },
         known("the interface is no uplink") { try $0.datapath.maps.uplinks.delete(UInt32(1)) },
         known("the interface is not the program's") { try $0.datapath.maps.xdpLinks.delete(UInt32(1)) },
         Doubt("no Service serves by it") { shortcut, way in

@@ -30,7 +30,7 @@ import Testing
         #expect(text(of: rig.tables.plan(now: 1)) == expected)
     }
 
-    @Test("A changed Service gets fresh slots first, and its old backend goes after the grace period")
+    @Test("A changed Service gets fresh slots first, and its old backend ends then, and goes after the grace period")
     func goldenChange() {
         var rig = Rig()
         rig.tables.apply([service(1, [1, 2])])
@@ -43,6 +43,8 @@ import Testing
               slots 3 = backend 3
             pointers:
               services TCP 10.96.0.1:80 = slots 2-3 service 1
+            removal of pointers:
+              backends 1 = TCP 10.0.0.1:8080, serves no more
             """
         #expect(text(of: rig.tables.plan(now: 2)) == expected)
         let report = rig.program()
@@ -73,6 +75,7 @@ import Testing
               dns_resolvers 10.0.0.2/32 = trusted behind a resolvers' Service
               services TCP 10.96.0.1:80 = slots 1-1 service 1
             removal of pointers:
+              backends 1 = TCP 10.0.0.1:8080, serves no more
               dns_resolvers 10.0.0.1/32 -
             """
         #expect(text(of: rig.tables.plan(now: 2)) == expected)

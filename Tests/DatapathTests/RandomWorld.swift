@@ -10,6 +10,8 @@ struct RandomWorld {
     var random: RandomSource
     var policies = PolicyWorld()
     var services: [Int: [Int]] = [:]
+    /// What serves and gets nothing new.
+    var kept: [Int: [Int]] = [:]
     var pods: [Int: EndpointSpec] = [:]
     private var podCount = 0
     /// Every program that a frontend ever had.
@@ -40,11 +42,26 @@ struct RandomWorld {
         let number = Int.random(in: 0..<6, using: &random)
         if services[number] != nil, Int.random(in: 0..<4, using: &random) == 0 {
             services[number] = nil
-            return [.service(.remove(frontend(number)))]
+            kept[number] = nil
+            return [.service(.remove(Self.frontend(number)))]
         }
-        let count = Int.random(in: 0...8, using: &random)
-        services[number] = (0..<count).map { _ in Int.random(in: 0..<12, using: &random) }
-        return [service(number, services[number] ?? [])]
+        func some(_ limit: Int) -> [Int] {
+            (0..<Int.random(in: 0...limit, using: &random)).map { _ in Int.random(in: 0..<12, using: &random) }
+        }
+        services[number] = some(8)
+        kept[number] = Self.isOfDatagrams(number) ? some(4).filter { !services[number, default: []].contains($0) } : []
+        return [edit(number)]
+    }
+
+    static func isOfDatagrams(_ number: Int) -> Bool { number % 2 == 0 }
+
+    private static func frontend(_ number: Int) -> Frontend {
+        isOfDatagrams(number) ? datagramFrontend(number) : DatapathTests.frontend(number)
+    }
+
+    private func edit(_ number: Int) -> DatapathEdit {
+        let (backends, kept) = (services[number] ?? [], kept[number] ?? [])
+        return Self.isOfDatagrams(number) ? datagrams(number, backends, keeping: kept) : service(number, backends)
     }
 
     private mutating func changePod() -> [DatapathEdit] {
@@ -84,7 +101,7 @@ struct RandomWorld {
     /// All edits that lead to the present state from nothing, in a random order of kinds.
     mutating func everything() -> [DatapathEdit] {
         let all =
-            services.map { service($0.key, $0.value) }.shuffled(using: &random)
+            services.keys.sorted().map(edit).shuffled(using: &random)
             + pods.map { DatapathEdit.endpoint(.upsert($0.value)) }.shuffled(using: &random)
         return policies.compiler.everything().map(DatapathEdit.policy) + all
     }
@@ -102,7 +119,7 @@ struct RandomWorld {
             let backends = (0..<Int(value.slot_count)).map { offset -> Backend? in
                 let index = kernel.load(UInt32.self, .slots, Int(value.first_slot) + offset)
                 let found = index.flatMap { kernel.load(apus_backend.self, .backends, Int($0)) }
-                return found.flatMap { $0.in_use == 0 ? nil : Backend(address: $0.socketAddress) }
+                return found.flatMap { $0.in_use == 0 || $0.isGone ? nil : Backend(address: $0.socketAddress) }
             }
             let whole = backends.compactMap { $0 }
             let isKnown = whole.count == backends.count && history[frontend]?.contains(whole) ?? false

@@ -41,7 +41,7 @@ final class ReaderWorld {
         }
         func backend(_ text: String, _ ipProtocol: UInt8, inUse: UInt32) -> apus_backend {
             apus_backend(
-                address: Raw.address(text), port: UInt16(8080).bigEndian, protocol: ipProtocol, padding: 0,
+                address: Raw.address(text), port: UInt16(8080).bigEndian, protocol: ipProtocol, flags: 0,
                 in_use: inUse)
         }
         try maps.write(.backends, UInt32(1), backend("10.1.0.2", 6, inUse: 1))

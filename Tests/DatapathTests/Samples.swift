@@ -21,6 +21,20 @@ func service(_ number: Int, _ backends: some Sequence<Int>) -> DatapathEdit {
     return .service(.set(frontend(number), program))
 }
 
+func datagramFrontend(_ number: Int) -> Frontend {
+    Frontend(address: frontend(number).address, port: 53, ipProtocol: .udp)
+}
+
+/// The same of UDP, with endpoints that get nothing new.
+func datagrams(
+    _ number: Int, _ backends: some Sequence<Int>, keeping kept: some Sequence<Int> = []
+) -> DatapathEdit {
+    let program = ServiceProgram(
+        service: ServiceName(namespace: "shop", name: "s\(number)"), portName: "dns",
+        backends: Set(backends).sorted().map(backend), kept: Set(kept).sorted().map(backend))
+    return .service(.set(datagramFrontend(number), program))
+}
+
 func pod(_ number: Int) -> PodKey { PodKey(namespace: "shop", name: "p\(number)") }
 
 func endpoint(_ number: Int, uid: String = "a", address number2: Int? = nil) -> EndpointSpec {

@@ -136,7 +136,12 @@ enum Rendering {
         let backends = program.backends.map(\.description).joined(separator: ", ")
         let stays = program.affinitySeconds.map { ", for \($0) s the same" } ?? ""
         return "\(frontend) = \(program.service):\(program.portName)\(text(program.kind)) -> "
-            + (backends.isEmpty ? "refused" : backends) + outside(program) + limits(program) + stays
+            + (backends.isEmpty ? "refused" : backends) + outside(program) + kept(program) + limits(program) + stays
+    }
+
+    /// What keeps its datagrams and gets nothing new.
+    private static func kept(_ program: ServiceProgram) -> String {
+        program.kept.isEmpty ? "" : ", kept " + program.kept.map(\.description).joined(separator: ", ")
     }
 
     /// What clients outside get, where that is something else.

@@ -6,15 +6,15 @@ import Testing
 extension TrafficTests {
     /// Which endpoints serve by what EndpointSlices say of them, and what becomes of connections to those that go.
     @Suite(.serialized) struct EndpointConditions {
-        private static let ready = "conditions: {ready: true}, nodeName: node-a"
+        static let ready = "conditions: {ready: true}, nodeName: node-a"
         private static let notReady = "conditions: {ready: false, serving: false, terminating: false}, nodeName: node-a"
-        private static let terminating =
+        static let terminating =
             "conditions: {ready: false, serving: true, terminating: true}, nodeName: node-a"
-        private static let gone = "conditions: {ready: false, serving: false, terminating: true}, nodeName: node-a"
+        static let gone = "conditions: {ready: false, serving: false, terminating: true}, nodeName: node-a"
         private static let elsewhere = "conditions: {ready: true}, nodeName: node-b"
 
         /// The Service with what its slices say of each pod.
-        private static func service(_ lab: Lab, _ pods: [String: String], policy: String = "") -> String {
+        static func service(_ lab: Lab, _ pods: [String: String], policy: String = "") -> String {
             let text = Echo.service(lab, pods.keys.sorted()).replacing(
                 "type: ClusterIP", with: "type: ClusterIP\n\(policy)")
             return pods.reduce(text) { text, pod in

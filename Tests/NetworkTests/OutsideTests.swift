@@ -158,11 +158,37 @@ extension TrafficTests {
                 for backend in ["web-1", "web-2", "web-3"] {
                     try await world.setBackends([backend], more: "externalTrafficPolicy: Cluster")
                     for address in OutsideWorld.balancers {
-                        try await eventually("\(backend) to answer from \(address)") {
-                            try await world.askFromOnePort(address) == backend
-                        }
+                        // It is in force, so the next datagram goes there.
+                        #expect(try await world.askFromOnePort(address) == backend, "\(address)")
                         ServiceRow.removedBackendFromOutside.seen(.udp, at: address)
                     }
+                }
+            }
+        }
+
+        @Test(.shows(.terminatingKeepsOutside)) func datagramsFromOnePortStayWithAnEndpointThatStillServes()
+            async throws
+        {
+            try await withOutside(backends: ["web-1"]) { world in
+                let policy = "externalTrafficPolicy: Cluster"
+                for address in OutsideWorld.balancers {
+                    #expect(try await world.askFromOnePort(address) == "web-1", "\(address)")
+                }
+                let terminating = ["web-1": EndpointConditions.terminating]
+                try await world.setBackends(["web-1", "web-2"], more: policy, saying: terminating)
+                for question in world.questions where question.ipProtocol == .udp && question.frontend == .nodePort {
+                    try await world.expect(question, ["web-2"])
+                }
+                for address in OutsideWorld.balancers {
+                    #expect(try await world.askFromOnePort(address) == "web-1", "\(address)")
+                }
+                let gone = ["web-1": EndpointConditions.gone]
+                try await world.setBackends(["web-1", "web-2"], more: policy, saying: gone)
+                for address in OutsideWorld.balancers {
+                    try await eventually("web-2 to answer from \(address)") {
+                        try await world.askFromOnePort(address) == "web-2"
+                    }
+                    ServiceRow.terminatingKeepsOutside.seen(.udp, at: address)
                 }
             }
         }
@@ -264,8 +290,21 @@ struct OutsideWorld {
         }
     }
 
-    func setBackends(_ backends: [String], more: String = "externalTrafficPolicy: Local") async throws {
-        try agent.manifests.write("echo.yaml", Self.service(lab, backends, more: more))
+    /// Writes the Service and waits until it is in force.
+    ///
+    /// - Parameter conditions: what the slices say of pods that get nothing new.
+    func setBackends(
+        _ backends: [String], more: String = "externalTrafficPolicy: Local", saying conditions: [String: String] = [:]
+    ) async throws {
+        var text = Self.service(lab, backends, more: more)
+        for (pod, says) in conditions {
+            for address in lab.pod(pod).addresses {
+                let endpoint = "{addresses: [\"\(address)\"], "
+                text = text.replacing("\(endpoint)conditions: {ready: true}, nodeName: node-a", with: endpoint + says)
+            }
+        }
+        try agent.manifests.write("echo.yaml", text)
+        let backends = backends.filter { conditions[$0] == nil }
         let what = more.split(separator: " ").first.map(String.init) ?? ""
         try await eventually("the Service with \(backends) and \(what)") {
             let list = try await agent.apus("service", "get", "default/echo", "-o", "json").output

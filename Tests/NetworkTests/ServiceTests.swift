@@ -275,8 +275,7 @@ struct Echo {
         try host.traffic(
             [
                 "load", "--udp", "--hold", "--rate", "\(rate)", "--timeout-ms", "60000",
-                "\(address ?? Self.addresses[path.family])", "\(port)",
-            ], covered: path.covered)
+            ] + path.options + ["\(address ?? Self.addresses[path.family])", "\(port)"], covered: path.covered)
     }
 
     func ask(

@@ -74,13 +74,25 @@ enum apus_node_range_flag {
 	APUS_NODE_RANGE_OWN = 4, // this node's own, from which others unwrap
 };
 
+enum apus_backend_flag {
+	// It serves no more: no frontend leads there, and the entry is there for packets alone that have read a slot
+	// before.
+	APUS_BACKEND_GONE = 1,
+};
+
+enum {
+	APUS_BACKEND_OF_ALL = 1, // in `in_use`
+};
+
 // One element of the memory-mapped array `backends`; `slots` holds indexes into it. Index 0 stays unused.
 struct apus_backend {
 	struct apus_address address;
 	__u16 port; // network byte order
 	__u8 protocol;
-	__u8 padding;
-	__u32 in_use; // 0: free
+	__u8 flags; // enum apus_backend_flag
+	// 0: free. APUS_BACKEND_OF_ALL: of every Service port that leads there. Else a hash of the one that it is of:
+	// with UDP, as flows leave what serves that one no more (docs/decisions/0015).
+	__u32 in_use;
 };
 
 // Which client of a Service; the key of `affinities`. A network namespace of which no address is known, as the node's

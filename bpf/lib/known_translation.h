@@ -91,8 +91,9 @@ ALWAYS_INLINE _Bool is_wrapped(const struct flow *flow)
 	return connection && (connection->sides[0].flags | connection->sides[1].flags) & APUS_SIDE_WRAPPED;
 }
 
-// Whether the packet was led to what is no Service's backend any more, and can go to another one: a datagram, which
-// nothing tells from the first of a client, or an INIT, as peers of SCTP mostly have a port that does not change.
+// Whether the packet was led to what serves no more, its Service in the case of UDP and none at all in others', and can
+// go to another one: a datagram, which nothing tells from the first of a client, or an INIT, as peers of SCTP mostly
+// have a port that does not change.
 ALWAYS_INLINE _Bool is_cut_off(const struct flow *flow, const struct apus_translation *known)
 {
 	const struct apus_backend *backend;
@@ -101,7 +102,7 @@ ALWAYS_INLINE _Bool is_cut_off(const struct flow *flow, const struct apus_transl
 	    !(flow->packet.protocol == IPPROTO_UDP || (flow->service && is_connection_opening(&flow->packet) &&
 						       (flow->packet.chunk == SCTP_INIT || is_wrapped(flow)))))
 		return 0;
-	backend = backend_at(known->backend_index);
+	backend = serving_backend_at(known->backend_index);
 	return !backend || backend->protocol != flow->packet.protocol || backend->port != known->backend_port ||
 	       !address_equal(&backend->address, &known->backend);
 }

@@ -65,6 +65,14 @@ ALWAYS_INLINE const struct apus_backend *backend_at(__u32 index)
 	return backend && backend->in_use ? backend : NULL;
 }
 
+// What was led to an entry before goes on there; NULL: it serves no more.
+ALWAYS_INLINE const struct apus_backend *serving_backend_at(__u32 index)
+{
+	const struct apus_backend *backend = backend_at(index);
+
+	return backend && !(backend->flags & APUS_BACKEND_GONE) ? backend : NULL;
+}
+
 // Any number picks a backend; random ones spread evenly, and where there is a table the same number picks the same one
 // on every node, and mostly also when other backends have gone or come. `next` goes on from there, to others where
 // there are others. `outside`: for a client that came in by an uplink.

@@ -108,10 +108,10 @@ ALWAYS_INLINE const struct apus_backend *pick_and_remember(struct apus_socket_tr
 	return picked.backend;
 }
 
-// The backend of an earlier translation, if it still is one.
+// The backend of an earlier translation, if it still serves.
 ALWAYS_INLINE const struct apus_backend *backend_used_before(const struct apus_socket_translation *entry)
 {
-	const struct apus_backend *backend = backend_at(entry->backend_index);
+	const struct apus_backend *backend = serving_backend_at(entry->backend_index);
 
 	if (backend && backend->port == entry->backend_port && address_equal(&backend->address, &entry->backend))
 		return backend;

@@ -30,7 +30,7 @@ package final class PinnedDatapath: DatapathView {
                 node: info.node, abiVersion: info.abiVersion, started: Timestamp.text(info.createdAt),
                 endpoints: try reader.endpoints().count,
                 services: Set(services.compactMap { $0.name.map { "\($0.namespace)/\($0.name)" } }).count,
-                frontends: services.count, backends: Self.fill(.backends, maps).used,
+                frontends: services.count, backends: Set(services.flatMap(\.backends)).count,
                 policies: try reader.policies().count, connections: Self.fill(.connections, maps),
                 halfOpen: Self.fill(.halfOpen, maps), drops: drops.map { DatapathStatus.Drop($0) },
                 events: DatapathStatus.Events(submitted: events.submitted, lost: events.lost, audited: events.audited))

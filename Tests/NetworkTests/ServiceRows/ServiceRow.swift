@@ -78,7 +78,12 @@ enum ServiceRow: String, CaseIterable, Sendable {
     case removedBackendPerPacket = "A removed backend: UDP of a pod is led on per packet"
     case removedBackendOfNode = "A removed backend: a connected UDP socket of the node is ended"
     case removedBackendFromOutside = "A removed backend: UDP of a host outside is led on"
+    case removedFromOneService =
+        "A backend removed from one of its two Services: UDP through that one is led on at once, of the other it stays"
     case terminatingKeeps = "A terminating backend keeps its connections, new ones go elsewhere"
+    case terminatingKeepsDatagrams =
+        "A backend that terminates, or is hinted to others, keeps UDP while it serves, also when the agent restarts"
+    case terminatingKeepsOutside = "A terminating backend keeps UDP of a host outside while it serves"
     case replacedUnderLoad =
         "All backends replaced 100 times a second: no request fails, none goes to one that was gone"
 
@@ -110,7 +115,8 @@ enum ServiceRow: String, CaseIterable, Sendable {
         switch self {
         case .healthCheck, .sharedBackendStreams, .removedBackendStream, .terminatingKeeps: ServiceVariant.tcp
         case .removedBackendAtSocket, .removedBackendPerPacket, .removedBackendOfNode, .removedBackendFromOutside,
-            .sharedBackendDatagrams, .closedPort, .fragments, .directReturnMTU:
+            .removedFromOneService, .terminatingKeepsDatagrams, .terminatingKeepsOutside, .sharedBackendDatagrams,
+            .closedPort, .fragments, .directReturnMTU:
             ServiceVariant.udp
         case .associationPerPacket, .associationFromOutside, .associationRefused: ServiceVariant.sctp
         default: ServiceVariant.all
