@@ -130,6 +130,9 @@ struct ClusterState: Sendable {
     /// This node's addresses that node ports are on.
     private var nodePortAddresses: Set<IPAddress> { nodePorts.addresses(among: localAddresses, of: ownNode) }
 
+    /// Where load balancers ask this node for endpoints; nil: at all of its addresses.
+    var healthCheckAddresses: Set<IPAddress>? { nodePorts == .all ? nil : nodePortAddresses }
+
     private var allAddressesOfNodes: Set<IPAddress> {
         addressesOfNodes.values.reduce(into: localAddresses) { $0.formUnion($1) }
     }

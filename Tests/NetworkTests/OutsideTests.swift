@@ -325,7 +325,7 @@ struct OutsideWorld {
 
     /// Waits until the node's health check answers so.
     func expectCheck(at node: String, status: Int, endpoints: Int) async throws {
-        let ask = ["curl", "-sS", "-i", "--max-time", "5", "http://\(node):32100/healthz"]
+        let ask = ["curl", "-g", "-sS", "-i", "--max-time", "5", "http://\(node):32100/healthz"]
         try await eventually("\(endpoints) endpoints in the health check") {
             let answer = try await outside.run(ask).output
             guard answer.hasPrefix("HTTP/1.1 \(status) "), answer.contains("\"localEndpoints\": \(endpoints)"),
