@@ -81,8 +81,10 @@ extension TrafficTests {
                     #expect(try world.agent.drops(.sourceRange) > before, "\(question)")
                     let ofPod = try await world.ask(question, from: world.lab.pod("web-1"), within: .milliseconds(500))
                     #expect(ofPod == .timedOut, "\(question) from a pod")
+                    let atSocket = try world.agent.drops(.sourceRange)
                     let ofNode = try await world.ask(question, from: world.agent.node, within: .milliseconds(500))
                     #expect(ofNode == .failed("EPERM"), "\(question) from the node")
+                    #expect(try world.agent.drops(.sourceRange) > atSocket, "\(question) from the node")
                 }
                 // Its other frontends are for everybody.
                 for question in world.questions where question.frontend != .balancer {

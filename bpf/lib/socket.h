@@ -1,6 +1,7 @@
 // Service translation at the socket: once per connection instead of once per packet.
 #pragma once
 
+#include "drop.h"
 #include "socket_backend.h"
 
 #include <linux/errno.h>
@@ -49,8 +50,11 @@ ALWAYS_INLINE enum socket_result socket_translate(struct bpf_sock_addr *context,
 		service = NULL;
 	admitted =
 		service && unlikely(service->source_ranges) ? socket_check_client(context, service) : SOCKET_TRANSLATED;
-	if (admitted == SOCKET_DENIED)
+	if (admitted == SOCKET_DENIED) {
+		// A call counts as a packet; how long one would have been is not known yet.
+		count_drop(APUS_REASON_SOURCE_RANGE, APUS_DIRECTION_EGRESS, 0);
 		return admitted;
+	}
 	if (!service || admitted == SOCKET_UNCHANGED) {
 		if (connects) {
 			record_forget(cookie_of_tcp(context));
