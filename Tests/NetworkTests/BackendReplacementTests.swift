@@ -236,7 +236,7 @@ private struct ReplacementWorld {
                 let first = nextPorts[way.client.name, default: 20_000]
                 nextPorts[way.client.name] = first + 3_000
                 let command = [
-                    "load", variant.ipProtocol == .udp ? "--udp" : "--tcp", "--rate", "25", "--timeout-ms", "20000",
+                    "load", variant.ipProtocol == .udp ? "--udp" : "--tcp", "--rate", "15", "--timeout-ms", "20000",
                     "--log", "--next-port", "--ports", "\(first)-\(first + 2_999)", "\(way.frontend.address)",
                     "\(way.frontend.port)",
                 ]
