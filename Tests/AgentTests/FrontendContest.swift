@@ -23,11 +23,26 @@ struct FrontendContest {
         var healthAnswers: [String: KubeProxyModel.HealthAnswer] = [:]
     }
 
+    private struct OfferKey: Hashable {
+        let namespace, name, port: String
+        let kind: KubeProxyModel.Kind
+        let isIPv4: Bool
+
+        init(_ claim: KubeProxyModel.Claim, at address: IPAddress) {
+            (namespace, name) = (claim.service.meta.namespace, claim.service.meta.name)
+            (port, kind, isIPv4) = (claim.port.name, claim.kind, address.isIPv4)
+        }
+    }
+
     var outcome: Outcome {
         var outcome = Outcome(refusals: cluster.refusals, healthAnswers: cluster.healthAnswers)
+        // What is offered is the same on each of a family's addresses.
+        var offers: [OfferKey: KubeProxyModel.Offer] = [:]
         for (destination, claims) in cluster.claims {
             guard let winner = claims.min(by: precedes) else { continue }
-            let offer = cluster.offer(winner, at: destination.address)
+            let key = OfferKey(winner, at: destination.address)
+            let offer = offers[key] ?? cluster.offer(winner, at: destination.address)
+            offers[key] = offer
             outcome.offers[destination] = offer
             outcome.kinds[destination] = winner.kind
             outcome.told += Set(claims.map(\.service.key)).subtracting([offer.service])
