@@ -314,7 +314,7 @@ let package = Package(
                 "FlowExport", "Flows", "HTTPEndpoint", "HubbleServer", "Kubernetes", "KubernetesAPI", "LinuxKernel",
                 "LoadBalancing", "NetworkPolicy", "PolicyCases", "PolicyGenerators", "PolicyTranslation",
                 "PrometheusText", "TestSupport", logging,
-            ],
+            ] + httpClient,
             exclude: ["Fixtures"], swiftSettings: strict),
         .testTarget(
             name: "NetworkTests",

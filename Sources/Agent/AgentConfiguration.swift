@@ -23,8 +23,8 @@ public struct AgentConfiguration: Sendable {
     public var cgroup: String?
     /// Names of the interfaces that lead out of the node; empty: those of the default routes.
     public var uplinks: [String]
-    /// The blocks of the node's addresses that node ports are on; empty: they are on all of them.
-    public var nodePortBlocks: Set<CIDR>
+    /// The node's addresses that node ports are on.
+    public var nodePortAddresses = NodePortAddresses.all
     /// The node's ports for what leaves in its name: of clients from outside whose backend is on another node, and of
     /// pods to the world.
     public var sourcePorts: ClosedRange<UInt16>
@@ -165,7 +165,6 @@ public struct AgentConfiguration: Sendable {
         addresses = Addresses(source)
         bpffs = Self.usualBPFFS
         uplinks = []
-        nodePortBlocks = []
         sourcePorts = DatapathOptions.defaultSourcePorts
         algorithm = .random
         balancing = .snat

@@ -50,7 +50,7 @@ struct ClusterState: Sendable {
     private(set) var podRanges = PodRanges()
 
     init(
-        node: String, nodePorts: NodePortAddresses = NodePortAddresses(), algorithm: SelectionAlgorithm = .random,
+        node: String, nodePorts: NodePortAddresses = .all, algorithm: SelectionAlgorithm = .random,
         maglevTableSize: Int = MaglevTable.defaultSize
     ) {
         self.node = node
@@ -87,6 +87,9 @@ struct ClusterState: Sendable {
             }
         }
         if noteNodes(changes) { serviceInputs.append(.addressesOfNodes(allAddressesOfNodes)) }
+        if changes.contains(where: { $0.key.kind == .node && $0.key.name == node }) {
+            serviceInputs.append(.nodeAddresses(nodePortAddresses))
+        }
         let changed = policyInputs.apply(changes)
         for input in changed { keep(input) }
         let owners = owners(changes)
@@ -118,11 +121,17 @@ struct ClusterState: Sendable {
     mutating func setLocalAddresses(_ addresses: Set<IPAddress>) -> [DatapathEdit] {
         localAddresses = addresses
         let inputs: [ServiceInput] = [
-            .nodeAddresses(nodePorts.addresses(of: addresses)), .addressesOfNodes(allAddressesOfNodes),
+            .nodeAddresses(nodePortAddresses), .addressesOfNodes(allAddressesOfNodes),
         ]
         return policies.apply(.localAddresses(addresses)).map(DatapathEdit.policy)
             + services.apply(inputs).map(DatapathEdit.service)
     }
+
+    /// This node's addresses that node ports are on.
+    private var nodePortAddresses: Set<IPAddress> { nodePorts.addresses(among: localAddresses, of: ownNode) }
+
+    /// Where load balancers ask this node for endpoints; nil: at all of its addresses.
+    var healthCheckAddresses: Set<IPAddress>? { nodePorts == .all ? nil : nodePortAddresses }
 
     private var allAddressesOfNodes: Set<IPAddress> {
         addressesOfNodes.values.reduce(into: localAddresses) { $0.formUnion($1) }

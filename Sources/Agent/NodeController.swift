@@ -94,7 +94,7 @@ actor NodeController {
         self.evidence = evidence
         latency = ProgrammingLatency(start: startedAt)
         state = ClusterState(
-            node: configuration.node, nodePorts: NodePortAddresses(blocks: configuration.nodePortBlocks),
+            node: configuration.node, nodePorts: configuration.nodePortAddresses,
             algorithm: configuration.algorithm, maglevTableSize: configuration.maglevTableSize)
         names = try NameKeeping(kernel)
         nodeRanges = NodeRanges(own: configuration.node, sendsFromRanges: configuration.routing == RoutingMode.vxlan)

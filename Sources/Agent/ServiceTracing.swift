@@ -9,8 +9,8 @@ extension NodeController {
 }
 
 extension ClusterState {
-    /// Where a connection of a pod of this node, or of a client outside, to a Service can end, and why not elsewhere:
-    /// from the objects, not from what is programmed.
+    /// Where a connection of a pod of this node, of a process of the node, or of a client outside, to a Service can end,
+    /// and why not elsewhere: from the objects, not from what is programmed.
     func trace(_ question: ServiceQuestion) throws(AgentError) -> ServiceTrace {
         let client = try client(question.client)
         guard let address = IPAddress(question.address), let ipProtocol = IPProtocol(question.ipProtocol) else {
@@ -25,16 +25,29 @@ extension ClusterState {
                     ? "\(frontend) is a ClusterIP: clients from outside are not served there"
                     : "no Service has \(frontend)\(portsInstead(of: frontend))")
         }
-        return ServiceTrace(explanation, frontend, of: client, on: node)
+        return ServiceTrace(
+            explanation, frontend, of: client, isAdmitted: isAdmitted(client, to: frontend, explanation), on: node)
     }
 
     private func client(_ text: String) throws(AgentError) -> TracedClient {
         if let pod = localPods.first(where: { "\($0.key)" == text })?.value {
             return TracedClient(name: text, addresses: pod.addresses, place: .inside)
         }
-        if let address = IPAddress(text) { return TracedClient(name: text, addresses: [address], place: .outside) }
+        if let address = IPAddress(text) {
+            if localAddresses.contains(address) { return .node }
+            return TracedClient(name: text, addresses: [address], place: .outside)
+        }
         throw AgentError(
             .notFound, "no pod \(text) of this node with an address of its own: name one of `apus endpoint list`")
+    }
+
+    /// The node's own processes are judged by what the node sends from, whichever of its addresses was named.
+    private func isAdmitted(
+        _ client: TracedClient, to frontend: Frontend, _ explanation: ServiceExplanation
+    ) -> Bool {
+        if client == .node { return services.programs[frontend]?.admitsNode ?? true }
+        let ranges = explanation.sourceRanges
+        return ranges.isEmpty || client.addresses.contains { address in ranges.contains { $0.contains(address) } }
     }
 
     /// What the address has, if it is a Service's.
@@ -47,7 +60,10 @@ extension ClusterState {
 }
 
 /// Who asks for a Service.
-private struct TracedClient {
+private struct TracedClient: Equatable {
+    /// A process of the node: it asks at its socket, before it has an address.
+    static let node = TracedClient(name: ServiceTrace.thisNode, addresses: [], place: .inside)
+
     let name: String
     let addresses: [IPAddress]
     let place: ClientPlace
@@ -55,19 +71,16 @@ private struct TracedClient {
 
 extension ServiceTrace {
     fileprivate init(
-        _ explanation: ServiceExplanation, _ frontend: Frontend, of client: TracedClient, on node: String
+        _ explanation: ServiceExplanation, _ frontend: Frontend, of client: TracedClient, isAdmitted: Bool,
+        on node: String
     ) {
-        let ranges = explanation.sourceRanges
         let portName = explanation.portName.isEmpty ? "" : ":\(explanation.portName)"
         self.init(
             client: client.name, frontend: "\(frontend)", service: "\(explanation.service)\(portName)",
             kind: Kind(explanation.kind),
             choice: Choice(explanation.choice), staysOnNode: explanation.staysOnNode,
-            isFromOutside: client.place == .outside, sourceRanges: ranges.map(\.description).sorted(),
-            isAdmitted: ranges.isEmpty
-                || client.addresses.contains { address in
-                    ranges.contains { $0.contains(address) }
-                }, node: node,
+            isFromOutside: client.place == .outside,
+            sourceRanges: explanation.sourceRanges.map(\.description).sorted(), isAdmitted: isAdmitted, node: node,
             zone: explanation.zone, affinitySeconds: explanation.affinitySeconds,
             endpoints: explanation.endpoints.map { endpoint in
                 Endpoint(

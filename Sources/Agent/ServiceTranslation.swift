@@ -30,7 +30,8 @@ extension ServiceDefinition {
     init(_ service: Service) {
         self.init(
             name: ServiceName(namespace: service.meta.namespace, name: service.meta.name), uid: service.meta.uid,
-            kind: Kind(service.type), clusterIPs: service.isHeadless ? [] : service.clusterIPs,
+            creationTimestamp: service.meta.creationTimestamp, kind: Kind(service.type),
+            clusterIPs: service.isHeadless ? [] : service.clusterIPs,
             externalIPs: service.externalIPs, loadBalancerIPs: service.loadBalancer.virtualAddresses,
             sourceRanges: service.loadBalancer.sourceRanges,
             ports: service.ports.map {

@@ -7,7 +7,7 @@ public struct ServiceQuestion: Sendable, Hashable, Codable {
         case ipProtocol = "protocol"
     }
 
-    /// The pod, `namespace/name`, or the address of a client outside.
+    /// The pod, `namespace/name`, an address of the node for its own processes, or that of a client outside.
     public var client: String
     /// The Service's address, port and protocol, as the pod asks for them.
     public var address: String
@@ -96,7 +96,10 @@ public struct ServiceTrace: Sendable, Hashable, Codable {
         case affinitySeconds = "affinity_seconds"
     }
 
-    /// The pod, `namespace/name`, or the address of a client outside.
+    /// What ``client`` is for a process of the node itself.
+    public static let thisNode = "this node"
+
+    /// The pod, `namespace/name`, ``thisNode``, or the address of a client outside.
     public var client: String
     /// Whether the client's packets come in by an uplink.
     public var isFromOutside: Bool

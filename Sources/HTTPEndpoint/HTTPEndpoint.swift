@@ -11,7 +11,7 @@ public struct HTTPEndpoint: Sendable {
     private typealias Client = NIOAsyncChannel<HTTPServerRequestPart, HTTPServerResponsePart>
 
     public let address: ListenAddress
-    private let listener: NIOAsyncChannel<Client, Never>
+    private let listener: NIOAsyncChannel<any Channel, Never>
     private let limits: HTTPLimits
 
     /// Listens; what connects waits until ``serve(_:)``. Every endpoint must be served or discarded.
@@ -36,16 +36,19 @@ public struct HTTPEndpoint: Sendable {
 
     private static func listen(
         _ address: ListenAddress, idleTime: Duration
-    ) async throws -> NIOAsyncChannel<Client, Never> {
+    ) async throws -> NIOAsyncChannel<any Channel, Never> {
+        // What connects is read from when somebody serves it, and is made a `Client` only then: one whose listener is
+        // closed meanwhile has nobody to end it, and a `Client` that is let go of without an end is fatal.
         let bootstrap = ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-        @Sendable func prepare(_ channel: any Channel) -> EventLoopFuture<Client> {
+            .childChannelOption(.autoRead, value: false)
+        @Sendable func prepare(_ channel: any Channel) -> EventLoopFuture<any Channel> {
             channel.eventLoop.makeCompletedFuture {
                 let pipeline = channel.pipeline.syncOperations
                 try pipeline.addHandler(IdleStateHandler(allTimeout: TimeAmount(idleTime)))
                 try pipeline.configureHTTPServerPipeline(withErrorHandling: true)
                 try pipeline.addHandler(IdleCloser())
-                return try Client(wrappingChannelSynchronously: channel)
+                return channel
             }
         }
         if let host = address.host {
@@ -79,7 +82,8 @@ public struct HTTPEndpoint: Sendable {
     }
 
     /// Serves one connection; what breaks here is that connection, and nobody is left to tell.
-    private static func serve(_ client: Client, isWelcome: Bool, _ handler: Handler) async {
+    private static func serve(_ channel: any Channel, isWelcome: Bool, _ handler: Handler) async {
+        guard let client = try? await client(of: channel) else { return }
         try? await client.executeThenClose { requests, answers in
             guard isWelcome else { return }
             var head: HTTPRequestHead?
@@ -94,6 +98,16 @@ public struct HTTPEndpoint: Sendable {
                 }
             }
         }
+    }
+
+    /// Takes up a connection, which has to be closed from here on; fails where it is gone already.
+    private static func client(of channel: any Channel) async throws -> Client {
+        try await channel.eventLoop.submit {
+            guard channel.isActive else { throw ChannelError.ioOnClosedChannel }
+            let client = try Client(wrappingChannelSynchronously: channel)
+            try? channel.syncOptions?.setOption(.autoRead, value: true)
+            return client
+        }.get()
     }
 
     private static func answer(_ head: HTTPRequestHead, _ handler: Handler) async -> HTTPAnswer {

@@ -17,19 +17,24 @@ public struct HealthCheck: Sendable, Hashable {
     /// Nil for a Service whose load balancer may send to every node, or that is not ours.
     init?(of service: ServiceDefinition, _ slices: some Sequence<EndpointSliceDefinition>, at place: NodePlace) {
         guard service.kind == .loadBalancer, service.isExternalTrafficLocal, service.proxyName == nil,
-            let port = service.healthCheckNodePort
+            !service.clusterIPs.isEmpty, let port = service.healthCheckNodePort
         else { return nil }
-        self.init(service: service.name, port: port, localEndpoints: Self.count(slices, at: place))
+        let counts = Set(service.clusterIPs.map(\.isIPv4)).map { Self.count(slices, ofIPv4: $0, at: place) }
+        self.init(service: service.name, port: port, localEndpoints: counts.max() ?? 0)
     }
 
-    /// As kube-proxy counts: ready ones of any port, by their addresses. Of a pod with two families one address counts.
-    private static func count(_ slices: some Sequence<EndpointSliceDefinition>, at place: NodePlace) -> Int {
-        var addresses: [Bool: Set<IPAddress>] = [:]
-        for slice in slices where !slice.isHeadless && slice.ports.contains(where: { $0.port != nil }) {
+    /// As kube-proxy counts, which has a proxy for each family: ready ones of any port, by their addresses. Of a pod
+    /// with two families one address counts.
+    private static func count(
+        _ slices: some Sequence<EndpointSliceDefinition>, ofIPv4 isIPv4: Bool, at place: NodePlace
+    ) -> Int {
+        var addresses: Set<IPAddress> = []
+        for slice in slices where slice.family == (isIPv4 ? .ipv4 : .ipv6) && !slice.isHeadless {
+            guard slice.ports.contains(where: { $0.port != nil }) else { continue }
             for endpoint in slice.endpoints where endpoint.isReady && endpoint.isOn(place.node) {
-                if let address = endpoint.addresses.first { addresses[address.isIPv4, default: []].insert(address) }
+                if let address = endpoint.addresses.first { addresses.insert(address) }
             }
         }
-        return addresses.values.map(\.count).max() ?? 0
+        return addresses.count
     }
 }

@@ -43,7 +43,7 @@ import Logging
     @Option(
         help: .flag(
             "nodeport-addresses",
-            "A block of the node's addresses that node ports are on; repeatable, with commas in the variable.",
+            "A block of the node's addresses that node ports are on, repeatable, with commas in the variable; or primary, those by which its Node object knows it.",
             default: "all addresses, those of loopback for the node's own processes"))
     var nodeportAddresses: [String] = []
     @OptionGroup var masquerade: MasqueradeOptions
@@ -111,8 +111,7 @@ import Logging
         configuration.bpffs = try pins.path()
         configuration.cgroup = cgroup ?? Environment.text("cgroup")
         configuration.uplinks = Environment.values("uplink", uplink)
-        let blocks = Environment.values("nodeport-addresses", nodeportAddresses)
-        configuration.nodePortBlocks = Set(try blocks.map { try Environment.block("nodeport-addresses", $0) })
+        configuration.nodePortAddresses = try nodePortAddresses()
         try masquerade.apply(to: &configuration)
         try selection.apply(to: &configuration)
         configuration.routing = try routing.mode()
@@ -139,6 +138,16 @@ import Logging
         }
         configuration.mapSizes = try mapSizes.sizes()
         return configuration
+    }
+
+    private func nodePortAddresses() throws -> NodePortAddresses {
+        let flag = "nodeport-addresses"
+        let words = Environment.values(flag, nodeportAddresses)
+        guard words.contains("primary") else {
+            return words.isEmpty ? .all : .blocks(Set(try words.map { try Environment.block(flag, $0) }))
+        }
+        guard words.count == 1 else { throw ValidationError("--\(flag): primary stands alone") }
+        return .primary
     }
 
     private func required(_ flag: String, _ given: String?, _ what: String) throws -> String {

@@ -1,6 +1,8 @@
 import Addressing
 import Kubernetes
 
+@testable import Agent
+
 /// What kube-proxy does with a connection to a Service, written down rule by rule and not for speed: the oracle of the
 /// random clusters. It knows the objects only, and nothing of how Apus keeps them.
 struct KubeProxyModel {
@@ -15,6 +17,8 @@ struct KubeProxyModel {
 
     /// What clients get at one destination.
     struct Offer: Hashable {
+        /// The Service, by namespace and name.
+        var service: String
         /// Those on this node, pods and the node's own processes alike.
         var inside: Answer
         /// Those elsewhere, whose packets come to this node; nil: they are not served.
@@ -25,18 +29,27 @@ struct KubeProxyModel {
         var kept: Set<SocketAddress>
         /// The blocks of those who may connect; nil: all may.
         var ranges: Set<CIDR>?
+        /// For how many seconds a client keeps its backend; nil: it keeps none.
+        var affinity: Int?
 
         func admits(_ client: IPAddress) -> Bool { ranges?.contains { $0.contains(client) } ?? true }
     }
 
+    /// What a load balancer is told that looks for nodes with endpoints; without any it is not to send here.
+    struct HealthAnswer: Hashable {
+        var port: Port
+        var endpoints: Int
+    }
+
     var node: String
-    /// Those that node ports are on.
-    var nodeAddresses: Set<IPAddress> = []
+    /// Which addresses node ports are on.
+    var nodePorts = NodePortAddresses.all
     /// Those that its interfaces have.
     var localAddresses: Set<IPAddress> = []
     /// Those that the node's own connections come from.
     var nodeSources: Set<IPAddress> = []
     var nodes: [String: Node] = [:]
+    /// By namespace and name.
     var services: [String: Service] = [:]
     var slices: [String: EndpointSlice] = [:]
 
@@ -47,30 +60,46 @@ struct KubeProxyModel {
         var ipProtocol: IPProtocol
     }
 
-    /// What clients get; no other destination is a Service's.
-    var offers: [Destination: Offer] {
-        var offers: [Destination: Offer] = [:]
-        let served = services.values.filter(isServed).sorted { $0.meta.name < $1.meta.name }
-        for (kind, addresses, number) in Self.kinds {
-            for service in served {
-                for address in addresses(self, service) where isOfFamilies(address, service) {
+    /// A Service that wants a destination, for one of its ports.
+    struct Claim {
+        var service: Service
+        var port: ServicePort
+        var kind: Kind
+    }
+
+    enum Kind: CaseIterable {
+        case cluster, balancer, external, nodePort
+    }
+
+    /// Who wants what; no other destination is a Service's. Who gets it says `FrontendContest`.
+    var claims: [Destination: [Claim]] {
+        var claims: [Destination: [Claim]] = [:]
+        let onNode = Array(nodeAddresses)
+        for service in services.values where isServed(service) {
+            for kind in Kind.allCases {
+                for address in addresses(kind, service, onNode) where isOfFamilies(address, service) {
                     for port in service.ports {
-                        guard let number = number(port) else { continue }
+                        guard let number = kind == .nodePort ? port.nodePort : port.port else { continue }
                         let destination = Destination(address: address, port: number, ipProtocol: port.ipProtocol)
-                        guard offers[destination] == nil else { continue }
-                        let all = candidates(service, port, isIPv4: address.isIPv4)
-                        let (inside, outside) = (inside(all, kind, service), outside(all, kind, service))
-                        let serving = all.filter { $0.endpoint.conditions.serving != false }.map(\.address)
-                        let chosen = inside.addresses.union(outside?.addresses ?? [])
-                        offers[destination] = Offer(
-                            inside: inside, outside: outside,
-                            kept: port.ipProtocol == .udp ? Set(serving).subtracting(chosen) : [],
-                            ranges: kind == .balancer ? ranges(address, service) : nil)
+                        claims[destination, default: []].append(Claim(service: service, port: port, kind: kind))
                     }
                 }
             }
         }
-        return offers
+        return claims
+    }
+
+    /// What clients get where a Service has a destination.
+    func offer(_ claim: Claim, at address: IPAddress) -> Offer {
+        let all = candidates(claim.service, claim.port, isIPv4: address.isIPv4)
+        let (inside, outside) = (inside(all, claim), outside(all, claim))
+        let serving = all.filter { $0.endpoint.conditions.serving != false }.map(\.address)
+        let chosen = inside.addresses.union(outside?.addresses ?? [])
+        return Offer(
+            service: claim.service.key, inside: inside, outside: outside,
+            kept: claim.port.ipProtocol == .udp ? Set(serving).subtracting(chosen) : [],
+            ranges: claim.kind == .balancer ? ranges(address, claim.service) : nil,
+            affinity: affinity(claim.service))
     }
 
     /// The addresses of Services of which everything is refused that no Service has, and whether that is for clients
@@ -88,15 +117,39 @@ struct KubeProxyModel {
         return refusals
     }
 
-    private func inside(_ all: [Candidate], _ kind: Kind, _ service: Service) -> Answer {
-        answer(chosen(all, stayingHere: kind == .cluster && service.internalTrafficPolicy == .local))
+    /// Where load balancers ask this node, by Service. Each family has a proxy of its own, and a Service is counted
+    /// by those of its families; of a pod with both one address counts.
+    var healthAnswers: [String: HealthAnswer] {
+        var answers: [String: HealthAnswer] = [:]
+        for (name, service) in services where isServed(service) && service.type == .loadBalancer {
+            guard service.externalTrafficPolicy == .local, let port = service.healthCheckNodePort else { continue }
+            let counts = Set(service.clusterIPs.map(\.isIPv4)).map { isIPv4 in
+                let here = slices(of: service, isIPv4: isIPv4).filter { $0.ports.contains { $0.port != nil } }
+                    .flatMap(\.endpoints).filter { isReady($0) && $0.nodeName == node }
+                return Set(here.compactMap(\.addresses.first)).count
+            }
+            answers[name] = HealthAnswer(port: port, endpoints: counts.max() ?? 0)
+        }
+        return answers
+    }
+
+    // MARK: Clients
+
+    /// Clients of this node at addresses of the outside are led like those at a ClusterIP of the whole cluster.
+    private func inside(_ all: [Candidate], _ claim: Claim) -> Answer {
+        answer(all, stayingHere: claim.kind == .cluster && claim.service.internalTrafficPolicy == .local)
     }
 
     /// Clients elsewhere have no business with a ClusterIP.
-    private func outside(_ all: [Candidate], _ kind: Kind, _ service: Service) -> Answer? {
-        if kind == .cluster { return nil }
+    private func outside(_ all: [Candidate], _ claim: Claim) -> Answer? {
+        if claim.kind == .cluster { return nil }
+        return answer(all, stayingHere: claim.service.externalTrafficPolicy == .local)
+    }
+
+    /// Where traffic stays on the node, it is refused only if no node has an endpoint.
+    private func answer(_ all: [Candidate], stayingHere: Bool) -> Answer {
         let anywhere = answer(chosen(all, stayingHere: false))
-        guard service.externalTrafficPolicy == .local else { return anywhere }
+        guard stayingHere else { return anywhere }
         let here = answer(chosen(all, stayingHere: true))
         return here == .refused && anywhere != .refused ? .dropped : here
     }
@@ -105,18 +158,35 @@ struct KubeProxyModel {
         chosen.isEmpty ? .refused : .oneOf(Set(chosen.map(\.address)))
     }
 
-    private enum Kind {
-        case cluster, balancer, other
+    // MARK: Addresses
+
+    private static let linkLocal = CIDR("fe80::/10")!
+
+    private func addresses(_ kind: Kind, _ service: Service, _ onNode: [IPAddress]) -> [IPAddress] {
+        switch kind {
+        case .cluster: service.clusterIPs
+        case .balancer: Self.balancers(service)
+        case .external: service.externalIPs
+        case .nodePort: onNode
+        }
     }
 
-    /// The addresses and ports that Services have, the first ones first where several want the same.
-    private static var kinds: [(Kind, (KubeProxyModel, Service) -> [IPAddress], (ServicePort) -> Port?)] {
-        [
-            (.cluster, { _, service in service.clusterIPs }, { $0.port }),
-            (.balancer, { _, service in balancers(service) }, { $0.port }),
-            (.other, { _, service in service.externalIPs }, { $0.port }),
-            (.other, { model, _ in Array(model.nodeAddresses) }, { $0.nodePort }),
-        ]
+    /// Those that node ports are on. Of blocks of one family only kube-proxy makes none for the other family, so that
+    /// all of its addresses have them; here those outside of the blocks have none. Links share their local addresses.
+    var nodeAddresses: Set<IPAddress> {
+        let own = localAddresses.filter { !Self.linkLocal.contains($0) }
+        switch nodePorts {
+        case .all: return own
+        case .blocks(let blocks): return own.filter { address in blocks.contains { $0.contains(address) } }
+        case .primary: return own.filter(isPrimary)
+        }
+    }
+
+    /// Whether the Node object has no other internal address of the family before it, or has only external ones.
+    private func isPrimary(_ address: IPAddress) -> Bool {
+        let ofFamily = (nodes[node]?.addresses ?? []).filter { $0.address.isIPv4 == address.isIPv4 }
+        let first = ofFamily.first { $0.kind == .internalIP } ?? ofFamily.first
+        return first?.address == address
     }
 
     /// Those of a load balancer that hands packets on as they are.
@@ -130,6 +200,10 @@ struct KubeProxyModel {
         return own.isEmpty ? nil : Set(own)
     }
 
+    private func affinity(_ service: Service) -> Int? {
+        if case .clientIP(let seconds) = service.sessionAffinity { seconds } else { nil }
+    }
+
     /// A Service is served in the families in which it has a ClusterIP.
     private func isOfFamilies(_ address: IPAddress, _ service: Service) -> Bool {
         service.clusterIPs.contains { $0.isIPv4 == address.isIPv4 }
@@ -138,7 +212,7 @@ struct KubeProxyModel {
     // MARK: Objects
 
     /// Another proxy's Services, those without an address and mere names for others are left alone.
-    private func isServed(_ service: Service) -> Bool {
+    func isServed(_ service: Service) -> Bool {
         service.type != .externalName && !service.isHeadless
             && service.meta.labels["service.kubernetes.io/service-proxy-name"] == nil
     }
@@ -148,20 +222,26 @@ struct KubeProxyModel {
         let endpoint: Endpoint
     }
 
-    /// All endpoints of the family with the Service's port, in whatever condition.
-    private func candidates(_ service: Service, _ servicePort: ServicePort, isIPv4: Bool) -> [Candidate] {
-        let own = slices.values.filter { slice in
+    /// The slices of a Service that are for proxies, of one family.
+    private func slices(of service: Service, isIPv4: Bool) -> [EndpointSlice] {
+        slices.values.filter { slice in
             slice.meta.namespace == service.meta.namespace
                 && slice.meta.labels["kubernetes.io/service-name"] == service.meta.name
                 && slice.meta.labels["service.kubernetes.io/headless"] == nil
                 && slice.addressType == (isIPv4 ? .ipv4 : .ipv6)
         }
-        return own.flatMap { slice in
+    }
+
+    /// All endpoints of the family with the Service's port, in whatever condition; of its addresses the first counts.
+    private func candidates(_ service: Service, _ servicePort: ServicePort, isIPv4: Bool) -> [Candidate] {
+        slices(of: service, isIPv4: isIPv4).flatMap { slice in
             slice.ports.filter { $0.name == servicePort.name && $0.ipProtocol == servicePort.ipProtocol }
                 .compactMap(\.port)
                 .flatMap { number in
-                    slice.endpoints.map { endpoint in
-                        Candidate(address: SocketAddress(endpoint.addresses[0], number), endpoint: endpoint)
+                    slice.endpoints.compactMap { endpoint in
+                        endpoint.addresses.first.map {
+                            Candidate(address: SocketAddress($0, number), endpoint: endpoint)
+                        }
                     }
                 }
         }
@@ -195,4 +275,9 @@ struct KubeProxyModel {
         if ready.allSatisfy({ !$0.endpoint.zoneHints.isEmpty }), !forZone.isEmpty { return forZone }
         return ready
     }
+}
+
+extension Service {
+    /// Its namespace and name.
+    var key: String { "\(meta.namespace)/\(meta.name)" }
 }

@@ -119,6 +119,38 @@ import Testing
         #expect(refusal.message.contains("is a ClusterIP"))
     }
 
+    @Test func anAddressOfTheNodeStandsForItsProcesses() throws {
+        let limited = try state {
+            $0.replacing(
+                "sessionAffinity: ClientIP",
+                with: """
+                    type: LoadBalancer
+                      externalTrafficPolicy: Local
+                      loadBalancerSourceRanges: [192.0.2.0/24]
+                    status: {loadBalancer: {ingress: [{ip: 203.0.113.1}]}}
+                    """)
+        }
+        var state = limited
+        let (own, other) = (try #require(IPAddress("172.18.0.2")), try #require(IPAddress("192.0.2.2")))
+        _ = state.setLocalAddresses([own, other, try #require(IPAddress("127.0.0.1"))])
+        for client in ["172.18.0.2", "127.0.0.1"] {
+            let trace = try ask(state, client: client)
+            #expect(trace.client == "this node" && !trace.isFromOutside && trace.isAdmitted)
+            #expect(trace.choice == .sameZone && trace.serving.map(\.address) == ["10.1.0.1"])
+        }
+        // Who may connect is told by what the node sends from, not by the address that was named.
+        let balancer = try #require(IPAddress("203.0.113.1"))
+        for (source, isAdmitted) in [(own, false), (other, true)] {
+            _ = state.setSourceAddresses([source])
+            let trace = try state.trace(
+                ServiceQuestion(client: "172.18.0.2", address: balancer, port: 80, ipProtocol: .tcp))
+            #expect(trace.kind == .loadBalancer && !trace.staysOnNode && trace.isAdmitted == isAdmitted)
+        }
+        // An address that the node has no more is one outside.
+        _ = state.setLocalAddresses([other])
+        #expect(throws: AgentError.self) { try ask(state, client: "172.18.0.2") }
+    }
+
     @Test func whatIsNotThereIsNamed() throws {
         let state = try state()
         let unknownPod = try #require(throws: AgentError.self) { try ask(state, client: "shop/nobody") }

@@ -117,6 +117,35 @@ struct ServiceChangeTests {
     }
 }
 
+@Suite("Services whose entries are written while packets are led by them")
+struct ServiceRewritingTests {
+    /// What replaces an entry takes its memory for the next one that is replaced, which a program may still read.
+    @Test("A connection goes to its own Service's backend", arguments: Family.allCases)
+    func ownBackend(_ family: Family) async throws {
+        let datapath = try DatapathFixture()
+        let client = try datapath.addPod()
+        let addresses = family == .v4 ? ["192.0.2.1", "192.0.2.2"] : ["2001:db8::1", "2001:db8::2"]
+        let services = try addresses.enumerated().map { index, address in
+            try datapath.addService(
+                SocketAddress(family.virtual, UInt16(80 + index)), to: [SocketAddress(ip(address), 8080)])
+        }
+        let keys = services.map(\.key)
+        let values = try keys.map { try #require(try datapath.maps.services.lookup($0, as: apus_service.self)) }
+        nonisolated(unsafe) let maps = datapath.maps
+        try await withThrowingTaskGroup { group in
+            group.addTask(executorPreference: OwnThread("writer")) {
+                while !Task.isCancelled { try maps.services.update(keys: keys, values: values) }
+            }
+            defer { group.cancelAll() }
+            for port in 20_000..<22_000 as Range<UInt16> {
+                let packet = client.sends(to: family.virtual).tcp(from: port, to: 80, flags: .syn)
+                try #require(try datapath.run(packet, on: .fromPod(client)) == .passed, "from port \(port)")
+                try #require(datapath.outputView?.destination == ip(addresses[0]), "from port \(port)")
+            }
+        }
+    }
+}
+
 /// Datagrams of a pod to a Service whose backends are outside of the node.
 private final class DatagramTalk {
     let service: Service

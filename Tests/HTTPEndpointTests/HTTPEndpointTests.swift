@@ -145,4 +145,13 @@ import Testing
         }
         #expect(isFree, "a discarded endpoint listens no more")
     }
+
+    @Test func whatHasConnectedIsLetGoOfWithAnEndpointThatNeverServes() async throws {
+        let endpoint = try await HTTPEndpoint(try #require(ListenAddress("127.0.0.1:0")), flag: "test-address")
+        for _ in 0..<3 {
+            let connect = ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/\(endpoint.port)"]
+            #expect(try await run(connect, within: .seconds(300)).succeeded)
+        }
+        await endpoint.discard()
+    }
 }

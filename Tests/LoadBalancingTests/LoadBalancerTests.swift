@@ -20,6 +20,13 @@ import Testing
         #expect(balancer.healthChecks == [web: HealthCheck(service: web, port: 32100, localEndpoints: 2)])
         try apply("delete slice shop/web-2")
         #expect(balancer.healthChecks[web]?.localEndpoints == 1)
+        // Pods of a family that it is not served in are none of its endpoints, and without an address it has none.
+        for (ips, count) in [("10.96.0.10", 0), ("fd00::10", 1), ("", nil)] as [(String, Int?)] {
+            try apply("delete slice shop/web-1")
+            let addresses = ips.isEmpty ? "" : "ips=\(ips) "
+            try apply("service shop/web type=LoadBalancer outside=Local check=32100 \(addresses)ports=http:TCP:80")
+            #expect(balancer.healthChecks[web]?.localEndpoints == count)
+        }
         try apply("service shop/web type=LoadBalancer check=32100 ips=10.96.0.10 ports=http:TCP:80")
         #expect(balancer.healthChecks.isEmpty)
     }

@@ -87,7 +87,9 @@ extension TrafficTests {
                     try await lab.pod(pod).serve(port: 8080)
                     try await lab.pod(pod).serve(port: 8053, over: .udp)
                 }
-                try await body(ReplacementWorld(lab: lab, agent: agent))
+                let world = ReplacementWorld(lab: lab, agent: agent)
+                try await world.routeFromOutside()
+                try await body(world)
             }
         }
     }
@@ -164,9 +166,16 @@ private struct ReplacementWorld {
         let description: String
     }
 
+    /// One with frontends of all kinds.
     static func service(_ lab: Lab) -> String {
-        (documents(lab, []).first ?? "")
-            .replacing("type: ClusterIP", with: "type: NodePort")
+        let ingress = OutsideWorld.balancers.map { "{ip: \"\($0)\"}" }.joined(separator: ", ")
+        let externals = OutsideWorld.externals.map { "\"\($0)\"" }.joined(separator: ", ")
+        return (documents(lab, []).first ?? "")
+            .replacing(
+                "metadata: {name: echo,",
+                with: "status: {loadBalancer: {ingress: [\(ingress)]}}\nmetadata: {name: echo,"
+            )
+            .replacing("type: ClusterIP", with: "type: LoadBalancer\n  externalIPs: [\(externals)]")
             .replacing("port: 80}", with: "port: 80, nodePort: 30080}")
             .replacing("port: 53}", with: "port: 53, nodePort: 30053}")
     }
@@ -185,34 +194,57 @@ private struct ReplacementWorld {
         try agent.manifests.write("slices.yaml", Self.slices(lab, pods))
         try await eventually("\(pods) to serve", every: .milliseconds(1)) {
             let frontends = try DatapathReader(bpffs: agent.bpffs).services()
-            return frontends.count >= 8
+            return frontends.count >= 16
                 && frontends.allSatisfy { frontend in
                     !frontend.backends.isEmpty && Set(frontend.backends.map(\.address)).isSubset(of: wanted)
                 }
         }
     }
 
-    /// Clients of each protocol and family: a pod at the socket and per packet, and a host outside.
+    /// Lets the host outside know the way to the addresses that no host has.
+    func routeFromOutside() async throws {
+        for address in OutsideWorld.balancers + OutsideWorld.externals {
+            let gateway = agent.node.addresses[address.isIPv4 ? 0 : 1]
+            try await lab.host("outside").output(["ip", "route", "add", "\(CIDR(host: address))", "via", "\(gateway)"])
+        }
+    }
+
+    /// Who asks, where, and whether at the socket where both are possible.
+    private typealias Way = (client: LabHost, frontend: SocketAddress, covered: Bool)
+
+    /// A pod at the socket and per packet, a process of the node, and a host outside by addresses of each kind.
+    private func ways(_ variant: ServiceVariant) -> [Way] {
+        let (pod, outside) = (lab.pod("client"), lab.host("outside"))
+        let family = variant.isIPv4 ? 0 : 1
+        let isUDP = variant.ipProtocol == .udp
+        let port = isUDP ? Echo.udpPort : Echo.tcpPort
+        let vip = SocketAddress(Echo.addresses[family], port)
+        return [
+            (pod, vip, true), (pod, vip, false), (agent.node, vip, true),
+            (outside, SocketAddress(agent.node.addresses[family], isUDP ? 30053 : 30080), true),
+            (outside, SocketAddress(OutsideWorld.balancers[family], port), true),
+            (outside, SocketAddress(OutsideWorld.externals[family], port), true),
+        ]
+    }
+
+    /// Clients of each protocol and family that go each way.
     func startLoads() throws -> [Load] {
-        let client = lab.pod("client")
-        return try ServiceVariant.all.enumerated().flatMap { index, variant in
-            let isUDP = variant.ipProtocol == .udp
-            let node = agent.node.addresses[variant.isIPv4 ? 0 : 1]
-            let vip = SocketAddress(Echo.addresses[variant.isIPv4 ? 0 : 1], isUDP ? Echo.udpPort : Echo.tcpPort)
-            let ends = [
-                (client, vip, true), (client, vip, false),
-                (lab.host("outside"), SocketAddress(node, isUDP ? 30053 : 30080), true),
-            ]
-            return try ends.enumerated().map { way, end in
-                // Ports of its own: no flow goes on where another one was.
-                let first = 20_000 + 3_000 * (3 * index + way)
+        // Ports of its own for each of a host's: no flow goes on where another one was.
+        var nextPorts: [String: Int] = [:]
+        return try ServiceVariant.all.flatMap { variant in
+            try ways(variant).map { way in
+                let first = nextPorts[way.client.name, default: 20_000]
+                nextPorts[way.client.name] = first + 3_000
                 let command = [
-                    "load", isUDP ? "--udp" : "--tcp", "--rate", "25", "--timeout-ms", "20000", "--log", "--next-port",
-                    "--ports", "\(first)-\(first + 2_999)", "\(end.1.address)", "\(end.1.port)",
+                    "load", variant.ipProtocol == .udp ? "--udp" : "--tcp", "--rate", "15", "--timeout-ms", "20000",
+                    "--log", "--next-port", "--ports", "\(first)-\(first + 2_999)", "\(way.frontend.address)",
+                    "\(way.frontend.port)",
                 ]
+                let place = way.covered ? "at the socket" : "per packet"
                 return Load(
-                    process: try end.0.traffic(command, covered: end.2), ipProtocol: variant.ipProtocol,
-                    address: end.1.address, description: "\(end.0.name) to \(end.1), \(variant), way \(way)")
+                    process: try way.client.traffic(command, covered: way.covered), ipProtocol: variant.ipProtocol,
+                    address: way.frontend.address,
+                    description: "\(way.client.name) to \(way.frontend), \(variant), \(place)")
             }
         }
     }

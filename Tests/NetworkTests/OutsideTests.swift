@@ -81,8 +81,10 @@ extension TrafficTests {
                     #expect(try world.agent.drops(.sourceRange) > before, "\(question)")
                     let ofPod = try await world.ask(question, from: world.lab.pod("web-1"), within: .milliseconds(500))
                     #expect(ofPod == .timedOut, "\(question) from a pod")
+                    let atSocket = try world.agent.drops(.sourceRange)
                     let ofNode = try await world.ask(question, from: world.agent.node, within: .milliseconds(500))
                     #expect(ofNode == .failed("EPERM"), "\(question) from the node")
+                    #expect(try world.agent.drops(.sourceRange) > atSocket, "\(question) from the node")
                 }
                 // Its other frontends are for everybody.
                 for question in world.questions where question.frontend != .balancer {
@@ -364,7 +366,7 @@ struct OutsideWorld {
 
     /// Waits until the node's health check answers so.
     func expectCheck(at node: String, status: Int, endpoints: Int) async throws {
-        let ask = ["curl", "-sS", "-i", "--max-time", "5", "http://\(node):32100/healthz"]
+        let ask = ["curl", "-g", "-sS", "-i", "--max-time", "5", "http://\(node):32100/healthz"]
         try await eventually("\(endpoints) endpoints in the health check") {
             let answer = try await outside.run(ask).output
             guard answer.hasPrefix("HTTP/1.1 \(status) "), answer.contains("\"localEndpoints\": \(endpoints)"),

@@ -39,6 +39,20 @@ ALWAYS_INLINE const struct apus_service *service_find(const struct apus_address 
 	return bpf_map_lookup_elem(&services, &key);
 }
 
+// Copies an entry that the key has led to, so that the copy is the key's whatever is written meanwhile: a hash map
+// gives the memory of an entry that is replaced to the next one, whichever that is.
+ALWAYS_INLINE void service_copy(struct apus_service *copy, const struct apus_service *found,
+				const struct apus_address *address, __u16 port, __u8 protocol)
+{
+	const struct apus_service *again;
+
+	*copy = *found;
+	barrier();
+	again = service_find(address, port, protocol);
+	if (unlikely(again && again != found))
+		*copy = *again;
+}
+
 // What refuses the ports of a Service's address that no Service has: the entry of the address alone, without slots.
 // NULL: the address is no Service's, or a node's, too.
 ALWAYS_INLINE const struct apus_service *service_of_address(const struct apus_address *address)
@@ -73,31 +87,50 @@ ALWAYS_INLINE const struct apus_backend *serving_backend_at(__u32 index)
 	return backend && !(backend->flags & APUS_BACKEND_GONE) ? backend : NULL;
 }
 
+// The slots that a client is led by.
+struct slot_range {
+	__u32 first;
+	__u32 count;
+};
+
+// `outside`: for a client that came in by an uplink.
+ALWAYS_INLINE struct slot_range slots_of(const struct apus_service *service, _Bool outside)
+{
+	struct slot_range range = {.first = first_slot_of(service, outside), .count = slot_count_of(service, outside)};
+
+	if (range.count && outside && service->table_size) {
+		range.first += range.count;
+		range.count = service->table_size;
+	}
+	return range;
+}
+
 // Any number picks a backend; random ones spread evenly, and where there is a table the same number picks the same one
 // on every node, and mostly also when other backends have gone or come. `next` goes on from there, to others where
-// there are others. `outside`: for a client that came in by an uplink.
-ALWAYS_INLINE struct picked_backend service_pick(const struct apus_service *service, _Bool outside, __u32 number,
-						 __u32 next)
+// there are others.
+ALWAYS_INLINE struct picked_backend slot_pick(struct slot_range range, __u32 number, __u32 next)
 {
 	struct picked_backend picked = {};
-	__u32 first = first_slot_of(service, outside), count = slot_count_of(service, outside), slot;
 	const __u32 *index;
+	__u32 slot;
 
-	if (!count)
+	if (!range.count)
 		return picked;
-	if (outside && service->table_size) {
-		first += count;
-		count = service->table_size;
-	}
 	// Multiply and shift maps 32 random bits to a slot without a division.
-	slot = (__u32)(((__u64)number * count) >> 32);
+	slot = (__u32)(((__u64)number * range.count) >> 32);
 	if (next)
-		slot = (slot + next) % count;
-	slot += first;
+		slot = (slot + next) % range.count;
+	slot += range.first;
 	index = bpf_map_lookup_elem(&slots, &slot);
 	if (!index)
 		return picked;
 	picked.index = *index;
 	picked.backend = backend_at(picked.index);
 	return picked;
+}
+
+ALWAYS_INLINE struct picked_backend service_pick(const struct apus_service *service, _Bool outside, __u32 number,
+						 __u32 next)
+{
+	return slot_pick(slots_of(service, outside), number, next);
 }

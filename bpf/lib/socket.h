@@ -1,6 +1,7 @@
 // Service translation at the socket: once per connection instead of once per packet.
 #pragma once
 
+#include "drop.h"
 #include "socket_backend.h"
 
 #include <linux/errno.h>
@@ -40,17 +41,25 @@ ALWAYS_INLINE enum socket_result socket_translate(struct bpf_sock_addr *context,
 	const struct apus_backend *backend;
 	struct socket_opening opening;
 	enum socket_result admitted;
+	struct apus_service copy;
 
 	service = service_find(&destination->address, destination->port, context->protocol);
-	if (!service && refuses_ports(context, connects))
+	if (service) {
+		service_copy(&copy, service, &destination->address, destination->port, context->protocol);
+		service = &copy;
+	} else if (refuses_ports(context, connects)) {
 		service = service_of_address(&destination->address);
+	}
 	if (service && unlikely(service->flags & APUS_SERVICE_NODE_ONLY) &&
 	    bpf_get_netns_cookie(context) != config.node_namespace)
 		service = NULL;
 	admitted =
 		service && unlikely(service->source_ranges) ? socket_check_client(context, service) : SOCKET_TRANSLATED;
-	if (admitted == SOCKET_DENIED)
+	if (admitted == SOCKET_DENIED) {
+		// A call counts as a packet; how long one would have been is not known yet.
+		count_drop(APUS_REASON_SOURCE_RANGE, APUS_DIRECTION_EGRESS, 0);
 		return admitted;
+	}
 	if (!service || admitted == SOCKET_UNCHANGED) {
 		if (connects) {
 			record_forget(cookie_of_tcp(context));

@@ -100,20 +100,41 @@ ALWAYS_INLINE __u32 connection_hash(const struct flow *flow)
 	return mix_in(hash, (__u64)packet->source_port << 16 | flow->frontend_port);
 }
 
+// As service_pick, of the Service as it was at one time. `key`: has its frontend; NULL: that is not known any more.
+GLOBAL __u32 pick_index(const struct apus_service *service, const struct apus_translation_key *key, __u32 outside,
+			__u32 number, __u32 next)
+{
+	const struct apus_service *again;
+	struct slot_range range;
+
+	if (!service)
+		return 0;
+	range = slots_of(service, outside != 0);
+	barrier();
+	again = key ? service_find(&key->frontend, key->frontend_port, key->protocol) : NULL;
+	if (unlikely(again && again != service))
+		range = slots_of(again, outside != 0);
+	return slot_pick(range, number, next).index;
+}
+
 // Tries backends until one is found towards which the client's port is free and which is not the client itself: a pod
 // that is its Service's only backend has none, but a pod of another node meets this node instead of itself. One with
 // which the packet's own connection is live is the packet's, too: the record of its translation was evicted. The one of
 // a client with affinity comes first, and its port being taken is no reason for another: that would be a wrong one.
-ALWAYS_INLINE enum apus_reason search_backend(struct flow *flow, const struct apus_service *service,
+ALWAYS_INLINE enum apus_reason search_backend(struct flow *flow, const struct apus_translation_key *key,
 					      struct picked_backend *choice)
 {
+	const struct apus_service *service = flow->service;
 	struct picked_backend picked = *choice;
 	enum apus_reason reason = APUS_REASON_NO_BACKEND;
 	__u32 number = is_from_outside(flow) && service->table_size ? connection_hash(flow) : bpf_get_prandom_u32();
 
 	for (int i = 0; i < BACKEND_TRIES; i++) {
-		if (i || !picked.backend)
-			picked = service_pick(service, is_from_outside(flow), number, i);
+		if (i || !picked.backend) {
+			picked.index =
+				pick_index(service, flow->cut_off ? NULL : key, is_from_outside(flow), number, i);
+			picked.backend = backend_at(picked.index);
+		}
 		if (!picked.backend)
 			return reason;
 		aim_at(flow, &picked.backend->address, picked.backend->port);
@@ -130,13 +151,25 @@ ALWAYS_INLINE enum apus_reason search_backend(struct flow *flow, const struct ap
 	return reason;
 }
 
+// Records the backend that the packet is pointed at. A function of its own for the room on the stack.
+COLD int record_opening(const struct flow *flow, const struct apus_translation_key *key, __u32 backend_index)
+{
+	struct apus_translation fresh = {.backend_index = backend_index};
+
+	if (!flow || !key)
+		return APUS_REASON_CONNECTION_FAILED;
+	fresh.backend = flow->packet.destination;
+	fresh.backend_port = flow->packet.destination_port;
+	fresh.flags = flow->cut_off ? APUS_TRANSLATION_LED_ON : 0;
+	return translation_record(key, &fresh) < 0 ? APUS_REASON_CONNECTION_FAILED : APUS_REASON_NONE;
+}
+
 // Points a packet that opens a connection to flow->service at a backend.
 //
 // `preferred`: index of the backend that the client has already, 0 for none.
 COLD int open_translation(struct flow *flow, __u32 preferred)
 {
 	struct apus_translation_key key;
-	struct apus_translation fresh = {};
 	struct picked_backend picked = {.index = preferred};
 	enum apus_reason reason;
 
@@ -146,14 +179,8 @@ COLD int open_translation(struct flow *flow, __u32 preferred)
 	flow->packet.destination = flow->frontend;
 	flow->packet.destination_port = flow->frontend_port;
 	translation_key(&flow->packet, &key);
-	reason = search_backend(flow, flow->service, &picked);
-	if (reason)
-		return reason;
-	fresh.backend = flow->packet.destination;
-	fresh.backend_port = flow->packet.destination_port;
-	fresh.backend_index = picked.index;
-	fresh.flags = flow->cut_off ? APUS_TRANSLATION_LED_ON : 0;
-	return translation_record(&key, &fresh) < 0 ? APUS_REASON_CONNECTION_FAILED : APUS_REASON_NONE;
+	reason = search_backend(flow, &key, &picked);
+	return reason ? reason : record_opening(flow, &key, picked.index);
 }
 
 // Rewrites a packet that was pointed at a backend.

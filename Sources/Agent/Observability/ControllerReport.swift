@@ -99,7 +99,7 @@ extension NodeController {
 
     /// Notes how things stand for the health endpoints.
     func noteHealth() {
-        monitor.checks.note(state.services.healthChecks.values)
+        monitor.checks.note(state.services.healthChecks.values, at: state.healthCheckAddresses)
         monitor.note(
             HealthReport(
                 roundAt: KernelClock.monotonic(), isInForce: isSynced,

@@ -101,7 +101,8 @@ struct ServiceTraceCommand: AsyncParsableCommand {
             A Service by its name is looked up in the pinned maps; each of its addresses is traced, and -o json gives a \
             list.
 
-            An address that is no pod's of this node is that of a client outside, whose packets come in by an uplink.
+            An address of the node itself stands for its own processes, which are led at their sockets. Any other one that \
+            is no pod's of this node is that of a client outside, whose packets come in by an uplink.
 
             Exit codes: 0 some endpoint serves; 1 none does, or none may serve this client; 2 no answer, as when the \
             pod is not one of this node.
@@ -110,12 +111,14 @@ struct ServiceTraceCommand: AsyncParsableCommand {
               apus service trace --from visitors/client --to shop/web:http
               apus service trace --from visitors/client --to 10.96.0.10 --port 80
               apus service trace --from 198.51.100.7 --to 10.0.0.1:30080
+              apus service trace --from 127.0.0.1 --to 10.96.0.10:80
               apus service trace --from visitors/client --to '[fd00:10:96::10]:53' --protocol UDP
               apus service trace --from visitors/client --to 10.96.0.10:80 -o json | jq '.endpoints[].excluded'
             """)
 
     @Option(
-        help: "Who asks: NAMESPACE/POD, a pod's address, or any other address: a client outside of the node.",
+        help:
+            "Who asks: NAMESPACE/POD, a pod's address, one of the node for a process of its own, or any other one: a client outside.",
         transform: PolicyEnd.argument)
     var from: PolicyEnd
 

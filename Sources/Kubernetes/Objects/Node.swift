@@ -29,6 +29,12 @@ public struct Node: Sendable, Hashable {
     /// Whether the node is being deleted, or the cluster autoscaler is about to.
     public var isLeaving: Bool { meta.isTerminating || taints.contains("ToBeDeletedByClusterAutoscaler") }
 
+    /// The first address of each family, an internal one before all external ones: those that the node is known by.
+    public var primaryAddresses: [IPAddress] {
+        let ordered = addresses.filter { $0.kind == .internalIP } + addresses.filter { $0.kind == .externalIP }
+        return [true, false].compactMap { isIPv4 in ordered.first { $0.address.isIPv4 == isIPv4 }?.address }
+    }
+
     /// The zone label of the node, nil without one.
     public var zone: String? { meta.labels["topology.kubernetes.io/zone"] }
 }

@@ -25,6 +25,7 @@ enum ServiceRow: String, CaseIterable, Sendable {
 
     // What a Service says of itself.
     case nodePortAddresses = "--nodeport-addresses: node ports on those of the node's addresses only"
+    case primaryAddresses = "--nodeport-addresses primary: node ports on those that the Node object names first"
     case proxyMode = "ipMode Proxy: left to the load balancer"
     case loadBalancerClass = "loadBalancerClass, and allocateLoadBalancerNodePorts false: served without node ports"
     case sourceRanges = "loadBalancerSourceRanges: others are dropped, from outside, from pods and from the node"
