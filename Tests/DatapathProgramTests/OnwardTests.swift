@@ -126,7 +126,9 @@ struct OnwardTests {
             #expect(try onward.send(onward.request().bytes) == .delivered, "one that has a port already")
             let other = onward.edge.arriving(from: nil, Edge.clientPort + 1, to: nil, Edge.nodePort, .syn)
             #expect(try onward.send(other.bytes) == .passed)
-            #expect(PacketView(onward.edge.datapath.output)?.ipProtocol == IPProtocol(rawValue: 47), "wrapped, where it leaves")
+            #expect(
+                PacketView(onward.edge.datapath.output)?.ipProtocol == IPProtocol(rawValue: 47),
+                "wrapped, where it leaves")
         }
     }
 }
