@@ -81,6 +81,17 @@ struct OnwardTests {
         }
     }
 
+    @Test("A neighbour that is not known yet is the kernel's to ask for", arguments: Family.allCases)
+    func unknownNeighbour(_ family: Family) throws {
+        let namespace = try RoutedNamespace(separate: false)
+        try namespace.run {
+            let onward = try Onward(family, .tcp, in: namespace)
+            let hop = family == .v4 ? RoutedNamespace.router.v4 : RoutedNamespace.router.v6
+            try namespace.change("neighbour delete \(hop) dev eth0")
+            #expect(try onward.send(onward.request(.syn).bytes) == .delivered)
+        }
+    }
+
     @Test("Segments that the kernel has merged are as long as each of them is", arguments: Family.allCases)
     func merged(_ family: Family) throws {
         let namespace = try RoutedNamespace(separate: false)
@@ -178,11 +189,6 @@ struct Reservation: Sendable, CustomTestStringConvertible {
         },
         Reservation("more behind the IP packet than the way takes") { onward, _, _ in
             [onward.request().bytes + [UInt8](repeating: 0, count: 1400)]
-        },
-        Reservation("a neighbour that is not known", [.tcp]) { onward, _, namespace in
-            let hop = onward.edge.family == .v4 ? RoutedNamespace.router.v4 : RoutedNamespace.router.v6
-            try namespace.change("neighbour delete \(hop) dev eth0")
-            return [onward.request().bytes]
         },
         Reservation("a fragment", [.udp]) { onward, _, _ in
             onward.request().payload([UInt8](repeating: 7, count: 200)).fragments(of: 64).map(\.bytes)

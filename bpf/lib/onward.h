@@ -34,13 +34,13 @@ ALWAYS_INLINE __u32 longest_sent(struct __sk_buff *skb, const struct packet *pac
 	return words ? packet->l4_offset - ETH_HLEN + (*words >> 4) * 4 + skb->gso_size : 0xffff;
 }
 
-// The interface and the neighbour by which the packet goes on; 0: that is for the stack to say. It also asks for
-// neighbours that are not known, and tells the sender of those that don't answer.
+// The interface and the neighbour by which the packet goes on; 0: that is for the stack to say. One that is not known
+// yet the kernel asks for when it gets the packet.
 GLOBAL int next_hop(struct __sk_buff *skb, const struct packet *packet, struct bpf_redir_neigh *hop)
 {
 	struct bpf_fib_lookup route = {};
 
-	if (!packet || !hop || ask_route(skb, packet, longest_sent(skb, packet), 0, &route))
+	if (!packet || !hop || ask_route(skb, packet, longest_sent(skb, packet), BPF_FIB_LOOKUP_SKIP_NEIGH, &route))
 		return 0;
 	// A gateway may be of another family than the packet. It is in the place of the destination.
 	hop->nh_family = route.family;
