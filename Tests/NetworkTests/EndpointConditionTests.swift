@@ -11,6 +11,8 @@ extension TrafficTests {
         static let terminating =
             "conditions: {ready: false, serving: true, terminating: true}, nodeName: node-a"
         static let gone = "conditions: {ready: false, serving: false, terminating: true}, nodeName: node-a"
+        /// What the control plane says of a pod that is not ready and is going away, where it is to be published.
+        private static let published = "conditions: {ready: true, serving: false, terminating: true}, nodeName: node-a"
         private static let elsewhere = "conditions: {ready: true}, nodeName: node-b"
 
         /// The Service with what its slices say of each pod.
@@ -34,9 +36,9 @@ extension TrafficTests {
                 try await expectTrace(echo)
                 let leaving = ["web-1": Self.terminating, "web-2": Self.gone, "web-3": Self.notReady]
                 try await expect(echo, leaving, ["web-1"], .terminatingFallback)
-                // The control plane makes them ready.
+                // The control plane makes them ready, whatever else it says of them.
                 try await expect(
-                    echo, ["web-1": Self.ready, "web-2": Self.ready], ["web-1", "web-2"], .publishNotReady,
+                    echo, ["web-1": Self.ready, "web-2": Self.published], ["web-1", "web-2"], .publishNotReady,
                     policy: "  publishNotReadyAddresses: true")
                 let spread = ["web-1": Self.elsewhere, "web-2": Self.ready, "web-3": Self.elsewhere]
                 let local = "  internalTrafficPolicy: Local"
