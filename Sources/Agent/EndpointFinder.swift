@@ -230,6 +230,11 @@ struct EndpointFinder: ~Copyable {
     /// All interfaces of the node.
     mutating func allInterfaces() throws(KernelError) -> [NetworkInterface] { try netlink.interfaces() }
 
+    /// Those whose frames have Ethernet headers.
+    mutating func ethernetInterfaces() throws(KernelError) -> Set<UInt32> {
+        Set(try netlink.interfaces().filter { $0.address != nil }.map(\.index))
+    }
+
     /// Whether the frames of an interface have Ethernet headers, which programs at uplinks read.
     mutating func hasEthernetHeader(_ index: UInt32) throws(KernelError) -> Bool {
         guard let interface = try netlink.interface(index: index) else { throw .gone(index) }
@@ -256,8 +261,8 @@ extension UplinkAddresses {
     /// The least that routes of IPv4 by any of these uplinks say that they take: to a route of several hops any of them
     /// may be the one. `bpf_fib_lookup` does not heed that, other than the stack; that of IPv6 no router does.
     static func leastMTU(of routes: [Route], by uplinks: Set<UInt32>) -> UInt32? {
-        routes.filter { $0.destination.address.isIPv4 && $0.interfaceIndex.map(uplinks.contains) ?? true }
-            .compactMap(\.mtu).min()
+        routes.filter { $0.destination.address.isIPv4 && !$0.interfaces.isDisjoint(with: uplinks) }.compactMap(\.mtu)
+            .min()
     }
 
     /// What a node sends from by each of these uplinks: its first global address of a family, that of another uplink
@@ -281,6 +286,11 @@ extension UplinkAddresses {
                 ($0, UplinkAddresses(v4: first($0, isIPv4: true), v6: first($0, isIPv4: false)))
             })
     }
+}
+
+extension Route {
+    /// Those that it leads out of.
+    var interfaces: Set<UInt32> { Set([interfaceIndex].compactMap { $0 } + furtherInterfaces) }
 }
 
 extension KernelError {

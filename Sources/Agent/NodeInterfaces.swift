@@ -17,7 +17,7 @@ extension NodeController {
         case .routeAdded(let route), .routeRemoved(let route):
             if route.isDefault {
                 attachUplinks()
-            } else if route.mtu != nil, refreshUplinkAddresses(), isSynced {
+            } else if limitsUplinks(route), refreshUplinkAddresses(), isSynced {
                 program()
             }
             relocate(

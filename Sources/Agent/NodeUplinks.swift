@@ -52,16 +52,23 @@ extension NodeController {
         }
     }
 
+    /// Whether what leaves by an uplink may be shorter for the route than for others.
+    func limitsUplinks(_ route: Route) -> Bool {
+        route.mtu != nil && route.destination.address.isIPv4 && !route.interfaces.isDisjoint(with: servedUplinks)
+    }
+
     /// Looks up what the node sends from by its uplinks; true when that is news.
     func refreshUplinkAddresses() -> Bool {
         do {
             virtualAddresses = state.localVirtualAddresses
             let addresses = try finder.uplinkAddresses(servedUplinks, besides: virtualAddresses)
+            let sources = Set(addresses.values.flatMap { [$0.v4, $0.v6] }.compactMap { $0 })
+            let edits = state.setSourceAddresses(sources)
+            tables.apply(edits)
             // By others nothing is translated, as they have no programs.
-            let withPrograms = addresses.filter { (try? finder.hasEthernetHeader($0.key)) ?? false }
-            guard tables.setUplinks(withPrograms, masquerading: masqueradingUplinks) else { return false }
-            tables.apply(state.setSourceAddresses(Set(addresses.values.flatMap { [$0.v4, $0.v6] }.compactMap { $0 })))
-            return true
+            let ethernet = try finder.ethernetInterfaces()
+            let withPrograms = addresses.filter { ethernet.contains($0.key) }
+            return tables.setUplinks(withPrograms, masquerading: masqueradingUplinks) || !edits.isEmpty
         } catch {
             log.error("The addresses of uplinks could not be listed", metadata: ["error": "\(error)"])
             return false

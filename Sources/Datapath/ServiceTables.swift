@@ -54,13 +54,17 @@ struct ServiceTables: Sendable {
         let (ranges, placed) = placeOrKeep(program, fresh, at: frontend, old)
         isExposed = isExposed || program.kind != .clusterIP
         sourceRanges.acquire(program.sourceRanges, of: fresh.sourceRanges)
-        programmed[frontend] = Programmed(
-            ids: fresh, ranges: ranges, program: placed, held: hold(placed, at: frontend))
+        let held = hold(placed, at: frontend)
+        let isHeldAlready = held == old?.held
+        // One use each is enough, and one that came and went would have it tried again for ever where there is no room.
+        if isHeldAlready { held.forEach { letGo($0) } }
+        programmed[frontend] = Programmed(ids: fresh, ranges: ranges, program: placed, held: held)
         let value = apus_service(ranges, fresh, program, at: frontend)
         change(
             frontend, to: Bytes(of: value),
             leaving: FormerLead(
-                ranges: (old?.ranges.all ?? []).filter { !ranges.all.contains($0) }, held: old?.held ?? []))
+                ranges: (old?.ranges.all ?? []).filter { !ranges.all.contains($0) },
+                held: isHeldAlready ? [] : old?.held ?? []))
         if let old { release(old, names: &names) }
     }
 
@@ -96,6 +100,12 @@ struct ServiceTables: Sendable {
         if program.kept.isEmpty { return [] }
         let owner = program.backendOwner(frontend.ipProtocol)
         return program.kept.compactMap { backends.hold(BackendKey($0.address, frontend.ipProtocol, owner: owner)) }
+    }
+
+    /// Gives back a use that nothing in force has needed.
+    private mutating func letGo(_ index: Int) {
+        backends.leave(index)
+        backends.release(index)
     }
 
     private mutating func remove(_ frontend: Frontend, names: inout HashTable) {

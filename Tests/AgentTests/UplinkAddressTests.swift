@@ -45,12 +45,14 @@ struct UplinkAddressTests {
 
     @Test("What a route of IPv4 takes is heeded, the least of those that lead out by them")
     func routes() {
-        func route(_ destination: String, by interface: UInt32?, mtu: UInt32?) -> Route {
-            Route(destination: CIDR(destination)!, interfaceIndex: interface, mtu: mtu)
+        func route(_ destination: String, by interface: UInt32, _ further: [UInt32] = [], mtu: UInt32?) -> Route {
+            var route = Route(destination: CIDR(destination)!, interfaceIndex: interface, mtu: mtu)
+            route.furtherInterfaces = further
+            return route
         }
         let routes = [
             route("0.0.0.0/0", by: 2, mtu: nil), route("10.1.0.0/16", by: 3, mtu: 1400),
-            route("10.2.0.0/16", by: nil, mtu: 1450), route("10.3.0.0/16", by: 9, mtu: 600),
+            route("10.2.0.0/16", by: 9, [2], mtu: 1450), route("10.3.0.0/16", by: 9, mtu: 600),
             route("2001:db8::/64", by: 2, mtu: 1280),
         ]
         #expect(UplinkAddresses.leastMTU(of: routes, by: [2, 3]) == 1400)

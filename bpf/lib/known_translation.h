@@ -129,9 +129,21 @@ ALWAYS_INLINE _Bool is_not_for_sender(const struct flow *flow, const struct apus
 	       (is_from_outside(flow) && service->kind == APUS_SERVICE_CLUSTER_IP);
 }
 
-// A Service whose frontend the sender can't use is none to it.
-ALWAYS_INLINE void leave_others_service(struct flow *flow)
+// Whether the frontend is for nobody who is where the sender is, by a look at its entry alone: that which was found may
+// have become another frontend's.
+COLD int is_closed_frontend(const struct flow *flow, const struct apus_translation_key *key)
 {
-	if (flow->service && is_not_for_sender(flow, flow->service))
+	const struct apus_service *service;
+
+	if (!flow || !key || flow->cut_off)
+		return 1;
+	service = service_settled(&key->frontend, key->frontend_port, key->protocol);
+	return !service || is_not_for_sender(flow, service);
+}
+
+// A Service whose frontend the sender can't use is none to it.
+ALWAYS_INLINE void leave_others_service(struct flow *flow, const struct apus_translation_key *key)
+{
+	if (flow->service && unlikely(is_not_for_sender(flow, flow->service)) && is_closed_frontend(flow, key))
 		flow->service = NULL;
 }

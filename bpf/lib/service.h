@@ -39,18 +39,51 @@ ALWAYS_INLINE const struct apus_service *service_find(const struct apus_address 
 	return bpf_map_lookup_elem(&services, &key);
 }
 
-// Copies an entry that the key has led to, so that the copy is the key's whatever is written meanwhile: a hash map
-// gives the memory of an entry that is replaced to the next one, whichever that is.
-ALWAYS_INLINE void service_copy(struct apus_service *copy, const struct apus_service *found,
-				const struct apus_address *address, __u16 port, __u8 protocol)
+// Copies the entry of a frontend, as it was at one time: a hash map gives the memory of an entry that is replaced to
+// the next one that is written, whichever that is, and a program may still read it. (Of processors that read ahead of
+// time those of x86 are not.) Returns whether there is one.
+ALWAYS_INLINE _Bool service_copy(struct apus_service *copy, const struct apus_address *address, __u16 port,
+				 __u8 protocol)
 {
-	const struct apus_service *again;
+	const struct apus_service *found = service_find(address, port, protocol), *again;
 
+	if (!found)
+		return 0;
 	*copy = *found;
 	barrier();
 	again = service_find(address, port, protocol);
 	if (unlikely(again && again != found))
 		*copy = *again;
+	return again != NULL;
+}
+
+// Where a program of tcx has its copy. Nothing else runs on the CPU meanwhile, as bottom halves are disabled.
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct apus_service);
+} service_copies SEC(".maps");
+
+ALWAYS_INLINE struct apus_service *service_here(void)
+{
+	__u32 first = 0;
+
+	return bpf_map_lookup_elem(&service_copies, &first);
+}
+
+// As service_copy, to there.
+GLOBAL int copy_service_here(const struct apus_address *address, __u16 port, __u8 protocol)
+{
+	struct apus_service *copy = service_here();
+
+	return address && copy && service_copy(copy, address, port, protocol);
+}
+
+// The Service of a frontend as a copy, which holds until the next one is made. NULL: there is none.
+ALWAYS_INLINE const struct apus_service *service_settled(const struct apus_address *address, __u16 port, __u8 protocol)
+{
+	return copy_service_here(address, port, protocol) ? service_here() : NULL;
 }
 
 // What refuses the ports of a Service's address that no Service has: the entry of the address alone, without slots.

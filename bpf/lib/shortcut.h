@@ -69,7 +69,7 @@ COLD int find_established(struct flow *flow)
 	if (!known || known->flags & APUS_TRANSLATION_LED_ON)
 		return TRANSLATION_NONE;
 	flow->service = service_find(&key.frontend, key.frontend_port, key.protocol);
-	leave_others_service(flow);
+	leave_others_service(flow, &key);
 	return continue_known(flow, &key, known);
 }
 

@@ -43,13 +43,11 @@ ALWAYS_INLINE enum socket_result socket_translate(struct bpf_sock_addr *context,
 	enum socket_result admitted;
 	struct apus_service copy;
 
-	service = service_find(&destination->address, destination->port, context->protocol);
-	if (service) {
-		service_copy(&copy, service, &destination->address, destination->port, context->protocol);
+	service = NULL;
+	if (service_copy(&copy, &destination->address, destination->port, context->protocol))
 		service = &copy;
-	} else if (refuses_ports(context, connects)) {
+	else if (refuses_ports(context, connects))
 		service = service_of_address(&destination->address);
-	}
 	if (service && unlikely(service->flags & APUS_SERVICE_NODE_ONLY) &&
 	    bpf_get_netns_cookie(context) != config.node_namespace)
 		service = NULL;

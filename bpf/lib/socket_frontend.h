@@ -70,7 +70,7 @@ COLD int find_cut_off(struct __sk_buff *skb, struct flow *flow)
 	backend = backend_used_before(entry);
 	service = NULL;
 	if (!backend || backend->protocol != IPPROTO_UDP) {
-		service = service_find(&entry->frontend, entry->frontend_port, IPPROTO_UDP);
+		service = service_settled(&entry->frontend, entry->frontend_port, IPPROTO_UDP);
 		if (!service || !is_back(service, entry))
 			flow->cut_off = 1;
 	}

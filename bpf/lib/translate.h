@@ -52,7 +52,7 @@ COLD int find_translation(struct flow *flow)
 	translation_key(&flow->packet, &key);
 	if (likely(!flow->cut_off))
 		flow->service = service_find(&key.frontend, key.frontend_port, key.protocol);
-	leave_others_service(flow);
+	leave_others_service(flow, &key);
 	if (unlikely(flow->cut_off) && !flow->service) {
 		flow->frontend = key.frontend;
 		flow->frontend_port = key.frontend_port;
@@ -100,39 +100,31 @@ ALWAYS_INLINE __u32 connection_hash(const struct flow *flow)
 	return mix_in(hash, (__u64)packet->source_port << 16 | flow->frontend_port);
 }
 
-// As service_pick, of the Service as it was at one time. `key`: has its frontend; NULL: that is not known any more.
-GLOBAL __u32 pick_index(const struct apus_service *service, const struct apus_translation_key *key, __u32 outside,
-			__u32 number, __u32 next)
+// As service_pick, but for what the verifier knows of the answer.
+GLOBAL __u32 pick_index(const struct apus_service *service, __u32 outside, __u32 number, __u32 next)
 {
-	const struct apus_service *again;
-	struct slot_range range;
-
-	if (!service)
-		return 0;
-	range = slots_of(service, outside != 0);
-	barrier();
-	again = key ? service_find(&key->frontend, key->frontend_port, key->protocol) : NULL;
-	if (unlikely(again && again != service))
-		range = slots_of(again, outside != 0);
-	return slot_pick(range, number, next).index;
+	return service ? service_pick(service, outside != 0, number, next).index : 0;
 }
 
 // Tries backends until one is found towards which the client's port is free and which is not the client itself: a pod
 // that is its Service's only backend has none, but a pod of another node meets this node instead of itself. One with
 // which the packet's own connection is live is the packet's, too: the record of its translation was evicted. The one of
 // a client with affinity comes first, and its port being taken is no reason for another: that would be a wrong one.
-ALWAYS_INLINE enum apus_reason search_backend(struct flow *flow, const struct apus_translation_key *key,
+ALWAYS_INLINE enum apus_reason search_backend(struct flow *flow, const struct apus_service *service,
 					      struct picked_backend *choice)
 {
-	const struct apus_service *service = flow->service;
 	struct picked_backend picked = *choice;
 	enum apus_reason reason = APUS_REASON_NO_BACKEND;
-	__u32 number = is_from_outside(flow) && service->table_size ? connection_hash(flow) : bpf_get_prandom_u32();
+	__u32 number = bpf_get_prandom_u32();
+
+	if (!service)
+		return reason;
+	if (is_from_outside(flow) && service->table_size)
+		number = connection_hash(flow);
 
 	for (int i = 0; i < BACKEND_TRIES; i++) {
 		if (i || !picked.backend) {
-			picked.index =
-				pick_index(service, flow->cut_off ? NULL : key, is_from_outside(flow), number, i);
+			picked.index = pick_index(service, is_from_outside(flow), number, i);
 			picked.backend = backend_at(picked.index);
 		}
 		if (!picked.backend)
@@ -164,7 +156,7 @@ COLD int record_opening(const struct flow *flow, const struct apus_translation_k
 	return translation_record(key, &fresh) < 0 ? APUS_REASON_CONNECTION_FAILED : APUS_REASON_NONE;
 }
 
-// Points a packet that opens a connection to flow->service at a backend.
+// Points a packet that opens a connection to the Service of service_here at a backend.
 //
 // `preferred`: index of the backend that the client has already, 0 for none.
 COLD int open_translation(struct flow *flow, __u32 preferred)
@@ -173,13 +165,13 @@ COLD int open_translation(struct flow *flow, __u32 preferred)
 	struct picked_backend picked = {.index = preferred};
 	enum apus_reason reason;
 
-	if (!flow || !flow->service)
+	if (!flow)
 		return APUS_REASON_NO_BACKEND;
 	picked.backend = backend_at(preferred);
 	flow->packet.destination = flow->frontend;
 	flow->packet.destination_port = flow->frontend_port;
 	translation_key(&flow->packet, &key);
-	reason = search_backend(flow, &key, &picked);
+	reason = search_backend(flow, service_here(), &picked);
 	return reason ? reason : record_opening(flow, &key, picked.index);
 }
 
@@ -224,13 +216,15 @@ COLD int follow_found(struct flow *flow)
 	return APUS_REASON_NONE;
 }
 
-// As open_translation, for a client that keeps its backend.
-ALWAYS_INLINE enum apus_reason open_affine_translation(struct flow *flow)
+// As open_translation, of a Service whose clients keep their backends, or of another one.
+ALWAYS_INLINE enum apus_reason open_settled(struct flow *flow)
 {
-	const struct apus_service *service = flow->service;
-	enum apus_reason reason =
-		open_translation(flow, affinity_find(service, is_from_outside(flow), &flow->packet.source, flow->now));
+	const struct apus_service *service = service_here();
+	enum apus_reason reason;
 
+	if (!service || likely(!service->affinity))
+		return open_translation(flow, 0);
+	reason = open_translation(flow, affinity_find(service, is_from_outside(flow), &flow->packet.source, flow->now));
 	if (!reason)
 		affinity_note(&flow->packet.source, service->affinity, &flow->packet.destination, flow->now);
 	return reason;
@@ -238,10 +232,8 @@ ALWAYS_INLINE enum apus_reason open_affine_translation(struct flow *flow)
 
 // Why the client may not open a connection to flow->service, APUS_REASON_NONE if it may. Where nobody has a backend the
 // client is refused like anyone else, which comes out later.
-ALWAYS_INLINE enum apus_reason check_client(const struct flow *flow)
+ALWAYS_INLINE enum apus_reason check_client(const struct flow *flow, const struct apus_service *service)
 {
-	const struct apus_service *service = flow->service;
-
 	if (likely(!service->source_ranges) && !is_from_outside(flow))
 		return APUS_REASON_NONE;
 	if (!service->slot_count)
@@ -249,6 +241,19 @@ ALWAYS_INLINE enum apus_reason check_client(const struct flow *flow)
 	if (service->source_ranges && !source_is_in_range(service->source_ranges, &flow->packet.source))
 		return APUS_REASON_SOURCE_RANGE;
 	return is_from_outside(flow) && !service->outside_slot_count ? APUS_REASON_NO_LOCAL_BACKEND : APUS_REASON_NONE;
+}
+
+// What opens is led by a copy of its Service's entry, which is made here (service_here); that of a socket that is led
+// on was made with the look at its record. Returns APUS_REASON_NONE, or why the client may not open.
+COLD int admit_client(const struct flow *flow)
+{
+	const struct apus_service *service = service_here();
+
+	if (!flow || !service)
+		return APUS_REASON_NO_BACKEND;
+	if (likely(!flow->cut_off) && !copy_service_here(&flow->frontend, flow->frontend_port, flow->packet.protocol))
+		return APUS_REASON_NO_BACKEND;
+	return check_client(flow, service);
 }
 
 // Translates a packet to a Service, as find_translation has found it, and finds its connection to the backend. Returns
@@ -263,10 +268,10 @@ ALWAYS_INLINE enum apus_reason translate_found(struct __sk_buff *skb, struct flo
 
 	if (state == TRANSLATION_GONE)
 		reason = APUS_REASON_NO_BACKEND;
-	else if (state == TRANSLATION_FRESH && flow->service)
-		reason = check_client(flow);
-	if (!reason && state == TRANSLATION_FRESH && flow->service)
-		reason = flow->service->affinity ? open_affine_translation(flow) : open_translation(flow, 0);
+	else if (state == TRANSLATION_FRESH)
+		reason = admit_client(flow);
+	if (!reason && state == TRANSLATION_FRESH)
+		reason = open_settled(flow);
 	if (reason) {
 		flow->packet.destination = flow->frontend;
 		flow->packet.destination_port = flow->frontend_port;

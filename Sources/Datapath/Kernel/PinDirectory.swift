@@ -72,7 +72,8 @@ struct PinDirectory: Sendable {
     /// `answer_path`, which version 6 of the maps had, and what names are hashed
     /// from, and what pods and policies have of what all share.
     private static let scratch: Set<String> = [
-        "new_connection", "quote_chunks", "dns_message", "dns_addresses", "learned_peer", "learning", "question_key",
+        "new_connection", "service_copies", "quote_chunks", "dns_message", "dns_addresses", "learned_peer", "learning",
+        "question_key",
         "dns_messages",
         "new_question", "answer_path", "dns_streams", "pod_questions", "pod_question_counts", "pod_question_places",
         "name_seed", "error_subjects", "learned_shares", "ring_shares",

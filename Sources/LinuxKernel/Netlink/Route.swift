@@ -47,6 +47,8 @@ public struct Route: Sendable, Hashable {
     public var origin: Origin
     /// The largest packet that it takes; nil: what the interface does.
     public var mtu: UInt32?
+    /// Of a route with several hops, the interfaces of all but the first.
+    public var furtherInterfaces: [UInt32] = []
 
     public init(
         destination: CIDR, interfaceIndex: UInt32?, gateway: IPAddress? = nil, preferredSource: IPAddress? = nil,
@@ -123,6 +125,20 @@ extension Route {
             mtu: attributes.bytes(RouteAttribute.metrics).flatMap {
                 NetlinkAttributes($0).number(RouteAttribute.mtu)
             })
+        furtherInterfaces = Array(Self.hopInterfaces(attributes).dropFirst())
+    }
+
+    /// The interfaces of the hops of a route with several ones: each is a `struct rtnexthop`, as below.
+    private static func hopInterfaces(_ attributes: NetlinkAttributes) -> [UInt32] {
+        guard let bytes = attributes.bytes(RouteAttribute.hops) else { return [] }
+        var cursor = ByteCursor(bytes)
+        var indexes: [UInt32] = []
+        while let length = cursor.take(UInt16.self), length >= 8, cursor.take(count: 2) != nil,
+            let index = cursor.take(UInt32.self), cursor.take(count: Int(length) - 8) != nil
+        {
+            indexes.append(index)
+        }
+        return indexes
     }
 
     private static func firstHop(_ attributes: NetlinkAttributes) -> (index: UInt32?, gateway: IPAddress?) {
