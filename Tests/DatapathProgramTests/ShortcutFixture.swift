@@ -31,7 +31,8 @@ final class RoutedNamespace: Sendable {
         try Self.ip("netns add \(name)")
         do {
             try Self.ip("netns exec \(name) sysctl -qw net.ipv4.conf.all.forwarding=1 net.ipv6.conf.all.forwarding=1")
-            for command in Self.commands(separate) { try Self.ip("-n \(name) \(command)") }
+            let commands = Self.commands(separate).joined(separator: "\n")
+            try Self.ip("-n \(name) -batch - <<'END'\n\(commands)\nEND")
             up = try Self.index(of: "eth0", in: name)
             across = try Self.index(of: "eth1", in: name)
         } catch {

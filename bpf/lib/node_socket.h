@@ -41,7 +41,8 @@ ALWAYS_INLINE int end_cut_off(const struct bpf_iter__udp *context)
 	entry = bpf_sk_storage_get(&connected_sockets, socket, NULL, 0);
 	if (!entry || entry->network_namespace != config.node_namespace)
 		return 0;
-	backend = backend_used_before(entry);
+	// What was asked just before may still be answered, and an ended socket would not get that.
+	backend = backend_led_to(entry);
 	if (backend && backend->protocol == IPPROTO_UDP)
 		return 0;
 	read_ends((struct sock_common *)socket, &ends);

@@ -108,14 +108,22 @@ ALWAYS_INLINE const struct apus_backend *pick_and_remember(struct apus_socket_tr
 	return picked.backend;
 }
 
-// The backend of an earlier translation, if it still serves.
-ALWAYS_INLINE const struct apus_backend *backend_used_before(const struct apus_socket_translation *entry)
+// The backend of an earlier translation, as long as it has its entry: a second longer than it serves.
+ALWAYS_INLINE const struct apus_backend *backend_led_to(const struct apus_socket_translation *entry)
 {
-	const struct apus_backend *backend = serving_backend_at(entry->backend_index);
+	const struct apus_backend *backend = backend_at(entry->backend_index);
 
 	if (backend && backend->port == entry->backend_port && address_equal(&backend->address, &entry->backend))
 		return backend;
 	return NULL;
+}
+
+// The backend of an earlier translation, if it still serves.
+ALWAYS_INLINE const struct apus_backend *backend_used_before(const struct apus_socket_translation *entry)
+{
+	const struct apus_backend *backend = backend_led_to(entry);
+
+	return backend && !(backend->flags & APUS_BACKEND_GONE) ? backend : NULL;
 }
 
 ALWAYS_INLINE __u64 cookie_of_tcp(struct bpf_sock_addr *context)
