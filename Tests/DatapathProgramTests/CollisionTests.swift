@@ -4,102 +4,8 @@ internal import DatapathABI
 internal import TestSupport
 internal import Testing
 
-@Suite("Source ports that collide, byte by byte")
+@Suite("Source ports of clients outside that collide, byte by byte")
 struct CollisionTests {
-    /// A reset of an opening that carries nothing.
-    private func reset(_ frame: Packet, from source: SocketAddress, to client: SocketAddress) -> [UInt8] {
-        let answer =
-            source.address.isIPv4
-            ? frame.ipv4(from: source.address, to: client.address, doNotFragment: true)
-            : frame.ipv6(from: source.address, to: client.address)
-        return answer.tcp(
-            from: source.port, to: client.port, flags: [.rst, .ack], sequence: 0, acknowledgement: 2, window: 0
-        ).bytes
-    }
-
-    private static func second(_ family: Family) -> IPAddress { family == .v4 ? ip("10.96.0.11") : ip("fd96::11") }
-
-    @Test("A second Service with the same backend is refused by its own address", arguments: Family.allCases)
-    func twoFrontends(_ family: Family) throws {
-        let datapath = try DatapathFixture()
-        let (client, server) = (try datapath.addPod(), try datapath.addPod())
-        let frontends = [family.virtual, Self.second(family)].map { SocketAddress($0, 80) }
-        for frontend in frontends { try datapath.addService(frontend, to: [SocketAddress(server[family], 8080)]) }
-        func send(_ frontend: SocketAddress, _ flags: TCPFlags) throws -> Fate {
-            try datapath.run(
-                client.sends(to: frontend.address).tcp(from: 40000, to: 80, flags: flags), on: .fromPod(client))
-        }
-        #expect(try send(frontends[0], .syn) == .delivered)
-        for _ in 0..<2 {
-            #expect(try send(frontends[1], .syn) == .delivered)
-            let own = SocketAddress(client[family], 40000)
-            #expect(datapath.output == reset(client.hostFrame, from: frontends[1], to: own))
-            // The first one goes on.
-            #expect(try send(frontends[0], .ack) == .delivered)
-            let arrived = server.receives(from: client[family], ttl: 63).tcp(from: 40000, to: 8080, flags: .ack)
-            #expect(datapath.output == arrived.bytes)
-        }
-        let refused = DropKey(reason: .sourcePort, direction: .APUS_DIRECTION_EGRESS)
-        #expect(try datapath.drops()[refused]?.packets == 2)
-    }
-
-    @Test("A Service does not lead onto the client's own connection to the backend", arguments: Family.allCases)
-    func directFirst(_ family: Family) throws {
-        let datapath = try DatapathFixture()
-        let (client, server) = (try datapath.addPod(), try datapath.addPod())
-        let frontend = SocketAddress(family.virtual, 80)
-        try datapath.addService(frontend, to: [SocketAddress(server[family], 8080)])
-        let direct = client.sends(to: server[family]).tcp(from: 40000, to: 8080, flags: .syn)
-        #expect(try datapath.run(direct, on: .fromPod(client)) == .delivered)
-        let through = client.sends(to: family.virtual).tcp(from: 40000, to: 80, flags: .syn)
-        #expect(try datapath.run(through, on: .fromPod(client)) == .delivered)
-        #expect(datapath.output == reset(client.hostFrame, from: frontend, to: SocketAddress(client[family], 40000)))
-    }
-
-    @Test("Nor does the client onto its connection through the Service", arguments: Family.allCases)
-    func directLater(_ family: Family) throws {
-        let datapath = try DatapathFixture()
-        let (client, server) = (try datapath.addPod(), try datapath.addPod())
-        let backend = SocketAddress(server[family], 8080)
-        try datapath.addService(SocketAddress(family.virtual, 80), to: [backend])
-        let through = client.sends(to: family.virtual).tcp(from: 40000, to: 80, flags: .syn)
-        #expect(try datapath.run(through, on: .fromPod(client)) == .delivered)
-        let direct = client.sends(to: server[family]).tcp(from: 40000, to: 8080, flags: .syn)
-        #expect(try datapath.run(direct, on: .fromPod(client)) == .delivered)
-        #expect(datapath.output == reset(client.hostFrame, from: backend, to: SocketAddress(client[family], 40000)))
-    }
-
-    @Test(
-        "A datagram to a second Service is refused by that one, and the first one answers on",
-        arguments: Family.allCases)
-    func datagrams(_ family: Family) throws {
-        let datapath = try DatapathFixture()
-        let (client, server) = (try datapath.addPod(), try datapath.addPod())
-        let frontends = [family.virtual, Self.second(family)]
-        for frontend in frontends {
-            try datapath.addService(SocketAddress(frontend, 53), .udp, to: [SocketAddress(server[family], 5353)])
-        }
-        for _ in 0..<2 {
-            let question = client.sends(to: frontends[0]).udp(from: 40000, to: 53).payload("?")
-            #expect(try datapath.run(question, on: .fromPod(client)) == .delivered)
-            let arrived = server.receives(from: client[family], ttl: 63).udp(from: 40000, to: 5353).payload("?")
-            #expect(datapath.output == arrived.bytes)
-            let other = { (start: Packet) in start.udp(from: 40000, to: 53).payload("?") }
-            #expect(try datapath.run(other(client.sends(to: frontends[1])), on: .fromPod(client)) == .delivered)
-            let answer =
-                family == .v4
-                ? client.hostFrame.ipv4(from: frontends[1], to: client.v4, doNotFragment: true)
-                : client.hostFrame.ipv6(from: frontends[1], to: client.v6)
-            let error = answer.icmpError(
-                .portUnreachable, quoting: other(Packet.raw.ip(from: client[family], to: frontends[1])))
-            #expect(datapath.output == error.bytes)
-            let reply = server.sends(to: client[family]).udp(from: 5353, to: 40000).payload("!")
-            #expect(try datapath.run(reply, on: .fromPod(server)) == .delivered)
-            let told = client.receives(from: frontends[0], ttl: 63).udp(from: 53, to: 40000).payload("!")
-            #expect(datapath.output == told.bytes)
-        }
-    }
-
     @Test(
         "Two clients outside with one port get ports of their own towards a backend elsewhere",
         arguments: Family.allCases, Transport.allCases)
@@ -124,28 +30,6 @@ struct CollisionTests {
             #expect(try edge.datapath.run(leaves, on: .toNetwork) == .passed)
             #expect(edge.datapath.output == edge.leaving(from: edge.node, Edge.nodePort, to: client).bytes)
         }
-    }
-
-    @Test(
-        "A client outside that takes two frontends to one backend of this node from one port is refused by the second",
-        arguments: Family.allCases)
-    func frontendsOutside(_ family: Family) throws {
-        let edge = try Edge(family)
-        let server = try edge.datapath.addPod()
-        try edge.expose([server[family]])
-        try edge.expose([server[family]], port: 30081)
-        #expect(try edge.datapath.run(edge.arriving(), on: .fromNetwork) == .delivered)
-        let second = Packet.ethernet(from: Edge.router, to: Edge.uplink).ip(from: edge.client, to: edge.node)
-            .tcp(from: Edge.clientPort, to: 30081, flags: .syn)
-        #expect(try edge.datapath.run(second, on: .fromNetwork) == .delivered)
-        let client = SocketAddress(edge.client, Edge.clientPort)
-        #expect(edge.datapath.output == reset(edge.outgoing, from: SocketAddress(edge.node, 30081), to: client))
-        #expect(
-            try edge.datapath.run(edge.arriving(Edge.clientPort, to: nil, Edge.nodePort, .ack), on: .fromNetwork)
-                == .delivered)
-        let arrived = server.receives(from: edge.client, ttl: 63)
-            .tcp(from: Edge.clientPort, to: 8080, flags: .ack).payload("text")
-        #expect(edge.datapath.output == arrived.bytes)
     }
 }
 

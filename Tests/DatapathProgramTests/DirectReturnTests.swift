@@ -114,6 +114,22 @@ struct DirectReturnTests {
         try Self.expectOwnName(inside, inside.remote.neighbour, "of a client inside the cluster")
     }
 
+    @Test("So is one that goes by another port than the client's", arguments: Family.allCases)
+    func otherPort(_ family: Family) throws {
+        let edge = try Self.edge(family)
+        try edge.expose([edge.remote], port: 30081)
+        let wrapped = try Self.sendOn(edge, .syn)
+        #expect(wrapped.count > edge.arriving().bytes.count)
+        let second = edge.arriving(from: nil, Edge.clientPort, to: nil, 30081)
+        #expect(try edge.datapath.run(second, on: .fromNetwork) == .passed)
+        let port = try #require(edge.datapath.outputView?.sourcePort)
+        #expect(port != Edge.clientPort)
+        let routed = edge.leaving(from: edge.client, port, to: edge.remote, 8080, .syn)
+        #expect(try edge.datapath.run(routed, on: .toNetwork) == .passed)
+        let view = try #require(edge.datapath.outputView)
+        #expect(view.source == edge.node && view.destination == edge.remote)
+    }
+
     private static func expectOwnName(_ edge: Edge, _ client: IPAddress, _ comment: Comment) throws {
         try edge.datapath.addNodeRange(CIDR(host: edge.remote.neighbour), [APUS_NODE_RANGE_UNWRAPS])
         let view = try #require(PacketView(try sendOn(edge, from: client, .syn)))
@@ -207,20 +223,37 @@ struct DirectReturnTests {
         #expect(try far.edge.datapath.run(frame, on: .fromNetwork) == .dropped(entering: .invalidSource))
     }
 
-    @Test("A client's port that has a connection of its own to the backend is refused", arguments: Family.allCases)
-    func taken(_ family: Family) throws {
-        let far = try Far(family)
-        let server = try far.edge.datapath.addPod()
-        let direct = far.edge.arriving(from: far.edge.client, Edge.clientPort, to: server[family], 8080, .syn)
-        #expect(try far.edge.datapath.run(direct, on: .fromNetwork) == .delivered)
-        #expect(
-            try far.edge.datapath.run(far.wrapped(.syn, to: server[family]), on: .fromNetwork) == .passed,
-            "the stack knows the way to the client, and the node that has wrapped is none")
-        let refusal = try #require(far.edge.datapath.outputView)
-        #expect(refusal.source == far.frontend && refusal.destination == far.edge.client)
-        #expect(
-            try far.edge.datapath.drops().keys.contains(
-                DropKey(reason: .noBackend, direction: .APUS_DIRECTION_INGRESS)))
+    @Test(
+        "A client's port that has a connection of its own to the backend is led by another port",
+        arguments: Family.allCases, Transport.allCases)
+    func taken(_ family: Family, _ transport: Transport) throws {
+        let far = try Far(family, transport)
+        let (datapath, client) = (far.edge.datapath, far.edge.client)
+        let server = try datapath.addPod()
+        let direct = far.edge.arriving(from: client, Edge.clientPort, to: server[family], 8080, .syn)
+        #expect(try datapath.run(direct, on: .fromNetwork) == .delivered)
+        var known: Port?
+        for flags in [TCPFlags.syn, .ack, .ack] {
+            #expect(try datapath.run(far.wrapped(flags, to: server[family]), on: .fromNetwork) == .delivered)
+            let port = try #require(datapath.outputView?.sourcePort)
+            #expect(port != Edge.clientPort)
+            let arrived = transport.header(on: server.receives(from: client, ttl: 63), from: port, to: 8080, flags)
+            #expect(datapath.output == arrived.payload("text").bytes)
+            let reply = transport.header(on: server.sends(to: client), from: 8080, to: port, .ack).payload("text")
+            #expect(try datapath.run(reply, on: .fromPod(server)) == .passed)
+            #expect(
+                try datapath.run(far.edge.leaving(from: server[family], 8080, to: nil, port), on: .toNetwork) == .passed
+            )
+            #expect(datapath.output == far.edge.leaving(from: far.frontend, Edge.nodePort).bytes)
+            known = known ?? port
+            #expect(port == known)
+            // It stays there when the other one has ended.
+            if flags.contains(.syn) {
+                try datapath.maps.halfOpen.delete(
+                    apus_connection_key(try #require(PacketView(direct.bytes)?.connectionTuple)))
+            }
+        }
+        #expect(try datapath.drops().isEmpty)
     }
 
     @Test("The client is told to send segments that fit when they are wrapped", arguments: Family.allCases)

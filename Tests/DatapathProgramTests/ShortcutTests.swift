@@ -221,6 +221,12 @@ struct Doubt: Sendable, CustomTestStringConvertible {
     ]
 
     private static let ofConnections = [
+        known("a client that goes by another port") { shortcut in
+            try shortcut.set {
+                $0.sides.0.flags = UInt8(APUS_SIDE_OTHER_PORT.rawValue)
+                $0.sides.1.flags = UInt8(APUS_SIDE_OTHER_PORT.rawValue)
+            }
+        },
         known("not answered yet") { try $0.set { $0.flags |= UInt8(APUS_CONNECTION_UNANSWERED.rawValue) } },
         known("closed", [.tcp]) { try $0.set { $0.flags |= UInt8(APUS_CONNECTION_CLOSED.rawValue) } },
         known("both ends have sent FIN", [.tcp]) {

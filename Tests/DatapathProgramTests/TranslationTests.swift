@@ -31,27 +31,6 @@ struct TranslationTests {
         #expect(try talk.send(.syn) == talk.backend)
     }
 
-    @Test(
-        "An opening to the backend itself from the same port is refused, and the connection goes on",
-        arguments: Family.allCases)
-    func beside(_ family: Family) throws {
-        let datapath = try DatapathFixture()
-        let (client, server) = (try datapath.addPod(), try datapath.addPod())
-        try datapath.addService(SocketAddress(family.virtual, 80), to: [SocketAddress(server[family], 8080)])
-        func packet(to address: IPAddress, _ port: Port, _ flags: TCPFlags) -> Packet {
-            client.sends(to: address).tcp(from: 40000, to: port, flags: flags)
-        }
-        #expect(try datapath.run(packet(to: family.virtual, 80, .syn), on: .fromPod(client)) == .delivered)
-        let answer = server.sends(to: client[family]).tcp(from: 8080, to: 40000, flags: [.syn, .ack])
-        #expect(try datapath.run(answer, on: .fromPod(server)) == .delivered)
-        #expect(try datapath.run(packet(to: server[family], 8080, .syn), on: .fromPod(client)) == .delivered)
-        #expect(datapath.outputView?.source == server[family] && datapath.outputView?.destination == client[family])
-        let dropped = DropKey(reason: .sourcePort, direction: .APUS_DIRECTION_EGRESS)
-        #expect(try datapath.drops()[dropped]?.packets == 1)
-        #expect(try datapath.run(packet(to: family.virtual, 80, .ack), on: .fromPod(client)) == .delivered)
-        #expect(datapath.outputView?.destination == server[family])
-    }
-
     @Test("A refusal is no answer")
     func refused() throws {
         let talk = try ServiceTalk(backends: 1)

@@ -31,6 +31,7 @@ enum apus_connection_flag {
 enum apus_side_flag {
 	APUS_SIDE_WRAPPED = 1, // what it sends leaves wrapped, and the other end's node answers it
 	APUS_SIDE_UNWRAPPED = 2, // what it sends comes wrapped, by way of another node
+	APUS_SIDE_OTHER_PORT = 4, // the key has another port for it than its own, which is in `retransmissions`
 };
 
 // One end of a connection and what it sent.
@@ -44,7 +45,9 @@ struct apus_connection_side {
 	__u32 rule; // and the rule that decided, APUS_RULE_NONE: none did
 	__u8 tcp_flags; // every TCP flag this side has sent
 	__u8 flags; // enum apus_side_flag
-	__u16 retransmissions; // segments that its socket says it sent again, where that is on this node; at most 65535
+	// Segments that its socket says it sent again, where that is on this node; at most 65535. With
+	// APUS_SIDE_OTHER_PORT: the port that it sends from, network byte order.
+	__u16 retransmissions;
 };
 
 _Static_assert(sizeof(struct apus_connection_side) == 40, "connection side layout");
@@ -77,6 +80,9 @@ _Static_assert(sizeof(struct apus_connection) == 120, "connection layout");
 enum apus_translation_flag {
 	// `frontend` is a backend that a socket was connected to and that serves no more: of that socket alone.
 	APUS_TRANSLATION_LED_ON = 1,
+	// The client's port is another connection's with the backend, which knows this client by another port: what
+	// that is comes out of the two (bpf/lib/other_port.h).
+	APUS_TRANSLATION_OTHER_PORT = 2,
 };
 
 // A connection whose destination is translated packet by packet: from the tuple that the client uses …

@@ -68,6 +68,17 @@ ALWAYS_INLINE struct apus_connection_side *connection_side(struct apus_connectio
 	return high ? &connection->sides[1] : &connection->sides[0];
 }
 
+// The port that the opener sends from, where the key has another one for it; 0: that is its own.
+GLOBAL int own_port_of_opener(const struct apus_connection *connection)
+{
+	const struct apus_connection_side *side;
+
+	if (!connection)
+		return 0;
+	side = connection->opener ? &connection->sides[1] : &connection->sides[0];
+	return unlikely(side->flags & APUS_SIDE_OTHER_PORT) ? side->retransmissions : 0;
+}
+
 ALWAYS_INLINE __u64 connection_timeout(const struct apus_connection *connection, __u8 protocol)
 {
 	if (connection->flags & APUS_CONNECTION_CLOSED)

@@ -82,7 +82,7 @@ ALWAYS_INLINE void event_set_sides(struct apus_event *event, const struct apus_c
 	event->reverse_packets = other->packets;
 	event->reverse_bytes = other->bytes;
 	event->tcp_flags = opener->tcp_flags | other->tcp_flags;
-	event->forward_retransmissions = opener->retransmissions;
+	event->forward_retransmissions = opener->flags & APUS_SIDE_OTHER_PORT ? 0 : opener->retransmissions;
 	event->reverse_retransmissions = other->retransmissions;
 	event->source_endpoint = opener->endpoint;
 	event->source_identity = opener->identity;

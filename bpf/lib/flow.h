@@ -96,11 +96,27 @@ COLD int report_replaced(struct flow *flow)
 	return 0;
 }
 
+// Gives one end of a packet another port, unless that is the one that it has. `to`: in network byte order; 0: none.
+GLOBAL int rewrite_port(struct __sk_buff *skb, const struct packet *packet, __u32 destination, __u32 from, __u32 to)
+{
+	struct rewrite rewrite = {.destination = destination != 0};
+
+	if (!packet)
+		return APUS_REASON_MALFORMED;
+	if (likely(!to || from == to))
+		return APUS_REASON_NONE;
+	rewrite.from = rewrite.to = destination ? packet->destination : packet->source;
+	rewrite.from_port = from;
+	rewrite.to_port = to;
+	return rewrite_packet(skb, packet, &rewrite);
+}
+
 // Gives an answer of a backend the frontend as its source again. Returns APUS_REASON_NONE, or why it could not be
 // changed. Not inlined, as `rewrite` would crowd the stack.
 COLD int reverse_translate(struct __sk_buff *skb, const struct flow *flow)
 {
 	struct rewrite rewrite = {};
+	int reason;
 
 	if (!flow)
 		return APUS_REASON_MALFORMED;
@@ -108,5 +124,8 @@ COLD int reverse_translate(struct __sk_buff *skb, const struct flow *flow)
 	rewrite.from_port = flow->packet.source_port;
 	rewrite.to = flow->frontend;
 	rewrite.to_port = flow->frontend_port;
-	return rewrite_packet(skb, &flow->packet, &rewrite);
+	reason = rewrite_packet(skb, &flow->packet, &rewrite);
+	if (reason)
+		return reason;
+	return rewrite_port(skb, &flow->packet, 1, flow->packet.destination_port, flow->own_port);
 }

@@ -34,14 +34,18 @@ struct flow {
 	__u8 connection_flags; // of a new connection: enum apus_connection_flag
 	__u8 direction; // enum apus_direction, where a drop happens
 	_Bool counts; // this hook is the one that counts the packet
-	__u8 audit_direction; // enum apus_direction, where a drop would happen without audit mode
+	__u8 audit_direction : 1; // enum apus_direction, where a drop would happen without audit mode
+	_Bool answers : 1; // denied while its connection lived, on the way to the end that opened it
+	_Bool beside : 1; // the connection with its ports is another one's
 	_Bool reverse; // an answer of a backend: its source becomes the frontend again
 	__u8 epoch; // in force when the packet came: all that judges it is of this one
-	_Bool answers; // denied while its connection lived, on the way to the end that opened it
-	_Bool received; // on the way to a pod it came in by an interface, so it is of no process of the node
 	__u8 frame; // enum frame_flag
 	_Bool cut_off; // its socket was led to what serves its Service no more: `service` is that, NULL where it is
 		       // gone
+	// The port of the end that opened the connection, which may have another one in its key (other_port.h): of what
+	// may ask for a Service the one that it came from, of an answer to a translated connection the one that it goes
+	// to; 0: that of the key.
+	__u16 own_port;
 };
 
 // Whether a found connection is the one that this packet continues. A new SYN or INIT replaces what has ended, and what

@@ -11,6 +11,7 @@ struct error_subject {
 	struct apus_translation_key name; // that an end goes by
 	struct apus_connection_key connection;
 	struct rewrite rewrite; // of an end of the error
+	__u16 other_port; // that the other end of the quoted packet goes by, network byte order; 0: the one that it has
 };
 
 struct {
@@ -87,21 +88,44 @@ ALWAYS_INLINE int rewrite_error_end(struct __sk_buff *skb, const struct packet *
 	return bpf_l4_csum_replace(skb, error->l4_offset + ICMP_CHECKSUM, 0, difference, BPF_F_PSEUDO_HDR);
 }
 
+ALWAYS_INLINE int rewrite_quoted_port(struct __sk_buff *skb, const struct packet *error, __u32 offset, __u16 from,
+				      __u16 to)
+{
+	if (bpf_l4_csum_replace(skb, error->l4_offset + ICMP_CHECKSUM, from, to, 2) < 0)
+		return -1;
+	return bpf_skb_store_bytes(skb, offset, &to, sizeof(to), 0);
+}
+
+// Gives the end of the quoted packet that keeps its address the port that it goes by.
+ALWAYS_INLINE int rewrite_other_port(struct __sk_buff *skb, const struct packet *error,
+				     const struct error_subject *subject)
+{
+	_Bool destination = subject->rewrite.destination;
+	__u16 from = destination ? subject->quoted.destination_port : subject->quoted.source_port;
+
+	if (likely(!subject->other_port || subject->other_port == from))
+		return 0;
+	return rewrite_quoted_port(skb, error, quoted_end(error, &subject->quoted, destination).port_offset, from,
+				   subject->other_port);
+}
+
 // Exchanges an end of an ICMP error, unless that stays (`both` is 0), and the other end of the packet that it quotes.
 // The checksum of what is quoted stays as it was: nobody can check it, as mostly not all that it covers is there.
-GLOBAL int rewrite_error(struct __sk_buff *skb, const struct packet *error, const struct packet *quoted,
-			 const struct rewrite *rewrite, __u32 both)
+GLOBAL int rewrite_error(struct __sk_buff *skb, const struct packet *error, const struct error_subject *subject,
+			 __u32 both)
 {
+	const struct rewrite *rewrite;
 	struct quoted_end end;
 
-	if (!error || !quoted || !rewrite)
+	if (!error || !subject)
 		return -1;
-	end = quoted_end(error, quoted, !rewrite->destination);
+	rewrite = &subject->rewrite;
+	end = quoted_end(error, &subject->quoted, !rewrite->destination);
 	if (rewrite_quoted_address(skb, error, end.address_offset, rewrite) < 0)
 		return -1;
-	if (bpf_l4_csum_replace(skb, error->l4_offset + ICMP_CHECKSUM, rewrite->from_port, rewrite->to_port, 2) < 0)
+	if (rewrite_quoted_port(skb, error, end.port_offset, rewrite->from_port, rewrite->to_port) < 0)
 		return -1;
-	if (bpf_skb_store_bytes(skb, end.port_offset, &rewrite->to_port, 2, 0) < 0)
+	if (rewrite_other_port(skb, error, subject) < 0)
 		return -1;
 	return both ? rewrite_error_end(skb, error, rewrite) : 0;
 }

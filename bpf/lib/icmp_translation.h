@@ -8,7 +8,7 @@
 
 #include "connection.h"
 #include "icmp_quote.h"
-#include "translation.h"
+#include "other_port.h"
 
 // Whether the quoted packet has ports, or what stands for them, that could be another's.
 ALWAYS_INLINE _Bool has_quoted_ports(const struct packet *quoted)
@@ -63,7 +63,8 @@ GLOBAL int find_named_sender(struct error_subject *subject, __u32 at_uplink, __u
 	rewrite->to = known->backend;
 	rewrite->to_port = known->backend_port;
 	rewrite->destination = 1;
-	high = connection_key_of(&rewrite->to, rewrite->to_port, &name->client, name->client_port, name->protocol,
+	subject->other_port = known_port(name, known, now);
+	high = connection_key_of(&rewrite->to, rewrite->to_port, &name->client, subject->other_port, name->protocol,
 				 &subject->connection);
 	connection = live_connection(subject, now);
 	if (!connection)
@@ -81,7 +82,7 @@ GLOBAL int lead_error(struct __sk_buff *skb, const struct packet *error, __u32 a
 
 	if (!subject || !find_named_sender(subject, at_uplink, now))
 		return 0;
-	return rewrite_error(skb, error, &subject->quoted, &subject->rewrite, 1) < 0 ? 0 : 1;
+	return rewrite_error(skb, error, subject, 1) < 0 ? 0 : 1;
 }
 
 // Whether the quoted packet's sender knows the receiver by another name. Then the subject has what the receiver is to
@@ -106,6 +107,7 @@ GLOBAL int find_name_of_receiver(struct error_subject *subject, const struct apu
 	if (connection->opener == high) {
 		rewrite->to = connection->frontend;
 		rewrite->to_port = connection->frontend_port;
+		subject->other_port = own_port_of_opener(connection);
 		return has_frontend_at(connection, own != NULL);
 	}
 	if (!own || address_is_zero(own))
@@ -131,6 +133,5 @@ GLOBAL int name_in_error(struct __sk_buff *skb, const struct packet *error, cons
 
 	if (!subject || !find_name_of_receiver(subject, own, now))
 		return 0;
-	return rewrite_error(skb, error, &subject->quoted, &subject->rewrite,
-			     comes_from_name(error, &subject->quoted, own));
+	return rewrite_error(skb, error, subject, comes_from_name(error, &subject->quoted, own));
 }

@@ -1,9 +1,10 @@
 // Which packets go on where their ports were translated to before. Nothing here changes a record.
 #pragma once
 
+#include "answer_translation.h"
 #include "flow_state.h"
+#include "other_port.h"
 #include "service.h"
-#include "translation.h"
 
 enum translation_state {
 	TRANSLATION_NONE, // the packet is not to a Service
@@ -11,12 +12,18 @@ enum translation_state {
 	TRANSLATION_FRESH, // it opens one to flow->service
 	TRANSLATION_GONE, // a pod's that continues none, and its Service is gone
 	TRANSLATION_ANSWER, // it answers one whose opener the node has sent in its own name
+	TRANSLATION_TAKEN, // its port is another connection's, and there is no other one for it
 };
 
-// Whether the packet came in by an uplink, from a client that is no pod of this node.
-ALWAYS_INLINE _Bool is_from_outside(const struct flow *flow)
+#ifndef CLIENTS_OUTSIDE
+#error "a program says whether the clients that it leads are outside of the node, or its pods"
+#endif
+
+// Whether the packet came in by an uplink, from a client that is no pod of this node: so all do in a program, or none.
+// The verifier would follow both.
+ALWAYS_INLINE _Bool is_from_outside(void)
 {
-	return flow->direction == APUS_DIRECTION_INGRESS;
+	return CLIENTS_OUTSIDE;
 }
 
 ALWAYS_INLINE void translation_key(const struct packet *packet, struct apus_translation_key *key)
@@ -35,6 +42,12 @@ ALWAYS_INLINE void aim_at(struct flow *flow, const struct apus_address *backend,
 	flow->packet.destination = *backend;
 	flow->packet.destination_port = port;
 	flow->found = connection_find(&flow->packet, &flow->key);
+}
+
+// The packet has its own port again.
+ALWAYS_INLINE void take_own_port(struct flow *flow)
+{
+	flow->packet.source_port = flow->own_port;
 }
 
 ALWAYS_INLINE _Bool is_live(const struct flow *flow)
@@ -68,7 +81,7 @@ ALWAYS_INLINE _Bool has_port_of_packet(const struct flow *flow)
 // Whether the packet answers the found connection, in which the other end has met the node instead of the opener.
 ALWAYS_INLINE _Bool is_answer_to_node(const struct flow *flow)
 {
-	return is_from_outside(flow) && has_port_of_packet(flow) && !is_from_opener(&flow->found) && continues(flow);
+	return is_from_outside() && has_port_of_packet(flow) && !is_from_opener(&flow->found) && continues(flow);
 }
 
 // Whether the found connection lives on although the Service is gone that it was opened through. That of TCP or SCTP
@@ -113,20 +126,30 @@ ALWAYS_INLINE enum translation_state continue_known(struct flow *flow, const str
 {
 	flow->frontend = key->frontend;
 	flow->frontend_port = key->frontend_port;
+	flow->packet.source_port = known_port(key, known, flow->now);
 	aim_at(flow, &known->backend, known->backend_port);
 	// A closed one has stragglers: they go where the connection was, not to another backend.
-	if (is_own(flow) && !is_cut_off(flow, known) &&
-	    (flow->service || !is_from_outside(flow) || outlives_service(flow)))
+	if (is_own(flow) && !is_cut_off(flow, known) && (flow->service || !is_from_outside() || outlives_service(flow)))
 		return TRANSLATION_KNOWN;
 	return is_answer_to_node(flow) ? TRANSLATION_ANSWER : TRANSLATION_NONE;
 }
 
+// Whether the packet of a client outside, or one that comes from a backend, goes on where its ports were translated to
+// whatever has become of the Service: only what opens asks for that, and the client's datagrams. Those to a port that
+// the node gives away are answers.
+ALWAYS_INLINE _Bool goes_on_without_service(const struct flow *flow)
+{
+	if (!is_from_outside() || unlikely(is_connection_opening(&flow->packet)))
+		return 0;
+	return tells_openings(flow->packet.protocol) || is_source_port(flow->packet.destination_port);
+}
+
 // Whether the packet's sender can't use the frontend: another namespace's loopback is its own, and ClusterIPs are for
 // those inside.
-ALWAYS_INLINE _Bool is_not_for_sender(const struct flow *flow, const struct apus_service *service)
+ALWAYS_INLINE _Bool is_not_for_sender(const struct apus_service *service)
 {
 	return service->flags & APUS_SERVICE_NODE_ONLY ||
-	       (is_from_outside(flow) && service->kind == APUS_SERVICE_CLUSTER_IP);
+	       (is_from_outside() && service->kind == APUS_SERVICE_CLUSTER_IP);
 }
 
 // Whether the frontend is for nobody who is where the sender is, by a look at its entry alone: that which was found may
@@ -138,12 +161,12 @@ COLD int is_closed_frontend(const struct flow *flow, const struct apus_translati
 	if (!flow || !key || flow->cut_off)
 		return 1;
 	service = service_settled(&key->frontend, key->frontend_port, key->protocol);
-	return !service || is_not_for_sender(flow, service);
+	return !service || is_not_for_sender(service);
 }
 
 // A Service whose frontend the sender can't use is none to it.
 ALWAYS_INLINE void leave_others_service(struct flow *flow, const struct apus_translation_key *key)
 {
-	if (flow->service && unlikely(is_not_for_sender(flow, flow->service)) && is_closed_frontend(flow, key))
+	if (flow->service && unlikely(is_not_for_sender(flow->service)) && is_closed_frontend(flow, key))
 		flow->service = NULL;
 }

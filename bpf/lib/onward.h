@@ -163,6 +163,7 @@ COLD int leave_to_stack(struct __sk_buff *skb, const struct flow *flow)
 	_Bool v6;
 	__be32 v4_bits;
 	long failure;
+	int reason;
 
 	if (!flow)
 		return APUS_REASON_MALFORMED;
@@ -176,7 +177,10 @@ COLD int leave_to_stack(struct __sk_buff *skb, const struct flow *flow)
 		rewrite.from = address_from_v4(v4_bits);
 	rewrite.to = flow->packet.destination;
 	rewrite.to_port = flow->packet.destination_port;
-	return rewrite_packet(skb, &flow->packet, &rewrite);
+	reason = rewrite_packet(skb, &flow->packet, &rewrite);
+	if (reason || flow->reverse)
+		return reason;
+	return rewrite_port(skb, &flow->packet, 0, flow->own_port, flow->packet.source_port);
 }
 
 // The uplink that the packet leaves by without the stack; NULL: it does not.
@@ -216,6 +220,8 @@ COLD int forward_onward(struct __sk_buff *skb, struct flow *flow)
 		reason = find_own_port(skb, flow, source, &port);
 	if (unlikely(reason))
 		return drop_nameless(flow, reason, APUS_DIRECTION_INGRESS);
+	if (flow->reverse && unlikely(flow->own_port))
+		flow->packet.destination_port = flow->own_port;
 	if (change_ends(skb, &flow->packet, source, port) < 0)
 		return drop_flow(flow, APUS_REASON_MALFORMED, APUS_DIRECTION_INGRESS);
 	skb->cb[1] = ONWARD_MARK;

@@ -81,8 +81,8 @@ ALWAYS_INLINE _Bool is_refused(const struct flow *flow, const struct apus_uplink
 	return refuses_port(flow);
 }
 
-// As find_translation, for what was unwrapped: it goes to the backend that another node has chosen, unless the client's
-// port has a connection with that one already which it did not open through this frontend.
+// As find_translation, for what was unwrapped: it goes to the backend that another node has chosen, by another port
+// where the client's has a connection with that one already which it did not open through this frontend.
 COLD int find_chosen(struct flow *flow)
 {
 	struct apus_translation_key key;
@@ -96,8 +96,15 @@ COLD int find_chosen(struct flow *flow)
 		return TRANSLATION_NONE;
 	flow->frontend = key.frontend;
 	flow->frontend_port = key.frontend_port;
+	flow->packet.source_port = known_port(&key, known, flow->now);
 	aim_at(flow, &known->backend, known->backend_port);
-	return !is_live(flow) || came_through_frontend(flow) ? TRANSLATION_KNOWN : TRANSLATION_GONE;
+	if (!is_live(flow) || came_through_frontend(flow))
+		return TRANSLATION_KNOWN;
+	if (go_by_other_port(flow, &key))
+		return TRANSLATION_TAKEN;
+	// What is recorded next must not be hidden by it.
+	bpf_map_delete_elem(&translations, &key);
+	return record_opening(flow, &key, 0) ? TRANSLATION_TAKEN : TRANSLATION_KNOWN;
 }
 
 // Refuses a client's packet. What was unwrapped is that no more, once it is the answer.
@@ -123,7 +130,7 @@ COLD int lead_to_destination(struct __sk_buff *skb, struct flow *flow)
 	if (!flow)
 		return APUS_REASON_MALFORMED;
 	if (!may_go_onward(flow))
-		return rewrite_destination(skb, flow);
+		return rewrite_ends(skb, flow);
 	flow->frame |= FRAME_AIMED;
 	return APUS_REASON_NONE;
 }
@@ -141,6 +148,7 @@ ALWAYS_INLINE _Bool take_in(struct __sk_buff *skb, struct flow *flow, const stru
 	// Most of what the node gets is its own, and is not looked up where no Service could be asked for.
 	if (!(uplink->flags & APUS_UPLINK_SERVES) && likely(!is_source_port(flow->packet.destination_port)))
 		return 0;
+	flow->own_port = flow->packet.source_port;
 	state = unlikely(flow->frame & FRAME_UNWRAPPED) ? find_chosen(flow) : find_translation(flow);
 	if (state == TRANSLATION_NONE) {
 		if (unlikely(is_connection_opening(&flow->packet)))
@@ -231,6 +239,7 @@ ALWAYS_INLINE int send_answer(struct __sk_buff *skb, struct flow *flow)
 
 	flow->frontend = flow->found.connection->frontend;
 	flow->frontend_port = flow->found.connection->frontend_port;
+	flow->own_port = own_port_of_opener(flow->found.connection);
 	if (flow->packet.protocol == IPPROTO_UDP)
 		flow->now = flow->found.connection->last_seen_ns;
 	if (skb->sk)

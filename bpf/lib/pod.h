@@ -36,7 +36,7 @@ COLD int is_older_than_service(struct flow *flow)
 	    !(flow->packet.protocol == IPPROTO_UDP || is_connection_opening(&flow->packet)))
 		return 0;
 	service = service_find(&flow->packet.destination, flow->packet.destination_port, flow->packet.protocol);
-	return service && !is_not_for_sender(flow, service);
+	return service && !is_not_for_sender(service);
 }
 
 // The pod that sends. The connection mostly names it, also one that this packet does not continue, and saves a look-up.
@@ -62,14 +62,15 @@ COLD int find_connection_of_special(struct flow *flow)
 	return 0;
 }
 
-// Whether the packet opens a connection to a backend itself from a port from which the pod has one with it through a
-// Service: that one's own packets go to the Service's address. The backend could not tell the two apart. Of datagrams
-// nobody says that their socket is gone: by that port another one may ask through the Service, translated at the
-// socket.
+// Whether the packet is to a backend itself, from a port from which the pod has a connection with it through a Service:
+// that one's own packets go to the Service's address. To a later fragment it was told already which port it goes by.
 ALWAYS_INLINE _Bool is_beside_translation(const struct flow *flow)
 {
-	return flow->found.connection->flags & APUS_CONNECTION_TRANSLATED && is_from_opener(&flow->found) &&
-	       tells_openings(flow->packet.protocol);
+	const struct apus_connection *connection = flow->found.connection;
+
+	if (likely(!(connection->flags & APUS_CONNECTION_TRANSLATED)) || !is_from_opener(&flow->found))
+		return 0;
+	return !(flow->packet.flags & PACKET_LATER_FRAGMENT && own_port_of_opener(connection));
 }
 
 // Drops what can't go on. The pod is told where another try could do better, or at least end at once.
@@ -120,16 +121,20 @@ ALWAYS_INLINE int handle_from_pod(struct __sk_buff *skb, __u64 now)
 		}
 		find_connection_of_special(&flow);
 	}
+	flow.own_port = flow.packet.source_port;
 	if (flow.found.connection && unlikely(flow.found.connection->flags & APUS_CONNECTION_UNANSWERED) &&
 	    is_older_than_service(&flow))
 		leave_connection(&flow);
 	if (unlikely(may_be_cut_off(&flow)))
 		find_cut_off(skb, &flow);
+	flow.beside = skb->ifindex >> 31; // 0, which the verifier does not know
+	if (flow.found.connection && unlikely(is_beside_translation(&flow))) {
+		flow.found.connection = NULL;
+		flow.beside = 1;
+	}
 	reason = APUS_REASON_NONE;
 	if (!flow.found.connection)
 		reason = prepare_opening(skb, &flow);
-	else if (unlikely(is_beside_translation(&flow)))
-		reason = APUS_REASON_SOURCE_PORT;
 	if (unlikely(reason))
 		return turn_away(skb, &flow, reason);
 	if (unlikely(track(&flow)))
@@ -160,7 +165,7 @@ ALWAYS_INLINE int handle_to_pod(struct __sk_buff *skb, __u64 now)
 	struct flow flow = {.now = now,
 			    .epoch = current_epoch(),
 			    .direction = APUS_DIRECTION_INGRESS,
-			    .received = skb->ingress_ifindex != 0};
+			    .connection_flags = (skb->ingress_ifindex != 0) * APUS_CONNECTION_RECEIVED};
 	int parsed = parse_packet(skb, &flow.packet);
 	enum apus_reason reason;
 	_Bool is_own;

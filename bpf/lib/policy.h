@@ -51,10 +51,18 @@ struct peer {
 	__u32 flags; // enum apus_peer_flag
 };
 
+// Looks twice where there seems to be none, as service_find: an entry may be on its way to its next epoch.
+ALWAYS_INLINE const struct apus_peer *exact_peer(const struct apus_address *address)
+{
+	const struct apus_peer *found = bpf_map_lookup_elem(&peer_classes, address);
+
+	return found ? found : bpf_map_lookup_elem(&peer_classes, address);
+}
+
 // What an address is in an epoch.
 ALWAYS_INLINE struct peer peer_of(const struct apus_address *address, __u8 epoch)
 {
-	const struct apus_peer *exact = bpf_map_lookup_elem(&peer_classes, address);
+	const struct apus_peer *exact = exact_peer(address);
 	struct apus_prefix_key key = {.prefix_length = 128};
 	const struct apus_prefix_peer *prefix;
 
@@ -70,7 +78,7 @@ ALWAYS_INLINE struct peer peer_of(const struct apus_address *address, __u8 epoch
 // addresses before the node, and lets it have one that it knows nothing of, may answer from that.
 ALWAYS_INLINE _Bool is_address_of_node(const struct apus_address *address, __u8 epoch)
 {
-	const struct apus_peer *exact = bpf_map_lookup_elem(&peer_classes, address);
+	const struct apus_peer *exact = exact_peer(address);
 
 	return exact && (exact->epochs[epoch & (APUS_EPOCHS - 1)].flags &
 			 (APUS_PEER_LOCAL_NODE | APUS_PEER_ELSEWHERE)) == APUS_PEER_LOCAL_NODE;

@@ -47,11 +47,18 @@ ALWAYS_INLINE _Bool translate_peer(struct socket_ends *ends)
 	};
 	const struct apus_translation *translation = translation_find(&key);
 
-	if (!translation)
+	if (!translation || translation->flags & APUS_TRANSLATION_OTHER_PORT)
 		return 0;
 	ends->peer = translation->backend;
 	ends->peer_port = translation->backend_port;
 	return 1;
+}
+
+// Whether the connection with a socket's ends is another one's of its pod, which asks for a Service: this one's has
+// another port (other_port.h).
+ALWAYS_INLINE _Bool is_translated_opener(const struct found_connection *found)
+{
+	return found->connection->flags & APUS_CONNECTION_TRANSLATED && is_from_opener(found);
 }
 
 // A socket has sent segments again, so many in all. What it says is noted and not added up: so nothing is lost where
@@ -69,9 +76,13 @@ ALWAYS_INLINE int note_retransmissions(struct sock_common *socket, __u32 total)
 	found = connection_of_ends(&ends);
 	if (!found.connection && translate_peer(&ends))
 		found = connection_of_ends(&ends);
+	else if (found.connection && is_translated_opener(&found))
+		return 0;
 	if (!found.connection)
 		return 0;
 	side = connection_side(found.connection, found.from_high);
+	if (side->flags & APUS_SIDE_OTHER_PORT)
+		return 0;
 	if (!side->endpoint && BPF_CORE_READ(socket, skc_net.net, net_cookie) != config.node_namespace)
 		return 0;
 	side->retransmissions = total < RETRANSMISSIONS_MOST ? total : RETRANSMISSIONS_MOST;

@@ -32,11 +32,14 @@ struct picked_backend {
 	__u32 index;
 };
 
+// Looks twice where there seems to be none: what replaces an entry of a hash map goes to the head of its list, and a
+// look-up that is behind that already meets neither.
 ALWAYS_INLINE const struct apus_service *service_find(const struct apus_address *address, __u16 port, __u8 protocol)
 {
 	struct apus_service_key key = {.address = *address, .port = port, .protocol = protocol};
+	const struct apus_service *found = bpf_map_lookup_elem(&services, &key);
 
-	return bpf_map_lookup_elem(&services, &key);
+	return likely(found) ? found : bpf_map_lookup_elem(&services, &key);
 }
 
 // Copies the entry of a frontend, as it was at one time: a hash map gives the memory of an entry that is replaced to

@@ -68,8 +68,10 @@ COLD int find_established(struct flow *flow)
 	known = translation_find(&key);
 	if (!known || known->flags & APUS_TRANSLATION_LED_ON)
 		return TRANSLATION_NONE;
-	flow->service = service_find(&key.frontend, key.frontend_port, key.protocol);
-	leave_others_service(flow, &key);
+	if (!goes_on_without_service(flow)) {
+		flow->service = service_find(&key.frontend, key.frontend_port, key.protocol);
+		leave_others_service(flow, &key);
+	}
 	return continue_known(flow, &key, known);
 }
 
@@ -83,7 +85,7 @@ ALWAYS_INLINE _Bool is_established(const struct flow *flow, int state)
 
 	if (!connection || (connection->flags & (is | is_not)) != is || has_ended(connection))
 		return 0;
-	if ((connection->sides[0].flags | connection->sides[1].flags) & APUS_SIDE_WRAPPED)
+	if ((connection->sides[0].flags | connection->sides[1].flags) & (APUS_SIDE_WRAPPED | APUS_SIDE_OTHER_PORT))
 		return 0;
 	if (!connection->source_port || connection->sides[0].endpoint || connection->sides[1].endpoint)
 		return 0;
@@ -158,7 +160,7 @@ ALWAYS_INLINE _Bool choose_way(frame_t *frame, const struct flow *flow, int stat
 
 ALWAYS_INLINE _Bool forward_frame(frame_t *frame, __u64 now, struct way *way)
 {
-	struct flow flow = {.now = now, .counts = 1, .direction = APUS_DIRECTION_INGRESS, .received = 1};
+	struct flow flow = {.now = now, .counts = 1, .direction = APUS_DIRECTION_INGRESS};
 	const struct apus_xdp_link *link = xdp_link_at(frame_interface(frame));
 	const struct apus_uplink *uplink = uplink_of(frame);
 	int state;

@@ -120,7 +120,7 @@ COLD int note_socket_frontend(struct __sk_buff *skb, struct flow *flow)
 		return 0;
 	flow->frontend = entry->frontend;
 	flow->frontend_port = entry->frontend_port;
-	flow->connection_flags = APUS_CONNECTION_SOCKET_TRANSLATED;
+	flow->connection_flags |= APUS_CONNECTION_SOCKET_TRANSLATED;
 	learn_namespace(entry->network_namespace, flow->source.slot, flow->source.endpoint->identity);
 	if (unlikely(entry->affinity))
 		affinity_note(&flow->packet.source, entry->affinity, &entry->backend, flow->now);

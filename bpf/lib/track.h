@@ -149,7 +149,8 @@ ALWAYS_INLINE _Bool open_side(struct flow *flow, struct apus_connection_side *si
 	side->endpoint = local->slot;
 	side->identity = local->endpoint->identity;
 	side->generation = generation_of(flow, local->endpoint);
-	if (!judge_side(flow, local->endpoint, high, opened, flow->received, flow->now))
+	if (!judge_side(flow, local->endpoint, high, opened, flow->connection_flags & APUS_CONNECTION_RECEIVED,
+			flow->now))
 		return 0;
 	record_judgement(side, flow, side->generation);
 	return 1;
@@ -162,8 +163,7 @@ ALWAYS_INLINE void describe_opening(struct apus_connection *connection, const st
 	connection->opener = flow->found.from_high;
 	connection->frontend = flow->frontend;
 	connection->frontend_port = flow->frontend_port;
-	connection->flags =
-		flow->connection_flags | APUS_CONNECTION_UNANSWERED | flow->received * APUS_CONNECTION_RECEIVED;
+	connection->flags = flow->connection_flags | APUS_CONNECTION_UNANSWERED;
 	if (!flow->destination.endpoint && is_address_of_node(&flow->packet.destination, flow->epoch))
 		connection->flags |= APUS_CONNECTION_TO_NODE;
 	connection->detail = flow->packet.icmp_type | flow->packet.icmp_code << 8;
@@ -196,6 +196,10 @@ COLD int open_connection(struct flow *flow)
 	source->bytes = flow->packet.length;
 	source->tcp_flags = flow->packet.tcp_flags;
 	source->flags = (flow->frame & FRAME_UNWRAPPED) * APUS_SIDE_UNWRAPPED;
+	if (unlikely(flow->own_port && flow->own_port != flow->packet.source_port)) {
+		source->flags |= APUS_SIDE_OTHER_PORT;
+		source->retransmissions = flow->own_port;
+	}
 	if (connection_record(&flow->key, connection, flow->ended) < 0) {
 		flow->judgement.verdict =
 			(struct verdict){.reason = APUS_REASON_CONNECTION_FAILED, .rule = APUS_RULE_NONE};
@@ -215,6 +219,8 @@ ALWAYS_INLINE void follow_connection(struct flow *flow)
 
 	if (unlikely(connection->frontend_port == DNS_PORT) || (unlikely(translated) && answer)) {
 		flow->reverse = translated && answer;
+		if (flow->reverse)
+			flow->own_port = own_port_of_opener(connection);
 		flow->frontend = connection->frontend;
 		flow->frontend_port = connection->frontend_port;
 	}
@@ -263,8 +269,9 @@ COLD int judge_alone(struct flow *flow)
 		return 1;
 	high = connection_key(&flow->packet, &flow->key);
 	flow->audit.rule = APUS_RULE_NONE;
-	if (flow->source.endpoint && !judge_side(flow, flow->source.endpoint, high, 1, flow->received, flow->now))
+	if (flow->source.endpoint && !judge_side(flow, flow->source.endpoint, high, 1,
+						 flow->connection_flags & APUS_CONNECTION_RECEIVED, flow->now))
 		return 1;
-	return flow->destination.endpoint &&
-	       !judge_side(flow, flow->destination.endpoint, !high, 0, flow->received, flow->now);
+	return flow->destination.endpoint && !judge_side(flow, flow->destination.endpoint, !high, 0,
+							 flow->connection_flags & APUS_CONNECTION_RECEIVED, flow->now);
 }

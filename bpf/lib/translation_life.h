@@ -9,11 +9,16 @@ ALWAYS_INLINE void translation_of(const struct apus_connection_key *connection_k
 				  struct apus_translation *translation)
 {
 	_Bool high = connection->opener;
+	const struct apus_connection_side *side = high ? &connection->sides[1] : &connection->sides[0];
 
 	__builtin_memset(key, 0, sizeof(*key));
 	__builtin_memset(translation, 0, sizeof(*translation));
 	key->client = high ? connection_key->high : connection_key->low;
 	key->client_port = high ? connection_key->high_port : connection_key->low_port;
+	if (unlikely(side->flags & APUS_SIDE_OTHER_PORT)) {
+		key->client_port = side->retransmissions;
+		translation->flags = APUS_TRANSLATION_OTHER_PORT;
+	}
 	key->frontend = connection->frontend;
 	key->frontend_port = connection->frontend_port;
 	key->protocol = connection_key->protocol;

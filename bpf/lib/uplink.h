@@ -35,7 +35,7 @@ ALWAYS_INLINE int handle_from_network(struct __sk_buff *skb, __u64 now)
 			    .epoch = current_epoch(),
 			    .counts = 1,
 			    .direction = APUS_DIRECTION_INGRESS,
-			    .received = 1,
+			    .connection_flags = APUS_CONNECTION_RECEIVED,
 			    // None, but the verifier takes it for any, and so follows all that comes after once.
 			    .frame = skb->ifindex >> 30};
 	int parsed = parse_packet(skb, &flow.packet);

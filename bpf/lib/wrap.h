@@ -152,6 +152,9 @@ COLD int returns_directly(struct flow *flow, const struct apus_address *own)
 	connection = flow->found.connection;
 	if (connection_side(flow->found.connection, connection->opener)->flags & APUS_SIDE_WRAPPED)
 		return 1;
+	// The other node would meet the client's own port.
+	if (own_port_of_opener(connection))
+		return 0;
 	wanted = tells_openings(flow->packet.protocol) ? APUS_DIRECT_RETURN_CONNECTIONS : APUS_DIRECT_RETURN_DATAGRAMS;
 	if (!(config.direct_return & wanted) || connection->source_port ||
 	    !(connection->flags & APUS_CONNECTION_UNANSWERED))

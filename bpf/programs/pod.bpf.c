@@ -1,4 +1,5 @@
 // Entry points at a pod's host-side interface.
+#define CLIENTS_OUTSIDE 0
 #include "../lib/frame_tc.h"
 
 #include "../lib/info.h"

@@ -1,4 +1,5 @@
 // Entry points at an uplink.
+#define CLIENTS_OUTSIDE 1
 #include "../lib/frame_tc.h"
 
 #include "../lib/uplink.h"

@@ -1,4 +1,5 @@
 // Entry point at an uplink, before the kernel has made anything of a frame.
+#define CLIENTS_OUTSIDE 1
 #include "../lib/frame_xdp.h"
 
 #include "../lib/shortcut.h"

@@ -100,6 +100,7 @@ extension ConnectionRow {
             egressRule: names.rule(record.source.decision, reader),
             ingressRule: names.rule(record.destination.decision, reader), masqueradedPort: record.nodePort)
         handshake = record.handshake
+        ownPort = record.ownPort
         let (out, back) = (record.source.retransmissions, record.destination.retransmissions)
         if out != 0 || back != 0 {
             retransmissions = FlowRetransmissions(forward: UInt64(out), reverse: UInt64(back))

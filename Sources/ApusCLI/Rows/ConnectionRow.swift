@@ -10,6 +10,7 @@ package struct ConnectionRow: TableRow, Codable, Equatable {
         case egressRule = "egress_rule"
         case ingressRule = "ingress_rule"
         case masqueradedPort = "masqueraded_port"
+        case ownPort = "own_port"
         case handshake = "handshake_ns"
         case retransmissions
     }
@@ -56,6 +57,8 @@ package struct ConnectionRow: TableRow, Codable, Equatable {
     package var ingressRule: String?
     /// The node's port that the other end sees instead of the source, with an address of the node.
     package var masqueradedPort: UInt16?
+    /// The port that the source sends from, where the other end sees the one that `source` has, as its own was taken.
+    package var ownPort: UInt16?
     /// Nanoseconds that the handshake took.
     package var handshake: UInt64?
     /// Segments that were sent again by the ends that are on this node.
@@ -104,7 +107,7 @@ package struct ConnectionRow: TableRow, Codable, Equatable {
 
     package static let columns: [Column<ConnectionRow>] = [
         Column("PROTO") { $0.ipProtocol },
-        Column("SOURCE") { $0.source.text },
+        Column("SOURCE") { row in row.ownPort.map { "\(row.source.text) (from \($0))" } ?? row.source.text },
         Column("DESTINATION") { $0.destination.text },
         Column("SERVICE") { $0.service ?? "" },
         Column("MASQUERADED", number: true) { $0.masqueradedPort.map { "\($0)" } ?? "" },

@@ -33,6 +33,7 @@ extension ConnectionRecord {
             ipProtocol, type: UInt8(truncatingIfNeeded: value.detail), code: UInt8(value.detail >> 8))
         handshake = ipProtocol == .tcp ? HandshakeTime.nanoseconds(value.detail) : nil
         nodePort = value.source_port == 0 ? nil : value.source_port.bigEndian
+        ownPort = (isHigh ? value.sides.1 : value.sides.0).ownPort
         let hasFinished = ipProtocol == .tcp && (source.tcpFlags | destination.tcpFlags) & Self.fin != 0
         state =
             value.has(APUS_CONNECTION_CLOSED)
@@ -61,6 +62,13 @@ extension ConnectionSide {
             endpoint: EndpointReference(abiSlot: side.endpoint, identity: side.identity), generation: side.generation,
             decision: PolicyDecision(abiPolicy: side.policy, rule: side.rule),
             tcpFlags: UInt8(truncatingIfNeeded: side.tcp_flags),
-            retransmissions: side.retransmissions)
+            retransmissions: side.ownPort == nil ? side.retransmissions : 0)
+    }
+}
+
+extension apus_connection_side {
+    /// The port that the side sends from, where the key has another one for it.
+    fileprivate var ownPort: Port? {
+        UInt32(flags) & APUS_SIDE_OTHER_PORT.rawValue == 0 ? nil : retransmissions.bigEndian
     }
 }

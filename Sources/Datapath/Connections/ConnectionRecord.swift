@@ -71,11 +71,15 @@ public struct ConnectionRecord: Sendable, Hashable {
     /// The node's port that the other end sees instead of the opener's, with an address of the node; nil: it sees the
     /// opener. Of an echo it is the identifier.
     public var nodePort: Port?
+    /// The port that the opener sends from, where the other end sees that of `tuple` instead, as its own was
+    /// taken there; nil: it sees the opener's.
+    public var ownPort: Port?
 
     public init(
         tuple: FlowTuple, frontend: SocketAddress? = nil, openedAt: UInt64, lastSeenAt: UInt64, source: ConnectionSide,
         destination: ConnectionSide, state: ConnectionState, isReset: Bool = false, isTranslated: Bool = false,
-        isSocketTranslated: Bool = false, icmp: ICMPTypeAndCode? = nil, handshake: UInt64? = nil, nodePort: Port? = nil
+        isSocketTranslated: Bool = false, icmp: ICMPTypeAndCode? = nil, handshake: UInt64? = nil, nodePort: Port? = nil,
+        ownPort: Port? = nil
     ) {
         self.tuple = tuple
         self.frontend = frontend
@@ -90,6 +94,7 @@ public struct ConnectionRecord: Sendable, Hashable {
         self.icmp = icmp
         self.handshake = handshake
         self.nodePort = nodePort
+        self.ownPort = ownPort
     }
 
     /// Nanoseconds since it was opened; 0 when that is after `now`.
@@ -150,6 +155,7 @@ extension ConnectionRecord: CustomStringConvertible {
         if isSocketTranslated { parts.append("socket-translated") }
         if let frontend { parts.append("frontend \(frontend)") }
         if let nodePort { parts.append("node-port \(nodePort)") }
+        if let ownPort { parts.append("own-port \(ownPort)") }
         if let icmp { parts.append("icmp \(icmp.type)/\(icmp.code)") }
         if let handshake { parts.append("handshake \(handshake)") }
         parts.append("opened \(openedAt) seen \(lastSeenAt)")

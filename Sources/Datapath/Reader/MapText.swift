@@ -49,8 +49,10 @@ extension PinnedMap {
             source: SocketAddress(key.client.address, key.client_port.bigEndian),
             destination: SocketAddress(key.frontend.address, key.frontend_port.bigEndian),
             ipProtocol: IPProtocol(rawValue: key.protocol))
+        let byOther = UInt32(value.flags) & APUS_TRANSLATION_OTHER_PORT.rawValue != 0 ? " by another port" : ""
         return MapRow(
-            key: "\(tuple)", value: "backend \(SocketAddress(value.backend.address, value.backend_port.bigEndian))")
+            key: "\(tuple)",
+            value: "backend \(SocketAddress(value.backend.address, value.backend_port.bigEndian))\(byOther)")
     }
 
     private func affinityRow(_ entry: TableEntry) -> MapRow? {

@@ -68,9 +68,9 @@ enum ServiceRow: String, CaseIterable, Sendable {
     // Connections that look alike.
     case hairpinAtSocket = "Hairpin: a pod reaches itself at the socket"
     case hairpinPerPacket = "Hairpin: a pod is refused by itself per packet"
-    case sharedBackendStreams = "One backend behind two Services, from one source port: TCP is led by one or refused"
+    case sharedBackendStreams = "One backend behind two Services, from one source port: TCP by both at once"
     case sharedBackendDatagrams =
-        "One backend behind two Services, from one source port: UDP is led by one or refused"
+        "One backend behind two Services, from one source port: UDP by both"
     case addressAsEndpoint = "A Service's address as endpoint of another one: that one's pod or nobody"
 
     // Endpoints that go.
