@@ -25,6 +25,8 @@ public struct AgentConfiguration: Sendable {
     public var uplinks: [String]
     /// The node's addresses that node ports are on.
     public var nodePortAddresses = NodePortAddresses.all
+    /// Whether clients from outside of the node are served at ClusterIPs, too.
+    public var servesClusterIPsOutside = true
     /// The node's ports for what leaves in its name: of clients from outside whose backend is on another node, and of
     /// pods to the world.
     public var sourcePorts: ClosedRange<UInt16>

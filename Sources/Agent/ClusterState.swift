@@ -51,12 +51,14 @@ struct ClusterState: Sendable {
 
     init(
         node: String, nodePorts: NodePortAddresses = .all, algorithm: SelectionAlgorithm = .random,
-        maglevTableSize: Int = MaglevTable.defaultSize
+        maglevTableSize: Int = MaglevTable.defaultSize, servesClusterIPsOutside: Bool = true
     ) {
         self.node = node
         self.nodePorts = nodePorts
         policies = PolicyCompiler(node: node)
-        services = ServiceBalancer(node: node, algorithm: algorithm, maglevTableSize: maglevTableSize)
+        services = ServiceBalancer(
+            node: node, algorithm: algorithm, maglevTableSize: maglevTableSize,
+            servesClusterIPsOutside: servesClusterIPsOutside)
     }
 
     /// What a batch of changes means.

@@ -95,7 +95,8 @@ actor NodeController {
         latency = ProgrammingLatency(start: startedAt)
         state = ClusterState(
             node: configuration.node, nodePorts: configuration.nodePortAddresses,
-            algorithm: configuration.algorithm, maglevTableSize: configuration.maglevTableSize)
+            algorithm: configuration.algorithm, maglevTableSize: configuration.maglevTableSize,
+            servesClusterIPsOutside: configuration.servesClusterIPsOutside)
         names = try NameKeeping(kernel)
         nodeRanges = NodeRanges(own: configuration.node, sendsFromRanges: configuration.routing == RoutingMode.vxlan)
         routes = try NodeRoutes(

@@ -22,7 +22,7 @@ extension ClusterState {
             throw AgentError(
                 .notFound,
                 insideOnly
-                    ? "\(frontend) is a ClusterIP: clients from outside are not served there"
+                    ? "\(frontend) is a ClusterIP: --cluster-ip-from-outside off leaves clients outside to the host"
                     : "no Service has \(frontend)\(portsInstead(of: frontend))")
         }
         return ServiceTrace(

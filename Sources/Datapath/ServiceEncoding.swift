@@ -22,16 +22,22 @@ extension Frontend {
 extension apus_service {
     /// The value of `services` that leads to ranges of slots.
     init(_ ranges: SlotRanges, _ ids: ServiceIDs, _ program: ServiceProgram, at frontend: Frontend) {
-        var flags = frontend.address.isLoopback ? APUS_SERVICE_NODE_ONLY.rawValue : 0
-        if !program.admitsNode { flags |= APUS_SERVICE_NODE_DENIED.rawValue }
+        let flags = [
+            (APUS_SERVICE_NODE_ONLY, frontend.address.isLoopback), (APUS_SERVICE_NODE_DENIED, !program.admitsNode),
+            (APUS_SERVICE_FOR_OUTSIDE, program.kind == .clusterIP && program.isForOutside),
+            (APUS_SERVICE_ELSEWHERE, program.isServedElsewhere),
+        ]
         self.init(
             first_slot: UInt32(ranges.inside.lowerBound), slot_count: UInt32(ranges.inside.count),
             outside_first_slot: UInt32(ranges.outside.lowerBound),
             outside_slot_count: UInt32(ranges.outsideBackends.count),
-            service: ids.port, kind: UInt8(apus_service_kind(program.kind).rawValue), flags: UInt8(flags),
+            service: ids.port, kind: UInt8(apus_service_kind(program.kind).rawValue),
+            flags: flags.reduce(0) { $1.1 ? $0 | UInt8($1.0.rawValue) : $0 },
             table_size: UInt16(ranges.tableSize), affinity: ids.affinity,
             affinity_seconds: ids.affinity == 0 ? 0 : program.affinitySeconds ?? 0, source_ranges: ids.sourceRanges)
     }
+
+    func has(_ flag: apus_service_flag) -> Bool { flags & UInt8(flag.rawValue) != 0 }
 
     /// Nil for a byte that is no kind; one that comes from outside must not become a C enum.
     var frontendKind: FrontendKind? {

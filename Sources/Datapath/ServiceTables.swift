@@ -52,7 +52,7 @@ struct ServiceTables: Sendable {
         let old = programmed[frontend]
         let fresh = frontend.isRest ? ServiceIDs() : ids.acquire(program, names: &names)
         let (ranges, placed) = placeOrKeep(program, fresh, at: frontend, old)
-        isExposed = isExposed || program.kind != .clusterIP
+        isExposed = isExposed || program.isForOutside
         sourceRanges.acquire(program.sourceRanges, of: fresh.sourceRanges)
         let held = hold(placed, at: frontend)
         let isHeldAlready = held == old?.held
@@ -342,8 +342,8 @@ extension ServiceProgram {
     /// The same Service with other backends.
     fileprivate func with(backends: [Backend], outside: [Backend]) -> ServiceProgram {
         ServiceProgram(
-            service: service, portName: portName, kind: kind, backends: backends, outside: outside, kept: kept,
-            sourceRanges: sourceRanges, admitsNode: admitsNode, affinitySeconds: affinitySeconds,
-            maglevTableSize: maglevTableSize)
+            service: service, portName: portName, kind: kind, backends: backends, outside: outside,
+            isForOutside: isForOutside, isServedElsewhere: isServedElsewhere, kept: kept, sourceRanges: sourceRanges,
+            admitsNode: admitsNode, affinitySeconds: affinitySeconds, maglevTableSize: maglevTableSize)
     }
 }

@@ -174,7 +174,7 @@ extension apus_service {
         let stays = affinity == 0 ? "" : " affinity \(affinity) for \(affinity_seconds) s"
         let limits = source_ranges == 0 ? "" : " source ranges of \(source_ranges)"
         return slot_count == 0
-            ? "refuses, service \(service)\(stays)\(limits)"
+            ? "refuses\(has(APUS_SERVICE_ELSEWHERE) ? ", drops outside" : ""), service \(service)\(stays)\(limits)"
             : "slots \(slotText)\(outsideText) service \(service)\(stays)\(limits)"
     }
 
@@ -182,7 +182,7 @@ extension apus_service {
 
     /// What clients from outside get, where that is not what all get.
     private var outsideText: String {
-        if outside_slot_count == 0 { return frontendKind == .clusterIP ? "" : " none outside" }
+        if outside_slot_count == 0 { return frontendKind == .clusterIP ? " inside only" : " none outside" }
         if (outside_first_slot, outside_slot_count) == (first_slot, slot_count) { return "" }
         return " outside \(outside_first_slot)-\(UInt64(outside_first_slot) + UInt64(outside_slot_count) - 1)"
             + (table_size == 0 ? "" : " by a table of \(table_size)")

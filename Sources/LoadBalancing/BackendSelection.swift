@@ -57,6 +57,12 @@ struct BackendSelection {
         return Self.sortedUnique(candidates.filter { rule.exclusion(of: $0.endpoint) == nil }.map(\.backend))
     }
 
+    /// Whether there would be an endpoint if traffic did not stay on the node.
+    var isServedElsewhere: Bool {
+        guard staysOnNode, rule.choice == .none else { return false }
+        return SelectionRule(candidates.lazy.map(\.endpoint), at: place, staysOnNode: false).choice != .none
+    }
+
     /// The endpoints besides those that get what is new, which have not ceased to serve, sorted and unique. Neither
     /// policies nor hints count, nor that one is going away.
     func kept(besides chosen: @autoclosure () -> Set<Backend>) -> [Backend] {

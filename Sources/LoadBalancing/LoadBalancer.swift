@@ -42,6 +42,7 @@ public struct LoadBalancer: Sendable {
 
     private let algorithm: SelectionAlgorithm
     private let maglevTableSize: Int
+    private let servesClusterIPsOutside: Bool
     private var place: NodePlace
     private var nodeAddresses: Set<IPAddress> = []
     private var nodeSources: Set<IPAddress> = []
@@ -61,12 +62,15 @@ public struct LoadBalancer: Sendable {
     ///   - node: this node's name, needed for Services whose traffic stays on the node.
     ///   - algorithm: how backends are chosen for clients from outside where a Service does not say it.
     ///   - maglevTableSize: the places of the table of a Service that asks for one, a prime.
+    ///   - servesClusterIPsOutside: whether ClusterIPs are for clients from outside, too.
     public init(
-        node: String? = nil, algorithm: SelectionAlgorithm = .random, maglevTableSize: Int = MaglevTable.defaultSize
+        node: String? = nil, algorithm: SelectionAlgorithm = .random, maglevTableSize: Int = MaglevTable.defaultSize,
+        servesClusterIPsOutside: Bool = true
     ) {
         place = NodePlace(node: node)
         self.algorithm = algorithm
         self.maglevTableSize = algorithm.tableSize ?? maglevTableSize
+        self.servesClusterIPsOutside = servesClusterIPsOutside
     }
 
     /// Takes in one change and answers what the data path must change, sorted by frontend.
@@ -245,7 +249,9 @@ public struct LoadBalancer: Sendable {
         else {
             return refusals.removeValue(forKey: frontend) == nil ? nil : .remove(frontend)
         }
-        let program = ServiceProgram(service: service.name, portName: "", kind: purpose.kind, backends: [])
+        let program = ServiceProgram(
+            service: service.name, portName: "", kind: purpose.kind, backends: [],
+            isForOutside: isForOutside(purpose))
         guard refusals.updateValue(program, forKey: frontend) != program else { return nil }
         return .set(frontend, program)
     }
@@ -259,26 +265,34 @@ public struct LoadBalancer: Sendable {
         let ranges = sourceRanges(of: service, for: frontend, purpose)
         let selection = selection(of: service, for: frontend, purpose, of: .inside)
         let inside = selection.backends
+        let isForOutside = isForOutside(purpose)
+        let differs = selection.staysOnNode != staysOnNode(service, purpose, .outside)
         let outside =
-            purpose.kind == .clusterIP
-            ? []
-            : staysOnNode(service, purpose, .outside)
-                ? self.selection(of: service, for: frontend, purpose, of: .outside).backends : inside
+            differs ? self.selection(of: service, for: frontend, purpose, of: .outside).backends : inside
         return ServiceProgram(
-            service: service.name, portName: purpose.portName, kind: purpose.kind, backends: inside, outside: outside,
+            service: service.name, portName: purpose.portName, kind: purpose.kind, backends: inside,
+            outside: isForOutside ? outside : [], isForOutside: isForOutside,
+            isServedElsewhere: isForOutside && selection.isServedElsewhere,
             kept: frontend.ipProtocol == .udp ? selection.kept(besides: Set(inside).union(outside)) : [],
             sourceRanges: ranges,
             admitsNode: ranges.isEmpty || nodeSources.contains { address in ranges.contains { $0.contains(address) } },
             affinitySeconds: service.affinitySeconds,
-            maglevTableSize: outside.isEmpty || frontend.address.isLoopback ? nil : algorithm(of: service).tableSize)
+            maglevTableSize: !isForOutside || outside.isEmpty || frontend.address.isLoopback
+                ? nil : algorithm(of: service, purpose).tableSize)
     }
 
-    /// A Service's own word, else the node's.
-    private func algorithm(of service: ServiceDefinition) -> SelectionAlgorithm {
+    /// Whether a frontend is for clients from outside of the node.
+    private func isForOutside(_ purpose: WantedFrontends.Purpose) -> Bool {
+        purpose.kind != .clusterIP || servesClusterIPsOutside
+    }
+
+    /// A Service's own word, else the node's. That is none for ClusterIPs: each Service has some, and their tables would
+    /// leave no room for those of others.
+    private func algorithm(of service: ServiceDefinition, _ purpose: WantedFrontends.Purpose) -> SelectionAlgorithm {
         switch service.algorithm {
         case "random": .random
         case "maglev": .maglev(tableSize: maglevTableSize)
-        default: algorithm
+        default: purpose.kind == .clusterIP ? .random : algorithm
         }
     }
 
@@ -300,7 +314,7 @@ public struct LoadBalancer: Sendable {
     /// it is not for clients there.
     public func explain(_ frontend: Frontend, to clients: ClientPlace = .inside) -> ServiceExplanation? {
         guard let (service, purpose) = holder(of: frontend) else { return nil }
-        if purpose.kind == .clusterIP, clients == .outside { return nil }
+        if clients == .outside, !isForOutside(purpose) { return nil }
         let selection = selection(of: service, for: frontend, purpose, of: clients)
         return ServiceExplanation(
             service: service.name, portName: purpose.portName, kind: purpose.kind,
@@ -311,14 +325,13 @@ public struct LoadBalancer: Sendable {
     }
 
     /// Clients of this node that ask for an address of the outside use the endpoints of the whole cluster, whatever the
-    /// Service's policies say: `internalTrafficPolicy` is about its ClusterIP, `externalTrafficPolicy` about outsiders.
+    /// Service's policies say: `internalTrafficPolicy` is about its ClusterIP, whoever asks for that, and
+    /// `externalTrafficPolicy` about outsiders elsewhere.
     private func staysOnNode(
         _ service: ServiceDefinition, _ purpose: WantedFrontends.Purpose, _ clients: ClientPlace
     ) -> Bool {
-        switch clients {
-        case .inside: purpose.kind == .clusterIP && service.isInternalTrafficLocal
-        case .outside: service.isExternalTrafficLocal
-        }
+        if purpose.kind == .clusterIP { return service.isInternalTrafficLocal }
+        return clients == .outside && service.isExternalTrafficLocal
     }
 
     private func selection(

@@ -54,9 +54,14 @@ public struct ServiceProgram: Sendable, Equatable {
     public let kind: FrontendKind
     /// The backends, sorted and unique; empty means that connections are refused.
     public let backends: [Backend]
-    /// Those for clients from outside of the node; empty for a ClusterIP, which is not for them, and where traffic
-    /// stays on nodes with an endpoint and this is none.
+    /// Those for clients from outside of the node; empty where it is not for them, and where traffic stays on nodes with
+    /// an endpoint and this is none.
     public let outside: [Backend]
+    /// Whether it is for clients from outside of the node: a ClusterIP may be for those inside alone.
+    public let isForOutside: Bool
+    /// Whether nobody has a backend here as traffic stays on nodes with an endpoint, and others are such nodes: clients
+    /// from outside are dropped then, and not refused.
+    public let isServedElsewhere: Bool
     /// Of UDP, the endpoints that still serve and get nothing new here, sorted and unique: what goes to them stays.
     public let kept: [Backend]
     /// The clients that may connect; empty: all may.
@@ -70,14 +75,17 @@ public struct ServiceProgram: Sendable, Equatable {
 
     public init(
         service: ServiceName, portName: String, kind: FrontendKind = .clusterIP, backends: [Backend],
-        outside: [Backend] = [], kept: [Backend] = [], sourceRanges: Set<CIDR> = [], admitsNode: Bool = true,
-        affinitySeconds: UInt32? = nil, maglevTableSize: Int? = nil
+        outside: [Backend] = [], isForOutside: Bool? = nil, isServedElsewhere: Bool = false, kept: [Backend] = [],
+        sourceRanges: Set<CIDR> = [], admitsNode: Bool = true, affinitySeconds: UInt32? = nil,
+        maglevTableSize: Int? = nil
     ) {
         self.service = service
         self.portName = portName
         self.kind = kind
         self.backends = backends
         self.outside = outside
+        self.isForOutside = isForOutside ?? (kind != .clusterIP)
+        self.isServedElsewhere = isServedElsewhere
         self.kept = kept
         self.sourceRanges = sourceRanges
         self.admitsNode = admitsNode

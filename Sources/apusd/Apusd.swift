@@ -46,6 +46,12 @@ import Logging
             "A block of the node's addresses that node ports are on, repeatable, with commas in the variable; or primary, those by which its Node object knows it.",
             default: "all addresses, those of loopback for the node's own processes"))
     var nodeportAddresses: [String] = []
+    @Option(
+        help: .flag(
+            "cluster-ip-from-outside",
+            "Serve ClusterIPs to clients outside, whose packets a route leads to this node; off leaves those to the host.",
+            default: "on"))
+    var clusterIPFromOutside: Switch?
     @OptionGroup var masquerade: MasqueradeOptions
     @OptionGroup var selection: SelectionOptions
     @OptionGroup var routing: RoutingOptions
@@ -112,6 +118,8 @@ import Logging
         configuration.cgroup = cgroup ?? Environment.text("cgroup")
         configuration.uplinks = Environment.values("uplink", uplink)
         configuration.nodePortAddresses = try nodePortAddresses()
+        configuration.servesClusterIPsOutside =
+            try Environment.value("cluster-ip-from-outside", clusterIPFromOutside, default: .on) == .on
         try masquerade.apply(to: &configuration)
         try selection.apply(to: &configuration)
         configuration.routing = try routing.mode()

@@ -46,7 +46,7 @@ struct FrontendContest {
             outcome.offers[destination] = offer
             outcome.kinds[destination] = winner.kind
             outcome.told += Set(claims.map(\.service.key)).subtracting([offer.service])
-            if case .oneOf? = offer.outside, !destination.address.isLoopback, usesTable(winner.service) {
+            if case .oneOf? = offer.outside, !destination.address.isLoopback, usesTable(winner) {
                 outcome.tables.insert(destination)
             }
         }
@@ -78,11 +78,12 @@ struct FrontendContest {
 
     private func isKnown(_ algorithm: String?) -> Bool { [nil, "maglev", "random"].contains(algorithm) }
 
-    private func usesTable(_ service: Service) -> Bool {
-        switch annotation(service) {
+    /// What the node does by itself is not for ClusterIPs.
+    private func usesTable(_ claim: KubeProxyModel.Claim) -> Bool {
+        switch annotation(claim.service) {
         case "maglev": true
         case "random": false
-        default: usesTables
+        default: usesTables && claim.kind != .cluster
         }
     }
 }

@@ -44,6 +44,8 @@ struct KubeProxyModel {
     var node: String
     /// Which addresses node ports are on.
     var nodePorts = NodePortAddresses.all
+    /// Whether clients elsewhere have business with a ClusterIP. kube-proxy serves whoever comes.
+    var servesClusterIPsOutside = true
     /// Those that its interfaces have.
     var localAddresses: Set<IPAddress> = []
     /// Those that the node's own connections come from.
@@ -103,7 +105,7 @@ struct KubeProxyModel {
     }
 
     /// The addresses of Services of which everything is refused that no Service has, and whether that is for clients
-    /// inside only. An address of a node stays the node's, and an external one may be anybody's.
+    /// inside only, as those of ClusterIPs may be. An address of a node stays the node's, and an external one may be anybody's.
     var refusals: [IPAddress: Bool] {
         var refusals: [IPAddress: Bool] = [:]
         let ofNodes = localAddresses.union(nodes.values.flatMap { $0.addresses.map(\.address) })
@@ -111,7 +113,7 @@ struct KubeProxyModel {
             let own = service.clusterIPs
             for address in own + Self.balancers(service)
             where isOfFamilies(address, service) && !ofNodes.contains(address) {
-                refusals[address] = refusals[address] ?? false || own.contains(address)
+                refusals[address] = refusals[address] ?? false || own.contains(address) && !servesClusterIPsOutside
             }
         }
         return refusals
@@ -140,9 +142,9 @@ struct KubeProxyModel {
         answer(all, stayingHere: claim.kind == .cluster && claim.service.internalTrafficPolicy == .local)
     }
 
-    /// Clients elsewhere have no business with a ClusterIP.
+    /// Clients elsewhere are led at a ClusterIP as those of this node are, if they have business with it at all.
     private func outside(_ all: [Candidate], _ claim: Claim) -> Answer? {
-        if claim.kind == .cluster { return nil }
+        if claim.kind == .cluster { return servesClusterIPsOutside ? inside(all, claim) : nil }
         return answer(all, stayingHere: claim.service.externalTrafficPolicy == .local)
     }
 

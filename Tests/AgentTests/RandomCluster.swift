@@ -21,10 +21,11 @@ struct RandomCluster {
         let node = RandomServices.nodes.randomElement(using: &random.random)!
         usesTables = Bool.random(using: &random.random)
         model = KubeProxyModel(node: node, nodePorts: random.nodePorts())
+        model.servesClusterIPsOutside = Bool.random(using: &random.random)
         state = ClusterState(
             node: node, nodePorts: model.nodePorts,
             algorithm: usesTables ? .maglev(tableSize: Self.tableSize) : .random,
-            maglevTableSize: Self.tableSize)
+            maglevTableSize: Self.tableSize, servesClusterIPsOutside: model.servesClusterIPsOutside)
         var changes: [ObjectChange] = []
         for name in RandomServices.nodes { changes.append(put(random.node(name))) }
         for number in 1...RandomServices.serviceCount {

@@ -11,7 +11,8 @@ struct ServiceCoverage {
         case served, refused, refusedPort, told
         case refusedHere = "refused as no endpoint is on the node"
         case apart = "others served outside than inside"
-        case dropped = "dropped outside"
+        case dropped = "dropped outside", droppedAtClusterIP = "dropped outside at a ClusterIP"
+        case insideOnly = "a ClusterIP that is for nobody outside"
         case kept = "keeping datagrams of endpoints that get nothing new"
         case limited = "source ranges", shutOut = "the node out of the ranges"
         case table, noTable = "no table"
@@ -130,6 +131,7 @@ extension ServiceCoverage {
             .node("kind of the node's addresses") { node in
                 node.addresses = node.addresses.map { NodeAddress(.externalIP, $0.address) }
             },
+            Deciding(name: "--cluster-ip-from-outside") { $0.servesClusterIPsOutside.toggle() },
         ] + RandomServices.nodePortSettings.filter { $0 != .all }.map(Deciding.setting)
 }
 

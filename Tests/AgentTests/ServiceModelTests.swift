@@ -88,7 +88,7 @@ extension RandomCluster {
     private func compareRefusals(_ expected: [IPAddress: Bool]) throws {
         let refusals = state.services.refusals
         for (frontend, program) in refusals {
-            try #require(expected[frontend.address] == (program.kind == .clusterIP), "\(failure): \(frontend)")
+            try #require(expected[frontend.address] == !program.isForOutside, "\(failure): \(frontend)")
         }
         try #require(refusals.count == expected.count, failure)
     }
@@ -111,7 +111,8 @@ extension ServiceCoverage {
         case .dropped: count(.refusedHere)
         }
         if let outside = offer.outside, outside != offer.inside { count(.apart) }
-        if offer.outside == .dropped { count(.dropped) }
+        if offer.outside == .dropped { count(program.kind == .clusterIP ? .droppedAtClusterIP : .dropped) }
+        if offer.outside == nil { count(.insideOnly) }
         if !offer.kept.isEmpty { count(.kept) }
         if offer.ranges != nil { count(.limited) }
         if !program.admitsNode { count(.shutOut) }
@@ -153,8 +154,8 @@ extension ServiceProgram {
 
     /// As the data path reads it.
     fileprivate var fromOutside: KubeProxyModel.Answer? {
-        if kind == .clusterIP { return nil }
-        return outside.isEmpty && !backends.isEmpty ? .dropped : Self.answer(outside)
+        if !isForOutside { return nil }
+        return outside.isEmpty && (!backends.isEmpty || isServedElsewhere) ? .dropped : Self.answer(outside)
     }
 
     fileprivate func admits(_ client: IPAddress) -> Bool {

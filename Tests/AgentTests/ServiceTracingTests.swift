@@ -53,10 +53,12 @@ import Testing
 
         """
 
-    private func state(_ edit: (String) -> String = { $0 }) throws -> ClusterState {
+    private func state(
+        servesClusterIPsOutside: Bool = true, _ edit: (String) -> String = { $0 }
+    ) throws -> ClusterState {
         let manifest = Manifest(source: "test.yaml", bytes: Array(edit(Self.cluster).utf8))
         try #require(manifest.diagnostics.isEmpty, "\(manifest.diagnostics)")
-        var state = ClusterState(node: "node-a")
+        var state = ClusterState(node: "node-a", servesClusterIPsOutside: servesClusterIPsOutside)
         _ = state.apply(manifest.objects.map { .upsert($0) })
         return state
     }
@@ -115,8 +117,18 @@ import Testing
             #expect(trace.serving.map(\.address) == (isAdmitted ? ["10.1.0.1"] : []))
             #expect(text(trace).contains("10.1.0.2 other_node"))
         }
-        let refusal = try #require(throws: AgentError.self) { try ask(exposed, client: "198.51.100.7") }
-        #expect(refusal.message.contains("is a ClusterIP"))
+    }
+
+    @Test func aClientOutsideIsServedAtAClusterIPUnlessItIsLeftToTheHost() throws {
+        let local = { (text: String) in
+            text.replacing("sessionAffinity: ClientIP", with: "internalTrafficPolicy: Local")
+        }
+        let trace = try ask(try state(local), client: "198.51.100.7")
+        #expect(trace.isFromOutside && trace.staysOnNode && trace.kind == .clusterIP)
+        #expect(trace.serving.map(\.address) == ["10.1.0.1"])
+        let closed = try state(servesClusterIPsOutside: false, local)
+        let refusal = try #require(throws: AgentError.self) { try ask(closed, client: "198.51.100.7") }
+        #expect(refusal.message.contains("is a ClusterIP") && refusal.message.contains("--cluster-ip-from-outside off"))
     }
 
     @Test func anAddressOfTheNodeStandsForItsProcesses() throws {
@@ -148,7 +160,7 @@ import Testing
         }
         // An address that the node has no more is one outside.
         _ = state.setLocalAddresses([other])
-        #expect(throws: AgentError.self) { try ask(state, client: "172.18.0.2") }
+        #expect(try ask(state, client: "172.18.0.2").isFromOutside)
     }
 
     @Test func whatIsNotThereIsNamed() throws {

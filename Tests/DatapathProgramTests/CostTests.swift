@@ -62,6 +62,27 @@ struct CostTests {
         }
     }
 
+    @Test("A packet for the node itself, and its answer, where nobody outside is served and where somebody is")
+    func ofTheNode() throws {
+        for family in Family.allCases {
+            for (name, flags) in [("nobody", []), ("somebody", [APUS_UPLINK_SERVES])] {
+                let edge = try Edge(family)
+                try edge.datapath.addUplink(v4: Edge.node.v4, v6: Edge.node.v6, flags)
+                let (request, answer) = (
+                    edge.arriving(from: nil, Edge.clientPort, to: nil, 22, .ack), edge.leaving(from: edge.node, 22)
+                )
+                // What else runs makes some rounds dearer, and none cheaper.
+                var (arriving, leaving) = ([UInt32](), [UInt32]())
+                for _ in 0..<10 {
+                    arriving.append(try edge.datapath.nanoseconds(request, on: .fromNetwork, repeat: 50_000))
+                    leaving.append(try edge.datapath.nanoseconds(answer, on: .toNetwork, repeat: 50_000))
+                }
+                tell("to the node, \(name) served, \(family)", arriving.min() ?? 0)
+                tell("… and its answer", leaving.min() ?? 0)
+            }
+        }
+    }
+
     @Test("New connections, without and with a policy, and denied ones", arguments: Family.allCases)
     func opening(_ family: Family) throws {
         let datapath = try DatapathFixture()

@@ -31,7 +31,7 @@ extension DatapathFixture {
     @discardableResult
     func addService(
         _ frontend: SocketAddress, _ ipProtocol: IPProtocol = .tcp, to backends: [SocketAddress],
-        kind: apus_service_kind = .APUS_SERVICE_CLUSTER_IP, flags: apus_service_flag? = nil,
+        kind: apus_service_kind = .APUS_SERVICE_CLUSTER_IP, flags: [apus_service_flag] = [],
         affinity: UInt32 = 0, seconds: UInt32 = 600, local: Range<Int>? = nil, limits: [CIDR] = [],
         table: [Int] = []
     ) throws -> Service {
@@ -54,7 +54,7 @@ extension DatapathFixture {
         let value = apus_service(
             first_slot: first, slot_count: UInt32(backends.count), outside_first_slot: first + UInt32(local.lowerBound),
             outside_slot_count: UInt32(local.count), service: first, kind: UInt8(kind.rawValue),
-            flags: UInt8(flags?.rawValue ?? 0), table_size: UInt16(table.count), affinity: affinity,
+            flags: flags.reduce(0) { $0 | UInt8($1.rawValue) }, table_size: UInt16(table.count), affinity: affinity,
             affinity_seconds: seconds,
             source_ranges: limits.isEmpty ? 0 : first)
         for range in limits {
@@ -69,11 +69,14 @@ extension DatapathFixture {
     }
 
     /// Refuses what no Service has of an address.
-    func refuseRest(of address: IPAddress, kind: apus_service_kind = .APUS_SERVICE_CLUSTER_IP) throws {
+    func refuseRest(
+        of address: IPAddress, kind: apus_service_kind = .APUS_SERVICE_CLUSTER_IP, flags: [apus_service_flag] = []
+    ) throws {
         let service = Service(
             id: 0, frontend: SocketAddress(address, 0), ipProtocol: IPProtocol(rawValue: 0), backends: 0..<0)
         var value = apus_service()
         value.kind = UInt8(kind.rawValue)
+        value.flags = flags.reduce(0) { $0 | UInt8($1.rawValue) }
         try maps.services.update(service.key, value)
     }
 

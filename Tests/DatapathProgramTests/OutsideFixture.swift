@@ -35,12 +35,12 @@ struct Edge {
     @discardableResult
     func expose(
         _ backends: [IPAddress], at address: IPAddress? = nil, port: Port = Edge.nodePort,
-        kind: apus_service_kind = .APUS_SERVICE_NODE_PORT, affinity: UInt32 = 0, local: Range<Int>? = nil,
-        limits: [CIDR] = []
+        kind: apus_service_kind = .APUS_SERVICE_NODE_PORT, flags: [apus_service_flag] = [], affinity: UInt32 = 0,
+        local: Range<Int>? = nil, limits: [CIDR] = []
     ) throws -> Service {
         try datapath.addService(
             SocketAddress(address ?? node, port), transport.number, to: backends.map { SocketAddress($0, 8080) },
-            kind: kind, affinity: affinity, local: local, limits: limits)
+            kind: kind, flags: flags, affinity: affinity, local: local, limits: limits)
     }
 
     /// A packet that comes in.

@@ -104,7 +104,7 @@ struct OutsideTests {
     }
 
     @Test(
-        "What no Service has of a Service's address is refused, not of a ClusterIP or of the uplink's own",
+        "What no Service has of a Service's address is refused, not of one for those inside alone or of the uplink's own",
         arguments: Family.allCases, Transport.allCases)
     func otherPorts(_ family: Family, _ transport: Transport) throws {
         let edge = try Edge(family, transport)

@@ -229,8 +229,12 @@ private struct Judge {
             return nil
         }
         guard view.tcpFlags != nil else { return "no TCP flags" }
-        // A straggler of a connection that the backend has opened: the pod could send it to the backend itself, too.
-        if known.contains(judged) { return nil }
+        // A straggler of a connection that the backend has opened: the pod could send it to the backend itself, too. Or
+        // one that opens beside that, by another port.
+        if known.contains(judged) {
+            if judged.destination.port == port { known.formUnion([tuple, tuple.reversed]) }
+            return nil
+        }
         guard judged.destination.port == port else { return "another port" }
         known.formUnion([tuple, tuple.reversed, judged, judged.reversed])
         return nil

@@ -75,7 +75,7 @@ struct ServiceTests {
         let loopback = IPAddress("127.0.0.1")!
         try datapath.addService(
             SocketAddress(loopback, 30080), transport.number, to: [SocketAddress(server[.v4], 8080)],
-            flags: APUS_SERVICE_NODE_ONLY)
+            flags: [APUS_SERVICE_NODE_ONLY])
         let request = transport.header(on: client.sends(to: loopback), from: 40000, to: 30080)
         #expect(try datapath.run(request, on: .fromPod(client)) == .passed)
         #expect(datapath.output == request.bytes)

@@ -119,11 +119,12 @@ struct Shortcut {
 
     init(
         _ family: Family, _ transport: Transport, in namespace: RoutedNamespace,
+        kind: apus_service_kind = .APUS_SERVICE_NODE_PORT, flags: [apus_service_flag] = [],
         _ configure: (inout apus_config) -> Void = { _ in }
     ) throws {
         edge = try Edge(family, transport, configure)
         self.namespace = namespace
-        service = try edge.expose([edge.remote])
+        service = try edge.expose([edge.remote], kind: kind, flags: flags)
         for index in [namespace.up, namespace.across] { try edge.datapath.copyUplink(to: index) }
         for index in [1, namespace.up, namespace.across] { try edge.datapath.setXDPLink(index, mac: Edge.uplink) }
         port = try #require(try edge.sendOn(Edge.clientPort))

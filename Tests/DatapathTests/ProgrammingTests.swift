@@ -21,7 +21,7 @@ import Testing
               slots 0 = backend 1
               slots 1 = backend 2
             pointers:
-              services TCP 10.96.0.1:80 = slots 0-1 service 1
+              services TCP 10.96.0.1:80 = slots 0-1 inside only service 1
               endpoints 1 = 10.1.0.1 interface 101 identity 1 generation 1 ingress 00000000 egress 00000000 \
             mac 00:00:00:00:00:01 host-mac 00:00:00:00:00:ee redirect
               endpoint_addresses 10.1.0.1 = endpoint 1
@@ -42,7 +42,7 @@ import Testing
               slots 2 = backend 2
               slots 3 = backend 3
             pointers:
-              services TCP 10.96.0.1:80 = slots 2-3 service 1
+              services TCP 10.96.0.1:80 = slots 2-3 inside only service 1
             removal of pointers:
               backends 1 = TCP 10.0.0.1:8080, serves no more
             """
@@ -73,7 +73,7 @@ import Testing
               slots 1 = backend 2
             pointers:
               dns_resolvers 10.0.0.2/32 = trusted behind a resolvers' Service
-              services TCP 10.96.0.1:80 = slots 1-1 service 1
+              services TCP 10.96.0.1:80 = slots 1-1 inside only service 1
             removal of pointers:
               backends 1 = TCP 10.0.0.1:8080, serves no more
               dns_resolvers 10.0.0.1/32 -

@@ -30,6 +30,13 @@ struct UplinkTableTests {
     private static let serves = UInt32(APUS_UPLINK_SERVES.rawValue)
     private static let masquerades = UInt32(APUS_UPLINK_MASQUERADES.rawValue)
 
+    private static func clusterIP(isForOutside: Bool, isServedElsewhere: Bool = false) -> DatapathEdit {
+        let program = ServiceProgram(
+            service: ServiceName(namespace: "shop", name: "s1"), portName: "http", backends: [],
+            isForOutside: isForOutside, isServedElsewhere: isServedElsewhere)
+        return .service(.set(frontend(1), program))
+    }
+
     private static func exposed() -> DatapathEdit {
         let program = ServiceProgram(
             service: ServiceName(namespace: "shop", name: "s1"), portName: "http", kind: .nodePort,
@@ -51,6 +58,25 @@ struct UplinkTableTests {
         #expect(flags == [2: Self.masquerades | Self.serves, 3: Self.serves])
         _ = tables.setUplinks(Self.addresses)
         program()
+        #expect(flags == [2: Self.serves, 3: Self.serves])
+    }
+
+    @Test("They serve where a ClusterIP is for clients outside, whose entry says so, and who is dropped there")
+    mutating func clusterIPs() throws {
+        _ = tables.setUplinks(Self.addresses)
+        var entries: [UInt8] = []
+        for edit in [
+            Self.clusterIP(isForOutside: false), Self.clusterIP(isForOutside: true),
+            Self.clusterIP(isForOutside: true, isServedElsewhere: true),
+        ] {
+            tables.apply([edit])
+            program()
+            #expect(flags.isEmpty == entries.isEmpty)
+            let entry = kernel.hashes[.services]?[frontend(1).key]?.load(apus_service.self)
+            entries.append(try #require(entry).flags)
+        }
+        let forOutside = UInt8(APUS_SERVICE_FOR_OUTSIDE.rawValue)
+        #expect(entries == [0, forOutside, forOutside | UInt8(APUS_SERVICE_ELSEWHERE.rawValue)])
         #expect(flags == [2: Self.serves, 3: Self.serves])
     }
 

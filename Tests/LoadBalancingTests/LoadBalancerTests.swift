@@ -31,6 +31,32 @@ import Testing
         #expect(balancer.healthChecks.isEmpty)
     }
 
+    @Test func aClusterIPIsForClientsOutsideOrNot() throws {
+        let script = try Script(
+            """
+            service shop/cart ips=10.96.0.10 ports=http:TCP:80 internal=Local outside=Local affinity=60
+            slice shop/cart-1 of=shop/cart ports=http:TCP:8080 endpoints=10.1.0.1@node-a,10.1.0.2@node-b
+            """)
+        let frontend = Frontend(address: try #require(IPAddress("10.96.0.10")), port: 80, ipProtocol: .tcp)
+        for isServed in [true, false] {
+            var balancer = LoadBalancer(
+                node: "node-a", algorithm: .maglev(tableSize: 251), servesClusterIPsOutside: isServed)
+            _ = balancer.apply(script.commands.map(\.input))
+            let near = try #require(balancer.programs[frontend])
+            #expect(near.backends.count == 1 && near.outside == (isServed ? near.backends : []))
+            #expect(near.isForOutside == isServed && !near.isServedElsewhere && near.affinitySeconds == 60)
+            #expect(near.maglevTableSize == nil, "the node's own tables are not for ClusterIPs")
+            #expect((balancer.explain(frontend, to: .outside) != nil) == isServed)
+            let gone = try Script("slice shop/cart-1 of=shop/cart ports=http:TCP:8080 endpoints=10.1.0.2@node-b")
+            _ = balancer.apply(gone.commands.map(\.input))
+            let far = try #require(balancer.programs[frontend])
+            #expect(far.backends.isEmpty && far.outside.isEmpty && far.isServedElsewhere == isServed)
+            let none = try Script("delete slice shop/cart-1")
+            _ = balancer.apply(none.commands.map(\.input))
+            #expect(balancer.programs[frontend]?.isServedElsewhere == false)
+        }
+    }
+
     @Test(arguments: 0..<300 as Range<UInt64>)
     func theOrderOfChangesDoesNotMatter(seed: UInt64) throws {
         var random = SplitMix(seed: seed)

@@ -34,6 +34,17 @@ struct RefusalTests {
         #expect(refused == ["10.96.0.10": .clusterIP, "192.0.2.7": .loadBalancer])
     }
 
+    @Test("Those of ClusterIPs are refused to clients outside, too, unless such clients are left to the host")
+    func clientsOutside() throws {
+        let line = "service shop/web type=LoadBalancer ips=10.96.0.10 balancer=203.0.113.1 ports=http:TCP:80"
+        for isServed in [true, false] {
+            var balancer = LoadBalancer(node: "node-a", servesClusterIPsOutside: isServed)
+            _ = balancer.apply(try Script(line).commands.map(\.input))
+            let forOutside = balancer.refusals.filter(\.value.isForOutside).map { "\($0.key.address)" }
+            #expect(forOutside.sorted() == (isServed ? ["10.96.0.10", "203.0.113.1"] : ["203.0.113.1"]))
+        }
+    }
+
     @Test("An address of several Services is so until the last is gone")
     mutating func shared() throws {
         try apply("service shop/a type=LoadBalancer ips=10.96.0.10 balancer=192.0.2.7 ports=http:TCP:80")

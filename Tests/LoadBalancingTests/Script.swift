@@ -146,7 +146,8 @@ enum Rendering {
 
     /// What clients outside get, where that is something else.
     private static func outside(_ program: ServiceProgram) -> String {
-        if program.kind == .clusterIP || program.outside == program.backends { return "" }
+        if program.isServedElsewhere { return ", outside dropped" }
+        if !program.isForOutside || program.outside == program.backends { return "" }
         let backends = program.outside.map(\.description).joined(separator: ", ")
         return ", outside " + (backends.isEmpty ? "dropped" : backends)
     }

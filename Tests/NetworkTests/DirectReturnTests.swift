@@ -21,6 +21,17 @@ extension TrafficTests {
             }
         }
 
+        @Test(.shows(.directReturnAtClusterIP)) func itDoesSoAtAClusterIPToo() async throws {
+            try await withDirectReturn("native", "dsr", asking: DirectReturnWorld.clusterIPs) { world in
+                for question in DirectReturnWorld.clusterIPs {
+                    try await world.expect(question)
+                    try await world.expectDirect(question)
+                    ServiceRow.directReturnAtClusterIP.seen(question.ipProtocol, isIPv4: question.isIPv4)
+                }
+                try await world.nodes.expectVerified()
+            }
+        }
+
         @Test(.shows(.hybridReturn)) func aHybridAnswersDatagramsByWayOfTheNodeThatWasAsked() async throws {
             try await withDirectReturn("native", "hybrid") { world in
                 for question in DirectReturnWorld.questions { try await world.expect(question) }
@@ -88,9 +99,13 @@ extension TrafficTests {
 private struct DirectReturnQuestion: CustomStringConvertible {
     let isIPv4: Bool
     let ipProtocol: IPProtocol
+    var isAtClusterIP = false
 
-    var port: Port { ipProtocol == .tcp ? 30090 : 30091 }
-    var description: String { "\(isIPv4 ? "IPv4" : "IPv6") and \(ipProtocol)" }
+    var port: Port {
+        if isAtClusterIP { return ipProtocol == .tcp ? 80 : 53 }
+        return ipProtocol == .tcp ? 30090 : 30091
+    }
+    var description: String { "\(isIPv4 ? "IPv4" : "IPv6") and \(ipProtocol)\(isAtClusterIP ? " at a ClusterIP" : "")" }
 }
 
 private struct DirectReturnWorld {
@@ -100,12 +115,17 @@ private struct DirectReturnWorld {
         [IPProtocol.tcp, .udp].map { DirectReturnQuestion(isIPv4: isIPv4, ipProtocol: $0) }
     }
 
+    static let clusterIPs = questions.map { question in
+        DirectReturnQuestion(isIPv4: question.isIPv4, ipProtocol: question.ipProtocol, isAtClusterIP: true)
+    }
+    static let virtual = [ip("10.96.0.40"), ip("fd00:10:96::40")]
+
     var lab: Lab { nodes.lab }
     var outside: LabHost { lab.outside("outside") }
 
     /// The node that is asked has no backend: its pods' node is another one.
     func address(_ question: DirectReturnQuestion) -> IPAddress {
-        lab.node("node-a").addresses[question.isIPv4 ? 0 : 1]
+        (question.isAtClusterIP ? Self.virtual : lab.node("node-a").addresses)[question.isIPv4 ? 0 : 1]
     }
 
     private func own(_ question: DirectReturnQuestion) -> IPAddress {
@@ -199,7 +219,8 @@ private struct DirectReturnWorld {
 
 /// Lends three nodes in this mode, with a Service whose endpoint is a pod of the third one.
 private func withDirectReturn(
-    _ routing: String, _ mode: String, _ body: (DirectReturnWorld) async throws -> Void
+    _ routing: String, _ mode: String, asking questions: [DirectReturnQuestion] = DirectReturnWorld.questions,
+    _ body: (DirectReturnWorld) async throws -> Void
 ) async throws {
     try await ThreeNodes.with(routing, options: ["--load-balancer-mode", mode]) { nodes in
         let world = DirectReturnWorld(nodes: nodes)
@@ -208,7 +229,7 @@ private func withDirectReturn(
             Manifest.ServicePort(ipProtocol: .udp, port: 53, target: 8053),
         ]
         let text = Manifest.service(
-            "direct", clusterIPs: [ip("10.96.0.40"), ip("fd00:10:96::40")], ports: ports,
+            "direct", clusterIPs: DirectReturnWorld.virtual, ports: ports,
             endpoints: nodes.lab.pod("open").addresses
         )
         .replacing("type: ClusterIP", with: "type: NodePort")
@@ -216,7 +237,10 @@ private func withDirectReturn(
         .replacing("port: 53}", with: "port: 53, nodePort: 30091}")
         .replacing("nodeName: node-a", with: "nodeName: node-c")
         try nodes.manifests.write("direct.yaml", text)
-        for question in DirectReturnWorld.questions {
+        for (address, gateway) in zip(DirectReturnWorld.virtual, nodes.lab.node("node-a").addresses) {
+            try await world.outside.output(["ip", "route", "add", "\(CIDR(host: address))", "via", "\(gateway)"])
+        }
+        for question in questions {
             try await eventually("\(question) to be answered", within: .seconds(30)) {
                 try await world.outside.ask(
                     world.address(question), question.port, over: question.ipProtocol, within: .seconds(2))

@@ -63,7 +63,7 @@ extension TrafficTests {
                 "pods.yaml": Manifest.file(pods.map { Manifest.pod(lab.pod($0)) }), "many.yaml": service(lab, pods),
             ]
             let agent = try await AgentProcess.started(
-                lab, manifests: try ManifestDirectory(lab, files), options: ["--map-size-slots", "32768"])
+                lab, manifests: try ManifestDirectory(lab, files), options: ["--map-size-slots", "65536"])
             let shown = try await agent.apus("service", "get", "default/many").output
             #expect(shown.contains("maglev (4093 places)"), "\(shown)")
             let list = try await agent.apus("service", "list").output

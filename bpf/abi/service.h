@@ -15,7 +15,7 @@ struct apus_service_key {
 
 // Why a Service has a frontend.
 enum APUS_CLOSED_ENUM apus_service_kind {
-	APUS_SERVICE_CLUSTER_IP,
+	APUS_SERVICE_CLUSTER_IP, // 0: `is_not_for_sender` tells it by that
 	APUS_SERVICE_LOAD_BALANCER,
 	APUS_SERVICE_EXTERNAL_IP,
 	APUS_SERVICE_NODE_PORT,
@@ -24,6 +24,9 @@ enum APUS_CLOSED_ENUM apus_service_kind {
 enum apus_service_flag {
 	APUS_SERVICE_NODE_ONLY = 1, // for processes in the node's network namespace: another one's loopback is its own
 	APUS_SERVICE_NODE_DENIED = 2, // not for them: the node's addresses are in none of the source ranges
+	APUS_SERVICE_FOR_OUTSIDE = 4, // of a ClusterIP: clients from outside are served, too, as by the other kinds
+	APUS_SERVICE_ELSEWHERE =
+		8, // nobody has a backend here, as traffic stays on the nodes of those, which others are
 };
 
 struct apus_service {

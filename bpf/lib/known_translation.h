@@ -144,12 +144,13 @@ ALWAYS_INLINE _Bool goes_on_without_service(const struct flow *flow)
 	return tells_openings(flow->packet.protocol) || is_source_port(flow->packet.destination_port);
 }
 
-// Whether the packet's sender can't use the frontend: another namespace's loopback is its own, and ClusterIPs are for
-// those inside.
+// Whether the packet's sender can't use the frontend: another namespace's loopback is its own, and ClusterIPs may be
+// for those inside alone.
 ALWAYS_INLINE _Bool is_not_for_sender(const struct apus_service *service)
 {
 	return service->flags & APUS_SERVICE_NODE_ONLY ||
-	       (is_from_outside() && service->kind == APUS_SERVICE_CLUSTER_IP);
+	       // The kind of a ClusterIP is 0: as one condition it is followed once.
+	       (is_from_outside() && !(service->kind | (service->flags & APUS_SERVICE_FOR_OUTSIDE)));
 }
 
 // Whether the frontend is for nobody who is where the sender is, by a look at its entry alone: that which was found may

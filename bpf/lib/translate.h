@@ -282,7 +282,7 @@ ALWAYS_INLINE enum apus_reason check_client(const struct flow *flow, const struc
 {
 	if (likely(!service->source_ranges) && !is_from_outside())
 		return APUS_REASON_NONE;
-	if (!service->slot_count)
+	if (!(service->slot_count | (service->flags & APUS_SERVICE_ELSEWHERE)))
 		return APUS_REASON_NONE;
 	if (service->source_ranges && !source_is_in_range(service->source_ranges, &flow->packet.source))
 		return APUS_REASON_SOURCE_RANGE;

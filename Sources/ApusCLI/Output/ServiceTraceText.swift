@@ -23,7 +23,7 @@ enum ServiceTraceText {
     }
 
     private static func choice(_ trace: ServiceTrace) -> String {
-        let policy = trace.isFromOutside ? "externalTrafficPolicy" : "internalTrafficPolicy"
+        let policy = trace.kind == .clusterIP ? "internalTrafficPolicy" : "externalTrafficPolicy"
         let among = trace.staysOnNode ? " of this node (\(policy) Local)" : ""
         return switch trace.choice {
         case .ready: "all ready endpoints\(among) serve"

@@ -76,14 +76,17 @@ package struct ServiceRow: TableRow, Codable, Equatable {
         let ranges = sourceRanges.isEmpty ? nil : "for \(sourceRanges.joined(separator: ", ")) only"
         let head = [name, "\(EndText.text(address, port))/\(ipProtocol)", kind?.text, algorithm, affinity, ranges]
         let inside = [head.compactMap { $0 }.joined(separator: "  ")] + lines(backends, ifNone: "none: refuses")
-        let apart = outside.map { ["  from outside of the node:"] + lines($0, ifNone: noneOutside).map { "  " + $0 } }
+        let apart = outside.map {
+            ["  from outside of the node:"] + lines($0, ifNone: Self.noneOutside).map { "  " + $0 }
+        }
         return (inside + (apart ?? [])).map { $0 + "\n" }.joined()
     }
 
     /// How clients from outside get their backend.
     private var algorithm: String? {
+        if let maglevTableSize { return "maglev (\(maglevTableSize) places)" }
         guard let kind, kind != .clusterIP else { return nil }
-        return maglevTableSize.map { "maglev (\($0) places)" } ?? "random"
+        return "random"
     }
 
     private func lines(_ backends: [Backend], ifNone text: String) -> [String] {
@@ -93,8 +96,8 @@ package struct ServiceRow: TableRow, Codable, Equatable {
         return lines.isEmpty ? ["  \(text)"] : lines
     }
 
-    /// What clients from outside get where the node has no endpoint.
-    private var noneOutside: String { backends.isEmpty ? "none: refuses" : "none on this node: drops" }
+    /// What clients from outside get where the node has no endpoint and others have.
+    private static let noneOutside = "none on this node: drops"
 
     package static let absence = "no services: the data path knows no frontend"
 
@@ -107,7 +110,7 @@ package struct ServiceRow: TableRow, Codable, Equatable {
         Column("FROM OUTSIDE") { row in
             let who = row.sourceRanges.isEmpty ? "" : " for \(Quantity.few(row.sourceRanges, 1))"
             guard let outside = row.outside else { return who.isEmpty ? "" : "the same\(who)" }
-            return (outside.isEmpty ? row.noneOutside : few(outside)) + who
+            return (outside.isEmpty ? noneOutside : few(outside)) + who
         },
         Column("BACKENDS") { $0.backends.isEmpty ? "none: refuses" : few($0.backends) },
     ]

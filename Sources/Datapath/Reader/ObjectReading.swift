@@ -62,7 +62,8 @@ extension DatapathReader {
                     Self.backends(in: ranges.outsideBackends, frontend.ipProtocol, slots, backends)
                 )
             }
-            let isApart = raw.frontendKind != .clusterIP && addresses.0 != addresses.1
+            let isForOutside = raw.frontendKind != .clusterIP || raw.has(APUS_SERVICE_FOR_OUTSIDE)
+            let isApart = isForOutside && addresses.0 != addresses.1 || raw.has(APUS_SERVICE_ELSEWHERE)
             found.append(
                 ServiceReading(
                     frontend: SocketAddress(frontend.address, frontend.port), ipProtocol: frontend.ipProtocol,

@@ -6,6 +6,7 @@ enum ServiceRow: String, CaseIterable, Sendable {
     case clusterIPAtSocket = "ClusterIP: a pod, at the socket"
     case clusterIPPerPacket = "ClusterIP: a pod, per packet"
     case clusterIPFromNode = "ClusterIP: a process of the node"
+    case clusterIPFromOutside = "ClusterIP: a host outside, endpoints near and elsewhere"
     case nodePortAtSocket = "NodePort: a pod, at the socket"
     case nodePortPerPacket = "NodePort: a pod, per packet"
     case nodePortFromNode = "NodePort: a process of the node"
@@ -24,6 +25,7 @@ enum ServiceRow: String, CaseIterable, Sendable {
     case externalIPFromOutside = "externalIPs: a host outside"
 
     // What a Service says of itself.
+    case clusterIPLeftToHost = "--cluster-ip-from-outside off: a ClusterIP is left to the host's stack"
     case nodePortAddresses = "--nodeport-addresses: node ports on those of the node's addresses only"
     case primaryAddresses = "--nodeport-addresses primary: node ports on those that the Node object names first"
     case proxyMode = "ipMode Proxy: left to the load balancer"
@@ -41,6 +43,8 @@ enum ServiceRow: String, CaseIterable, Sendable {
     case externalClusterTranslates =
         "externalTrafficPolicy Cluster: a pod elsewhere sees the node, and its answer returns"
     case internalLocal = "internalTrafficPolicy Local: endpoints of the node only"
+    case internalLocalFromOutside =
+        "internalTrafficPolicy Local: a host outside gets endpoints of the node, and is dropped where there are none"
     case zoneHints = "Hints for zones (trafficDistribution PreferSameZone, PreferClose)"
     case nodeHints = "Hints for nodes (trafficDistribution PreferSameNode)"
     case notReady = "Endpoints that are not ready serve nobody"
@@ -61,9 +65,11 @@ enum ServiceRow: String, CaseIterable, Sendable {
     case noEndpointsAtSocket = "No endpoints: refused at the socket, of a pod and of the node"
     case noEndpointsPerPacket = "No endpoints: reset or ICMP error per packet"
     case noEndpointsFromOutside = "No endpoints: reset or ICMP error for a host outside"
+    case noEndpointsOfClusterIP = "No endpoints, ClusterIP: reset or ICMP error for a host outside"
     case undefinedPort = "A port that no Service has of a Service's address: refused, at the socket and per packet"
     case undefinedPortFromOutside =
         "A port that no Service has of a load balancer's address: refused for a host outside"
+    case undefinedPortOfClusterIP = "A port that no Service has of a ClusterIP: refused for a host outside"
 
     // Connections that look alike.
     case hairpinAtSocket = "Hairpin: a pod reaches itself at the socket"
@@ -98,6 +104,7 @@ enum ServiceRow: String, CaseIterable, Sendable {
     case directReturn = "--load-balancer-mode dsr: the backend's node answers, and the pod sees the client"
     case directReturnInOverlay = "--load-balancer-mode dsr with --routing vxlan: the same"
     case hybridReturn = "--load-balancer-mode hybrid: TCP as dsr, UDP by way of the node that was asked"
+    case directReturnAtClusterIP = "--load-balancer-mode dsr: so it is at a ClusterIP, too"
     case directReturnInside = "--load-balancer-mode dsr: clients inside the cluster are served"
     case directReturnMTU = "--load-balancer-mode dsr: a client learns how large its datagrams may be"
     case shortcutNative = "--xdp native: established connections of a host outside go past the stack"
