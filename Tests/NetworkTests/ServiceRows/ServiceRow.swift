@@ -106,7 +106,13 @@ enum ServiceRow: String, CaseIterable, Sendable {
     // Associations, of a stack that the processes bring with them: the kernel may have none.
     case associationPerPacket = "SCTP, ClusterIP: a pod, per packet"
     case associationFromOutside = "SCTP, NodePort: a host outside, endpoints near and elsewhere"
+    case associationLoadBalancer = "SCTP, LoadBalancer: a pod, per packet, and a host outside"
+    case associationExternalIP = "SCTP, externalIPs: a pod, per packet, and a host outside"
+    case associationSourceRanges = "SCTP, loadBalancerSourceRanges: others are dropped, from outside and from pods"
+    case associationLocal = "SCTP, externalTrafficPolicy Local: endpoints of the node only, which see the client"
+    case associationAffinity = "SCTP, sessionAffinity: one pod for all frontends of a pod, and of a client outside"
     case associationRefused = "SCTP, no endpoints: an ICMP error per packet"
+    case associationRemoved = "SCTP, a removed backend: its association goes on, new ones go elsewhere"
 
     // What is told of it.
     case trace = "apus service trace, list and get, backend list: they tell who answers"
@@ -119,7 +125,10 @@ enum ServiceRow: String, CaseIterable, Sendable {
             .removedFromOneService, .terminatingKeepsDatagrams, .terminatingKeepsOutside, .sharedBackendDatagrams,
             .closedPort, .fragments, .directReturnMTU:
             ServiceVariant.udp
-        case .associationPerPacket, .associationFromOutside, .associationRefused: ServiceVariant.sctp
+        case .associationPerPacket, .associationFromOutside, .associationLoadBalancer, .associationExternalIP,
+            .associationSourceRanges, .associationLocal, .associationAffinity, .associationRefused,
+            .associationRemoved:
+            ServiceVariant.sctp
         default: ServiceVariant.all
         }
     }
