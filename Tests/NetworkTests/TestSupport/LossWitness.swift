@@ -17,7 +17,7 @@ struct LossWitness {
         before = try await Self.counters(clients)
         direct = try clients.map { client in
             try client.traffic([
-                "load", "--tcp", "--rate", "50", "--timeout-ms", "20000", "--ports", "58000-60000", "--next-port",
+                "load", "--tcp", "--rate", "20", "--timeout-ms", "20000", "--ports", "58000-60000", "--next-port",
                 "\(address)", "\(port)",
             ])
         }
