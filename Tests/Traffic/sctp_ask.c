@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 static void give_up(int number)
@@ -57,33 +56,20 @@ static bool is_echoed(const struct sctp_stack *stack, struct socket *association
 	return memcmp(sent, received, size) == 0;
 }
 
-/* Asks who answers. */
-static int ask(const struct sctp_stack *stack, struct socket *association)
+/* Asks who answers, and has messages of many sizes echoed. */
+static int converse(const struct sctp_stack *stack, struct socket *association)
 {
 	char name[ID_LIMIT + 1] = "";
 	char question = KIND_ASK;
 	if (sctp_send(stack, association, &question, 1) < 0 ||
 	    sctp_receive(stack, association, name, sizeof(name) - 1) <= 0)
 		return EXIT_NETWORK;
-	puts(name);
-	return EXIT_OK;
-}
-
-/* Has messages of many sizes echoed, and asks who answers: `--count` times. */
-static int converse(const struct sctp_stack *stack, struct socket *association, const struct options *options)
-{
-	const struct timespec pause = {.tv_sec = options->interval_ms / 1000,
-				       .tv_nsec = options->interval_ms % 1000 * 1000000L};
 	for (size_t size = 2; size <= MESSAGE_LIMIT; size += size / 4 + 1) {
 		if (!is_echoed(stack, association, size))
 			return EXIT_FAILED;
 	}
-	int code = ask(stack, association);
-	for (uint64_t asked = 1; code == EXIT_OK && asked < options->count && !stopped; asked++) {
-		nanosleep(&pause, NULL);
-		code = ask(stack, association);
-	}
-	return code;
+	puts(name);
+	return EXIT_OK;
 }
 
 int run_sctp_ask(const struct options *options)
@@ -98,7 +84,7 @@ int run_sctp_ask(const struct options *options)
 		fprintf(stderr, "%s\n", errno_name(errno));
 		return errno == ECONNREFUSED ? EXIT_REFUSED : errno == ETIMEDOUT ? EXIT_TIMEOUT : EXIT_NETWORK;
 	}
-	int code = converse(stack, association, options);
+	int code = converse(stack, association);
 	/* The end is a part of it: until the peer has said SHUTDOWN ACK. */
 	if (stack->shutdown(association, SHUT_WR) < 0 || sctp_receive(stack, association, &rest, 1) != 0)
 		return code == EXIT_OK ? EXIT_NETWORK : code;

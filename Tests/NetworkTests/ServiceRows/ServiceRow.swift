@@ -141,7 +141,7 @@ enum ServiceRow: String, CaseIterable, Sendable {
     case associationLocal = "SCTP, externalTrafficPolicy Local: endpoints of the node only, which see the client"
     case associationAffinity = "SCTP, sessionAffinity: one pod for all frontends of a pod, and of a client outside"
     case associationRefused = "SCTP, no endpoints: an ICMP error per packet"
-    case associationRemoved = "SCTP, a removed backend: its association goes on, new ones go elsewhere"
+    case associationRemoved = "SCTP, a removed backend: new associations go to the others"
 
     // What is told of it.
     case trace = "apus service trace, list and get, backend list: they tell who answers"
