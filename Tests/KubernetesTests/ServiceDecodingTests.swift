@@ -29,6 +29,7 @@ struct ServiceDecodingTests {
             ("clusterIPs: [None], clusterIP: None", [], true),
             ("clusterIP: None", [], true),
             ("clusterIP: ''", [], false),
+            ("clusterIP: 10.096.0.010, clusterIPs: [10.096.0.010]", ["10.96.0.10"], false),
         ])
     func clusterIPs(spec: String, addresses: [String], isHeadless: Bool) throws {
         let service = try service("spec: {\(spec)}")

@@ -15,7 +15,7 @@ extension TrafficTests {
                     """)
         }
 
-        @Test(.shows(.affinityOfPod)) func everyWayOfAClientLeadsToOnePod() async throws {
+        @Test(.shows(.affinityOfPod, .affinitySwitched)) func everyWayOfAClientLeadsToOnePod() async throws {
             try await withAffinity { echo in
                 // IPv6 first, at the socket: what it sends tells whose namespace the client's is. From then on the other
                 // order of ways agrees as well.
@@ -32,6 +32,17 @@ extension TrafficTests {
                 for address in echo.client.addresses { #expect(affinities.contains("client \(address) service")) }
                 let services = try await echo.agent.apus("service", "list").output
                 #expect(services.contains("600 s"), "\(services)")
+                try echo.setBackends(Echo.pods)
+                for path in EchoPath.all {
+                    try await eventually("\(path) to reach all pods") {
+                        try await answering(echo, path) == Set(Echo.pods)
+                    }
+                }
+                try echo.agent.manifests.write("echo.yaml", Self.service(echo.lab, Echo.pods))
+                for path in EchoPath.all {
+                    try await eventually("\(path) to reach one pod") { try await answering(echo, path).count == 1 }
+                    ServiceRow.affinitySwitched.seen(path)
+                }
             }
         }
 

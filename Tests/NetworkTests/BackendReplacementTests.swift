@@ -14,15 +14,18 @@ extension TrafficTests {
     /// successors were seen in the maps until the change begins that brings it back. The clocks are one, as all hosts of
     /// a lab share a kernel. The pods themselves go on to live, so none of their answers is missed.
     ///
+    /// Of each state one backend is on the node and one elsewhere.
+    ///
     /// A request is a connection, or a datagram from a port of its own: to datagrams that go on from one port
     /// [a backend is gone](../../docs/decisions/0015-datagrams-of-gone-backends.md) a second later only.
     @Suite(.serialized) struct BackendReplacement {
         private static let schedule = FlipSchedule(seconds: 3)
         /// Each takes the place of the one before it, and all others are gone meanwhile.
-        private static let groups = (0..<4).map { ["web-\(2 * $0 + 1)", "web-\(2 * $0 + 2)"] }
+        private static let groups = (1...4).map { ["web-\($0)", "far-\($0)"] }
 
         @Test(.shows(.replacedUnderLoad)) func noRequestFailsAndNoneGoesToABackendThatWasGone() async throws {
             try await withReplacement { world in
+                let losses = try await LossWitness(world.clients, asking: world.lab.pod("web-1").ipv4, 8080)
                 let loads = try world.startLoads()
                 try await eventually("all clients to have asked") { loads.allSatisfy { $0.process.lines.count > 5 } }
                 var timeline = Timeline(groups: Self.groups.count)
@@ -41,7 +44,9 @@ extension TrafficTests {
                     for request in requests { summary.count(request, timeline, Self.groups) }
                     load.row.seen(load.ipProtocol, at: load.address)
                 }
-                print("\(flips): \(summary)")
+                let lost = try await losses.end()
+                print("\(flips): \(summary); \(lost)")
+                #expect(lost.isExplained, "\(lost)")
                 #expect(summary.toGone.isEmpty, "\(summary)")
                 #expect(summary.puttingToTheTest > summary.requests / 2, "\(summary)")
                 #expect(summary.answering.count == 2 * Self.groups.count, "\(summary)")
@@ -56,9 +61,12 @@ extension TrafficTests {
             var puttingToTheTest = 0
             var toGone: [LoggedRequest] = []
             var answering: Set<String> = []
+            /// How long the one took that took longest.
+            var slowest = 0.0
 
             mutating func count(_ request: LoggedRequest, _ timeline: Timeline, _ groups: [[String]]) {
                 requests += 1
+                slowest = max(slowest, request.answered - request.sent)
                 answering.insert(request.outcome)
                 let there = timeline.groups(from: request.sent, to: request.answered)
                 if there.count < groups.count { puttingToTheTest += 1 }
@@ -68,22 +76,29 @@ extension TrafficTests {
             var description: String {
                 "\(requests) requests, \(puttingToTheTest) while some backend was gone, \(toGone.count) to one that was"
                     + (toGone.first.map { ", as \($0)" } ?? "")
+                    + ", the slowest took \(Int(slowest * 1000)) ms"
             }
         }
 
         /// Lends a node with the Service, all servers and clients; the first group serves first.
         private func withReplacement(_ body: (ReplacementWorld) async throws -> Void) async throws {
-            let pods = Self.groups.flatMap { $0 }
-            try await withLab(LabPlan.oneNode(pods: pods + ["client"])) { lab in
+            let near = Self.groups.map { $0[0] } + ["client"]
+            let plan = LabPlan(
+                nodes: [
+                    NodePlan("node-a", number: 1, pods: near),
+                    NodePlan("node-b", number: 2, pods: Self.groups.map { $0[1] }),
+                ],
+                outside: [HostPlan("outside", number: 1)])
+            try await withLab(plan) { lab in
                 let files = [
-                    "pods.yaml": Manifest.file((pods + ["client"]).map { Manifest.pod(lab.pod($0)) }),
+                    "pods.yaml": Manifest.file(near.map { Manifest.pod(lab.pod($0)) }),
                     "service.yaml": ReplacementWorld.service(lab),
                     "slices.yaml": ReplacementWorld.slices(lab, Self.groups[0]),
                 ]
                 // Slots are free again a second after they are used no more.
                 let agent = try await AgentProcess.started(
                     lab, manifests: try ManifestDirectory(lab, files), options: ["--map-size-slots", "65536"])
-                for pod in pods {
+                for pod in Self.groups.flatMap({ $0 }) {
                     try await lab.pod(pod).serve(port: 8080)
                     try await lab.pod(pod).serve(port: 8053, over: .udp)
                 }
@@ -181,7 +196,12 @@ private struct ReplacementWorld {
     }
 
     static func slices(_ lab: Lab, _ pods: [String]) -> String {
-        documents(lab, pods).dropFirst().joined(separator: "---\n")
+        let text = documents(lab, pods).dropFirst().joined(separator: "---\n")
+        return pods.filter { $0.hasPrefix("far-") }.flatMap { lab.pod($0).addresses }.reduce(text) { text, address in
+            text.replacing(
+                "{addresses: [\"\(address)\"], conditions: {ready: true}, nodeName: node-a}",
+                with: "{addresses: [\"\(address)\"], conditions: {ready: true}, nodeName: node-b}")
+        }
     }
 
     private static func documents(_ lab: Lab, _ pods: [String]) -> [String] {
@@ -226,6 +246,9 @@ private struct ReplacementWorld {
             (outside, SocketAddress(OutsideWorld.externals[family], port), true),
         ]
     }
+
+    /// The hosts that ask.
+    var clients: [LabHost] { [lab.pod("client"), agent.node, lab.host("outside")] }
 
     /// Clients of each protocol and family that go each way.
     func startLoads() throws -> [Load] {

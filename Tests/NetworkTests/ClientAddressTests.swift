@@ -8,7 +8,7 @@ extension TrafficTests {
         @Test(
             .shows(
                 .nodePortFromOtherNode, .loadBalancerFromOtherNode, .externalIPFromOtherNode, .externalLocalKeepsClient,
-                .externalClusterTranslates, .fragments))
+                .externalClusterTranslates, .clusterIPKeepsClient, .balancerKeepsClient, .fragments))
         func clientsElsewhereAreServedAndTheirAddressesAreTranslatedWhereTheyMustBe() async throws {
             try await withOutside { world in
                 try await Self.serveOthers(world)
@@ -19,6 +19,7 @@ extension TrafficTests {
                     question.rowFromOtherNode.seen(question)
                     try await expectClient(world, question)
                 }
+                try await expectPodIsKnown(world)
                 try await expectLargeDatagrams(world)
                 #expect(try await world.agent.apus("verify").succeeded)
             }
@@ -26,6 +27,10 @@ extension TrafficTests {
 
         private static let near = Peers(name: "near", pod: "web-1", policy: "Local", tcp: 30091, udp: 30092)
         private static let far = Peers(name: "far", pod: "web-3", policy: "Cluster", tcp: 30093, udp: 30094)
+
+        private static let peerVIPs = [
+            [ip("10.96.2.1"), ip("fd00:10:96::2:1")], [ip("10.96.2.2"), ip("fd00:10:96::2:2")],
+        ]
 
         /// A Service of one pod that tells each client who it is for it.
         private struct Peers {
@@ -68,8 +73,7 @@ extension TrafficTests {
 
         /// Serves what tells clients who they are, and lets the other node know the way to the frontends.
         private static func serveOthers(_ world: OutsideWorld) async throws {
-            let addresses = [[ip("10.96.2.1"), ip("fd00:10:96::2:1")], [ip("10.96.2.2"), ip("fd00:10:96::2:2")]]
-            let texts = zip([near, far], addresses).map { $0.manifest(world.lab, $1) }
+            let texts = zip([near, far], peerVIPs).map { $0.manifest(world.lab, $1) }
             try world.agent.manifests.write("peers.yaml", Manifest.file(texts))
             for peers in [near, far] { try await PeerProbe.serve(on: world.lab.pod(peers.pod)) }
             for address in OutsideWorld.balancers + OutsideWorld.externals {
@@ -94,6 +98,26 @@ extension TrafficTests {
                     world.address(question), peers.port(question.ipProtocol), over: question.ipProtocol)
                 #expect(outcome == .answered("\(client)"), "\(question) of \(peers.name)")
                 row.seen(question)
+            }
+        }
+
+        /// By a pod of its own node, and by one of another.
+        private func expectPodIsKnown(_ world: OutsideWorld) async throws {
+            let client = world.lab.pod("web-2")
+            for (peers, vips) in zip([Self.near, Self.far], Self.peerVIPs) {
+                for path in EchoPath.all where !path.unconnected {
+                    let outcome = try await client.ask(
+                        vips[path.family], peers.port(path.ipProtocol), over: path.ipProtocol, covered: path.covered)
+                    #expect(outcome == .answered("\(client.addresses[path.family])"), "\(path) of \(peers.name)")
+                    ServiceRow.clusterIPKeepsClient.seen(path)
+                }
+            }
+            for path in EchoPath.all where !path.unconnected {
+                let outcome = try await client.ask(
+                    OutsideWorld.balancers[path.family], Self.near.port(path.ipProtocol), over: path.ipProtocol,
+                    covered: path.covered)
+                #expect(outcome == .answered("\(client.addresses[path.family])"), "\(path) at the load balancer")
+                ServiceRow.balancerKeepsClient.seen(path)
             }
         }
 

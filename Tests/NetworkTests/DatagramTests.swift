@@ -97,6 +97,84 @@ extension TrafficTests {
             }
         }
 
+        @Test(.shows(.firstEndpoint, .nearEndpointBack)) func thoseOfOnePortAreLedToAnEndpointThatComes() async throws {
+            let policies = "externalTrafficPolicy: Local\n  internalTrafficPolicy: Local"
+            try await withOutside(more: policies, backends: []) { world in
+                let askers = OnePort.all(world)
+                try await OnePort.expect(askers) { _ in .refused }
+                for (says, outcome) in [("ready: false", AskOutcome.refused), ("ready: true", .answered("web-1"))] {
+                    let text = OutsideWorld.service(world.lab, ["web-1"], more: policies)
+                    try world.agent.manifests.write("echo.yaml", text.replacing("ready: true", with: says))
+                    try await OnePort.expect(askers) { _ in outcome }
+                }
+                for asker in askers { ServiceRow.firstEndpoint.seen(.udp, at: asker.address) }
+                // Those that are left are elsewhere. By packets no pod reaches itself, so the third one is asked from outside.
+                for (pod, near) in [("web-3", nil), ("web-1", "web-1"), ("web-3", nil), ("web-2", "web-2")] {
+                    let text = OutsideWorld.service(world.lab, Set([pod, "web-3"]).sorted(), more: policies)
+                    try world.agent.manifests.write("echo.yaml", text)
+                    try await OnePort.expect(askers.filter { $0.isOutside || near != $0.client.name }) { asker in
+                        near.map { .answered($0) } ?? (asker.isOutside ? .timedOut : .refused)
+                    }
+                }
+                for asker in askers { ServiceRow.nearEndpointBack.seen(.udp, at: asker.address) }
+                #expect(try await world.agent.apus("verify").succeeded)
+            }
+        }
+
+        /// Who asks for the Service from one port again and again.
+        private struct OnePort {
+            let client: LabHost
+            /// The port that it asks from.
+            let own: Int
+            let address: IPAddress
+            let port: Port
+            let covered: Bool
+            let isOutside: Bool
+
+            /// A pod at the socket and per packet, and a host outside at each frontend, each with a port of its own: from
+            /// one port an endpoint is reached one way only.
+            static func all(_ world: OutsideWorld) -> [OnePort] {
+                var askers: [OnePort] = []
+                func add(_ client: LabHost, _ address: IPAddress, _ port: Port, covered: Bool, isOutside: Bool) {
+                    let own = 40777 + askers.count
+                    askers.append(
+                        OnePort(
+                            client: client, own: own, address: address, port: port, covered: covered,
+                            isOutside: isOutside))
+                }
+                for vip in Echo.addresses {
+                    for covered in [true, false] {
+                        add(world.lab.pod("web-2"), vip, Echo.udpPort, covered: covered, isOutside: false)
+                    }
+                }
+                for question in world.questions where question.ipProtocol == .udp {
+                    let (address, port) = world.destination(question)
+                    add(world.outside, address, port, covered: true, isOutside: true)
+                }
+                return askers
+            }
+
+            /// Waits until each sees what it is to see.
+            static func expect(
+                _ askers: [OnePort], _ wanted: @escaping @Sendable (OnePort) -> AskOutcome
+            ) async throws {
+                try await withThrowingTaskGroup { group in
+                    for asker in askers { group.addTask { try await asker.expect(wanted(asker)) } }
+                    try await group.waitForAll()
+                }
+            }
+
+            private func expect(_ wanted: AskOutcome) async throws {
+                try await eventually("\(client.name) to see \(wanted) at \(address):\(port)") {
+                    let outcome = try await client.ask(
+                        address, port, over: .udp, options: ["--ports", "\(own)-\(own)"], within: .milliseconds(500),
+                        covered: covered)
+                    guard outcome == wanted else { throw LabError(client.name, "\(outcome)") }
+                    return true
+                }
+            }
+        }
+
         private static func hinted(to node: String) -> String {
             "\(EndpointConditions.ready), hints: {forNodes: [{name: \(node)}]}"
         }

@@ -24,7 +24,8 @@ extension TrafficTests {
             }
         }
 
-        @Test(.shows(.zoneHints, .nodeHints)) func clientsAreLedToTheEndpointsMeantForTheirZoneOrNode() async throws {
+        @Test(.shows(.zoneHints, .nodeHints, .nodeHintsFallBack))
+        func clientsAreLedToTheEndpointsMeantForTheirZoneOrNode() async throws {
             try await withEcho(more: ["node.yaml": Self.node(zone: "north")]) { echo in
                 let zones = ["web-1": "north", "web-2": "south", "web-3": "south"]
                 try echo.agent.manifests.write("echo.yaml", Self.service(echo.lab, "forZones", zones))
@@ -37,7 +38,30 @@ extension TrafficTests {
                 let nodes = ["web-1": "node-b", "web-2": "node-b", "web-3": "node-a"]
                 try echo.agent.manifests.write("echo.yaml", Self.service(echo.lab, "forNodes", nodes))
                 try await expect(echo, ["web-3"], .nodeHints)
+                try await expectFallBack(echo)
                 #expect(try await echo.agent.apus("verify").succeeded)
+            }
+        }
+
+        /// Where no endpoint is on the node its zone's serve, and where none is in the zone all do.
+        private func expectFallBack(_ echo: Echo) async throws {
+            try echo.agent.manifests.write("node.yaml", Self.node(zone: "north"))
+            let places = ["web-1": ("node-c", "south"), "web-2": ("node-b", "north"), "web-3": ("node-a", "north")]
+            let states = [
+                (["web-1", "web-2", "web-3"], "web-3"), (["web-1", "web-2"], "web-2"), (["web-1"], "web-1"),
+                (["web-1", "web-3"], "web-3"),
+            ]
+            for (pods, serving) in states {
+                let text = pods.reduce(Echo.service(echo.lab, pods)) { text, pod in
+                    let (node, zone) = places[pod] ?? ("", "")
+                    return echo.lab.pod(pod).addresses.reduce(text) { text, address in
+                        let hints = "hints: {forNodes: [{name: \(node)}], forZones: [{name: \(zone)}]}"
+                        return text.replacing(
+                            "{addresses: [\"\(address)\"],", with: "{addresses: [\"\(address)\"], \(hints),")
+                    }
+                }
+                try echo.agent.manifests.write("echo.yaml", text)
+                try await expect(echo, [serving], .nodeHintsFallBack)
             }
         }
 

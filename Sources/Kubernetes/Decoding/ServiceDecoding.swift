@@ -53,7 +53,7 @@ extension Service {
         case .string("None"): return .headless
         default: break
         }
-        guard let address = value.text.flatMap(IPAddress.init) else {
+        guard let address = value.text.flatMap({ StoredAddress.address($0) }) else {
             throw .expected("an IP address or None", got: value)
         }
         return .address(address)

@@ -36,10 +36,27 @@ enum ServiceRow: String, CaseIterable, Sendable {
     case otherProxy = "Label service-proxy-name: left to another proxy"
     case headlessSlice = "Label headless of an EndpointSlice: its endpoints are not looked at"
 
+    case paddedAddress = "A ClusterIP with leading zeros in its octets: served at what they are as decimal numbers"
+
+    // A Service that changes.
+    case typeChanges = "A Service that becomes ClusterIP, NodePort, LoadBalancer and ExternalName: served as what it is"
+    case samePort = "One number for TCP and UDP, as a port and as a node port: each is served by itself"
+    case portChanges = "Ports that come and go: those that are left are served, another one is refused"
+    case proxyLabelChanges = "Label service-proxy-name, put on and taken away: left alone, and served again"
+    case madeAnew = "A Service that is deleted and made anew is served again"
+
     // Which endpoints serve.
+    case manySlices = "Several EndpointSlices of one Service, with ports of their own: all of their endpoints serve"
+    case foreignSlices = "EndpointSlices of somebody else, with no node names and no conditions: as any others"
+    case hostEndpoints = "Endpoints with hostNetwork, here and elsewhere: a pod, the node and a host outside reach them"
+    case hostEndpointsLocal = "Endpoints with hostNetwork and traffic policies Local: the one of the node serves"
+    case clusterIPKeepsClient = "ClusterIP: pods here and elsewhere see the address of the pod that asks"
+    case balancerKeepsClient = "LoadBalancer, externalTrafficPolicy Local: a pod of the node sees the pod that asks"
     case externalLocalKeepsClient = "externalTrafficPolicy Local: the pod sees the client's address"
     case externalLocalDrops = "externalTrafficPolicy Local: dropped where no endpoint of the node is"
     case healthCheck = "healthCheckNodePort: the number of the node's endpoints, 503 for none"
+    case healthCheckTerminating =
+        "healthCheckNodePort: 503 where all of the node's endpoints terminate, though they serve"
     case externalClusterTranslates =
         "externalTrafficPolicy Cluster: a pod elsewhere sees the node, and its answer returns"
     case internalLocal = "internalTrafficPolicy Local: endpoints of the node only"
@@ -47,9 +64,16 @@ enum ServiceRow: String, CaseIterable, Sendable {
         "internalTrafficPolicy Local: a host outside gets endpoints of the node, and is dropped where there are none"
     case zoneHints = "Hints for zones (trafficDistribution PreferSameZone, PreferClose)"
     case nodeHints = "Hints for nodes (trafficDistribution PreferSameNode)"
+    case nodeHintsFallBack = "Hints for nodes and zones: none is on the node, then its zone's serve, else all"
     case notReady = "Endpoints that are not ready serve nobody"
     case publishNotReady = "publishNotReadyAddresses: pods that are not ready serve"
     case terminatingFallback = "Without a ready endpoint those that terminate and still serve do"
+    case terminatingNear =
+        "Traffic policies Local, none of the node is ready: those of the node serve that terminate, whatever is elsewhere"
+    case policyChanges =
+        "externalTrafficPolicy changed to Cluster and to Local: all endpoints or the node's serve a host outside"
+    case terminatingFromOutside =
+        "externalTrafficPolicy Cluster, none is ready: those of all nodes that terminate serve a host outside"
 
     // How one is chosen.
     case random = "random: all endpoints serve"
@@ -59,6 +83,7 @@ enum ServiceRow: String, CaseIterable, Sendable {
     case affinityOfPod = "sessionAffinity: one pod for all ports and both ways of a client"
     case affinityOfNode = "sessionAffinity: one pod for a process of the node"
     case affinityFromOutside = "sessionAffinity: one pod for all frontends and ports of a client outside"
+    case affinitySwitched = "sessionAffinity switched off and on: all pods serve a pod, then one again"
     case affinityTimeout = "sessionAffinity: kept within timeoutSeconds, chosen anew after them"
 
     // Where there is nobody to ask.
@@ -78,6 +103,7 @@ enum ServiceRow: String, CaseIterable, Sendable {
     case sharedBackendDatagrams =
         "One backend behind two Services, from one source port: UDP by both"
     case addressAsEndpoint = "A Service's address as endpoint of another one: that one's pod or nobody"
+    case straySegments = "Segments of a pod outside of the window: its client takes them for the Service's, and goes on"
 
     // Endpoints that go.
     case removedBackendStream = "A removed backend: its TCP connection goes on until it ends by itself"
@@ -85,6 +111,9 @@ enum ServiceRow: String, CaseIterable, Sendable {
     case removedBackendPerPacket = "A removed backend: UDP of a pod is led on per packet"
     case removedBackendOfNode = "A removed backend: a connected UDP socket of the node is ended"
     case removedBackendFromOutside = "A removed backend: UDP of a host outside is led on"
+    case firstEndpoint = "A first endpoint that gets ready: UDP of one port that was refused so far is led to it"
+    case nearEndpointBack =
+        "Traffic policies Local, the node's endpoint goes and another one comes: UDP of one port is led to it"
     case removedFromOneService =
         "A backend removed from one of its two Services: UDP through that one is led on at once, of the other it stays"
     case terminatingKeeps = "A terminating backend keeps its connections, new ones go elsewhere"
@@ -113,7 +142,13 @@ enum ServiceRow: String, CaseIterable, Sendable {
     // Associations, of a stack that the processes bring with them: the kernel may have none.
     case associationPerPacket = "SCTP, ClusterIP: a pod, per packet"
     case associationFromOutside = "SCTP, NodePort: a host outside, endpoints near and elsewhere"
+    case associationLoadBalancer = "SCTP, LoadBalancer: a pod, per packet, and a host outside"
+    case associationExternalIP = "SCTP, externalIPs: a pod, per packet, and a host outside"
+    case associationSourceRanges = "SCTP, loadBalancerSourceRanges: others are dropped, from outside and from pods"
+    case associationLocal = "SCTP, externalTrafficPolicy Local: endpoints of the node only, which see the client"
+    case associationAffinity = "SCTP, sessionAffinity: one pod for all frontends of a pod, and of a client outside"
     case associationRefused = "SCTP, no endpoints: an ICMP error per packet"
+    case associationRemoved = "SCTP, a removed backend: new associations go to the others"
 
     // What is told of it.
     case trace = "apus service trace, list and get, backend list: they tell who answers"
@@ -121,12 +156,19 @@ enum ServiceRow: String, CaseIterable, Sendable {
     /// In what it can be shown.
     var variants: [ServiceVariant] {
         switch self {
-        case .healthCheck, .sharedBackendStreams, .removedBackendStream, .terminatingKeeps: ServiceVariant.tcp
+        case .healthCheck, .healthCheckTerminating, .straySegments, .sharedBackendStreams, .removedBackendStream,
+            .terminatingKeeps:
+            ServiceVariant.tcp
         case .removedBackendAtSocket, .removedBackendPerPacket, .removedBackendOfNode, .removedBackendFromOutside,
-            .removedFromOneService, .terminatingKeepsDatagrams, .terminatingKeepsOutside, .sharedBackendDatagrams,
+            .removedFromOneService, .firstEndpoint, .nearEndpointBack, .terminatingKeepsDatagrams,
+            .terminatingKeepsOutside, .sharedBackendDatagrams,
             .closedPort, .fragments, .directReturnMTU:
             ServiceVariant.udp
-        case .associationPerPacket, .associationFromOutside, .associationRefused: ServiceVariant.sctp
+        case .paddedAddress: ServiceVariant.all.filter(\.isIPv4)
+        case .associationPerPacket, .associationFromOutside, .associationLoadBalancer, .associationExternalIP,
+            .associationSourceRanges, .associationLocal, .associationAffinity, .associationRefused,
+            .associationRemoved:
+            ServiceVariant.sctp
         default: ServiceVariant.all
         }
     }

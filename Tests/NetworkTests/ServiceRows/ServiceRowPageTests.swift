@@ -25,6 +25,27 @@ import Testing
         #expect(page == text, "APUS_WRITE_FIXTURES=1 swift test --filter ServiceRowPage writes docs/service-rows.md")
     }
 
+    /// `docs/kubernetes-e2e.md` names rows by their text, and other tests by links.
+    @Test func thePageOfKubernetesTestsNamesWhatThereIs() throws {
+        let docs = Self.root.appending(path: "docs")
+        let page = try String(contentsOf: docs.appending(path: "kubernetes-e2e.md"), encoding: .utf8)
+        let rows = Set(ServiceRow.allCases.map(\.rawValue))
+        var named = 0
+        for line in page.split(separator: "\n") where line.hasPrefix("|") {
+            let cell = line.split(separator: "|").last ?? ""
+            for match in cell.matches(of: /`(?<name>[^`]+)`(\]\((?<file>[^)]+)\))?/) {
+                named += 1
+                if let file = match.file {
+                    let text = try String(contentsOf: docs.appending(path: String(file)), encoding: .utf8)
+                    #expect(text.contains("func \(match.name)("), "\(match.0)")
+                } else {
+                    #expect(rows.contains(String(match.name)), "no row is called so: \(match.name)")
+                }
+            }
+        }
+        #expect(named > 0)
+    }
+
     /// Who shows each row, as the sources have it.
     private static func owners() throws -> [String: [Owner]] {
         let folder = root.appending(path: tests)
