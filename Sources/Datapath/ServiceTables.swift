@@ -68,8 +68,9 @@ struct ServiceTables: Sendable {
         if let old { release(old, names: &names) }
     }
 
-    /// Where a program's backends are. Where there is no room it waits for some, and meanwhile the Service port keeps
-    /// the backends that it had, under all else of the new program: who may not come any more is kept out at once.
+    /// Where a program's backends are. Where there is no room it waits for some, and meanwhile it does without its table,
+    /// or else the Service port keeps the backends that it had, under all else of the new program: who may not come any
+    /// more is kept out at once.
     private mutating func placeOrKeep(
         _ program: ServiceProgram, _ ids: ServiceIDs, at frontend: Frontend, _ old: Programmed?
     ) -> (SlotRanges, ServiceProgram) {
@@ -82,6 +83,10 @@ struct ServiceTables: Sendable {
         case .success(let ranges): return (ranges, program)
         case .failure(let full):
             waiting[frontend] = (program, full.reason)
+            let plain = program.withoutTable
+            if program.maglevTableSize != nil, case .success(let ranges) = place(plain, at: frontend, reusing: old) {
+                return (ranges, plain)
+            }
             guard let old, old.ids.port == ids.port else { break }
             let inside = backends(of: old, \.inside, \.backends, at: frontend) ?? []
             let outside = backends(of: old, \.outsideBackends, \.outside, at: frontend) ?? []
@@ -345,5 +350,13 @@ extension ServiceProgram {
             service: service, portName: portName, kind: kind, backends: backends, outside: outside,
             isForOutside: isForOutside, isServedElsewhere: isServedElsewhere, kept: kept, sourceRanges: sourceRanges,
             admitsNode: admitsNode, affinitySeconds: affinitySeconds, maglevTableSize: maglevTableSize)
+    }
+
+    /// The same Service, whose clients are led by chance.
+    fileprivate var withoutTable: ServiceProgram {
+        ServiceProgram(
+            service: service, portName: portName, kind: kind, backends: backends, outside: outside,
+            isForOutside: isForOutside, isServedElsewhere: isServedElsewhere, kept: kept, sourceRanges: sourceRanges,
+            admitsNode: admitsNode, affinitySeconds: affinitySeconds)
     }
 }

@@ -68,6 +68,25 @@ struct MaglevTableTests {
         }
     }
 
+    @Test("Without room for it the right endpoints are led to by chance, and it comes when there is room")
+    func noRoom() throws {
+        var rig = Rig(TableCapacities(endpoints: 4, slots: 20))
+        rig.tables.apply([service(2, 0..<8), Self.edit([1, 2, 3], size: 11)])
+        for numbers in [[1, 2, 3], [2, 3, 4]] {
+            rig.tables.apply([Self.edit(numbers, size: 11)])
+            #expect(rig.program().problems.map(\.reason) == [.slotsExhausted])
+            let entry = try Self.entry(rig)
+            #expect(entry.table_size == 0 && entry.outside_slot_count == 3 && entry.slot_count == 3)
+            #expect(Self.led(rig, from: entry.outside_first_slot, 3) == numbers.map(backend))
+            #expect(rig.settle().problems.map(\.reason) == [.slotsExhausted])
+        }
+        rig.tables.apply([.service(.remove(frontend(2)))])
+        #expect(rig.settle().isComplete)
+        let entry = try Self.entry(rig)
+        #expect(entry.table_size == 11 && entry.outside_slot_count == 3)
+        #expect(Self.led(rig, from: entry.outside_first_slot, 3) == [2, 3, 4].map(backend))
+    }
+
     @Test("Another size is another table")
     func otherSize() throws {
         var rig = Rig()

@@ -93,9 +93,7 @@ ALWAYS_INLINE const struct apus_service *service_settled(const struct apus_addre
 // NULL: the address is no Service's, or a node's, too.
 ALWAYS_INLINE const struct apus_service *service_of_address(const struct apus_address *address)
 {
-	struct apus_service_key key = {.address = *address};
-
-	return bpf_map_lookup_elem(&services, &key);
+	return service_find(address, 0, 0);
 }
 
 ALWAYS_INLINE __u32 first_slot_of(const struct apus_service *service, _Bool outside)

@@ -336,6 +336,7 @@ GLOBAL int port_beside(const struct packet *packet, __u64 now)
 {
 	struct apus_translation_key key;
 	struct apus_translation fresh = {.flags = APUS_TRANSLATION_OTHER_PORT};
+	const struct apus_translation *known;
 	int port;
 
 	if (!packet)
@@ -344,8 +345,11 @@ GLOBAL int port_beside(const struct packet *packet, __u64 now)
 	fresh.backend = packet->destination;
 	fresh.backend_port = packet->destination_port;
 	port = other_port(&key, &fresh.backend, fresh.backend_port, now);
-	if (translation_find(&key))
+	known = translation_find(&key);
+	if (likely(known && known->flags & APUS_TRANSLATION_OTHER_PORT && leads_to_itself(&key, known)))
 		return (__u16)port;
+	// What is recorded next must not be hidden by it.
+	bpf_map_delete_elem(&translations, &key);
 	if (!(port & OTHER_PORT_HELD) && tells_openings(packet->protocol) && !is_connection_opening(packet))
 		return 0;
 	return translation_record(&key, &fresh) < 0 ? 0 : (__u16)port;

@@ -65,7 +65,8 @@ COLD int translation_ended(const struct apus_connection_key *connection_key, con
 	if (!known || known->backend_port != translation.backend_port ||
 	    !address_equal(&known->backend, &translation.backend))
 		return 0;
-	if (!bpf_map_delete_elem(&translations, &key))
-		bpf_map_update_elem(&disposable_translations, &key, &translation, BPF_ANY);
+	// In this order: who looks in one map and then in the other finds it at any time.
+	bpf_map_update_elem(&disposable_translations, &key, &translation, BPF_ANY);
+	bpf_map_delete_elem(&translations, &key);
 	return 0;
 }

@@ -85,7 +85,7 @@ public enum DropReason: UInt8, Sendable, Hashable, CaseIterable {
         case .policyDenied: "A policy rule denies the connection."
         case .policyMissing: "The endpoint's policy is not in the maps, so nothing is allowed."
         case .noBackend: "The Service has no endpoint that could take the connection."
-        case .sourcePort: "The client's port is taken towards every backend that was tried."
+        case .sourcePort: "The client's port is taken towards the backend, and no other port was free."
         case .connectionFailed: "The connection could not be recorded."
         case .noLocalBackend: "The Service's traffic from outside stays on nodes with an endpoint, and this is none."
         case .noSource: "The node has no address of the family to send from in its own name."
