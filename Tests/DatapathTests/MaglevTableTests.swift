@@ -70,8 +70,8 @@ struct MaglevTableTests {
 
     @Test("Without room for it the right endpoints are led to by chance, and it comes when there is room")
     func noRoom() throws {
-        var rig = Rig(TableCapacities(endpoints: 4, slots: 20))
-        rig.tables.apply([service(2, 0..<8), Self.edit([1, 2, 3], size: 11)])
+        var rig = Rig(TableCapacities(endpoints: 4, slots: 32))
+        rig.tables.apply([service(2, 0..<16), Self.edit([1, 2, 3], size: 11)])
         for numbers in [[1, 2, 3], [2, 3, 4]] {
             rig.tables.apply([Self.edit(numbers, size: 11)])
             #expect(rig.program().problems.map(\.reason) == [.slotsExhausted])
