@@ -2,7 +2,7 @@ import Addressing
 import TestSupport
 import Testing
 
-extension TrafficTests {
+extension PodNetworkTests {
     /// What only crosses a node, between a client outside and a backend elsewhere.
     @Suite(.serialized) struct Crossings {
         @Test func pastTheStackItsFirewallSeesNoneOfThem() async throws {

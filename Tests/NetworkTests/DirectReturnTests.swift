@@ -4,7 +4,7 @@ import Flows
 import TestSupport
 import Testing
 
-extension TrafficTests {
+extension PodNetworkTests {
     /// Direct server return: three nodes, and a client outside that asks one without a backend.
     @Suite(.serialized) struct DirectReturn {
         @Test(.shows(.directReturn, .directReturnInOverlay), arguments: ["native", "vxlan"])

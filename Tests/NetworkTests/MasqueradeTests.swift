@@ -5,7 +5,7 @@ import Flows
 import TestSupport
 import Testing
 
-extension TrafficTests {
+extension PodNetworkTests {
     /// Pods of a node whose own addresses nobody else knows the way to, and a host out in the world.
     @Suite(.serialized) struct Masquerade {
         @Test func theWorldSeesTheNodeAndAnswersThePod() async throws {

@@ -6,7 +6,7 @@ import Testing
 /// What the agent does over its life: likewise one after the other, beside the others.
 @Suite(.serialized) enum AgentLifeTests {}
 
-/// How pods are connected, by CNI and between nodes: likewise.
+/// How pods are connected, by CNI, between nodes and with the world, and what crosses nodes: likewise.
 @Suite(.serialized) enum PodNetworkTests {}
 
 /// What domain names admit: likewise.

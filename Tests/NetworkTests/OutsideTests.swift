@@ -26,6 +26,20 @@ extension TrafficTests {
             }
         }
 
+        /// The backend could not tell the connections apart, on the node that was asked and elsewhere.
+        @Test(.shows(.sharedBackendOutside)) func onePortReachesOnePodByAllFrontendsAtOnce() async throws {
+            try await withOutside { world in
+                for (backend, port) in [("web-1", 40601), ("web-3", 40602)] as [(String, Port)] {
+                    try await world.setBackends([backend], more: "externalTrafficPolicy: Cluster")
+                    for family in world.families {
+                        let answers = try await world.askAtOnce(family, from: port)
+                        #expect(answers == [String](repeating: backend, count: 3 * family.count), "\(family)")
+                        if backend == "web-3" { ServiceRow.sharedBackendOutside.seen(family[0]) }
+                    }
+                }
+            }
+        }
+
         @Test(.shows(.maglev)) func byATableEveryFrontendLeadsToPodsOfAllNodes() async throws {
             let maglev = ["--load-balancer-algorithm", "maglev", "--maglev-table-size", "251"]
             try await withOutside(options: maglev + ["--map-size-slots", "16384"]) { world in
@@ -371,6 +385,43 @@ struct OutsideWorld {
             """
         let command = ["python3", "-c", script, "\(address)", "\(Echo.udpPort)"]
         return try await outside.run(command).output.filter { !$0.isNewline }
+    }
+
+    /// The questions by protocol and family: each by all frontends.
+    var families: [[OutsideQuestion]] {
+        [IPProtocol.tcp, .udp].flatMap { ipProtocol in
+            [true, false].map { isIPv4 in questions.filter { $0.ipProtocol == ipProtocol && $0.isIPv4 == isIPv4 } }
+        }
+    }
+
+    /// Who answers on as many sockets as there are questions, which have one port and are open at the same time, thrice
+    /// in turn.
+    func askAtOnce(_ questions: [OutsideQuestion], from port: Port) async throws -> [String] {
+        let script = """
+            import socket, sys
+            family = socket.AF_INET6 if ":" in sys.argv[3] else socket.AF_INET
+            sockets = []
+            for address, port in zip(sys.argv[3::2], sys.argv[4::2]):
+                client = socket.socket(family, socket.SOCK_STREAM if sys.argv[2] == "TCP" else socket.SOCK_DGRAM)
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                client.settimeout(10)
+                client.bind(("", int(sys.argv[1])))
+                client.connect((address, int(port)))
+                sockets.append(client)
+            for turn in range(3):
+                for client in sockets:
+                    client.send(b"?\\n")
+                    answer = client.recv(100)
+                    while answer.count(b"\\n") < 2 and sys.argv[2] == "TCP":
+                        answer += client.recv(100)
+                    print(answer.split(b"\\n")[0].decode())
+            """
+        let ends = questions.flatMap { question in
+            let (address, port) = destination(question)
+            return ["\(address)", "\(port)"]
+        }
+        let command = ["python3", "-c", script, "\(port)", "\(questions[0].ipProtocol)"] + ends
+        return try await outside.run(command).output.split(whereSeparator: \.isNewline).map(String.init)
     }
 
     /// Whether exactly these pods answer.

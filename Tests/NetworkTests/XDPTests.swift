@@ -8,7 +8,7 @@ import LinuxKernel
 import TestSupport
 import Testing
 
-extension TrafficTests {
+extension PodNetworkTests {
     /// Established connections of a client outside to a backend of another node, past the host's stack of a node.
     @Suite(.serialized) struct Shortcuts {
         @Test(.shows(.shortcutNative, .shortcutGeneric), arguments: ["native", "generic"])
