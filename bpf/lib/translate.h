@@ -245,18 +245,14 @@ COLD int follow_translation(struct __sk_buff *skb, struct flow *flow)
 	return rewrite_ends(skb, flow);
 }
 
-// As follow_translation, with the connection that was found with the backend, and without rewriting. It serves clients
-// outside alone: for the other ones, that there are none of, the verifier follows all that comes after with what it
-// knows of neither.
+// As follow_translation, with the connection that was found with the backend, and without rewriting. For clients
+// outside alone: of pods the connection is looked for anew, as knowing the first one the verifier would follow all that
+// comes after half as long again.
 COLD int follow_found(struct flow *flow)
 {
 	if (!flow)
 		return APUS_REASON_MALFORMED;
-	flow->connection_flags |= APUS_CONNECTION_TRANSLATED;
-	if (is_from_outside())
-		flow->connection_flags |= APUS_CONNECTION_FROM_OUTSIDE;
-	else
-		flow->found = connection_find(&flow->packet, &flow->key);
+	flow->connection_flags |= APUS_CONNECTION_TRANSLATED | APUS_CONNECTION_FROM_OUTSIDE;
 	flow->ended = NULL;
 	settle_connection(flow);
 	return APUS_REASON_NONE;
@@ -305,9 +301,8 @@ COLD int admit_client(const struct flow *flow)
 // Translates a packet to a Service, as find_translation has found it, and finds its connection to the backend. Returns
 // APUS_REASON_NONE, or why the packet can't go on.
 //
-// `aims`: the connection is the one that was found with the backend, and the caller rewrites the packet. Where the
-// sender is a pod it is looked for anew: knowing the first one the verifier would follow all that comes after half as
-// long again.
+// `aims`: of a client outside, the connection is the one that was found with the backend, and the caller rewrites the
+// packet.
 ALWAYS_INLINE enum apus_reason translate_found(struct __sk_buff *skb, struct flow *flow, int state, _Bool aims)
 {
 	enum apus_reason reason = APUS_REASON_NONE;
