@@ -10,11 +10,11 @@ struct OtherPortOutsideTests {
 
     /// Node ports that all lead to one backend.
     private static func edge(
-        _ family: Family, _ transport: Transport, affinity: UInt32 = 0, to backend: (Edge) throws -> IPAddress
+        _ family: Family, _ transport: Transport, to backend: (Edge) throws -> IPAddress
     ) throws -> (edge: Edge, backend: IPAddress) {
         let edge = try Edge(family, transport)
         let backend = try backend(edge)
-        for port in ports { try edge.expose([backend], port: port, affinity: affinity) }
+        for port in ports { try edge.expose([backend], port: port) }
         return (edge, backend)
     }
 
