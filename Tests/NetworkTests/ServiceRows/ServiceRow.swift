@@ -102,7 +102,8 @@ enum ServiceRow: String, CaseIterable, Sendable {
     case sharedBackendStreams = "One backend behind two Services, from one source port: TCP by both at once"
     case sharedBackendDatagrams =
         "One backend behind two Services, from one source port: UDP by both"
-    case sharedBackendOutside = "One backend behind all frontends, from one source port of a host outside: by all at once"
+    case sharedBackendOutside =
+        "One backend behind all frontends, from one source port of a host outside: by all at once"
     case addressAsEndpoint = "A Service's address as endpoint of another one: that one's pod or nobody"
     case straySegments = "Segments of a pod outside of the window: its client takes them for the Service's, and goes on"
 
